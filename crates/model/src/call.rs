@@ -1,0 +1,76 @@
+//! One request, as every door hands it to the vault: who asks, when, and under which name it is written down.
+
+use std::borrow::Cow;
+
+use crate::{ProjectId, RequestId, Timestamp, UserId};
+
+/// One request. Time is a value here, so nothing further in reads a clock.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who asks.
+    pub caller: Caller,
+    /// When.
+    pub time: Timestamp,
+    /// Its name in answer, log and audit trail.
+    pub request: RequestId,
+    /// Where it came in.
+    pub door: Door,
+}
+
+/// Who asks, as the front-end established it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The project they act in.
+    pub project: ProjectId,
+    /// The user, where the front-end knows one.
+    pub user: Option<UserId>,
+    /// Their roles in that project.
+    pub roles: Roles,
+}
+
+/// The roles of a caller. Names the policy does not know are kept: an operator's own rules may.
+pub type Roles = Cow<'static, [Role]>;
+
+/// One role. Keystone compares role names without regard to case.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Role(Cow<'static, str>);
+
+impl Role {
+    /// Barbican's `admin`.
+    pub const ADMIN: Self = Self(Cow::Borrowed("admin"));
+    /// Barbican's `creator`.
+    pub const CREATOR: Self = Self(Cow::Borrowed("creator"));
+    /// Barbican's `observer`.
+    pub const OBSERVER: Self = Self(Cow::Borrowed("observer"));
+    /// Barbican's `audit`.
+    pub const AUDIT: Self = Self(Cow::Borrowed("audit"));
+    /// Barbican's `key-manager:service-admin`.
+    pub const SERVICE_ADMIN: Self = Self(Cow::Borrowed("key-manager:service-admin"));
+
+    /// The name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Role {
+    fn from(name: &str) -> Self {
+        Self(Cow::Owned(name.to_lowercase()))
+    }
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// Barbican's REST API.
+    Rest,
+}
+
+impl Door {
+    /// The name in the audit trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What hypervisors know about a secret: description, usage, private, ephemeral, and how its bytes are rendered.
+//!
+//! The REST door shows these as user metadata, the libvirt door as XML. The rules that hold at both are here.
+
+/// What a hypervisor uses the secret for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum UsageType {
+    /// An encrypted volume, named by its path or id.
+    Volume,
+    /// A Ceph client.
+    Ceph,
+    /// An iSCSI target.
+    Iscsi,
+    /// A TLS key.
+    Tls,
+    /// A virtual TPM.
+    Vtpm,
+}
+
+impl UsageType {
+    /// Every type, in libvirt's numbering from 1.
+    pub const ALL: [Self; 5] = [Self::Volume, Self::Ceph, Self::Iscsi, Self::Tls, Self::Vtpm];
+
+    /// libvirt's name of it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Volume => "volume",
+            Self::Ceph => "ceph",
+            Self::Iscsi => "iscsi",
+            Self::Tls => "tls",
+            Self::Vtpm => "vtpm",
+        }
+    }
+
+    /// The inverse of [`Self::as_str`], exact.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text)
+    }
+}
+
+/// A usage, whole: unique in its project.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Usage {
+    /// What for.
+    pub usage_type: UsageType,
+    /// Which one.
+    pub id: String,
+}
+
+/// How the libvirt door renders the payload.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Encoding {
+    /// The bytes as they are.
+    #[default]
+    Raw,
+    /// Lower-case hexadecimal: what Nova and Cinder make of a Barbican key for LUKS.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+impl Encoding {
+    /// The name in metadata and rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// The inverse of [`Self::as_str`], exact.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Raw, Self::Hex, Self::Base64].into_iter().find(|known| known.as_str() == text)
+    }
+}
+
+/// Everything a hypervisor knows about a secret.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Facets {
+    /// A text for people.
+    pub description: Option<String>,
+    /// One half of the usage.
+    pub usage_type: Option<UsageType>,
+    /// The other half. A usage is one only when both are there.
+    pub usage_id: Option<String>,
+    /// No ordinary client gets the value.
+    pub private: bool,
+    /// Never written to disk; gone when the daemon ends.
+    pub ephemeral: bool,
+    /// How the libvirt door renders the payload.
+    pub encoding: Encoding,
+}
+
+/// One change of one facet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Facet {
+    /// Sets or clears the description.
+    Description(Option<String>),
+    /// Sets or clears the type of usage.
+    UsageType(Option<UsageType>),
+    /// Sets or clears the id of usage.
+    UsageId(Option<String>),
+    /// Makes the secret private.
+    Private(bool),
+    /// Makes the secret ephemeral.
+    Ephemeral(bool),
+    /// Chooses how the libvirt door renders the payload.
+    Encoding(Encoding),
+}
+
+/// Why a facet cannot be changed so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FacetError {
+    /// Private is for good.
+    #[error("a private secret stays private")]
+    StaysPrivate,
+    /// A secret on disk cannot become one that never was.
+    #[error("a stored secret cannot become ephemeral: define it at the libvirt door")]
+    AlreadyStored,
+}
+
+impl Facets {
+    /// The usage, if both halves are there.
+    pub fn usage(&self) -> Option<Usage> {
+        Some(Usage { usage_type: self.usage_type?, id: self.usage_id.clone()? })
+    }
+
+    /// These facets with one changed.
+    pub fn with(mut self, change: Facet) -> Result<Self, FacetError> {
+        match change {
+            Facet::Description(text) => self.description = text,
+            Facet::UsageType(usage_type) => self.usage_type = usage_type,
+            Facet::UsageId(id) => self.usage_id = id,
+            Facet::Private(false) if self.private => return Err(FacetError::StaysPrivate),
+            Facet::Private(private) => self.private = private,
+            Facet::Ephemeral(ephemeral) if ephemeral != self.ephemeral => {
+                return Err(FacetError::AlreadyStored);
+            }
+            Facet::Ephemeral(_) => {}
+            Facet::Encoding(encoding) => self.encoding = encoding,
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_is_for_good() {
+        let private = Facets::default().with(Facet::Private(true)).unwrap();
+        assert_eq!(private.clone().with(Facet::Private(false)), Err(FacetError::StaysPrivate));
+        assert!(private.with(Facet::Private(true)).unwrap().private);
+    }
+
+    #[test]
+    fn half_a_usage_is_none() {
+        let half = Facets::default().with(Facet::UsageType(Some(UsageType::Ceph))).unwrap();
+        assert_eq!(half.usage(), None);
+        let whole = half.with(Facet::UsageId(Some("client.x".into()))).unwrap();
+        assert_eq!(whole.usage(), Some(Usage { usage_type: UsageType::Ceph, id: "client.x".into() }));
+    }
+
+    #[test]
+    fn what_is_on_disk_stays_on_disk() {
+        assert_eq!(Facets::default().with(Facet::Ephemeral(true)), Err(FacetError::AlreadyStored));
+        assert!(Facets::default().with(Facet::Ephemeral(false)).is_ok());
+    }
+}

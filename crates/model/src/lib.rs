@@ -1,0 +1,28 @@
+//! The nouns of Donjon: secrets, who asks for them, and how they are listed.
+//!
+//! Everything here is a plain value that is valid once it exists: text becomes a type at the edge, through
+//! `TryFrom` or `FromStr`, and no later code checks it again. Nothing here reads a clock, a socket, a row or a
+//! key, and nothing serialises itself: each protocol and each database has its own shape, converted by hand.
+
+mod call;
+mod change;
+mod content;
+mod facets;
+mod id;
+mod query;
+mod secret;
+mod timestamp;
+
+pub use call::{Call, Caller, Door, Role, Roles};
+pub use change::{ChangeKind, ChangeRow};
+pub use content::{ContentType, PAYLOAD_BYTES_MAX};
+pub use facets::{Encoding, Facet, FacetError, Facets, Usage, UsageType};
+pub use id::{InvalidId, KeyVersion, ProjectId, RequestId, SecretId, UserId};
+pub use query::{
+    Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Pattern,
+    Scope, SortKey, SortOrder, TypeFilter,
+};
+pub use secret::{
+    Attributes, BitLength, InvalidBitLength, Metadatum, Secret, SecretType, Status, Text, TextTooLong,
+};
+pub use timestamp::Timestamp;

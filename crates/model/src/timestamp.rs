@@ -1,0 +1,85 @@
+//! A moment in UTC, to the microsecond: what Barbican shows and stores.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
+
+/// Microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since 1970-01-01T00:00:00Z.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// From a calendar date and a time of day in UTC.
+    pub fn from_date_time(date: Date, time: Time) -> Self {
+        let nanos = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos();
+        // The years the `time` crate knows (-9999 to 9999) fit 64 bits of microseconds.
+        Self(i64::try_from(nanos.div_euclid(1000)).unwrap_or(i64::MAX))
+    }
+
+    /// This moment, so many microseconds later (or earlier, if negative).
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        let micros = match moment.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
+        };
+        Self(micros)
+    }
+}
+
+/// ISO 8601 without a zone, as Barbican prints it: the fraction has six digits, or is not there when it is zero.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (date, time) = (moment.date(), moment.time());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second()
+        )?;
+        match time.microsecond() {
+            0 => Ok(()),
+            micros => write!(f, ".{micros:06}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_as_barbican_does() {
+        assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00");
+        assert_eq!(Timestamp::from_micros(1_428_377_839_805_835).to_string(), "2015-04-07T03:37:19.805835");
+    }
+
+    #[test]
+    fn no_moment_panics() {
+        for micros in [i64::MIN, i64::MAX, -1] {
+            let _ = Timestamp::from_micros(micros).to_string();
+        }
+    }
+}
