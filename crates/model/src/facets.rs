@@ -109,6 +109,17 @@ pub enum Facet {
     Encoding(Encoding),
 }
 
+/// What a facet must be for a single change of it to be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expect {
+    /// At its default.
+    Default,
+    /// Not at its default.
+    Set,
+    /// Anything.
+    Any,
+}
+
 /// Why a facet cannot be changed so.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FacetError {
@@ -124,6 +135,18 @@ impl Facets {
     /// The usage, if both halves are there.
     pub fn usage(&self) -> Option<Usage> {
         Some(Usage { usage_type: self.usage_type?, id: self.usage_id.clone()? })
+    }
+
+    /// Whether the facet that `change` would change differs from its default now.
+    pub fn is_set(&self, change: &Facet) -> bool {
+        match change {
+            Facet::Description(_) => self.description.is_some(),
+            Facet::UsageType(_) => self.usage_type.is_some(),
+            Facet::UsageId(_) => self.usage_id.is_some(),
+            Facet::Private(_) => self.private,
+            Facet::Ephemeral(_) => self.ephemeral,
+            Facet::Encoding(_) => self.encoding != Encoding::default(),
+        }
     }
 
     /// These facets with one changed.

@@ -16,7 +16,7 @@ mod timestamp;
 pub use call::{Call, Caller, Door, Role, Roles};
 pub use change::{ChangeKind, ChangeRow};
 pub use content::{ContentType, PAYLOAD_BYTES_MAX};
-pub use facets::{Encoding, Facet, FacetError, Facets, Usage, UsageType};
+pub use facets::{Encoding, Expect, Facet, FacetError, Facets, Usage, UsageType};
 pub use id::{InvalidId, KeyVersion, ProjectId, RequestId, SecretId, UserId};
 pub use query::{
     Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Pattern,

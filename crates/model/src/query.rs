@@ -14,7 +14,8 @@ pub struct ListQuery {
     pub scope: Scope,
     /// Which of them.
     pub filters: Filters,
-    /// In which order. No key is named twice; ties, and the whole list without keys, are in order of creation.
+    /// In which order; no key is named twice. Without a key the list is in order of creation. Ties are in order of
+    /// creation too, in the direction of the last key.
     pub sort: Vec<SortOrder>,
     /// How many to pass over.
     pub offset: u64,

@@ -1,1 +1,108 @@
-//! store
+//! Rows, sealed: what Donjon knows of secrets, on disk.
+//!
+//! A store keeps records, ciphertext and wrapped keys. It cannot name plaintext: the type does not exist here. It
+//! knows no protocol and decides nothing about who may do what.
+//!
+//! - What [`Store::apply`] has acknowledged is on disk. What it refused has left no trace.
+//! - A change and its row in the change log are one transaction, and so is its [`Witness`].
+//! - Reads see everything acknowledged before they began.
+//!
+//! `tests/contract.rs` is the promise in full: one suite that every store passes.
+
+mod change;
+mod error;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use model::{
+    ChangeRow, ContentType, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp,
+    UserId,
+};
+use tokio::sync::watch;
+
+pub use change::{Change, Reseal, Unwitnessed, Witness, unwitnessed};
+pub use error::{Error, OpenError};
+pub use sqlite::SqliteStore;
+
+/// Sixteen random bytes that name a store; keys are bound to them.
+pub type StoreId = [u8; 16];
+
+/// What it takes to decide about a secret and to open its payload: one probe, no more than needed.
+#[derive(Clone, Debug)]
+pub struct SealedSecret {
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// Who created it.
+    pub creator: Option<UserId>,
+    /// Whether the project may read it by its roles.
+    pub project_access: bool,
+    /// Whether ordinary clients are refused the value.
+    pub private: bool,
+    /// From then on it is as if it were not there.
+    pub expiration: Option<Timestamp>,
+    /// What the payload is, and its envelope.
+    pub payload: Option<(ContentType, Vec<u8>)>,
+}
+
+/// A project's key as stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WrappedKey {
+    /// Which of the project's keys.
+    pub version: KeyVersion,
+    /// The key, wrapped by the master key.
+    pub wrapped: Vec<u8>,
+}
+
+/// Where the audit trail stood: its last line's number and hash.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AuditAnchor {
+    /// The number of the line.
+    pub number: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+/// A database of secrets.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Names this store, for good.
+    fn id(&self) -> StoreId;
+
+    /// What tells the right master key; absent until a new store's first start is complete.
+    async fn key_check(&self) -> Result<Option<Vec<u8>>, Error>;
+
+    /// One record, expired or not.
+    async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error>;
+
+    /// What it takes to open one payload.
+    async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error>;
+
+    /// The user metadata of a secret, in the order of keys.
+    async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error>;
+
+    /// Whether the ACL of a secret names this user.
+    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error>;
+
+    /// One page of secrets that have not expired by `now`.
+    async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error>;
+
+    /// A project's newest key, or the one of a version.
+    async fn project_key(
+        &self,
+        project: &ProjectId,
+        version: Option<KeyVersion>,
+    ) -> Result<Option<WrappedKey>, Error>;
+
+    /// The change log after a number, oldest first, at most `limit` rows. Rows older than a named number are dropped.
+    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error>;
+
+    /// Follows the number of the newest row of the change log.
+    fn newest_change(&self) -> watch::Receiver<u64>;
+
+    /// Where the audit trail stood when it was last written down.
+    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error>;
+
+    /// Does one change. The witness is called inside the transaction once the change is known to succeed; if it
+    /// refuses, nothing was done. A store that must repeat a transaction calls it again.
+    async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error>;
+}

@@ -1,0 +1,83 @@
+//! What can go wrong in a store, in its own words.
+
+use std::path::PathBuf;
+
+use model::FacetError;
+
+/// Why a change or a read was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such secret.
+    #[error("no such secret")]
+    NotFound,
+    /// The secret has a payload.
+    #[error("the secret has a payload already")]
+    HasPayload,
+    /// The key is there.
+    #[error("the metadata key is there already")]
+    MetadatumExists,
+    /// The key is not there.
+    #[error("no such metadata key")]
+    MetadatumNotFound,
+    /// Another secret of the project has this usage.
+    #[error("another secret of the project has this usage")]
+    UsageTaken,
+    /// The facet cannot be changed so.
+    #[error(transparent)]
+    Facet(#[from] FacetError),
+    /// What the change was prepared from is not there any more: prepare it again.
+    #[error("the secret changed meanwhile")]
+    Changed,
+    /// The witness refused.
+    #[error("the change could not be written down")]
+    Unwitnessed,
+    /// The queue of changes is full.
+    #[error("more than {} changes are waiting", crate::sqlite::WAITING_MAX)]
+    Busy,
+    /// A row holds what no version of this program wrote there.
+    #[error("a row of the database cannot be understood: {0}")]
+    Corrupt(&'static str),
+    /// The database cannot be used now.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is not there, and was not to be made.
+    #[error("there is no database at {}", .0.display())]
+    Missing(PathBuf),
+    /// Another process has it.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// It is a database, but not one of ours.
+    #[error("{} is not a Donjon database", .0.display())]
+    Foreign(PathBuf),
+    /// It was written by another version.
+    #[error("{} has schema {found}; this program knows schema {known}", .path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// The file or its folder cannot be used.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refuses it.
+    #[error("{}: {message}", .path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+}

@@ -1,0 +1,300 @@
+//! The embedded store: one SQLite file, written ahead.
+//!
+//! ```text
+//!  request ──▶ thread's own connection ──▶ snapshot, kept until something is committed
+//!  request ──▶ queue ──▶ writer thread: BEGIN, all that waits, COMMIT (one fsync), acknowledge all
+//! ```
+//!
+//! Reads run where the request runs, on a connection of the thread, by prepared statements; what may take long (a
+//! filter that no index serves) runs on threads for that. Writers never see "locked": there is one. `donjon.db` is
+//! the database, `-wal` and `-shm` belong to it, and `.lock` keeps a second process out.
+//!
+//! Deleted ciphertext is overwritten (`secure_delete`), and the log that may still hold it is folded in and emptied
+//! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
+
+mod list;
+mod reader;
+mod rows;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use async_trait::async_trait;
+use model::{
+    ChangeRow, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp, UserId,
+};
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, watch};
+
+use crate::{AuditAnchor, Change, Error, OpenError, SealedSecret, Store, StoreId, Witness, WrappedKey};
+use reader::Readers;
+use writer::{Job, Writer};
+
+/// Changes that may wait for the writer; one more is [`Error::Busy`].
+pub const WAITING_MAX: usize = 4096;
+/// Rows of the change log kept; older ones are dropped now and then.
+pub const CHANGES_KEPT: u64 = 100_000;
+
+/// `PRAGMA application_id` of our files: "donj".
+const APPLICATION_ID: i64 = 0x646f_6e6a;
+/// `PRAGMA user_version`: the schema this program reads and writes.
+const SCHEMA: i64 = 1;
+/// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
+/// read by calls.
+const MMAP_BYTES: i64 = 0x7fff_0000;
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// To serve: made if it is not there, and nobody else may write it meanwhile.
+    Serve,
+    /// To look: nothing is made or changed, beside a server that runs.
+    Inspect,
+}
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    id: StoreId,
+    readers: Arc<Readers>,
+    newest_change: watch::Receiver<u64>,
+    queue: Option<mpsc::Sender<Job>>,
+    writer: Option<thread::JoinHandle<()>>,
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it (mode 0600) if it is to serve and there is none.
+    pub fn open(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
+        let lock = match purpose {
+            Purpose::Serve => Some(lock(path)?),
+            Purpose::Inspect if !path.exists() => return Err(OpenError::Missing(path.to_owned())),
+            Purpose::Inspect => None,
+        };
+        let database = |error: rusqlite::Error| OpenError::Database {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
+        if purpose == Purpose::Serve {
+            make_private(path)?;
+        }
+        let empty = identify(path, purpose)?;
+        let connection = connect(path, purpose).map_err(database)?;
+        if empty {
+            create_schema(&connection).map_err(database)?;
+        }
+        let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(database)?;
+        let newest: i64 = connection
+            .query_row("SELECT coalesce(max(number), 0) FROM changes", [], |row| row.get(0))
+            .map_err(database)?;
+        let (announce, newest_change) = watch::channel(u64::try_from(newest).unwrap_or(0));
+        let committed = Arc::new(AtomicU64::new(1));
+        let readers = Arc::new(Readers::open(path, purpose, Arc::clone(&committed)).map_err(database)?);
+        let (queue, writer) = match purpose {
+            Purpose::Inspect => (None, None),
+            Purpose::Serve => {
+                let (queue, jobs) = mpsc::channel(WAITING_MAX);
+                let writer = Writer::new(connection, jobs, Arc::clone(&readers), committed, announce);
+                let thread = thread::Builder::new()
+                    .name("store-writer".into())
+                    .spawn(move || writer.run())
+                    .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+                (Some(queue), Some(thread))
+            }
+        };
+        Ok(Self { id, readers, newest_change, queue, writer, _lock: lock })
+    }
+
+    /// SQLite's own check of the whole file; the first complaints, or none.
+    pub fn integrity(&self) -> Result<Vec<String>, Error> {
+        self.readers.scan(|reader| {
+            let mut statement = reader.connection().prepare("PRAGMA integrity_check(10)")?;
+            let lines =
+                statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        })
+    }
+
+    /// How many secrets and projects there are.
+    pub fn totals(&self) -> Result<(u64, u64), Error> {
+        self.readers.scan(|reader| {
+            Ok(reader.connection().query_row(
+                "SELECT (SELECT coalesce(sum(secrets), 0) FROM totals), (SELECT count(*) FROM projects)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?)
+        })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        drop(self.queue.take()); // The writer ends when nothing more can be queued.
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the database panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn key_check(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.readers.read(rows::key_check)
+    }
+
+    async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
+        self.readers.read(|reader| rows::secret(reader, id))
+    }
+
+    async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error> {
+        self.readers.read(|reader| rows::sealed(reader, id))
+    }
+
+    async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error> {
+        self.readers.read(|reader| rows::metadata(reader, id))
+    }
+
+    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error> {
+        self.readers.read(|reader| rows::acl_names(reader, id, user))
+    }
+
+    async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
+        if !list::may_take_long(query) {
+            return self.readers.read(|reader| list::list(reader, query, now));
+        }
+        let (readers, query) = (Arc::clone(&self.readers), query.clone());
+        tokio::task::spawn_blocking(move || readers.scan(|reader| list::list(reader, &query, now)))
+            .await
+            .map_err(|error| Error::Unavailable(error.to_string()))?
+    }
+
+    async fn project_key(
+        &self,
+        project: &ProjectId,
+        version: Option<KeyVersion>,
+    ) -> Result<Option<WrappedKey>, Error> {
+        self.readers.read(|reader| rows::project_key(reader, project, version))
+    }
+
+    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+        self.readers.read(|reader| rows::changes(reader, after, limit))
+    }
+
+    fn newest_change(&self) -> watch::Receiver<u64> {
+        self.newest_change.clone()
+    }
+
+    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error> {
+        self.readers.read(rows::audit_anchor)
+    }
+
+    async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error> {
+        let queue = self.queue.as_ref().ok_or_else(|| Error::Unavailable("opened to look only".into()))?;
+        let (job, done) = Job::new(change, witness);
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
+            mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the writer has ended".into()),
+        })?;
+        done.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
+    }
+}
+
+/// Takes the lock file, which the process then holds until it ends.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let io = |source| OpenError::File { path: lock_path.clone(), source };
+    let file = private().create(true).truncate(false).open(&lock_path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+/// Makes the file with mode 0600 if it is not there. SQLite gives its companions the same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    match private().create_new(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(OpenError::File { path: path.to_owned(), source }),
+    }
+}
+
+fn private() -> std::fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// The path with more after it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn bare(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
+    let access = match purpose {
+        Purpose::Serve => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Purpose::Inspect => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?; // Only operators' own tools ever make us wait.
+    Ok(connection)
+}
+
+/// A connection, set up for its purpose. Memory: 2 MiB of pages each; the rest is the file itself, mapped.
+fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
+    let connection = bare(path, purpose)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    if purpose == Purpose::Serve {
+        connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?; // The writer chooses the moment.
+    }
+    Ok(connection)
+}
+
+/// Refuses any file that is not ours, or not of this schema, before anything in it is changed. Whether it is empty.
+fn identify(path: &Path, purpose: Purpose) -> Result<bool, OpenError> {
+    let database = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
+        _ => OpenError::Database { path: path.to_owned(), message: error.to_string() },
+    };
+    let connection = bare(path, purpose).map_err(database)?;
+    let pragma =
+        |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(database);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(database)?;
+    match (pragma("application_id")?, pragma("user_version")?, tables) {
+        (APPLICATION_ID, SCHEMA, _) => Ok(false),
+        (APPLICATION_ID, found, _) => Err(OpenError::Schema { path: path.to_owned(), found, known: SCHEMA }),
+        (0, 0, 0) if purpose == Purpose::Serve => Ok(true),
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// Makes an empty file ours, in one transaction.
+fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;\n{}\nINSERT INTO store (id) VALUES (randomblob(16));\n\
+         PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA};\nCOMMIT;",
+        include_str!("../../migrations/sqlite/0001.sql")
+    ))
+}

@@ -1,0 +1,161 @@
+//! Connections to read on: one for each thread that serves requests, a few for what takes long.
+//!
+//! A connection keeps its snapshot open from one read to the next, which halves the cost of a point read, and takes
+//! a new one only when something was committed since. A snapshot nobody uses would keep the log from being emptied,
+//! so the writer can reach in and end them all ([`Readers::release`]).
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::ProjectId;
+use rusqlite::Connection;
+
+use super::{Purpose, connect};
+use crate::Error;
+
+/// Connections for reads that may take long; one more such read waits for its turn.
+const SCANNERS: usize = 2;
+/// Names of projects a connection remembers; one more and it begins anew.
+const PROJECTS_KEPT: usize = 1024;
+
+/// All connections to read on.
+#[derive(Debug)]
+pub(super) struct Readers {
+    /// A thread has one of these for good; threads share only if there are more than expected.
+    quick: Vec<Mutex<Reader>>,
+    scanners: Vec<Mutex<Reader>>,
+    next_scanner: AtomicUsize,
+    /// Counts commits. A snapshot older than this is not looked at.
+    committed: Arc<AtomicU64>,
+}
+
+/// One connection and its snapshot.
+#[derive(Debug)]
+pub(super) struct Reader {
+    connection: Connection,
+    /// What `committed` was when the snapshot was taken; none is open at 0.
+    snapshot: u64,
+    projects: HashMap<i64, ProjectId>,
+}
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static THREAD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path, purpose: Purpose, committed: Arc<AtomicU64>) -> rusqlite::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let open =
+            |count| (0..count).map(|_| Reader::open(path, purpose).map(Mutex::new)).collect::<Result<_, _>>();
+        Ok(Self {
+            quick: open(threads + 1)?, // The runtime's workers, and the thread that starts and ends them.
+            scanners: open(SCANNERS)?,
+            next_scanner: AtomicUsize::new(0),
+            committed,
+        })
+    }
+
+    /// Reads on this thread's connection.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
+        let thread = THREAD.get();
+        self.read_on(&self.quick, thread, read)
+    }
+
+    /// Reads what may take long, on a connection that no quick read waits for.
+    pub(super) fn scan<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
+        let turn = self.next_scanner.fetch_add(1, Ordering::Relaxed);
+        let result = self.read_on(&self.scanners, turn, read);
+        if let Some(scanner) = self.scanners.get(turn % SCANNERS) {
+            lock(scanner).release();
+        }
+        result
+    }
+
+    fn read_on<T>(
+        &self,
+        readers: &[Mutex<Reader>],
+        number: usize,
+        read: impl FnOnce(&mut Reader) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let reader = readers.get(number % readers.len()).ok_or(Error::Corrupt("no connection"))?;
+        let mut reader = lock(reader);
+        reader.renew(self.committed.load(Ordering::Acquire))?;
+        let result = read(&mut reader);
+        if matches!(result, Err(Error::Unavailable(_))) {
+            reader.release(); // Whatever was wrong, the next read begins afresh.
+        }
+        result
+    }
+
+    /// Ends every snapshot, one connection after the other.
+    pub(super) fn release(&self) {
+        self.quick.iter().for_each(|reader| lock(reader).release());
+    }
+
+    /// Ends every snapshot and keeps new ones from beginning while the result lives.
+    pub(super) fn hold(&self) -> Vec<MutexGuard<'_, Reader>> {
+        let mut held: Vec<_> = self.quick.iter().chain(&self.scanners).map(lock).collect();
+        held.iter_mut().for_each(|reader| reader.release());
+        held
+    }
+}
+
+impl Reader {
+    fn open(path: &Path, purpose: Purpose) -> rusqlite::Result<Self> {
+        Ok(Self { connection: connect(path, purpose)?, snapshot: 0, projects: HashMap::new() })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Makes sure that the snapshot is no older than `committed`.
+    fn renew(&mut self, committed: u64) -> Result<(), Error> {
+        if self.snapshot != committed {
+            self.release();
+            self.connection.prepare_cached("BEGIN")?.execute([])?;
+            self.snapshot = committed;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        if self.snapshot != 0 {
+            self.snapshot = 0;
+            if let Err(error) = self.connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([])) {
+                tracing::debug!(%error, "a snapshot had ended by itself");
+            }
+        }
+    }
+
+    /// The name of a project, remembered.
+    pub(super) fn project(&mut self, number: i64) -> Result<ProjectId, Error> {
+        if let Some(known) = self.projects.get(&number) {
+            return Ok(known.clone());
+        }
+        let name: String = self
+            .connection
+            .prepare_cached("SELECT name FROM projects WHERE id = ?1")?
+            .query_row([number], |row| row.get(0))?;
+        let name = ProjectId::try_from(name.as_str()).map_err(|_| Error::Corrupt("projects.name"))?;
+        if self.projects.len() >= PROJECTS_KEPT {
+            self.projects.clear();
+        }
+        self.projects.insert(number, name.clone());
+        Ok(name)
+    }
+}
+
+fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
+    reader.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

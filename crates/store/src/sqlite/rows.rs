@@ -1,0 +1,206 @@
+//! Rows to values: every statement that reads one thing.
+
+use model::{
+    Attributes, BitLength, ChangeKind, ChangeRow, ContentType, Encoding, Facets, KeyVersion, Metadatum,
+    ProjectId, Secret, SecretId, SecretType, Status, Text, Timestamp, UsageType, UserId,
+};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::reader::Reader;
+use crate::{AuditAnchor, Error, SealedSecret, WrappedKey};
+
+/// The columns that [`record`] reads, in its order.
+pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
+     algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, usage_id, \
+     content_type";
+
+pub(super) fn key_check(reader: &mut Reader) -> Result<Option<Vec<u8>>, Error> {
+    Ok(reader.connection().query_row("SELECT key_check FROM store", [], |row| row.get(0))?)
+}
+
+pub(super) fn audit_anchor(reader: &mut Reader) -> Result<Option<AuditAnchor>, Error> {
+    let row = reader
+        .connection()
+        .query_row("SELECT number, hash FROM audit_anchor", [], |row| {
+            Ok(AuditAnchor { number: row.get(0)?, hash: row.get(1)? })
+        })
+        .optional()?;
+    Ok(row)
+}
+
+pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>, Error> {
+    let found = reader
+        .connection()
+        .prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE id = ?1"))?
+        .query_row([id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, record(row))))
+        .optional()?;
+    let Some((project, build)) = found else { return Ok(None) };
+    Ok(Some(build?(reader.project(project)?)))
+}
+
+pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedSecret>, Error> {
+    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed \
+         FROM secrets WHERE id = ?1";
+    let found = {
+        let mut statement = reader.connection().prepare_cached(SELECT)?;
+        let mut rows = statement.query([id.as_bytes()])?;
+        match rows.next()? {
+            None => None,
+            Some(row) => {
+                let payload = match row.get_ref(6)? {
+                    ValueRef::Blob(sealed) => {
+                        let content_type =
+                            ContentType::parse(text(row, 5)?).ok_or(Error::Corrupt("content_type"))?;
+                        Some((content_type, sealed.to_vec()))
+                    }
+                    _ => None,
+                };
+                Some((row.get(0)?, user(row, 1)?, row.get(2)?, row.get(3)?, moment(row, 4)?, payload))
+            }
+        }
+    };
+    let Some((project, creator, project_access, private, expiration, payload)) = found else {
+        return Ok(None);
+    };
+    let project = reader.project(project)?;
+    Ok(Some(SealedSecret { project, creator, project_access, private, expiration, payload }))
+}
+
+pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
+    let mut statement = reader.connection().prepare_cached(
+        "SELECT key, value FROM secret_metadata WHERE secret = (SELECT seq FROM secrets WHERE id = ?1) ORDER BY key",
+    )?;
+    let pairs =
+        statement.query_map([id.as_bytes()], |row| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? }))?;
+    Ok(pairs.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn acl_names(reader: &mut Reader, id: SecretId, user: &UserId) -> Result<bool, Error> {
+    Ok(reader
+        .connection()
+        .prepare_cached(
+            "SELECT 1 FROM secret_acl_users WHERE user = ?2 AND secret = (SELECT seq FROM secrets WHERE id = ?1)",
+        )?
+        .exists((id.as_bytes(), user.as_str()))?)
+}
+
+pub(super) fn project_key(
+    reader: &mut Reader,
+    project: &ProjectId,
+    version: Option<KeyVersion>,
+) -> Result<Option<WrappedKey>, Error> {
+    let row = reader
+        .connection()
+        .prepare_cached(
+            "SELECT version, wrapped FROM project_keys WHERE project = (SELECT id FROM projects WHERE name = ?1) \
+             AND version = coalesce(?2, version) ORDER BY version DESC LIMIT 1",
+        )?
+        .query_row((project.as_str(), version.map(|version| version.0)), |row| {
+            Ok(WrappedKey { version: KeyVersion(row.get(0)?), wrapped: row.get(1)? })
+        })
+        .optional()?;
+    Ok(row)
+}
+
+pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+    let rows: Vec<(u64, [u8; 16], i64, String, i64)> = reader
+        .connection()
+        .prepare_cached("SELECT number, secret, project, kind, time FROM changes WHERE number > ?1 ORDER BY number LIMIT ?2")?
+        .query_map((i64::try_from(after).unwrap_or(i64::MAX), limit), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(number, secret, project, kind, time)| {
+            Ok(ChangeRow {
+                number,
+                secret: SecretId::from_bytes(secret),
+                project: reader.project(project)?,
+                kind: ChangeKind::parse(&kind).ok_or(Error::Corrupt("changes.kind"))?,
+                time: Timestamp::from_micros(time),
+            })
+        })
+        .collect()
+}
+
+/// The number of a project, if any secret or key of it was ever stored.
+pub(super) fn project_number(connection: &Connection, project: &ProjectId) -> Result<Option<i64>, Error> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM projects WHERE name = ?1")?
+        .query_row([project.as_str()], |row| row.get(0))
+        .optional()?)
+}
+
+/// A row of [`RECORD`], but for the name of its project, which is looked up once the row is done with.
+pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret + use<>, Error> {
+    let facets = facets(row, 13)?;
+    let attributes = Attributes {
+        name: short(row, 8)?,
+        algorithm: short(row, 9)?,
+        bit_length: match row.get::<_, Option<i64>>(10)? {
+            None => None,
+            Some(bits) => Some(BitLength::try_from(bits).map_err(|_| Error::Corrupt("bit_length"))?),
+        },
+        mode: short(row, 11)?,
+        secret_type: SecretType::parse(text(row, 7)?).ok_or(Error::Corrupt("secret_type"))?,
+        expiration: moment(row, 5)?,
+    };
+    let (id, creator) = (SecretId::from_bytes(row.get(1)?), user(row, 2)?);
+    let (created, updated) = (Timestamp::from_micros(row.get(3)?), Timestamp::from_micros(row.get(4)?));
+    let status = Status::parse(text(row, 6)?).ok_or(Error::Corrupt("status"))?;
+    let content_type = named(row, 19, ContentType::parse, "content_type")?;
+    let project_access = row.get(12)?;
+    Ok(move |project| Secret {
+        id,
+        project,
+        attributes,
+        creator,
+        created,
+        updated,
+        status,
+        content_type,
+        project_access,
+        facets,
+    })
+}
+
+/// Facets from six columns: private, ephemeral, encoding, description, usage_type, usage_id.
+pub(super) fn facets(row: &Row<'_>, first: usize) -> Result<Facets, Error> {
+    Ok(Facets {
+        private: row.get(first)?,
+        ephemeral: row.get(first + 1)?,
+        encoding: Encoding::parse(text(row, first + 2)?).ok_or(Error::Corrupt("encoding"))?,
+        description: row.get(first + 3)?,
+        usage_type: named(row, first + 4, UsageType::parse, "usage_type")?,
+        usage_id: row.get(first + 5)?,
+    })
+}
+
+fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
+    row.get_ref(column)?.as_str().map_err(|_| Error::Corrupt("a text"))
+}
+
+fn named<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+    what: &'static str,
+) -> Result<Option<T>, Error> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        value => value.as_str().ok().and_then(parse).map(Some).ok_or(Error::Corrupt(what)),
+    }
+}
+
+fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error> {
+    named(row, column, |text| Text::try_from(text).ok(), "a short text")
+}
+
+fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {
+    named(row, column, |text| UserId::try_from(text).ok(), "a user")
+}
+
+fn moment(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
+}
