@@ -1,1 +1,41 @@
-//! seal
+//! Seals payloads for the store and opens them for the vault. All cryptography is here, so auditors read one crate.
+//!
+//! ```text
+//! key provider ──gives──▶ master key ──unwraps──▶ project key (versioned) ──HKDF(secret id)──▶ secret key
+//!   file, credential        │    │                                                                 │
+//!                 check value    └──HKDF──▶ chain key                                         AES-256-GCM
+//!                 (is it this    (links the lines                                                  │
+//!                  store's?)      of the audit trail)                                      sealed ◀┴▶ payload
+//! ```
+//!
+//! What it promises:
+//!
+//! - A sealed payload opens only for its own secret, project, key version and private flag.
+//! - What is sealed or wrapped was opened once, and found equal, before anybody gets it.
+//! - [`Payload`] and the keys cannot be printed, copied, compared or serialised; tests prove that misuse
+//!   does not compile. No error carries a byte of either.
+//! - Keys live in memory that is locked, left out of core dumps and wiped ([`Locked`]).
+//! - Arbitrary bytes give a typed [`Error`], never a panic.
+//!
+//! What it leaves out: an old row put back in its own place opens (rollback is the store's business); a
+//! sealed payload shows the length of its plaintext; keys derived for one call, and the cipher's round keys,
+//! live for that call in ordinary memory that is wiped but not locked.
+
+#![deny(unsafe_code)] // Only src/locked.rs allows it.
+
+mod envelope;
+mod error;
+#[cfg(test)]
+mod golden;
+mod keys;
+mod locked;
+mod payload;
+mod primitives;
+mod provider;
+
+pub use envelope::{Bound, Sealed};
+pub use error::Error;
+pub use keys::{ChainKey, MasterKey, ProjectKey};
+pub use locked::Locked;
+pub use payload::Payload;
+pub use provider::{FileProvider, KeyProvider, ProviderError, StoreAge, SystemdCredential};

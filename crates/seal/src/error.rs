@@ -1,0 +1,38 @@
+//! What can go wrong here, in this crate's own words: no payload and no byte of a key in any text.
+
+use model::KeyVersion;
+
+/// Why something was not sealed, opened or unwrapped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The master key is not the one this store was made with.
+    #[error("this is not the master key that the store was made with")]
+    WrongMasterKey,
+    /// The bytes start with a format number that this program does not know: written by a later one, or
+    /// damaged.
+    #[error("format {0} is unknown")]
+    UnknownFormat(u8),
+    /// Too short, or too long where the length is fixed, to be what they should be.
+    #[error("{0} bytes are not a length this can have")]
+    WrongLength(usize),
+    /// Sealed under another version of the project's key than the one given.
+    #[error("sealed under key version {}, not {}", .sealed.0, .key.0)]
+    OtherKeyVersion {
+        /// The version that sealed it.
+        sealed: KeyVersion,
+        /// The version of the key given.
+        key: KeyVersion,
+    },
+    /// The bytes were changed, belong to another place, or another key sealed them: nobody can tell which.
+    #[error("does not open: changed, moved, or sealed with another key")]
+    DoesNotOpen,
+    /// What was just sealed did not open to the same bytes. Memory or the processor is failing.
+    #[error("what was just sealed does not open: suspect the memory of this machine")]
+    NotReproduced,
+    /// The system gave no random bytes.
+    #[error("no random bytes from the system")]
+    NoRandomness,
+    /// The system gave no memory for a key.
+    #[error("no memory for a key")]
+    NoMemory,
+}

@@ -1,0 +1,7 @@
+//! A payload has no text.
+
+fn log(payload: &seal::Payload) -> String {
+    format!("{payload}")
+}
+
+fn main() {}

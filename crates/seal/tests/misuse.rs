@@ -1,0 +1,8 @@
+//! Misuse of plaintext and keys must not compile. Each file says what somebody might try; its `.stderr` is
+//! what the compiler answers. After a change of the compiler's wording: `TRYBUILD=overwrite cargo test -p
+//! seal --test misuse`.
+
+#[test]
+fn misuse_does_not_compile() {
+    trybuild::TestCases::new().compile_fail("tests/fail/*.rs");
+}
