@@ -1,1 +1,97 @@
-//! testkit
+//! Development only: a vault on a temporary store, calls at a time set by hand, and parts that fail on purpose.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+
+mod faulty;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::{Call, Caller, Door, ProjectId, RequestId, Role, Timestamp, UserId};
+use seal::FileProvider;
+use store::sqlite::Purpose;
+use store::{SqliteStore, Store};
+use tempfile::TempDir;
+use vault::{AuditSink, FileSink, Parts, Sync, Vault};
+
+pub use faulty::{FaultyAudit, FaultyKeys, FaultyStore, Switch};
+
+/// A vault with all its parts in a temporary folder.
+pub struct Fixture {
+    /// The vault.
+    pub vault: Arc<Vault>,
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Makes the store fail.
+    pub store_fails: Switch,
+    /// Makes the audit trail fail.
+    pub audit_fails: Switch,
+    folder: Arc<TempDir>,
+}
+
+impl Fixture {
+    /// A new vault.
+    pub async fn new() -> Self {
+        Self::in_folder(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// The same vault after a restart.
+    pub async fn restart(self) -> Self {
+        let Self { vault, store, folder, .. } = self;
+        drop((vault, store));
+        Self::in_folder(folder).await
+    }
+
+    /// Where the vault keeps its files: `donjon.db`, `master.key`, `audit.log`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn in_folder(folder: Arc<TempDir>) -> Self {
+        let path = |name: &str| folder.path().join(name);
+        let (store_fails, audit_fails) = (Switch::default(), Switch::default());
+        let sqlite = SqliteStore::open(&path("donjon.db"), Purpose::Serve).unwrap();
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(sqlite, store_fails.clone()));
+        let keys = FileProvider::new(path("master.key"));
+        let parts = Parts {
+            store: Arc::clone(&store),
+            keys: &keys,
+            audit: |chain| {
+                let sink = FileSink::open(&path("audit.log"), Sync::Batch, chain)?;
+                Ok(Arc::new(FaultyAudit::new(sink, audit_fails.clone())) as Arc<dyn AuditSink>)
+            },
+        };
+        let vault = Arc::new(Vault::open(parts).await.unwrap());
+        Self { vault, store, store_fails, audit_fails, folder }
+    }
+}
+
+/// A moment that tests begin at.
+pub const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+
+/// A call by an admin of a project, at [`NOW`].
+pub fn call(project: &str) -> Call {
+    Call {
+        caller: Caller {
+            project: ProjectId::try_from(project).unwrap(),
+            user: None,
+            roles: Cow::Borrowed(&[Role::ADMIN]),
+        },
+        time: NOW,
+        request: RequestId::random(),
+        door: Door::Rest,
+    }
+}
+
+/// The same call by a user with other roles.
+pub fn by(user: &str, roles: &[&str], mut call: Call) -> Call {
+    call.caller.user = Some(UserId::try_from(user).unwrap());
+    call.caller.roles = roles.iter().map(|role| Role::from(*role)).collect();
+    call
+}
+
+/// The same call, so many seconds later.
+pub fn later(seconds: i64, mut call: Call) -> Call {
+    call.time = call.time.plus_micros(seconds * 1_000_000);
+    call
+}

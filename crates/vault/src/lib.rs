@@ -1,1 +1,28 @@
-//! vault
+//! Every request is authorised, written down, then done.
+//!
+//! ```text
+//! front-end ──Call, request──▶ vault ──▶ store    rows, sealed
+//!                              │  └────▶ seal     keys, plaintext
+//!                              └───────▶ audit    one line a request, before anything leaves
+//! ```
+//!
+//! The vault knows no protocol: a front-end parses bytes into the types of `model` and of this crate, makes one
+//! call, and translates the answer or the [`Error`]. It reads no clock either: [`model::Call`] carries the time.
+
+mod audit;
+mod authorise;
+mod error;
+mod keys;
+mod metadata;
+mod secrets;
+mod vault;
+
+pub use audit::{
+    AuditSink, Chain, CheckedTrail, Entry, FileSink, Outcome, StreamSink, Sync, TrailError, check_trail,
+};
+pub use authorise::Action;
+pub use error::{Error, OpenError};
+pub use metadata::{Expect, Metadata};
+pub use seal::Payload;
+pub use secrets::{NewPayload, NewSecret, OpenedPayload};
+pub use vault::{Parts, Vault, unlock};

@@ -1,0 +1,164 @@
+//! Parts that fail when they are told to.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use model::{
+    ChangeRow, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp, UserId,
+};
+use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
+use store::{AuditAnchor, Change, Error, SealedSecret, Store, StoreId, Witness, WrappedKey};
+use vault::{AuditSink, Entry};
+
+/// Tells a part at which of its calls to begin failing.
+#[derive(Clone, Debug)]
+pub struct Switch(Arc<AtomicI64>);
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(i64::MAX)))
+    }
+}
+
+impl Switch {
+    /// From the n-th call on, counted from 0, every call fails.
+    pub fn fail_after(&self, n: i64) {
+        self.0.store(n, Ordering::SeqCst);
+    }
+
+    /// No call fails.
+    pub fn work(&self) {
+        self.0.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    fn fails(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::SeqCst) <= 0
+    }
+}
+
+/// A store that fails.
+pub struct FaultyStore<S> {
+    inner: S,
+    switch: Switch,
+}
+
+impl<S: Store> FaultyStore<S> {
+    /// Wraps a store.
+    pub fn new(inner: S, switch: Switch) -> Self {
+        Self { inner, switch }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.switch.fails() { Err(Error::Unavailable("told to fail".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for FaultyStore<S> {
+    fn id(&self) -> StoreId {
+        self.inner.id()
+    }
+
+    async fn key_check(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.check()?;
+        self.inner.key_check().await
+    }
+
+    async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
+        self.check()?;
+        self.inner.secret(id).await
+    }
+
+    async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error> {
+        self.check()?;
+        self.inner.sealed(id).await
+    }
+
+    async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error> {
+        self.check()?;
+        self.inner.metadata(id).await
+    }
+
+    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error> {
+        self.check()?;
+        self.inner.acl_names(id, user).await
+    }
+
+    async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
+        self.check()?;
+        self.inner.list(query, now).await
+    }
+
+    async fn project_key(
+        &self,
+        project: &ProjectId,
+        version: Option<KeyVersion>,
+    ) -> Result<Option<WrappedKey>, Error> {
+        self.check()?;
+        self.inner.project_key(project, version).await
+    }
+
+    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+        self.check()?;
+        self.inner.changes(after, limit).await
+    }
+
+    fn newest_change(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.newest_change()
+    }
+
+    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error> {
+        self.check()?;
+        self.inner.audit_anchor().await
+    }
+
+    async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error> {
+        self.check()?;
+        self.inner.apply(change, witness).await
+    }
+}
+
+/// An audit trail that fails.
+pub struct FaultyAudit<A> {
+    inner: A,
+    switch: Switch,
+}
+
+impl<A: AuditSink> FaultyAudit<A> {
+    /// Wraps an audit trail.
+    pub fn new(inner: A, switch: Switch) -> Self {
+        Self { inner, switch }
+    }
+}
+
+impl<A: AuditSink> AuditSink for FaultyAudit<A> {
+    fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
+        if self.switch.fails() {
+            return Err(io::Error::other("told to fail"));
+        }
+        self.inner.record(entry)
+    }
+
+    fn head(&self) -> (u64, [u8; 32]) {
+        self.inner.head()
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        self.inner.reopen()
+    }
+}
+
+/// A key provider that has no key.
+pub struct FaultyKeys;
+
+impl KeyProvider for FaultyKeys {
+    fn master_key(&self, _store: StoreAge) -> Result<MasterKey, ProviderError> {
+        Err(ProviderError::NoCredentials { name: "told-to-fail".into() })
+    }
+
+    fn describe(&self) -> String {
+        "a provider told to fail".into()
+    }
+}

@@ -1,0 +1,95 @@
+//! The line format and the chain, without any file.
+
+use std::fmt;
+use std::io::Write as _;
+
+use seal::ChainKey;
+
+use super::Entry;
+
+/// What stands between the content of a line and its number.
+pub(super) const NUMBER: &str = ",\"n\":";
+/// What stands between the number of a line and its link.
+pub(super) const LINK: &str = ",\"link\":\"";
+/// What ends a line.
+pub(super) const END: &str = "\"}";
+
+/// The chain so far: the key, and the last line's number and link.
+pub struct Chain {
+    pub(super) key: ChainKey,
+    pub(super) number: u64,
+    pub(super) link: [u8; 32],
+}
+
+impl Chain {
+    /// A chain that goes on after a line; after number 0 with link zero, a new one.
+    pub fn new(key: ChainKey, number: u64, link: [u8; 32]) -> Self {
+        Self { key, number, link }
+    }
+
+    /// Completes `line`, which holds the content, with number, link and line end. The chain moves on only when the
+    /// line was written: [`Chain::advance`].
+    pub(super) fn complete(&self, line: &mut Vec<u8>) -> [u8; 32] {
+        let _ = write!(line, "{NUMBER}{}", self.number + 1);
+        let link = self.key.link(&self.link, line);
+        line.extend_from_slice(LINK.as_bytes());
+        line.extend(link.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]));
+        line.extend_from_slice(END.as_bytes());
+        line.push(b'\n');
+        link
+    }
+
+    pub(super) fn advance(&mut self, link: [u8; 32]) {
+        self.number += 1;
+        self.link = link;
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+fn hex(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}
+
+/// Writes the content of a line: all but number and link.
+pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
+    let Entry { call, action, secret, outcome } = entry;
+    let _ = write!(line, "{{\"time\":\"{}\",\"request\":\"", call.time);
+    line.extend_from_slice(&call.request.to_ascii());
+    line.extend_from_slice(b"\",\"door\":\"");
+    line.extend_from_slice(call.door.as_str().as_bytes());
+    line.extend_from_slice(b"\",\"project\":");
+    text(line, call.caller.project.as_str());
+    line.extend_from_slice(b",\"user\":");
+    match &call.caller.user {
+        Some(user) => text(line, user.as_str()),
+        None => line.extend_from_slice(b"null"),
+    }
+    line.extend_from_slice(b",\"roles\":[");
+    for (n, role) in call.caller.roles.iter().enumerate() {
+        if n > 0 {
+            line.push(b',');
+        }
+        text(line, role.as_str());
+    }
+    line.extend_from_slice(b"],\"action\":\"");
+    line.extend_from_slice(action.as_str().as_bytes());
+    line.extend_from_slice(b"\",\"secret\":");
+    match secret {
+        Some(id) => drop(write!(line, "\"{id}\"")),
+        None => line.extend_from_slice(b"null"),
+    }
+    line.extend_from_slice(b",\"outcome\":\"");
+    line.extend_from_slice(outcome.as_str().as_bytes());
+    line.push(b'"');
+}
+
+/// A JSON string: what callers say of themselves may hold anything.
+fn text(line: &mut Vec<u8>, text: &str) {
+    // Writing to memory cannot fail.
+    let _ = serde_json::to_writer(line, text);
+}

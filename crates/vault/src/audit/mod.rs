@@ -1,0 +1,87 @@
+//! The audit trail: one line of JSON for every request that reaches the vault, chained by a keyed hash.
+//!
+//! ```text
+//! {"time":"2026-11-23T08:00:00.000001","request":"req-…","door":"rest","project":"…","user":"…","roles":["admin"],
+//!  "action":"secret:decrypt","secret":"…","outcome":"ok","n":7,"link":"<64 hex digits>"}
+//! ```
+//!
+//! `link` is HMAC-SHA256, under a key derived from the master key, of the line before's link and this line up to
+//! `,"link"`. So a line that was altered, removed, inserted or moved is found by whoever has the master key, and
+//! cannot be made to fit by whoever has not. Lines cut off at the end are found by the store, which is told now and
+//! then (and at the end) where the trail stands; what came after the last such moment is not covered.
+//!
+//! A line is handed to the operating system before plaintext leaves and before a change is committed. If that fails,
+//! the request fails. A change that then fails to commit has a second line with the same request and the outcome
+//! `failed`. No line has a payload, a name or a metadata value.
+
+mod chain;
+mod check;
+mod file;
+mod stream;
+
+use std::io;
+
+use model::{Call, SecretId};
+
+use crate::Action;
+
+pub use chain::Chain;
+pub use check::{CheckedTrail, TrailError, check_trail};
+pub use file::{FileSink, Sync};
+pub use stream::StreamSink;
+
+/// Where audit lines go.
+pub trait AuditSink: Send + std::marker::Sync {
+    /// Hands one line to the operating system. If this fails, nothing of the line stands.
+    fn record(&self, entry: &Entry<'_>) -> io::Result<()>;
+
+    /// The number and link of the last line.
+    fn head(&self) -> (u64, [u8; 32]);
+
+    /// Starts afresh after the trail was moved away by its keeper; the chain goes on.
+    fn reopen(&self) -> io::Result<()>;
+}
+
+/// One request, as it is written down.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Who asked, when, where.
+    pub call: &'a Call,
+    /// For what.
+    pub action: Action,
+    /// Of which secret, if of one.
+    pub secret: Option<SecretId>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// The caller may not.
+    Denied,
+    /// There is no such secret, or it has no payload.
+    Absent,
+    /// What is there is in the way.
+    Conflict,
+    /// The request was wrong in itself.
+    Refused,
+    /// It could not be done. After a `Done` of the same request: it was not done after all.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in the trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Denied => "denied",
+            Self::Absent => "absent",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Project keys, unwrapped when first needed and kept in locked memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use model::{KeyVersion, ProjectId};
+use seal::{MasterKey, ProjectKey};
+use store::{Change, Store, unwitnessed};
+
+use crate::Error;
+
+/// Projects whose keys are kept; one more, and all are forgotten and unwrapped anew as they are needed.
+const PROJECTS_MAX: usize = 4096;
+
+/// The keys of all projects.
+pub(crate) struct Keys {
+    master: MasterKey,
+    known: RwLock<HashMap<ProjectId, Vec<Arc<ProjectKey>>>>,
+}
+
+impl Keys {
+    pub(crate) fn new(master: MasterKey) -> Self {
+        Self { master, known: RwLock::default() }
+    }
+
+    /// The key to open something with.
+    pub(crate) async fn of_version(
+        &self,
+        store: &dyn Store,
+        project: &ProjectId,
+        version: KeyVersion,
+    ) -> Result<Option<Arc<ProjectKey>>, Error> {
+        if let Some(key) = self.find(project, |key| key.version() == version) {
+            return Ok(Some(key));
+        }
+        let Some(stored) = store.project_key(project, Some(version)).await? else { return Ok(None) };
+        self.unwrap(project, &stored).map(Some)
+    }
+
+    /// The key to seal something new with: the newest, or a first one.
+    pub(crate) async fn newest(
+        &self,
+        store: &dyn Store,
+        project: &ProjectId,
+    ) -> Result<Arc<ProjectKey>, Error> {
+        if let Some(key) = self.find(project, |_| true) {
+            return Ok(key);
+        }
+        if store.project_key(project, None).await?.is_none() {
+            let version = KeyVersion::FIRST;
+            let (_, wrapped) = self.master.new_project_key(project, version).map_err(Error::Keys)?;
+            let change = Change::AddProjectKey { project: project.clone(), version, wrapped };
+            store.apply(change, unwitnessed()).await?;
+        }
+        // Of several first requests one has given the project its key; all use what is stored.
+        match store.project_key(project, None).await? {
+            Some(stored) => self.unwrap(project, &stored),
+            None => Err(Error::Store(store::Error::Corrupt("project_keys"))),
+        }
+    }
+
+    /// The newest of the known keys of a project that will do.
+    fn find(&self, project: &ProjectId, will_do: impl Fn(&ProjectKey) -> bool) -> Option<Arc<ProjectKey>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(project)?.iter().filter(|key| will_do(key)).max_by_key(|key| key.version()).cloned()
+    }
+
+    fn unwrap(&self, project: &ProjectId, stored: &store::WrappedKey) -> Result<Arc<ProjectKey>, Error> {
+        let key =
+            self.master.unwrap_project_key(project, stored.version, &stored.wrapped).map_err(Error::Keys)?;
+        let key = Arc::new(key);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= PROJECTS_MAX && !known.contains_key(project) {
+            known.clear();
+        }
+        let of_project = known.entry(project.clone()).or_default();
+        if !of_project.iter().any(|known| known.version() == key.version()) {
+            of_project.push(Arc::clone(&key));
+        }
+        Ok(key)
+    }
+}

@@ -1,0 +1,128 @@
+//! User metadata and facets.
+
+use model::{Call, Facet, Facets, Metadatum, SecretId};
+use seal::Bound;
+use store::{Change, Reseal};
+
+use crate::audit::Outcome;
+use crate::secrets::{about, subject_of};
+use crate::{Action, Error, Vault};
+
+pub use model::Expect;
+
+/// How often a change is prepared again because the payload changed meanwhile. A payload is filled once, so twice
+/// is already more than can happen at this door.
+const TRIES: u32 = 5;
+
+/// User metadata of a secret, and its facets.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    /// The pairs the user set, in the order of keys.
+    pub user: Vec<Metadatum>,
+    /// What hypervisors know; a door shows only what differs from [`Facets::default`].
+    pub facets: Facets,
+}
+
+impl Vault {
+    /// Reads all metadata of a secret.
+    pub async fn metadata(&self, call: &Call, id: SecretId) -> Result<Metadata, Error> {
+        let action = Action::ReadMetadata;
+        let read = async {
+            let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
+            let secret = secret.ok_or(Error::NotFound(id))?;
+            self.may(call, action, Some((id, subject_of(&secret)))).await?;
+            Ok(Metadata { user: self.store.metadata(id).await?, facets: secret.facets })
+        };
+        let metadata = read.await.map_err(|error| self.not_done(call, action, Some(id), error))?;
+        self.record(call, action, Some(id), Outcome::Done)?;
+        Ok(metadata)
+    }
+
+    /// Replaces all user metadata, and changes the facets named, in one transaction.
+    pub async fn replace_metadata(
+        &self,
+        call: &Call,
+        id: SecretId,
+        user: Vec<Metadatum>,
+        facets: Vec<Facet>,
+    ) -> Result<(), Error> {
+        let private = facets.contains(&Facet::Private(true));
+        self.change_metadata(call, Action::ReplaceMetadata, id, private, |reseal| Change::ReplaceMetadata {
+            id,
+            user: user.clone(),
+            facets: facets.clone(),
+            reseal,
+            time: call.time,
+        })
+        .await
+    }
+
+    /// Adds one pair; [`Error::MetadatumExists`] if the key is there.
+    pub async fn add_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
+        let change = |_| Change::AddMetadatum { id, datum: datum.clone() };
+        self.change_metadata(call, Action::AddMetadatum, id, false, change).await
+    }
+
+    /// Changes one pair; [`Error::MetadatumNotFound`] if the key is not there.
+    pub async fn set_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
+        let change = |_| Change::SetMetadatum { id, datum: datum.clone() };
+        self.change_metadata(call, Action::ReplaceMetadata, id, false, change).await
+    }
+
+    /// Removes one pair; fine if it is not there.
+    pub async fn remove_metadatum(&self, call: &Call, id: SecretId, key: &str) -> Result<(), Error> {
+        let change = |_| Change::RemoveMetadatum { id, key: key.to_owned() };
+        self.change_metadata(call, Action::RemoveMetadatum, id, false, change).await
+    }
+
+    /// Changes one facet. `action` is `AddMetadatum`, `ReplaceMetadata` or `RemoveMetadatum`, as the door was asked.
+    pub async fn set_facet(
+        &self,
+        call: &Call,
+        id: SecretId,
+        action: Action,
+        facet: Facet,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        let private = facet == Facet::Private(true);
+        let change = |reseal| Change::SetFacet { id, facet: facet.clone(), expect, reseal, time: call.time };
+        self.change_metadata(call, action, id, private, change).await
+    }
+
+    /// Prepares a change and does it. One that makes the secret private seals the payload anew, because an envelope
+    /// is bound to that flag; if the payload was changed meanwhile, all of it is done again.
+    async fn change_metadata(
+        &self,
+        call: &Call,
+        action: Action,
+        id: SecretId,
+        private: bool,
+        change: impl Fn(Option<Reseal>) -> Change,
+    ) -> Result<(), Error> {
+        let changed = async {
+            let mut tries = 0;
+            loop {
+                let found = self.accessible(call, id, action).await?;
+                let reseal = if private && !found.private {
+                    Some(self.reseal_private(id, &found).await?)
+                } else {
+                    None
+                };
+                tries += 1;
+                match self.change(call, action, id, change(reseal)).await {
+                    Err(store::Error::Changed) if tries < TRIES => {}
+                    done => return done.map_err(|error| about(id, error)),
+                }
+            }
+        };
+        changed.await.map_err(|error| self.not_done(call, action, Some(id), error))
+    }
+
+    async fn reseal_private(&self, id: SecretId, found: &store::SealedSecret) -> Result<Reseal, Error> {
+        let Some((_, from)) = &found.payload else { return Ok(Reseal { from: None, to: None }) };
+        let payload = self.open_sealed(id, found, from).await?;
+        let key = self.keys.newest(&*self.store, &found.project).await?;
+        let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Error::Keys)?;
+        Ok(Reseal { from: Some(from.clone()), to: Some(to.into_vec()) })
+    }
+}

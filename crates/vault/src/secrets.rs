@@ -1,0 +1,228 @@
+//! Secrets and their payloads.
+
+use model::{Attributes, Call, ContentType, Facets, ListQuery, Page, Secret, SecretId, Status};
+use seal::{Bound, Sealed};
+use store::{Change, SealedSecret};
+
+use crate::audit::Outcome;
+use crate::authorise::Subject;
+use crate::vault::expired;
+use crate::{Action, Error, Payload, Vault};
+
+/// A secret to be created.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// What the creator says of it.
+    pub attributes: Attributes,
+    /// Its payload, if it comes in the same step.
+    pub payload: Option<NewPayload>,
+}
+
+/// A payload to be stored.
+#[derive(Debug)]
+pub struct NewPayload {
+    /// What it is.
+    pub content_type: ContentType,
+    /// The bytes.
+    pub payload: Payload,
+}
+
+/// A payload, opened.
+#[derive(Debug)]
+pub struct OpenedPayload {
+    /// What it was stored as.
+    pub content_type: ContentType,
+    /// The bytes.
+    pub payload: Payload,
+}
+
+impl Vault {
+    /// Creates a secret; it is on disk when this returns.
+    pub async fn create_secret(&self, call: &Call, new: NewSecret) -> Result<SecretId, Error> {
+        let action = Action::CreateSecret;
+        if let Err(error) = self.may(call, action, None).await {
+            return Err(self.not_done(call, action, None, error));
+        }
+        let id = SecretId::random();
+        self.create(call, id, new).await.map_err(|error| self.not_done(call, action, Some(id), error))?;
+        Ok(id)
+    }
+
+    async fn create(&self, call: &Call, id: SecretId, new: NewSecret) -> Result<(), Error> {
+        let secret = Secret {
+            id,
+            project: call.caller.project.clone(),
+            attributes: new.attributes,
+            creator: call.caller.user.clone(),
+            created: call.time,
+            updated: call.time,
+            status: Status::Active,
+            content_type: new.payload.as_ref().map(|payload| payload.content_type),
+            project_access: true,
+            facets: Facets::default(),
+        };
+        let sealed = match &new.payload {
+            None => None,
+            Some(NewPayload { payload, .. }) => {
+                let key = self.keys.newest(&*self.store, &secret.project).await?;
+                let bound = Bound { secret: id, private: false };
+                Some(key.seal(&bound, payload).map_err(Error::Keys)?.into_vec())
+            }
+        };
+        let change = Change::CreateSecret { secret: Box::new(secret), sealed };
+        self.change(call, Action::CreateSecret, id, change).await.map_err(|error| about(id, error))
+    }
+
+    /// Everything known of a secret, without its payload.
+    pub async fn secret(&self, call: &Call, id: SecretId) -> Result<Secret, Error> {
+        let action = Action::ReadSecret;
+        let found = async {
+            let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
+            let secret = secret.ok_or(Error::NotFound(id))?;
+            self.may(call, action, Some((id, subject_of(&secret)))).await?;
+            Ok(secret)
+        };
+        let secret = found.await.map_err(|error| self.not_done(call, action, Some(id), error))?;
+        self.record(call, action, Some(id), Outcome::Done)?;
+        Ok(secret)
+    }
+
+    /// Opens a payload. Private ones stay closed to ordinary clients.
+    pub async fn read_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
+        let action = Action::ReadPayload;
+        let opened = self
+            .open_payload(call, id)
+            .await
+            .map_err(|error| self.not_done(call, action, Some(id), error))?;
+        self.record(call, action, Some(id), Outcome::Done)?;
+        Ok(opened)
+    }
+
+    async fn open_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
+        let mut found = self.accessible(call, id, Action::ReadPayload).await?;
+        let (content_type, sealed) = found.payload.take().ok_or(Error::NoPayload(id))?;
+        if found.private {
+            return Err(Error::Private(id));
+        }
+        let payload = self.open_sealed(id, &found, &sealed).await?;
+        Ok(OpenedPayload { content_type, payload })
+    }
+
+    /// Opens an envelope, with nobody asked.
+    pub(crate) async fn open_sealed(
+        &self,
+        id: SecretId,
+        found: &SealedSecret,
+        sealed: &[u8],
+    ) -> Result<Payload, Error> {
+        let corrupt = |source| Error::Corrupt { id, source };
+        let version = Sealed::key_version(sealed).map_err(corrupt)?;
+        let key = self.keys.of_version(&*self.store, &found.project, version).await?;
+        let key = key.ok_or(Error::Store(store::Error::Corrupt("project_keys")))?;
+        key.open(&Bound { secret: id, private: found.private }, sealed).map_err(corrupt)
+    }
+
+    /// Gives a secret its payload, once: [`Error::HasPayload`] after that.
+    pub async fn fill_payload(&self, call: &Call, id: SecretId, new: NewPayload) -> Result<(), Error> {
+        let action = Action::FillPayload;
+        let filled = async {
+            let found = self.accessible(call, id, action).await?;
+            if found.payload.is_some() {
+                return Err(Error::HasPayload(id));
+            }
+            let key = self.keys.newest(&*self.store, &found.project).await?;
+            let bound = Bound { secret: id, private: found.private };
+            let sealed = key.seal(&bound, &new.payload).map_err(Error::Keys)?.into_vec();
+            let change = Change::FillPayload { id, content_type: new.content_type, sealed, time: call.time };
+            self.change(call, action, id, change).await.map_err(|error| about(id, error))
+        };
+        filled.await.map_err(|error| self.not_done(call, action, Some(id), error))
+    }
+
+    /// Deletes a secret; its ciphertext is gone from the store when this returns.
+    pub async fn delete_secret(&self, call: &Call, id: SecretId) -> Result<(), Error> {
+        let action = Action::DeleteSecret;
+        let deleted = async {
+            self.accessible(call, id, action).await?;
+            let change = Change::DeleteSecret { id, time: call.time };
+            self.change(call, action, id, change).await.map_err(|error| about(id, error))
+        };
+        deleted.await.map_err(|error| self.not_done(call, action, Some(id), error))
+    }
+
+    /// One page of secrets, expired ones left out. The query's scope is the caller's project or user: the front-end
+    /// makes it so.
+    pub async fn list_secrets(&self, call: &Call, query: ListQuery) -> Result<Page, Error> {
+        let action = Action::ListSecrets;
+        let listed = async {
+            self.may(call, action, None).await?;
+            Ok(self.store.list(&query, call.time).await?)
+        };
+        let page = listed.await.map_err(|error| self.not_done(call, action, None, error))?;
+        self.record(call, action, None, Outcome::Done)?;
+        Ok(page)
+    }
+
+    /// For a request that a front-end found wrong in itself: says whether the caller would have been allowed to make
+    /// it, so that a stranger learns nothing more than a stranger would, and writes it down as refused.
+    /// With [`Action::ReadPayload`] a secret without payload is [`Error::NoPayload`], with [`Action::FillPayload`]
+    /// one that has a payload is no error here.
+    pub async fn refuse(&self, call: &Call, action: Action, id: Option<SecretId>) -> Result<(), Error> {
+        let checked = async {
+            match id {
+                None => self.may(call, action, None).await,
+                Some(id) => match self.accessible(call, id, action).await? {
+                    found if action == Action::ReadPayload && found.payload.is_none() => {
+                        Err(Error::NoPayload(id))
+                    }
+                    _ => Ok(()),
+                },
+            }
+        };
+        checked.await.map_err(|error| self.not_done(call, action, id, error))?;
+        self.record(call, action, id, Outcome::Refused)
+    }
+
+    /// What it takes to work on a secret that is there for this caller.
+    pub(crate) async fn accessible(
+        &self,
+        call: &Call,
+        id: SecretId,
+        action: Action,
+    ) -> Result<SealedSecret, Error> {
+        let found = self.store.sealed(id).await?.filter(|found| !expired(found.expiration, call));
+        let found = found.ok_or(Error::NotFound(id))?;
+        let subject = Subject {
+            project: &found.project,
+            creator: found.creator.as_ref(),
+            project_access: found.project_access,
+        };
+        self.may(call, action, Some((id, subject))).await?;
+        Ok(found)
+    }
+}
+
+pub(crate) fn subject_of(secret: &Secret) -> Subject<'_> {
+    Subject {
+        project: &secret.project,
+        creator: secret.creator.as_ref(),
+        project_access: secret.project_access,
+    }
+}
+
+/// The store's answer about a change of one secret, in the vault's words.
+pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
+    match error {
+        store::Error::NotFound => Error::NotFound(id),
+        store::Error::HasPayload => Error::HasPayload(id),
+        store::Error::MetadatumExists => Error::MetadatumExists,
+        store::Error::MetadatumNotFound => Error::MetadatumNotFound,
+        store::Error::UsageTaken => Error::UsageTaken,
+        store::Error::Facet(error) => Error::Facet(error),
+        store::Error::Unwitnessed => Error::Unwritten,
+        store::Error::Busy => Error::Busy,
+        error @ (store::Error::Changed | store::Error::Corrupt(_) | store::Error::Unavailable(_)) => {
+            Error::Store(error)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The vault itself: how it is opened, and the steps that every request goes through.
+
+use std::io;
+use std::sync::Arc;
+
+use model::{Call, SecretId, Timestamp};
+use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
+use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
+
+use crate::audit::{AuditSink, Chain, Entry, Outcome};
+use crate::authorise::{Subject, Verdict, verdict};
+use crate::keys::Keys;
+use crate::{Action, Error, OpenError};
+
+/// All secrets, behind one policy and one audit trail.
+pub struct Vault {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Keys,
+    audit: Arc<dyn AuditSink>,
+}
+
+/// What a vault is made of.
+pub struct Parts<'a, A> {
+    /// Where rows are.
+    pub store: Arc<dyn Store>,
+    /// Where the master key comes from.
+    pub keys: &'a dyn KeyProvider,
+    /// Opens the audit trail, which goes on from the chain it is given.
+    pub audit: A,
+}
+
+/// Gets the master key of an existing store, checked against it. For looking at what the store and its audit trail
+/// hold; a new store, which has none yet, gives nothing.
+pub async fn unlock(
+    store: &dyn Store,
+    keys: &dyn KeyProvider,
+) -> Result<Option<(MasterKey, Option<AuditAnchor>)>, OpenError> {
+    let Some(check) = store.key_check().await? else { return Ok(None) };
+    let master = keys.master_key(StoreAge::Existing)?;
+    verify(store, keys, &master, &check)?;
+    Ok(Some((master, store.audit_anchor().await?)))
+}
+
+impl Vault {
+    /// Opens a vault. A new store gets its master key now; for an existing one a missing or wrong key is an error.
+    pub async fn open<A>(parts: Parts<'_, A>) -> Result<Self, OpenError>
+    where
+        A: FnOnce(Chain) -> io::Result<Arc<dyn AuditSink>>,
+    {
+        let Parts { store, keys, audit } = parts;
+        let (master, anchor) = match unlock(&*store, keys).await? {
+            Some(unlocked) => unlocked,
+            None => {
+                let master = keys.master_key(StoreAge::New)?;
+                let check = master.check_value(&store.id());
+                verify(&*store, keys, &master, &check)?;
+                store.apply(Change::SetKeyCheck(check), unwitnessed()).await?;
+                (master, None)
+            }
+        };
+        let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
+        let chain_key: ChainKey = master.chain_key();
+        let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
+        Ok(Self { store, keys: Keys::new(master), audit })
+    }
+
+    /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
+    /// then, and when the vault is closed.
+    pub async fn anchor_audit(&self) -> Result<(), Error> {
+        let (number, hash) = self.audit.head();
+        let known = self.store.audit_anchor().await?.map_or(0, |anchor| anchor.number);
+        if number > known {
+            self.store.apply(Change::AnchorAudit(AuditAnchor { number, hash }), unwitnessed()).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the audit trail's file again, after its keeper has moved it away.
+    pub fn reopen_audit(&self) -> io::Result<()> {
+        self.audit.reopen()
+    }
+
+    /// Writes a request down. Only then may anything leave.
+    pub(crate) fn record(
+        &self,
+        call: &Call,
+        action: Action,
+        secret: Option<SecretId>,
+        outcome: Outcome,
+    ) -> Result<(), Error> {
+        record(&*self.audit, call, action, secret, outcome).map_err(|Unwitnessed| Error::Unwritten)
+    }
+
+    /// Writes down that a request was not done, and why in one word. The error stays what it was, unless even that
+    /// cannot be written.
+    pub(crate) fn not_done(
+        &self,
+        call: &Call,
+        action: Action,
+        secret: Option<SecretId>,
+        error: Error,
+    ) -> Error {
+        let outcome = match &error {
+            Error::Denied(_) | Error::Private(_) => Outcome::Denied,
+            Error::NotFound(_) | Error::NoPayload(_) | Error::MetadatumNotFound => Outcome::Absent,
+            Error::HasPayload(_) | Error::MetadatumExists | Error::UsageTaken | Error::Facet(_) => {
+                Outcome::Conflict
+            }
+            Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::Store(_) => Outcome::Failed,
+            Error::Unwritten => return error,
+        };
+        match self.record(call, action, secret, outcome) {
+            Ok(()) => error,
+            Err(unwritten) => unwritten,
+        }
+    }
+
+    /// Does a change. It is written down inside the change's transaction, before the commit; if the commit then
+    /// fails, a second line says so.
+    pub(crate) async fn change(
+        &self,
+        call: &Call,
+        action: Action,
+        id: SecretId,
+        change: Change,
+    ) -> Result<(), store::Error> {
+        let (audit, call) = (Arc::clone(&self.audit), call.clone());
+        let witness: Witness = Box::new(move || record(&*audit, &call, action, Some(id), Outcome::Done));
+        self.store.apply(change, witness).await
+    }
+
+    /// Whether the policy allows it.
+    pub(crate) async fn may(
+        &self,
+        call: &Call,
+        action: Action,
+        secret: Option<(SecretId, Subject<'_>)>,
+    ) -> Result<(), Error> {
+        let allowed = match verdict(action, &call.caller, secret.map(|(_, subject)| subject)) {
+            Verdict::Allowed => true,
+            Verdict::Denied => false,
+            Verdict::AskAcl => match (secret, &call.caller.user) {
+                (Some((id, _)), Some(user)) => self.store.acl_names(id, user).await?,
+                _ => false,
+            },
+        };
+        if allowed { Ok(()) } else { Err(Error::Denied(action)) }
+    }
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vault").finish_non_exhaustive()
+    }
+}
+
+fn verify(
+    store: &dyn Store,
+    keys: &dyn KeyProvider,
+    master: &MasterKey,
+    check: &[u8],
+) -> Result<(), OpenError> {
+    master.verify(&store.id(), check).map_err(|error| match error {
+        seal::Error::WrongMasterKey => OpenError::WrongMasterKey { from: keys.describe() },
+        other => OpenError::Keys(other),
+    })
+}
+
+fn record(
+    audit: &dyn AuditSink,
+    call: &Call,
+    action: Action,
+    secret: Option<SecretId>,
+    outcome: Outcome,
+) -> Result<(), Unwitnessed> {
+    audit.record(&Entry { call, action, secret, outcome }).map_err(|error| {
+        tracing::error!(%error, request = %call.request, "the audit trail cannot be written: the request is refused");
+        Unwitnessed
+    })
+}
+
+/// Whether something with this expiration is as if it were not there.
+pub(crate) fn expired(expiration: Option<Timestamp>, call: &Call) -> bool {
+    expiration.is_some_and(|expiration| expiration <= call.time)
+}

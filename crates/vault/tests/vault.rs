@@ -1,0 +1,387 @@
+//! What the vault promises, on a real store and a real audit file, with parts that fail on purpose.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+use std::io::BufReader;
+use std::sync::Arc;
+
+use model::{Attributes, Call, ContentType, Expect, Facet, FacetError, SecretId};
+use seal::{ChainKey, FileProvider};
+use store::{Change, unwitnessed};
+use testkit::{FaultyKeys, Fixture, by, call, later};
+use vault::{
+    Action, AuditSink, Error, FileSink, NewPayload, NewSecret, OpenError, Parts, Payload, StreamSink, Sync,
+    TrailError, Vault, check_trail, unlock,
+};
+
+fn payload(text: &str) -> NewPayload {
+    NewPayload { content_type: ContentType::Text, payload: Payload::new(text.as_bytes().to_vec()) }
+}
+
+fn secret(text: Option<&str>) -> NewSecret {
+    NewSecret { attributes: Attributes::default(), payload: text.map(payload) }
+}
+
+async fn read(fixture: &Fixture, call: &Call, id: SecretId) -> Result<String, Error> {
+    let opened = fixture.vault.read_payload(call, id).await?;
+    Ok(String::from_utf8(opened.payload.expose().to_vec()).unwrap())
+}
+
+/// The audit trail, a line each: action, outcome.
+fn trail(fixture: &Fixture) -> Vec<String> {
+    let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
+    let word = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or("-").to_owned();
+    text.lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", word(&line, "action"), word(&line, "outcome"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_goes_in_comes_out_also_after_a_restart() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("hunter2"))).await.unwrap();
+    assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "hunter2");
+    let fixture = fixture.restart().await;
+    assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "hunter2");
+}
+
+#[tokio::test]
+async fn a_payload_is_filled_once() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::NoPayload(_))));
+    fixture.vault.fill_payload(&call("p"), id, payload("one")).await.unwrap();
+    let twice = fixture.vault.fill_payload(&call("p"), id, payload("two")).await;
+    assert!(matches!(twice, Err(Error::HasPayload(_))));
+    assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "one");
+}
+
+#[tokio::test]
+async fn other_projects_and_other_roles_are_denied_and_written_down() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    assert!(matches!(read(&fixture, &call("q"), id).await, Err(Error::Denied(Action::ReadPayload))));
+    let auditor = by("a", &["audit"], call("p"));
+    assert!(matches!(read(&fixture, &auditor, id).await, Err(Error::Denied(_))));
+    assert!(fixture.vault.secret(&auditor, id).await.is_ok());
+    assert!(matches!(fixture.vault.delete_secret(&call("q"), id).await, Err(Error::Denied(_))));
+    assert!(matches!(
+        fixture.vault.refuse(&call("q"), Action::FillPayload, Some(id)).await,
+        Err(Error::Denied(_))
+    ));
+    assert_eq!(
+        trail(&fixture),
+        [
+            "secrets:post ok",
+            "secret:decrypt denied",
+            "secret:decrypt denied",
+            "secret:get ok",
+            "secret:delete denied",
+            "secret:put denied"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_expired_secret_is_as_if_it_were_not_there() {
+    let fixture = Fixture::new().await;
+    let mut new = secret(Some("x"));
+    new.attributes.expiration = Some(testkit::NOW.plus_micros(1_000_000));
+    let id = fixture.vault.create_secret(&call("p"), new).await.unwrap();
+    assert!(fixture.vault.secret(&call("p"), id).await.is_ok());
+    let late = later(1, call("p"));
+    assert!(matches!(fixture.vault.secret(&late, id).await, Err(Error::NotFound(_))));
+    assert!(matches!(read(&fixture, &late, id).await, Err(Error::NotFound(_))));
+    assert!(matches!(fixture.vault.metadata(&late, id).await, Err(Error::NotFound(_))));
+    assert!(matches!(fixture.vault.delete_secret(&late, id).await, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_private_secret_opens_for_no_ordinary_client_and_stays_private() {
+    let fixture = Fixture::new().await;
+    let vault = &fixture.vault;
+    let id = vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    let admin = call("p");
+    let set = |facet| vault.set_facet(&admin, id, Action::AddMetadatum, facet, Expect::Any);
+    set(Facet::Private(true)).await.unwrap();
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Private(_))));
+    assert!(matches!(set(Facet::Private(false)).await, Err(Error::Facet(FacetError::StaysPrivate))));
+    let empty = vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    vault.replace_metadata(&call("p"), empty, vec![], vec![Facet::Private(true)]).await.unwrap();
+    vault.fill_payload(&call("p"), empty, payload("y")).await.unwrap();
+    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::Private(_))));
+    let metadata = vault.metadata(&call("p"), empty).await.unwrap();
+    assert!(metadata.facets.private && metadata.user.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_done_that_cannot_be_written_down() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    let empty = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    fixture.audit_fails.fail_after(0);
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(fixture.vault.secret(&call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(
+        fixture.vault.create_secret(&call("p"), secret(Some("y"))).await,
+        Err(Error::Unwritten)
+    ));
+    assert!(matches!(fixture.vault.delete_secret(&call("p"), id).await, Err(Error::Unwritten)));
+    let filled = fixture.vault.fill_payload(&call("p"), empty, payload("z")).await;
+    assert!(matches!(filled, Err(Error::Unwritten)));
+    fixture.audit_fails.work();
+    assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "x");
+    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::NoPayload(_))));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_any_call_leaves_a_secret_whole_or_absent() {
+    let fixture = Fixture::new().await;
+    for n in 0..8 {
+        let project = format!("p{n}");
+        fixture.store_fails.fail_after(n);
+        let made = fixture.vault.create_secret(&call(&project), secret(Some("x"))).await;
+        fixture.store_fails.work();
+        match made {
+            Ok(id) => assert_eq!(read(&fixture, &call(&project), id).await.unwrap(), "x"),
+            Err(Error::Store(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+        let id = fixture.vault.create_secret(&call(&project), secret(Some("later"))).await.unwrap();
+        assert_eq!(read(&fixture, &call(&project), id).await.unwrap(), "later");
+    }
+    assert!(trail(&fixture).contains(&"secrets:post failed".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn first_secrets_of_a_project_made_at_once_share_its_key() {
+    let fixture = Arc::new(Fixture::new().await);
+    let tasks: Vec<_> = (0..12)
+        .map(|n| {
+            let fixture = Arc::clone(&fixture);
+            tokio::spawn(async move {
+                let id = fixture.vault.create_secret(&call("p"), secret(Some(&n.to_string()))).await.unwrap();
+                (id, n.to_string())
+            })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for task in tasks {
+        made.push(task.await.unwrap());
+    }
+    let fixture = Arc::into_inner(fixture).unwrap().restart().await;
+    for (id, text) in made {
+        assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), text);
+    }
+}
+
+#[tokio::test]
+async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
+    let fixture = Fixture::new().await;
+    let vault = &fixture.vault;
+    let from = vault.create_secret(&call("p"), secret(Some("moved"))).await.unwrap();
+    let (_, sealed) = fixture.store.sealed(from).await.unwrap().unwrap().payload.unwrap();
+    vault.create_secret(&call("q"), secret(Some("q has a key too"))).await.unwrap();
+    for (project, private) in [("p", false), ("q", false), ("p", true)] {
+        let to = vault.create_secret(&call(project), secret(None)).await.unwrap();
+        if private {
+            let facet = Facet::Private(true);
+            vault.set_facet(&call(project), to, Action::AddMetadatum, facet, Expect::Any).await.unwrap();
+        }
+        let (sealed, time) = (sealed.clone(), testkit::NOW);
+        let change = Change::FillPayload { id: to, content_type: ContentType::Text, sealed, time };
+        fixture.store.apply(change, unwitnessed()).await.unwrap();
+        let expected = if private { "private" } else { "opened" };
+        let got = read(&fixture, &call(project), to).await;
+        assert!(
+            matches!(got, Err(Error::Corrupt { .. } | Error::Private(_))),
+            "{project} {expected}: {got:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_store_opens_with_its_own_master_key_only() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    let open = |keys: Box<dyn seal::KeyProvider>| {
+        let store = Arc::clone(&fixture.store);
+        async move {
+            let audit = |chain| Ok(Arc::new(StreamSink::new(std::io::sink(), chain)) as Arc<dyn AuditSink>);
+            Vault::open(Parts { store, keys: &*keys, audit }).await
+        }
+    };
+    let path = |name: &str| fixture.folder().join(name);
+    assert!(open(Box::new(FileProvider::new(path("master.key")))).await.is_ok());
+    let missing = open(Box::new(FileProvider::new(path("elsewhere.key")))).await;
+    assert!(matches!(missing, Err(OpenError::Provider(seal::ProviderError::Missing { .. }))));
+    assert!(!path("elsewhere.key").exists(), "no new key for an existing store");
+    assert!(matches!(open(Box::new(FaultyKeys)).await, Err(OpenError::Provider(_))));
+    let other = Fixture::new().await;
+    let wrong = open(Box::new(FileProvider::new(other.folder().join("master.key")))).await;
+    assert!(matches!(wrong, Err(OpenError::WrongMasterKey { .. })), "{wrong:?}");
+    assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "x");
+}
+
+/// A trail of some lines, the key, and what the store was told about it.
+async fn some_trail() -> (Vec<String>, ChainKey, Option<(u64, [u8; 32])>) {
+    let fixture = Fixture::new().await;
+    let odd = by("\"quoted\",\"n\":1}\n", &["admin"], call("p\\\",\"link\":\""));
+    for _ in 0..6 {
+        fixture.vault.create_secret(&odd, secret(Some("x"))).await.unwrap();
+    }
+    let fixture = fixture.restart().await;
+    for _ in 0..6 {
+        fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    }
+    fixture.vault.anchor_audit().await.unwrap();
+    let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, anchor) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    (
+        text.lines().map(str::to_owned).collect(),
+        master.chain_key(),
+        anchor.map(|anchor| (anchor.number, anchor.hash)),
+    )
+}
+
+#[tokio::test]
+async fn a_trail_with_a_missing_altered_moved_or_added_line_is_found_out() {
+    let (lines, key, known) = some_trail().await;
+    assert_eq!((lines.len(), known.unwrap().0), (12, 12));
+    let check = |lines: &[String]| {
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        check_trail(&key, BufReader::new(text.as_bytes()), known)
+    };
+    assert_eq!(check(&lines).unwrap().lines, 12);
+    for n in 0..12 {
+        let mut cut = lines.clone();
+        cut.remove(n);
+        let error = check(&cut).unwrap_err();
+        match n {
+            11 => assert!(matches!(error, TrailError::CutOff { last: 11, known: 12 }), "{error}"),
+            _ => assert!(matches!(error, TrailError::Gap { .. }), "{error}"),
+        }
+        let mut altered = lines.clone();
+        altered[n] = altered[n].replace("secrets:post", "secrets:get");
+        assert!(matches!(check(&altered).unwrap_err(), TrailError::Altered { .. }));
+        let mut doubled = lines.clone();
+        doubled.insert(n, lines[n].clone());
+        assert!(check(&doubled).is_err());
+    }
+    let mut swapped = lines.clone();
+    swapped.swap(3, 4);
+    assert!(check(&swapped).is_err());
+    let mut foreign = lines.clone();
+    foreign.push("hello".into());
+    assert!(matches!(check(&foreign).unwrap_err(), TrailError::Foreign { line: 13 }));
+    let (_, other_key, _) = some_trail().await;
+    let text = lines.join("\n") + "\n";
+    assert!(check_trail(&other_key, text.as_bytes(), None).is_err());
+    assert!(
+        check_trail(&key, (text + "{\"torn").as_bytes(), known).is_ok(),
+        "a line being written is no fault"
+    );
+}
+
+#[tokio::test]
+async fn a_torn_last_line_is_taken_out_and_the_chain_goes_on() {
+    let fixture = Fixture::new().await;
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let path = fixture.folder().join("audit.log");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&whole[..], b"{\"time\":\"2026"].concat()).unwrap();
+    let fixture = fixture.restart().await;
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    let trail = std::fs::read(fixture.folder().join("audit.log")).unwrap();
+    assert_eq!(check_trail(&master.chain_key(), &trail[..], None).unwrap().lines, 2);
+}
+
+#[tokio::test]
+async fn a_trail_cut_while_nobody_looked_shows_a_gap() {
+    let fixture = Fixture::new().await;
+    for _ in 0..3 {
+        fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    }
+    fixture.vault.anchor_audit().await.unwrap();
+    let path = fixture.folder().join("audit.log");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    let fixture = fixture.restart().await;
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    let trail = std::fs::read(&path).unwrap();
+    let error = check_trail(&master.chain_key(), &trail[..], None).unwrap_err();
+    assert!(matches!(error, TrailError::Gap { line: 2, expected: 2, found: 4 }), "{error}");
+}
+
+#[tokio::test]
+async fn the_trail_goes_on_in_a_new_file_after_the_old_one_was_moved_away() {
+    let fixture = Fixture::new().await;
+    let path = fixture.folder().join("audit.log");
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let old = fixture.folder().join("audit.log.1");
+    std::fs::rename(&path, &old).unwrap();
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    fixture.vault.reopen_audit().unwrap();
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let both = [std::fs::read(&old).unwrap(), std::fs::read(&path).unwrap()];
+    assert_eq!(both[1].iter().filter(|byte| **byte == b'\n').count(), 1);
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    assert_eq!(check_trail(&master.chain_key(), &both.concat()[..], None).unwrap().lines, 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() {
+    // /dev/full answers every write with ENOSPC.
+    let fixture = Fixture::new().await;
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let parts = Parts {
+        store: Arc::clone(&fixture.store),
+        keys: &keys,
+        audit: |chain| {
+            let full = std::fs::File::options().write(true).open("/dev/full")?;
+            Ok(Arc::new(StreamSink::new(full, chain)) as Arc<dyn AuditSink>)
+        },
+    };
+    let vault = Vault::open(parts).await.unwrap();
+    assert!(matches!(vault.create_secret(&call("p"), secret(Some("x"))).await, Err(Error::Unwritten)));
+    let listed = fixture.vault.list_secrets(&call("p"), everything("p")).await.unwrap();
+    assert_eq!(listed.total, 0);
+}
+
+fn everything(project: &str) -> model::ListQuery {
+    model::ListQuery {
+        scope: model::Scope::Project(model::ProjectId::try_from(project).unwrap()),
+        filters: model::Filters::default(),
+        sort: vec![],
+        offset: 0,
+        limit: 10,
+    }
+}
+
+#[test]
+fn entries_forced_to_disk_one_by_one_read_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let key = || seal::MasterKey::random().unwrap().chain_key();
+    let sink = FileSink::open(&path, Sync::Entry, vault::Chain::new(key(), 0, [0; 32])).unwrap();
+    let call = call("p");
+    let entry = vault::Entry {
+        call: &call,
+        action: Action::ListSecrets,
+        secret: None,
+        outcome: vault::Outcome::Done,
+    };
+    sink.record(&entry).unwrap();
+    assert_eq!(sink.head().0, 1);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!((line["n"].as_u64(), line["time"].as_str()), (Some(1), Some("2026-09-21T14:13:20")));
+}
