@@ -1,1 +1,91 @@
-fn main() {}
+//! What is done to the project, each with one command: `cargo xtask test`, `fuzz`, `bench`.
+#![allow(clippy::print_stderr, reason = "it tells what it runs")]
+
+mod fuzz;
+mod install;
+#[cfg(test)]
+mod tidy;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test            everything that must hold: format, lints, the arrows of deny.toml, all tests with real clients,
+                  a short run of every fuzz target. Installs what is missing (apt, pip, cargo) by itself.
+  fuzz [SECONDS] [TARGET…]
+                  runs fuzz targets, each for so long (600)
+  bench [WHAT…]   measures Donjon beside its peers; `cargo xtask bench --help` tells what there is
+";
+
+/// How long each fuzz target runs as a part of the tests.
+const SMOKE_SECONDS: u64 = 5;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_deref() {
+        Some("test") => test(),
+        Some("fuzz") => fuzz::run(&rest),
+        Some("bench") => bench(&rest),
+        Some("help" | "--help" | "-h") => {
+            eprint!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn test() -> Result<()> {
+    let root = root();
+    let clients = install::clients(&root)?;
+    install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+    run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
+    run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
+    run(cargo(&["test", "--workspace"]).env("DONJON_TEST_PYTHON", clients.join("bin/python")))?;
+    fuzz::smoke(SMOKE_SECONDS)
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
+    run(Command::new(target(&root()).join("release/bench")).args(arguments))
+}
+
+/// Runs a command; anything but success is an error.
+fn run(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", shown(command));
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{}: {status}", shown(command)).into()),
+        Err(error) => Err(format!("{}: {error}", shown(command)).into()),
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Where builds go.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}

@@ -18,6 +18,7 @@ mod rows;
 mod writer;
 
 use std::fs::{File, TryLockError};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,9 @@ use writer::{Job, Writer};
 
 /// Changes that may wait for the writer; one more is [`Error::Busy`].
 pub const WAITING_MAX: usize = 4096;
+/// Changes that share one transaction, and one fsync, at the most. It bounds how long the first of them waits for the
+/// last; 1 gives each change a transaction of its own.
+pub const BATCH_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// Rows of the change log kept; older ones are dropped now and then.
 pub const CHANGES_KEPT: u64 = 100_000;
 
@@ -70,6 +74,11 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file, making it (mode 0600) if it is to serve and there is none.
     pub fn open(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
+        Self::open_with(path, purpose, BATCH_DEFAULT)
+    }
+
+    /// The same, with another number of changes that may share a transaction.
+    pub fn open_with(path: &Path, purpose: Purpose, batch_max: NonZeroUsize) -> Result<Self, OpenError> {
         let lock = match purpose {
             Purpose::Serve => Some(lock(path)?),
             Purpose::Inspect if !path.exists() => return Err(OpenError::Missing(path.to_owned())),
@@ -98,7 +107,8 @@ impl SqliteStore {
             Purpose::Inspect => (None, None),
             Purpose::Serve => {
                 let (queue, jobs) = mpsc::channel(WAITING_MAX);
-                let writer = Writer::new(connection, jobs, Arc::clone(&readers), committed, announce);
+                let writer =
+                    Writer::new(connection, jobs, batch_max, Arc::clone(&readers), committed, announce);
                 let thread = thread::Builder::new()
                     .name("store-writer".into())
                     .spawn(move || writer.run())

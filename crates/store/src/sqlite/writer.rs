@@ -3,6 +3,7 @@
 //! Each change runs in a savepoint of its own, so one that fails takes nothing with it. An answer is sent only after
 //! COMMIT has returned, which with `synchronous=FULL` is after fsync; with many waiting they share it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +16,6 @@ use super::reader::Readers;
 use super::rows::{facets as facets_of, project_number};
 use crate::{AuditAnchor, Change, Error, Reseal, Unwitnessed, Witness};
 
-/// Changes in one transaction at the most, so that the first one does not wait without bound for the last.
-const BATCH_MAX: usize = 256;
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
 /// The change log is cut to its length each time it has grown by this.
@@ -39,6 +38,7 @@ impl Job {
 pub(super) struct Writer {
     connection: Connection,
     jobs: mpsc::Receiver<Job>,
+    batch_max: usize,
     readers: Arc<Readers>,
     committed: Arc<AtomicU64>,
     announce: watch::Sender<u64>,
@@ -57,12 +57,22 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         jobs: mpsc::Receiver<Job>,
+        batch_max: NonZeroUsize,
         readers: Arc<Readers>,
         committed: Arc<AtomicU64>,
         announce: watch::Sender<u64>,
     ) -> Self {
         let newest_change = *announce.borrow();
-        Self { connection, jobs, readers, committed, announce, newest_change, trimmed_at: newest_change }
+        Self {
+            connection,
+            jobs,
+            batch_max: batch_max.get(),
+            readers,
+            committed,
+            announce,
+            newest_change,
+            trimmed_at: newest_change,
+        }
     }
 
     /// Works until nothing more can be queued, then leaves the log empty.
@@ -71,10 +81,10 @@ impl Writer {
         if let Err(error) = self.connection.pragma_update(None, "cache_size", -32_768) {
             tracing::warn!(%error, "the writer's cache keeps its size");
         }
-        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut batch = Vec::with_capacity(self.batch_max);
         while let Some(first) = self.jobs.blocking_recv() {
             batch.push(first);
-            while batch.len() < BATCH_MAX
+            while batch.len() < self.batch_max
                 && let Ok(next) = self.jobs.try_recv()
             {
                 batch.push(next);

@@ -1,0 +1,58 @@
+//! Gets what the tests need and the machine does not have: Python's real Barbican client, cargo's own tools.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Result, run, target};
+
+/// The version that the tests are known to pass with.
+pub(crate) const CARGO_DENY: &str = "0.20.2";
+/// The version that the fuzz targets are known to build with.
+pub(crate) const CARGO_FUZZ: &str = "0.13.2";
+/// The real client, and what it needs; with versions, so that a red test is our own doing.
+const CLIENTS: &[&str] = &["python-barbicanclient==7.6.0"];
+
+/// A Python environment with the real clients in it.
+pub(crate) fn clients(root: &Path) -> Result<PathBuf> {
+    let folder = target(root).join("clients");
+    let (done, wanted) = (folder.join("installed"), CLIENTS.join("\n"));
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    let made = |folder: &Path| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv", "--clear"]).arg(folder);
+        run(&mut command)
+    };
+    if made(&folder).is_err() {
+        apt(&["python3", "python3-venv"])?;
+        made(&folder)?;
+    }
+    run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(CLIENTS))?;
+    std::fs::write(done, wanted)?;
+    Ok(folder)
+}
+
+/// Where a tool of cargo's is: the machine's own, or ours.
+pub(crate) fn tool(root: &Path, name: &str) -> PathBuf {
+    let ours = target(root).join("tools/bin").join(name);
+    if ours.exists() { ours } else { name.into() }
+}
+
+/// Installs a tool of cargo's below the target folder, unless the machine has it.
+pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
+    let answers =
+        Command::new(tool(root, name)).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if answers.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["install", "--locked", "--quiet", "--version", version, "--root"]);
+    run(command.arg(target(root).join("tools")).arg(name))
+}
+
+/// Installs packages of Debian's.
+pub(crate) fn apt(packages: &[&str]) -> Result<()> {
+    run(Command::new("apt-get").args(["update", "-q"]))?;
+    run(Command::new("apt-get").args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
+}

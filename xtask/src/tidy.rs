@@ -1,0 +1,93 @@
+//! Rules of the house that no compiler checks, as tests.
+
+use std::path::{Path, PathBuf};
+
+use crate::root;
+
+/// Every file below the crates with this ending.
+fn files(ending: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        let entries =
+            std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for entry in entries.map(Result::unwrap) {
+            let path = entry.path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", "corpus", "artifacts", "fail"].contains(&name.as_str()) {
+                    walk(&path, ending, found);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in ["crates", "bench", "xtask", "fuzz"] {
+        walk(&root().join(folder), ending, &mut found);
+    }
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent: Vec<_> = files(".rs").into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
+    assert!(silent.is_empty(), "no header (//!) on {silent:#?}");
+}
+
+#[test]
+fn every_crate_has_the_lints() {
+    for path in files("Cargo.toml") {
+        let text = read(&path);
+        let inherits = text.contains("[lints]\nworkspace = true");
+        let copies = text.contains("unsafe_code = \"deny\"") && path.ends_with("crates/seal/Cargo.toml");
+        let fuzz = path.ends_with("fuzz/Cargo.toml");
+        assert!(inherits || copies || fuzz, "{} has no lints", path.display());
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    for path in files(".rs") {
+        let allowed = path.ends_with("crates/seal/src/locked.rs") || path.ends_with("xtask/src/tidy.rs");
+        let found = read(&path).lines().any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
+        assert!(allowed || !found, "{} has unsafe code", path.display());
+    }
+}
+
+#[test]
+fn every_decision_is_numbered_once() {
+    let folder = root().join("docs/decisions");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    for (n, name) in names.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:04}-", n + 1)), "{name} is not number {}", n + 1);
+    }
+}
+
+#[test]
+fn what_the_documents_link_to_is_there() {
+    let mut documents: Vec<PathBuf> = ["README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG"]
+        .map(|name| root().join(name).with_extension("md"))
+        .into();
+    documents.extend(std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    for document in documents.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+    {
+        let text = read(&document);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            let foreign = link.contains("://") || path.is_empty();
+            assert!(
+                foreign || document.parent().unwrap().join(path).exists(),
+                "{}: nothing at {link}",
+                document.display()
+            );
+        }
+    }
+}
