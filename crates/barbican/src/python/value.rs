@@ -1,0 +1,148 @@
+//! What `json.loads` makes of a text, with the differences between Python's types that error texts show.
+
+use super::{float, text};
+
+/// A value read from JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer of any size, by its digits: it may only have to be quoted.
+    Int(Box<str>),
+    /// `NaN` and the infinities included.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A dict: each key once, where it first stood, with the value that came last.
+    Dict(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// The value under a key of a dict.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Dict(items) => items.iter().find(|(known, _)| known == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// Takes the value under a key out of a dict.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Self> {
+        let Self::Dict(items) = self else { return None };
+        let place = items.iter().position(|(known, _)| known == key)?;
+        Some(items.swap_remove(place).1)
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one or a float without a fraction; what 64 bits cannot hold is saturated.
+    pub(crate) fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Int(digits) => text::int(digits).map(saturate),
+            Self::Float(number) if number.is_finite() && number.fract() == 0.0 => {
+                // A cast of a float saturates.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "there is no fraction, and excess saturates"
+                )]
+                Some(*number as i64)
+            }
+            _ => None,
+        }
+    }
+
+    /// Strips every text in it of surrounding white space, except one that stands alone: Barbican's `strip_whitespace`.
+    pub(crate) fn strip(&mut self) {
+        match self {
+            Self::List(items) => items.iter_mut().for_each(Self::strip_item),
+            Self::Dict(items) => items.iter_mut().for_each(|(_, value)| value.strip_item()),
+            _ => {}
+        }
+    }
+
+    fn strip_item(&mut self) {
+        match self {
+            Self::Text(text) => strip_in_place(text),
+            other => other.strip(),
+        }
+    }
+
+    /// `repr(value)`.
+    pub(crate) fn repr(&self) -> String {
+        match self {
+            Self::None => "None".to_owned(),
+            Self::Bool(true) => "True".to_owned(),
+            Self::Bool(false) => "False".to_owned(),
+            Self::Int(digits) => digits.to_string(),
+            Self::Float(number) => float::repr(*number),
+            Self::Text(text) => text::repr(text),
+            Self::List(items) => format!("[{}]", items.iter().map(Self::repr).collect::<Vec<_>>().join(", ")),
+            Self::Dict(items) => {
+                let items: Vec<_> = items
+                    .iter()
+                    .map(|(key, value)| format!("{}: {}", text::repr(key), value.repr()))
+                    .collect();
+                format!("{{{}}}", items.join(", "))
+            }
+        }
+    }
+}
+
+fn saturate(number: i128) -> i64 {
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// In place, because the text may be a payload: no second copy of it is made.
+fn strip_in_place(text: &mut String) {
+    text.truncate(text.trim_end_matches(text::is_space).len());
+    let start = text.len() - text.trim_start_matches(text::is_space).len();
+    text.drain(..start);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repr_nests() {
+        let value = Value::Dict(vec![
+            ("a".into(), Value::List(vec![Value::None, Value::Bool(true), Value::Float(1.0)])),
+            ("b".into(), Value::Int("-3".into())),
+        ]);
+        assert_eq!(value.repr(), "{'a': [None, True, 1.0], 'b': -3}");
+    }
+
+    #[test]
+    fn strip_reaches_every_text_but_a_lone_one_and_keys() {
+        let mut value =
+            Value::Dict(vec![(" k ".into(), Value::List(vec![Value::Text(" \u{1c}x\n".into())]))]);
+        value.strip();
+        assert_eq!(value.repr(), "{' k ': ['x']}");
+        let mut lone = Value::Text(" x ".into());
+        lone.strip();
+        assert_eq!(lone.as_text(), Some(" x "));
+    }
+
+    #[test]
+    fn integral_floats_are_integers() {
+        for (value, expect) in [
+            (Value::Float(256.0), Some(256)),
+            (Value::Float(1.5), None),
+            (Value::Float(f64::INFINITY), None),
+            (Value::Int("99999999999999999999999".into()), Some(i64::MAX)),
+            (Value::Bool(true), None),
+        ] {
+            assert_eq!(value.as_integer(), expect);
+        }
+    }
+}
