@@ -1,0 +1,141 @@
+//! What goes wrong, as Barbican answers it: `{"code": …, "title": …, "description": …}`.
+//!
+//! A description is for the one who sent the request: it may quote what they sent, so it is never logged. What the log
+//! needs to know about a failure of the vault is logged apart, joined by the request id.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use vault::Error;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Problem {
+    /// The status, which also gives code and title.
+    pub status: StatusCode,
+    /// What the caller learns. Barbican says `null` in some places and `""` in others.
+    pub description: Option<Cow<'static, str>>,
+    /// The `Allow` header of a 405.
+    pub allow: Option<&'static str>,
+    /// Seconds after which trying again makes sense.
+    pub retry_after_s: Option<u8>,
+}
+
+impl Problem {
+    /// A problem with a description.
+    pub(crate) fn new(status: StatusCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, description: Some(description.into()), allow: None, retry_after_s: None }
+    }
+
+    /// A problem whose description is `null`.
+    pub(crate) const fn bare(status: StatusCode) -> Self {
+        Self { status, description: None, allow: None, retry_after_s: None }
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, description)
+    }
+
+    /// 404.
+    pub(crate) fn not_found(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, description)
+    }
+
+    /// 400 for a query string that cannot be understood.
+    pub(crate) fn bad_query() -> Self {
+        Self::bad_request("URI provided invalid query string parameters.")
+    }
+
+    /// 400 for a body that is not JSON.
+    pub(crate) fn malformed_json() -> Self {
+        Self::bad_request("Malformed JSON")
+    }
+
+    /// 405. Barbican names no allowed methods in some places.
+    pub(crate) fn method_not_allowed(allow: Option<&'static str>) -> Self {
+        Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "") }
+    }
+
+    /// 415, listing the types that are allowed as Python prints them.
+    pub(crate) fn unsupported_type(allowed: &'static str) -> Self {
+        let description = format!("Unexpected content type. Expected content types are: {allowed}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, description)
+    }
+
+    /// Something wrong inside an operation, in Barbican's wrapping. A reason that ends in a full stop gets two.
+    pub(crate) fn issue(status: StatusCode, operation: &str, reason: impl std::fmt::Display) -> Self {
+        Self::new(status, format!("{operation} issue seen - {reason}."))
+    }
+
+    /// What an error of the vault means to the caller.
+    pub(crate) fn of_vault(operation: &str, error: &Error) -> Self {
+        match error {
+            Error::Denied(_) | Error::Private(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                format!("{operation} attempt not allowed - please review your user/project privileges"),
+            ),
+            Error::NotFound(_) => Self::not_found("Secret not found."),
+            Error::NoPayload(_) => Self::not_found("Not Found. Sorry but your secret has no payload."),
+            Error::HasPayload(_) => {
+                Self::new(StatusCode::CONFLICT, "Secret already has data, cannot modify it.")
+            }
+            Error::MetadatumExists => {
+                Self::new(StatusCode::CONFLICT, "Conflict. Key in request is already in the secret metadata")
+            }
+            Error::MetadatumNotFound => Self::not_found("Secret metadata not found."),
+            Error::Facet(reason) => Self::issue(StatusCode::CONFLICT, operation, reason),
+            Error::UsageTaken => Self::issue(StatusCode::CONFLICT, operation, error),
+            Error::Corrupt { .. } | Error::Keys(_) => {
+                Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
+            }
+            Error::Busy => Self {
+                retry_after_s: Some(1),
+                ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
+            },
+            Error::Unwritten | Error::Store(_) => {
+                Self { retry_after_s: Some(5), ..Self::failure(StatusCode::SERVICE_UNAVAILABLE, operation) }
+            }
+        }
+    }
+
+    fn failure(status: StatusCode, operation: &str) -> Self {
+        Self::new(status, format!("{operation} failure seen - please contact site administrator."))
+    }
+
+    /// The title that goes with the status: WebOb's names, where the registry's have moved on.
+    pub(crate) fn title(&self) -> &'static str {
+        match self.status {
+            StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+            status => status.canonical_reason().unwrap_or("Error"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_webobs() {
+        for (status, title) in [
+            (413, "Request Entity Too Large"),
+            (415, "Unsupported Media Type"),
+            (406, "Not Acceptable"),
+            (405, "Method Not Allowed"),
+            (501, "Not Implemented"),
+        ] {
+            assert_eq!(Problem::bare(StatusCode::from_u16(status).unwrap()).title(), title);
+        }
+    }
+
+    #[test]
+    fn the_log_s_reason_is_not_the_caller_s() {
+        let problem = Problem::of_vault("Secret creation", &Error::Unwritten);
+        assert_eq!((problem.status, problem.retry_after_s), (StatusCode::SERVICE_UNAVAILABLE, Some(5)));
+        assert_eq!(
+            problem.description.as_deref(),
+            Some("Secret creation failure seen - please contact site administrator.")
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! Barbican's schemas, as data: what each request body must look like. (Its `common/validators.py`.)
+
+use model::{BitLength, SecretType, Text};
+
+use crate::schema::{Schema, Type};
+
+/// The longest text in most places.
+const CHARS_MAX: usize = Text::CHARS_MAX;
+
+/// The names of the secret types, in the order in which error texts list them.
+const SECRET_TYPES: [&str; SecretType::ALL.len()] = {
+    let mut names = [""; SecretType::ALL.len()];
+    let [a, b, c, d, e, f] = SecretType::ALL;
+    names[0] = a.as_str();
+    names[1] = b.as_str();
+    names[2] = c.as_str();
+    names[3] = d.as_str();
+    names[4] = e.as_str();
+    names[5] = f.as_str();
+    names
+};
+
+/// A new secret.
+pub(crate) static SECRET: Schema = Schema {
+    properties: &[
+        ("name", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
+        ("algorithm", Schema::text(CHARS_MAX)),
+        ("mode", Schema::text(CHARS_MAX)),
+        (
+            "bit_length",
+            Schema { minimum: Some(1), maximum: Some(BitLength::MAX as i64), ..Schema::of(&[Type::Integer]) },
+        ),
+        ("expiration", Schema::text(CHARS_MAX)),
+        ("payload", Schema::of(&[Type::String])),
+        ("secret_type", Schema { one_of: &SECRET_TYPES, ..Schema::text(80) }),
+        ("payload_content_type", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
+        ("payload_content_encoding", Schema { one_of: &["base64"], ..Schema::text(CHARS_MAX) }),
+        ("transport_key_needed", Schema { one_of: &["true", "false"], ..Schema::of(&[Type::String]) }),
+        ("transport_key_id", Schema::of(&[Type::String])),
+    ],
+    ..Schema::of(&[Type::Object])
+};
+
+/// All user metadata of a secret.
+pub(crate) static SECRET_METADATA: Schema = Schema {
+    properties: &[("metadata", Schema::of(&[Type::Object]))],
+    required_draft3: true,
+    ..Schema::of(&[Type::Object])
+};
+
+/// One pair of user metadata.
+pub(crate) static SECRET_METADATUM: Schema = Schema {
+    properties: &[("key", Schema::text(CHARS_MAX)), ("value", Schema::text(CHARS_MAX))],
+    required_draft3: true,
+    closed: true,
+    ..Schema::of(&[Type::Object])
+};
+
+/// A text that must not be empty.
+const NON_EMPTY: Schema = Schema { length_min: 1, ..Schema::of(&[Type::String]) };
+
+/// One secret of a new container.
+static SECRET_REF: Schema = Schema {
+    required: &["secret_ref"],
+    properties: &[
+        ("name", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
+        ("secret_ref", NON_EMPTY),
+    ],
+    ..Schema::of(&[Type::Object])
+};
+
+/// A new container.
+pub(crate) static CONTAINER: Schema = Schema {
+    properties: &[
+        ("name", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
+        ("type", Schema { one_of: &["generic", "rsa", "certificate"], ..Schema::of(&[Type::String]) }),
+        ("secret_refs", Schema { items: Some(&SECRET_REF), ..Schema::of(&[Type::Array]) }),
+    ],
+    required: &["type"],
+    ..Schema::of(&[Type::Object])
+};
