@@ -1,0 +1,108 @@
+//! Who is asking: the seam where Keystone comes in.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use model::{Caller, ProjectId, Role, Roles, UserId};
+
+/// How callers are identified.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Auth {
+    /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, believed as they are: Barbican's unauthenticated mode.
+    /// Only for listeners that nobody but a trusted proxy or the machine itself reaches.
+    #[default]
+    ProjectHeader,
+}
+
+/// Why nobody was identified.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unidentified {
+    /// No project was named. The text is Barbican's.
+    #[error("Missing X-Project-Id")]
+    MissingProject,
+    /// The project is named by more than an id may have.
+    #[error("X-Project-Id is longer than {} characters", ProjectId::CHARS_MAX)]
+    ProjectTooLong,
+    /// Likewise the user.
+    #[error("X-User-Id is longer than {} characters", UserId::CHARS_MAX)]
+    UserTooLong,
+}
+
+/// The roles of a caller who names none.
+static ADMIN: [Role; 1] = [Role::ADMIN];
+
+impl Auth {
+    /// Says who is asking.
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
+        match self {
+            Self::ProjectHeader => by_headers(headers),
+        }
+    }
+}
+
+fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
+    let project = text(headers, "x-project-id").ok_or(Unidentified::MissingProject)?;
+    let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
+    let user = text(headers, "x-user-id").map(|user| UserId::try_from(user.as_ref())).transpose();
+    let roles = text(headers, "x-roles").map_or(Cow::Borrowed(ADMIN.as_slice()), |roles| parse_roles(&roles));
+    Ok(Caller { project, user: user.map_err(|_| Unidentified::UserTooLong)?, roles })
+}
+
+/// Comma-separated; only commas name no role, and so mean the default.
+fn parse_roles(text: &str) -> Roles {
+    let roles: Vec<_> =
+        text.split(',').filter(|name| !name.is_empty()).map(|name| Role::from(name.trim())).collect();
+    if roles.is_empty() { Cow::Borrowed(&ADMIN) } else { Cow::Owned(roles) }
+}
+
+/// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
+fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Option<Cow<'h, str>> {
+    let bytes = headers.get(name)?.as_bytes();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn identify(given: &[(&'static str, &[u8])]) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.insert(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        Auth::ProjectHeader.identify(&headers).map_or_else(
+            |error| error.to_string(),
+            |caller| {
+                let roles: Vec<_> = caller.roles.iter().map(Role::as_str).collect();
+                format!(
+                    "{} {} {}",
+                    caller.project,
+                    caller.user.map_or("-".into(), |u| u.to_string()),
+                    roles.join("+")
+                )
+            },
+        )
+    }
+
+    #[test]
+    fn headers_say_who() {
+        assert_eq!(identify(&[]), "Missing X-Project-Id");
+        assert_eq!(identify(&[("x-project-id", b"")]), "Missing X-Project-Id");
+        assert_eq!(identify(&[("x-project-id", b"p")]), "p - admin");
+        assert_eq!(
+            identify(&[("x-project-id", b"p"), ("x-user-id", b"u"), ("x-roles", b"Creator, observer")]),
+            "p u creator+observer"
+        );
+        assert_eq!(identify(&[("x-project-id", b"p"), ("x-roles", b",,")]), "p - admin");
+        assert_eq!(identify(&[("x-project-id", b"p"), ("x-roles", b"reader")]), "p - reader");
+        assert_eq!(identify(&[("x-project-id", "密".as_bytes())]), "密 - admin");
+        assert_eq!(identify(&[("x-project-id", b"\xe9")]), "é - admin");
+        assert_eq!(identify(&[("x-project-id", &[b'x'; 256])]), "X-Project-Id is longer than 255 characters");
+    }
+}

@@ -1,0 +1,414 @@
+//! Where a path leads, by the rules of Barbican's framework.
+//!
+//! No router has these rules: slashes may be doubled or trail, `/index` names its parent, a known file name extension is
+//! cut off and chooses the type of the answer, and whether something is found can depend on the method.
+//!
+//! ```text
+//! /healthcheck   the liveness probe
+//! /v1[/…]        the API, for identified callers
+//! /…             the list of versions
+//! ```
+
+use std::borrow::Cow;
+
+use model::SecretId;
+
+use crate::media_types;
+use crate::problem::Problem;
+use crate::python::text::percent_decode;
+
+/// A path, decoded, with single slashes.
+#[derive(Debug)]
+pub(crate) struct Path<'p> {
+    text: Cow<'p, str>,
+}
+
+/// Which of the three parts of the server a path belongs to. The rest of the path is empty or begins with a slash.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum App<'p> {
+    /// The liveness probe.
+    Healthcheck,
+    /// The API.
+    V1(&'p str),
+    /// The list of versions.
+    Versions(&'p str),
+}
+
+/// A resource, with what names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place<'p> {
+    /// `/`
+    Versions,
+    /// `/v1`
+    Version,
+    /// `/v1/secrets`
+    Secrets,
+    /// `/v1/secrets/{id}`
+    Secret(SecretId),
+    /// `/v1/secrets/{id}/payload`
+    Payload(SecretId),
+    /// `/v1/secrets/{id}/metadata`
+    Metadata(SecretId),
+    /// `/v1/secrets/{id}/metadata/{key}`
+    Metadatum(SecretId, &'p str),
+    /// `/v1/secrets/{id}/acl`
+    SecretAcl(SecretId),
+    /// `/v1/secrets/{id}/consumers`
+    SecretConsumers(SecretId),
+    /// `/v1/secrets/{id}/consumers/{id}`
+    SecretConsumer(SecretId),
+    /// `/v1/containers`
+    Containers,
+    /// `/v1/containers/{id}`
+    Container,
+    /// `/v1/containers/{id}/acl`
+    ContainerAcl,
+    /// `/v1/containers/{id}/secrets`
+    ContainerSecrets,
+    /// `/v1/containers/{id}/consumers`
+    ContainerConsumers,
+    /// `/v1/containers/{id}/consumers/{id}`
+    ContainerConsumer,
+    /// `/v1/orders`
+    Orders,
+    /// `/v1/orders/{id}`
+    Order,
+    /// `/v1/quotas`
+    Quotas,
+    /// `/v1/project-quotas`
+    ProjectQuotas,
+    /// `/v1/project-quotas/{project}`
+    ProjectQuota,
+    /// `/v1/secret-stores`
+    SecretStores,
+    /// `/v1/secret-stores/global-default`, `/v1/secret-stores/preferred`
+    ChosenStore,
+    /// `/v1/transport_keys`
+    TransportKeys,
+    /// `/v1/transport_keys/{id}`
+    TransportKey,
+}
+
+impl Place<'_> {
+    /// The secret that must exist before anything else about the request is looked at.
+    pub(crate) const fn secret(&self) -> Option<SecretId> {
+        match self {
+            Self::Secret(id)
+            | Self::Payload(id)
+            | Self::Metadata(id)
+            | Self::Metadatum(id, _)
+            | Self::SecretAcl(id)
+            | Self::SecretConsumers(id)
+            | Self::SecretConsumer(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+/// A path that was followed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Found<'p> {
+    /// Where it leads.
+    pub place: Place<'p>,
+    /// What is left behind it that should not be there.
+    pub rest: Rest,
+}
+
+/// What is behind a place in a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rest {
+    /// Nothing but slashes.
+    Nothing,
+    /// Something unknown: a 404, once the place would have answered the method.
+    Unknown,
+    /// Something unknown: a 404 with this description, whatever the method.
+    Nowhere(&'static str),
+    /// The name of a handler: a 404 whose description is null.
+    Handler,
+}
+
+impl<'p> Path<'p> {
+    /// Decodes a path as it was sent. `None` if it is not UTF-8.
+    pub(crate) fn parse(raw: &'p str) -> Option<Self> {
+        if !raw.contains('%') && !raw.contains("//") {
+            return Some(Self { text: Cow::Borrowed(raw) });
+        }
+        let mut bytes = percent_decode(raw, false);
+        bytes.dedup_by(|next, last| *next == b'/' && *last == b'/');
+        String::from_utf8(bytes).ok().map(|text| Self { text: Cow::Owned(text) })
+    }
+
+    /// Which part of the server it belongs to.
+    pub(crate) fn app(&self) -> App<'_> {
+        let under = |prefix: &str| {
+            self.text.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match (under("/v1"), under("/healthcheck")) {
+            (Some(rest), _) => App::V1(rest),
+            (_, Some(_)) => App::Healthcheck,
+            _ => App::Versions(&self.text),
+        }
+    }
+}
+
+/// Cuts off a known file name extension, and says which type it stands for.
+pub(crate) fn without_extension(path: &str) -> (Cow<'_, str>, Option<&'static str>) {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    // Dots at the start of a name do not begin an extension.
+    let extension = name.trim_start_matches('.').rsplit_once('.').map(|(_, extension)| extension);
+    let known = extension.and_then(|extension| Some((extension, media_types::of_extension(extension)?)));
+    let Some(((extension, media_type), at)) = known.and_then(|known| Some((known, path.rfind(known.0)?)))
+    else {
+        return (Cow::Borrowed(path), None);
+    };
+    let (head, tail) = path.split_at_checked(at).unwrap_or((path, ""));
+    let head = head.strip_suffix('.').unwrap_or(head);
+    let tail = tail.strip_prefix(extension).unwrap_or(tail);
+    (Cow::Owned(format!("{head}{tail}")), Some(media_type))
+}
+
+/// Follows a path of the versions part.
+pub(crate) fn versions(path: &str) -> Found<'_> {
+    let mut steps = Steps::new(path);
+    let rest = match steps.next_step() {
+        None => Rest::Nothing,
+        Some("index") => steps.rest(),
+        Some("on_get") => Rest::Handler,
+        Some(_) => Rest::Unknown,
+    };
+    Found { place: Place::Versions, rest }
+}
+
+/// Follows a path of the API. An id that can name nothing is a 404 before anything else.
+pub(crate) fn v1(path: &str) -> Result<Found<'_>, Problem> {
+    let mut steps = Steps::new(path);
+    let place = match steps.next_step() {
+        None => return Ok(Found { place: Place::Version, rest: Rest::Nothing }),
+        Some("secrets") => return secrets(steps),
+        Some("containers") => return containers(steps),
+        Some("transport_keys") => return transport_keys(steps),
+        Some("secret-stores") => return secret_stores(steps),
+        Some("orders") => return Ok(list_and_item(steps, Place::Orders, Place::Order)),
+        Some("project-quotas") => return Ok(list_and_item(steps, Place::ProjectQuotas, Place::ProjectQuota)),
+        Some("quotas") => Place::Quotas,
+        Some("index") => return Ok(Found { place: Place::Version, rest: steps.rest() }),
+        Some("on_get") => return Ok(Found { place: Place::Version, rest: Rest::Handler }),
+        Some(_) => return Ok(Found { place: Place::Version, rest: Rest::Unknown }),
+    };
+    Ok(steps.end_at(place))
+}
+
+fn secrets(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
+    let id = match steps.next_step() {
+        None | Some("index") => return Ok(steps.end_at(Place::Secrets)),
+        Some("on_get" | "on_post") => return Ok(Found { place: Place::Secrets, rest: Rest::Handler }),
+        Some(text) => {
+            parse_id(text).ok_or_else(|| Problem::not_found("Not Found. Provided secret id is invalid."))?
+        }
+    };
+    let place = match steps.next_step() {
+        None | Some("index") => Place::Secret(id),
+        Some("payload") => Place::Payload(id),
+        Some("acl") => Place::SecretAcl(id),
+        Some("metadata") => match steps.next_step() {
+            None => Place::Metadata(id),
+            Some(key) => Place::Metadatum(id, key),
+        },
+        Some("consumers") => {
+            return consumers(steps, Place::SecretConsumers(id), Place::SecretConsumer(id));
+        }
+        Some("on_get" | "on_put" | "on_delete") => {
+            return Ok(Found { place: Place::Secret(id), rest: Rest::Handler });
+        }
+        Some(_) => return Ok(Found { place: Place::Secret(id), rest: Rest::Nowhere("") }),
+    };
+    Ok(steps.end_at(place))
+}
+
+fn containers(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
+    match steps.next_step() {
+        None | Some("index") => return Ok(steps.end_at(Place::Containers)),
+        Some("on_get" | "on_post") => return Ok(Found { place: Place::Containers, rest: Rest::Handler }),
+        Some(text) => parse_id(text)
+            .ok_or_else(|| Problem::not_found("Not Found. Provided container id is invalid."))?,
+    };
+    let place = match steps.next_step() {
+        None | Some("index") => Place::Container,
+        Some("acl") => Place::ContainerAcl,
+        // Barbican does not look at what follows.
+        Some("secrets") => return Ok(Found { place: Place::ContainerSecrets, rest: Rest::Nothing }),
+        Some("consumers") => return consumers(steps, Place::ContainerConsumers, Place::ContainerConsumer),
+        Some(_) => return Ok(Found { place: Place::Container, rest: Rest::Unknown }),
+    };
+    Ok(steps.end_at(place))
+}
+
+fn consumers<'p>(mut steps: Steps<'p>, list: Place<'p>, item: Place<'p>) -> Result<Found<'p>, Problem> {
+    match steps.next_step() {
+        None | Some("index") => Ok(steps.end_at(list)),
+        Some(text) if parse_id(text).is_some() => Ok(steps.end_at(item)),
+        // Not an error yet: whether the secret is there comes first.
+        Some(_) => {
+            Ok(Found { place: item, rest: Rest::Nowhere("Not Found. Provided consumer id is invalid.") })
+        }
+    }
+}
+
+fn transport_keys(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
+    match steps.next_step() {
+        None | Some("index") => Ok(steps.end_at(Place::TransportKeys)),
+        Some(text) if parse_id(text).is_some() => Ok(steps.end_at(Place::TransportKey)),
+        Some(_) => Err(Problem::not_found("Not Found. Provided transport key id is invalid.")),
+    }
+}
+
+/// What Barbican says of every store while it has only one, as here.
+pub(crate) const NO_CHOICE_OF_STORES: &str =
+    "Not Found. Multiple backends support is not enabled in service configuration.";
+
+fn secret_stores(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
+    match steps.next_step() {
+        None | Some("index") => Ok(steps.end_at(Place::SecretStores)),
+        Some("global-default" | "preferred") => Ok(steps.end_at(Place::ChosenStore)),
+        Some(_) => Err(Problem::not_found(NO_CHOICE_OF_STORES)),
+    }
+}
+
+fn list_and_item<'p>(mut steps: Steps<'p>, list: Place<'p>, item: Place<'p>) -> Found<'p> {
+    match steps.next_step() {
+        None | Some("index") => steps.end_at(list),
+        Some(_) => match steps.next_step() {
+            None | Some("index") => steps.end_at(item),
+            Some(_) => Found { place: item, rest: Rest::Unknown },
+        },
+    }
+}
+
+/// A version 4 UUID in exactly the form in which it is handed out: Barbican compares texts.
+fn parse_id(text: &str) -> Option<SecretId> {
+    let dashes_where_they_belong = text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == matches!(at, 8 | 13 | 18 | 23));
+    let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !dashes_where_they_belong || !lower {
+        return None;
+    }
+    text.parse().ok().filter(SecretId::is_v4)
+}
+
+/// The steps of a path, slashes at its end left out.
+struct Steps<'p>(std::str::Split<'p, char>);
+
+impl<'p> Steps<'p> {
+    fn new(path: &'p str) -> Self {
+        Self(path.split('/'))
+    }
+
+    /// The next step that is not empty: slashes were made single, so only the ends of a path have empty steps.
+    fn next_step(&mut self) -> Option<&'p str> {
+        self.0.find(|step| !step.is_empty())
+    }
+
+    /// Whether anything is left.
+    fn rest(&mut self) -> Rest {
+        if self.next_step().is_some() { Rest::Unknown } else { Rest::Nothing }
+    }
+
+    fn end_at(mut self, place: Place<'p>) -> Found<'p> {
+        Found { place, rest: self.rest() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+
+    fn follow(raw: &str) -> String {
+        let Some(path) = Path::parse(raw) else { return "not UTF-8".to_owned() };
+        let found = match path.app() {
+            App::Healthcheck => return "healthcheck".to_owned(),
+            App::Versions(rest) => Ok(versions(rest)),
+            App::V1(rest) => v1(rest),
+        };
+        match found {
+            Ok(Found { place, rest: Rest::Nothing }) => format!("{place:?}"),
+            Ok(Found { place, rest }) => format!("{place:?} {rest:?}"),
+            Err(problem) => problem.description.unwrap_or_default().into_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_lead_where_barbicans_lead() {
+        let secret = |tail: &str| format!("/v1/secrets/{ID}{tail}");
+        for (path, expect) in [
+            ("/".to_owned(), "Versions".to_owned()),
+            ("//v1".to_owned(), "Version".to_owned()),
+            ("/v1/".to_owned(), "Version".to_owned()),
+            ("/v2".to_owned(), "Versions Unknown".to_owned()),
+            ("/v1x".to_owned(), "Versions Unknown".to_owned()),
+            ("/healthcheck/x".to_owned(), "healthcheck".to_owned()),
+            ("/v1/nosuch/abc".to_owned(), "Version Unknown".to_owned()),
+            ("/v1//secrets/".to_owned(), "Secrets".to_owned()),
+            ("/v1%2Fsecrets".to_owned(), "Secrets".to_owned()),
+            ("/v1/secrets/index".to_owned(), "Secrets".to_owned()),
+            ("/v1/secrets/abc".to_owned(), "Not Found. Provided secret id is invalid.".to_owned()),
+            ("/v1/secrets/%00".to_owned(), "Not Found. Provided secret id is invalid.".to_owned()),
+            ("/v1/secrets/%ff".to_owned(), "not UTF-8".to_owned()),
+            (secret(""), format!("Secret({ID})")),
+            (secret("/"), format!("Secret({ID})")),
+            (secret("/index"), format!("Secret({ID})")),
+            (secret("/on_get"), format!("Secret({ID}) Handler")),
+            (secret("/foo"), format!("Secret({ID}) Nowhere(\"\")")),
+            (secret("/payload/"), format!("Payload({ID})")),
+            (secret("/payload/x"), format!("Payload({ID}) Unknown")),
+            (secret("/Payload"), format!("Secret({ID}) Nowhere(\"\")")),
+            (secret("/metadata/"), format!("Metadata({ID})")),
+            (secret("/metadata/k2/"), format!("Metadatum({ID}, \"k2\")")),
+            (secret("/metadata/k2/x"), format!("Metadatum({ID}, \"k2\") Unknown")),
+            (secret("/acl/read"), format!("SecretAcl({ID}) Unknown")),
+            ("/v1/orders/abc".to_owned(), "Order".to_owned()),
+        ] {
+            assert_eq!(follow(&path), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_the_form_handed_out_is_an_id() {
+        for text in [
+            "6BA7B810-9DAD-41D1-80B4-00C04FD430C8",
+            "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+            "6ba7b8109dad41d180b400c04fd430c8",
+            "{6ba7b810-9dad-41d1-80b4-00c04fd430c8}",
+            "6ba7b810-9dad-41d1-c0b4-00c04fd430c8",
+        ] {
+            assert_eq!(parse_id(text), None, "{text}");
+        }
+        assert!(parse_id(ID).is_some() && parse_id("00000000-0000-4000-8000-000000000000").is_some());
+    }
+
+    #[test]
+    fn known_extensions_are_cut_off() {
+        for (path, rest, media_type) in [
+            ("/secrets.json", "/secrets", Some("application/json")),
+            ("/secrets.txt/", "/secrets/", Some("text/plain")),
+            ("/secrets.foo", "/secrets.foo", None),
+            ("/secrets/.json", "/secrets/.json", None),
+            ("/a.json/b", "/a.json/b", None),
+            ("/secrets", "/secrets", None),
+        ] {
+            let found = without_extension(path);
+            assert_eq!((found.0.as_ref(), found.1), (rest, media_type), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "/[a-z0-9/%.\\PC-]{0,60}") {
+            let _ = follow(&path);
+            let _ = without_extension(&path);
+        }
+    }
+}
