@@ -1,1 +1,56 @@
-//! barbican
+//! The REST door: OpenStack Barbican's v1 API, as release 23.0.0 answers it in project-header mode.
+//!
+//! ```text
+//! connection ─▶ door ─▶ path, routes, accept ─▶ handler ─▶ vault
+//!     bytes      who?    where to? as what?      typed request, one call, typed reply
+//! ```
+//!
+//! Clients written for Barbican cannot tell the difference: statuses, headers and error texts are the same, oddities
+//! included. Where Barbican loses data, fails or drops a connection, this does not; docs/barbican-differences.md lists
+//! the cases.
+//!
+//! A handler is three steps: a typed request out of bytes, one call of the vault, a typed reply into bytes. A request
+//! that is wrong in itself still asks the vault whether its caller could have made it, so that strangers learn nothing
+//! and the attempt is written down.
+//!
+//! Plaintext lies in wiped buffers from the request's body to the vault and from the vault to the connection. No error
+//! text quotes it, and descriptions of errors, which may quote what else a request held, are never logged.
+
+mod accept;
+mod ask;
+mod body;
+mod connection;
+mod dates;
+mod door;
+mod facets;
+#[doc(hidden)]
+pub mod fuzzing;
+mod identity;
+mod later;
+mod limits;
+mod list;
+mod media_types;
+mod metadata;
+mod metrics;
+mod microversion;
+mod new_secret;
+mod page;
+mod path;
+mod payload;
+mod problem;
+mod python;
+mod query;
+mod reply;
+mod request_id;
+mod routes;
+mod schema;
+mod schemas;
+mod secrets;
+mod versions;
+mod write;
+
+pub use door::{Door, DoorConfig};
+pub use identity::Auth;
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use reply::Body;

@@ -1,0 +1,420 @@
+//! The door itself: a request in, an answer out.
+//!
+//! ```text
+//! /healthcheck        ─▶ answer
+//! OPTIONS             ─▶ 200, as Barbican's CORS filter does
+//! /v1… ─▶ identify ─▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ body ─▶ handler ─▶ vault
+//! /…   ────────────▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ list of versions
+//! ```
+//!
+//! The order of these steps is Barbican's, and shows: whoever sends two mistakes learns of the first.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Body as HttpBody;
+use model::Call;
+use tracing::{Instrument as _, debug, debug_span};
+use vault::{Action, Error, Vault};
+
+use crate::accept::Accept;
+use crate::ask::{Ask, Origin, content_type};
+use crate::body::{BodyError, RequestBody};
+use crate::identity::Auth;
+use crate::limits::Limits;
+use crate::metrics::{Asked, Metrics};
+use crate::microversion::{BadVersion, Microversion};
+use crate::page::{self, Page};
+use crate::path::{self, App, Found, Path, Place, Rest};
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
+use crate::routes::{Offers, Route, Verb, resource_at};
+use crate::{later, list, media_types, metadata, payload, request_id, secrets, versions};
+
+/// How the door behaves.
+#[derive(Clone, Debug, Default)]
+pub struct DoorConfig {
+    /// How callers are identified.
+    pub auth: Auth,
+    /// What references to this server begin with. Otherwise it is what the request was sent to.
+    pub host_href: Option<String>,
+    /// What a request may cost.
+    pub limits: Limits,
+}
+
+/// Barbican's REST API over a vault.
+pub struct Door {
+    vault: Arc<Vault>,
+    config: DoorConfig,
+    metrics: Metrics,
+}
+
+/// What the path, the method and the Accept header came to.
+struct Aim<'p> {
+    place: Place<'p>,
+    route: &'static Route,
+}
+
+impl Door {
+    /// A door to a vault.
+    pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
+        Self { vault, config, metrics }
+    }
+
+    /// What a request may cost.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Answers one request. There is an answer to every one, and no request panics.
+    pub async fn answer<B: HttpBody>(&self, request: Request<B>) -> Response<Body> {
+        let started = Instant::now();
+        let _busy = self.metrics.in_flight();
+        let (head, body) = request.into_parts();
+        let (asked, response) = self.respond(&head, body).await;
+        self.metrics.answered(asked, response.status(), started.elapsed());
+        response
+    }
+
+    async fn respond<B: HttpBody>(&self, head: &Parts, body: B) -> (Asked, Response<Body>) {
+        let verb = Verb::of(&head.method);
+        let path = Path::parse(head.uri.path());
+        let app = path.as_ref().map(Path::app);
+        let accept = accept_header(head);
+        let accept = Accept::parse(accept.as_deref());
+        if app == Some(App::Healthcheck) {
+            let reply = versions::healthcheck(&head.method, &accept);
+            return (Asked::elsewhere(verb), reply.into_response());
+        }
+        if head.method == Method::OPTIONS {
+            return (Asked::elsewhere(verb), Response::default());
+        }
+        let request = request_id::next();
+        let mut asked = Asked::elsewhere(verb);
+        let mut spoken = None;
+        let reply = match app {
+            Some(App::V1(rest)) => {
+                let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
+                let turn = Turn { door: self, head, accept: &accept, request };
+                let reply = turn.api(rest, body, &mut asked, &mut spoken).instrument(span).await;
+                debug!(%request, status = reply.status.as_u16(), "answered");
+                reply
+            }
+            Some(App::Versions(rest)) => self.versions(head, &accept, rest, &mut asked, &mut spoken),
+            _ => Reply::problem(&Problem::bad_request("")), // The path is not UTF-8.
+        };
+        (asked, finish(reply, spoken, request))
+    }
+
+    /// The part before the API: a list of versions, for anybody.
+    fn versions(
+        &self,
+        head: &Parts,
+        accept: &Accept<'_>,
+        rest: &str,
+        asked: &mut Asked,
+        spoken: &mut Option<Microversion>,
+    ) -> Reply {
+        let reply = match Microversion::of(&head.headers) {
+            Err(bad) => bad_version(&bad, accept),
+            Ok(version) => {
+                *spoken = Some(version);
+                self.versions_in(head, accept, rest, asked, version)
+            }
+        };
+        let is_page = reply.status.is_client_error() || reply.status.is_redirection();
+        let is_page = is_page && reply.status != StatusCode::MULTIPLE_CHOICES;
+        if head.method == Method::HEAD && is_page { page::without_body(reply) } else { reply }
+    }
+
+    fn versions_in(
+        &self,
+        head: &Parts,
+        accept: &Accept<'_>,
+        rest: &str,
+        asked: &mut Asked,
+        version: Microversion,
+    ) -> Reply {
+        let (rest, extension) = path::without_extension(rest);
+        let found = path::versions(&rest);
+        let verb = Verb::of(&head.method);
+        if found.rest == Rest::Nothing {
+            *asked = Asked::of(&found.place, verb);
+        }
+        let route = match choose(&found, verb, accept, extension) {
+            Ok(route) => route,
+            Err(problem) => return versions_page(&problem, &head.method, accept),
+        };
+        let Ok(query) = Query::parse(head.uri.query()) else {
+            return Page::BadRequest(String::new()).reply_of_versions(accept, Some(""));
+        };
+        debug_assert_eq!(route.verb, Verb::Get, "the only method of the only place here");
+        let origin = self.origin(head);
+        versions::list_versions(version, &origin, accept, &query)
+            .unwrap_or_else(|url| Page::Found(url).reply(accept))
+    }
+
+    fn origin<'r>(&'r self, head: &'r Parts) -> Origin<'r> {
+        Origin { host_href: self.config.host_href.as_deref(), headers: &head.headers }
+    }
+}
+
+/// One request to the API, before it is known whose it is.
+struct Turn<'r> {
+    door: &'r Door,
+    head: &'r Parts,
+    accept: &'r Accept<'r>,
+    request: model::RequestId,
+}
+
+impl Turn<'_> {
+    async fn api<B: HttpBody>(
+        &self,
+        rest: &str,
+        body: B,
+        asked: &mut Asked,
+        spoken: &mut Option<Microversion>,
+    ) -> Reply {
+        let caller = match self.door.config.auth.identify(&self.head.headers) {
+            Ok(caller) => caller,
+            Err(error) => return self.page(&Page::BadRequest(error.to_string())),
+        };
+        let version = match Microversion::of(&self.head.headers) {
+            Ok(version) => version,
+            Err(bad) => return self.page(&bad_version_page(&bad)),
+        };
+        *spoken = Some(version);
+        let time = SystemTime::now().into();
+        let call = Call { caller, time, request: self.request, door: model::Door::Rest };
+        let answered = self.aimed(rest, body, asked, version, &call).await;
+        answered.unwrap_or_else(|problem| Reply::problem(&problem))
+    }
+
+    /// A page without a text when only the head is asked for; an empty Accept header is none here.
+    fn page(&self, page: &Page) -> Reply {
+        let reply = match self.accept.as_sent() {
+            Some("") => page.reply(&Accept::Absent),
+            _ => page.reply(self.accept),
+        };
+        if self.head.method == Method::HEAD { page::without_body(reply) } else { reply }
+    }
+
+    async fn aimed<B: HttpBody>(
+        &self,
+        rest: &str,
+        body: B,
+        asked: &mut Asked,
+        version: Microversion,
+        call: &Call,
+    ) -> Result<Reply, Problem> {
+        let (rest, extension) = path::without_extension(rest);
+        let found = path::v1(&rest)?;
+        let verb = Verb::of(&self.head.method);
+        *asked = Asked::of(&found.place, verb);
+        let (aim, query) = match self.aim(&found, verb, extension) {
+            Ok(aim) => aim,
+            Err(problem) => return Err(self.unless_hidden(&found.place, call, problem).await),
+        };
+        let body = self.body(&aim, body, call).await?;
+        let answered = self.handle(aim, &query, &body, version, call).await;
+        let reply = answered.unwrap_or_else(|problem| Reply::problem(&problem));
+        Ok(Reply { close: body.unread, ..reply })
+    }
+
+    /// What the request is aimed at, and its parameters.
+    fn aim<'p>(
+        &self,
+        found: &Found<'p>,
+        verb: Option<Verb>,
+        extension: Option<&str>,
+    ) -> Result<(Aim<'p>, Query<'_>), Problem> {
+        let route = choose(found, verb, self.accept, extension)?;
+        let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""))?;
+        Ok((Aim { place: found.place, route }, query))
+    }
+
+    /// The problem of a request that no handler gets. Barbican looks for the secret before anything else, so a secret
+    /// that is not there comes first; and only who may read a payload learns that it cannot be written to.
+    async fn unless_hidden(&self, place: &Place<'_>, call: &Call, problem: Problem) -> Problem {
+        let Some(id) = place.secret() else { return problem };
+        let (action, name) = match place {
+            Place::Payload(_) if problem.status == StatusCode::METHOD_NOT_ALLOWED => {
+                (Action::ReadPayload, resource_at(place).routes.first().map_or("", |route| route.name))
+            }
+            _ => (Action::ReadSecret, ""),
+        };
+        match (self.door.vault.refuse(call, action, Some(id)).await, action) {
+            (Err(error @ Error::NotFound(_)), _)
+            | (Err(error @ (Error::Denied(_) | Error::Private(_))), Action::ReadPayload) => {
+                Problem::of_vault(name, &error)
+            }
+            _ => problem,
+        }
+    }
+
+    /// The body, for operations that look at one. What is said to be JSON has to be UTF-8, or Barbican answers before
+    /// anything else is looked at.
+    async fn body<B: HttpBody>(&self, aim: &Aim<'_>, body: B, call: &Call) -> Result<RequestBody, Problem> {
+        if aim.route.verb == Verb::Get {
+            return Ok(RequestBody::empty());
+        }
+        let body =
+            RequestBody::receive(body, &self.door.config.limits).await.map_err(|error| match error {
+                BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+                BodyError::Broken => Problem::bad_request(error.to_string()),
+            })?;
+        if content_type(&self.head.headers) == secrets::JSON && !body.is_utf8() {
+            return Err(self.unless_hidden(&aim.place, call, Problem::bad_request("")).await);
+        }
+        Ok(body)
+    }
+
+    /// Pairs the rows of the table with their handlers.
+    async fn handle(
+        &self,
+        aim: Aim<'_>,
+        query: &Query<'_>,
+        body: &RequestBody,
+        version: Microversion,
+        call: &Call,
+    ) -> Result<Reply, Problem> {
+        let origin = self.door.origin(self.head);
+        let ask = Ask {
+            vault: &self.door.vault,
+            call,
+            route: aim.route,
+            headers: &self.head.headers,
+            accept: self.accept,
+            query,
+            version,
+            origin: &origin,
+            body: body.bytes.expose(),
+        };
+        match (aim.place, aim.route.verb) {
+            (Place::Version, _) => Ok(versions::version(version, &origin)),
+            (Place::Secrets, Verb::Get) => list::list_secrets(&ask).await,
+            (Place::Secrets, _) => secrets::create(&ask).await,
+            (Place::Secret(id), Verb::Get) => secrets::read(&ask, id).await,
+            (Place::Secret(id), Verb::Put) => secrets::fill(&ask, id).await,
+            (Place::Secret(id), _) => secrets::delete(&ask, id).await,
+            (Place::Payload(id), _) => payload::read(&ask, id).await,
+            (Place::Metadata(id), Verb::Get) => metadata::read_all(&ask, id).await,
+            (Place::Metadata(id), Verb::Put) => metadata::replace_all(&ask, id).await,
+            (Place::Metadata(id), _) => metadata::add(&ask, id).await,
+            (Place::Metadatum(id, key), Verb::Get) => metadata::read_one(&ask, id, key).await,
+            (Place::Metadatum(id, key), Verb::Put) => metadata::set(&ask, id, key).await,
+            (Place::Metadatum(id, key), _) => metadata::remove(&ask, id, key).await,
+            (place, _) => Err(later::answer(&ask, place).await),
+        }
+    }
+}
+
+/// The Accept header; several lines of it are one list.
+fn accept_header(head: &Parts) -> Option<std::borrow::Cow<'_, str>> {
+    let mut lines = head.headers.get_all(header::ACCEPT).iter();
+    let first = String::from_utf8_lossy(lines.next()?.as_bytes());
+    let Some(second) = lines.next() else { return Some(first) };
+    let rest = [second].into_iter().chain(lines).map(|line| String::from_utf8_lossy(line.as_bytes()));
+    Some(std::iter::once(first.clone()).chain(rest).collect::<Vec<_>>().join(", ").into())
+}
+
+/// The operation, if the path ends where it should, the place has the method, and the answer can be in a type that is
+/// acceptable. Which of these fails first is the framework's choice.
+fn choose(
+    found: &Found<'_>,
+    verb: Option<Verb>,
+    accept: &Accept<'_>,
+    extension: Option<&str>,
+) -> Result<&'static Route, Problem> {
+    let resource = resource_at(&found.place);
+    let route = resource.route(verb);
+    match found.rest {
+        Rest::Nowhere(description) => return Err(Problem::not_found(description)),
+        Rest::Handler => return Err(Problem::bare(StatusCode::NOT_FOUND)),
+        Rest::Unknown if route.is_none() => return Err(Problem::bare(StatusCode::NOT_FOUND)),
+        Rest::Unknown | Rest::Nothing => {}
+    }
+    if let Some(offers) = route.map(|route| route.offers).or(resource.otherwise) {
+        negotiate(offers, accept, extension)?;
+    }
+    if found.rest == Rest::Unknown {
+        return Err(Problem::not_found(""));
+    }
+    route.ok_or_else(|| Problem::method_not_allowed(resource.says_allow))
+}
+
+/// Whether an answer in one of the types offered is acceptable. An extension of the path outdoes the Accept header.
+fn negotiate(offers: Offers, accept: &Accept<'_>, extension: Option<&str>) -> Result<(), Problem> {
+    if let Some(media_type) = extension {
+        return if offers.include(media_type) { Ok(()) } else { Err(Problem::bare(StatusCode::NOT_FOUND)) };
+    }
+    let (Accept::Valid(sent, _) | Accept::Invalid(sent)) = accept else { return Ok(()) };
+    let accepted = matches!(*sent, "" | "*/*")
+        || offers.include(sent) // Most clients name one type, exactly.
+        || offers == Offers::Html && sent.starts_with("text/html,")
+        || offers.any(|offer| accept.quality(offer) > 0)
+        || offers.any(|offer| sent.starts_with(offer));
+    if accepted { Ok(()) } else { Err(Problem::bare(StatusCode::NOT_ACCEPTABLE)) }
+}
+
+impl Offers {
+    /// Whether one of the types offered passes.
+    fn any(self, mut passes: impl FnMut(&'static str) -> bool) -> bool {
+        match self {
+            Self::Json => passes("application/json"),
+            Self::JsonOrHome => passes("application/json") || passes("application/json-home"),
+            Self::Html => passes("text/html"),
+            Self::Any => media_types::all().any(passes),
+        }
+    }
+
+    fn include(self, media_type: &str) -> bool {
+        match self {
+            Self::Any => media_types::is_known(media_type),
+            _ => self.any(|offer| offer == media_type),
+        }
+    }
+}
+
+fn bad_version_page(bad: &BadVersion) -> Page {
+    match bad {
+        BadVersion::Malformed(..) => Page::BadRequest(bad.to_string()),
+        BadVersion::Unacceptable(_) => Page::NotAcceptable(bad.to_string()),
+    }
+}
+
+fn bad_version(bad: &BadVersion, accept: &Accept<'_>) -> Reply {
+    bad_version_page(bad).reply(accept)
+}
+
+/// A problem of the versions part, as the page that it is there.
+fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Reply {
+    let page = match problem.status {
+        StatusCode::METHOD_NOT_ALLOWED => Page::MethodNotAllowed(method.to_string()),
+        StatusCode::NOT_ACCEPTABLE => Page::NotAcceptable(String::new()),
+        _ => Page::NotFound,
+    };
+    page.reply_of_versions(accept, problem.description.as_ref().map(|_| ""))
+}
+
+/// Adds what every answer has: the request id, and the version if one was agreed on.
+fn finish(reply: Reply, spoken: Option<Microversion>, request: model::RequestId) -> Response<Body> {
+    let mut response = reply.into_response();
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_bytes(&request.to_ascii()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(version) = spoken {
+        headers.insert(API_VERSION, version.header());
+        headers.insert(header::VARY, HeaderValue::from_static("openstack-api-version"));
+    }
+    response
+}

@@ -1,0 +1,232 @@
+//! `/v1/secrets/{id}/metadata` and `/v1/secrets/{id}/metadata/{key}`: what users, and libvirt's side, note down about a
+//! secret.
+
+use http::StatusCode;
+use model::{Facet, Metadatum, SecretId};
+use vault::{Action, Expect, Metadata};
+
+use crate::ask::Ask;
+use crate::facets::{self, Key};
+use crate::problem::Problem;
+use crate::python::{Value, parse_json};
+use crate::reply::Reply;
+use crate::schemas::{SECRET_METADATA, SECRET_METADATUM};
+use crate::secrets::require_json;
+use crate::write::Object;
+
+/// `GET …/metadata`
+pub(crate) async fn read_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let metadata = ask.vault.metadata(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    let mut pairs = Object::new();
+    for (key, value) in all_pairs(&metadata) {
+        pairs.text(key, value);
+    }
+    let mut object = Object::new();
+    object.json("metadata", pairs.end());
+    Ok(Reply::json(StatusCode::OK, object.end()))
+}
+
+fn all_pairs(metadata: &Metadata) -> impl Iterator<Item = (&'_ str, &'_ str)> {
+    let user = metadata.user.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()));
+    user.chain(facets::pairs(&metadata.facets))
+}
+
+/// `PUT …/metadata`: replaces what users noted; of libvirt's keys only those named change.
+pub(crate) async fn replace_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let (user, facets) = match understand_all(ask) {
+        Ok(understood) => understood,
+        Err(problem) => return Err(ask.refuse(Action::ReplaceMetadata, Some(id), problem).await),
+    };
+    ask.vault.replace_metadata(ask.call, id, user, facets).await.map_err(|error| ask.failed(&error))?;
+    let mut object = Object::new();
+    object.text("metadata_ref", &format!("{}/metadata", ask.secret_ref(id)));
+    Ok(Reply::json(StatusCode::CREATED, object.end()))
+}
+
+/// A JSON body, stripped, that matches a schema.
+fn understand(ask: &Ask<'_>, schema: &crate::schema::Schema, name: &str) -> Result<Value, Problem> {
+    require_json(ask)?;
+    let text = std::str::from_utf8(ask.body).map_err(|_| Problem::malformed_json())?;
+    let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
+    value.strip();
+    schema.check(&value).map_err(|found| found.problem(name))?;
+    Ok(value)
+}
+
+fn understand_all(ask: &Ask<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
+    let mut value = understand(ask, &SECRET_METADATA, "SecretMetadata")?;
+    let Some(Value::Dict(items)) = value.take("metadata") else { return Err(not_texts()) };
+    let (mut user, mut facets) = (Vec::new(), Vec::new());
+    for Metadatum { key, value } in lower_keys(items)? {
+        match Key::parse(&key)? {
+            Some(known) => facets.push(known.facet(&value)?),
+            None => user.push(Metadatum { key, value }),
+        }
+    }
+    Ok((user, facets))
+}
+
+fn not_texts() -> Problem {
+    Problem::bad_request("Invalid Metadata. Keys and Values must be Strings.")
+}
+
+/// The pairs with their keys in lower case. Where two keys become one, the value of the one that was not in lower case
+/// wins, as in Barbican.
+fn lower_keys(items: Vec<(String, Value)>) -> Result<Vec<Metadatum>, Problem> {
+    let mut pairs: Vec<Metadatum> = Vec::with_capacity(items.len());
+    let mut changed: Vec<Metadatum> = Vec::new();
+    for (key, value) in items {
+        let lower = lower_key(&key)?;
+        let Value::Text(value) = value else { return Err(not_texts()) };
+        let list = if lower == key { &mut pairs } else { &mut changed };
+        list.push(Metadatum { key: lower, value });
+    }
+    for pair in changed {
+        match pairs.iter_mut().find(|known| known.key == pair.key) {
+            Some(known) => known.value = pair.value,
+            None => pairs.push(pair),
+        }
+    }
+    Ok(pairs)
+}
+
+/// A key in lower case, if it may be part of a URL.
+fn lower_key(key: &str) -> Result<String, Problem> {
+    let is_safe = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    is_safe
+        .then(|| key.to_ascii_lowercase())
+        .ok_or_else(|| Problem::bad_request("Invalid Key. Key must be URL safe."))
+}
+
+/// What one pair asks for.
+enum Change {
+    User(Metadatum),
+    Facet(Facet, Metadatum),
+}
+
+impl Change {
+    fn pair(&self) -> &Metadatum {
+        match self {
+            Self::User(pair) | Self::Facet(_, pair) => pair,
+        }
+    }
+}
+
+fn understand_one(ask: &Ask<'_>) -> Result<Change, Problem> {
+    let value = understand(ask, &SECRET_METADATUM, "SecretMetadatum")?;
+    let text = |key| value.get(key).and_then(Value::as_text).unwrap_or_default();
+    let pair = Metadatum { key: lower_key(text("key"))?, value: text("value").to_owned() };
+    Ok(match Key::parse(&pair.key)? {
+        Some(key) => Change::Facet(key.facet(&pair.value)?, pair),
+        None => Change::User(pair),
+    })
+}
+
+fn write_pair(pair: &Metadatum) -> String {
+    let mut object = Object::new();
+    object.text("key", &pair.key).text("value", &pair.value);
+    object.end()
+}
+
+/// `POST …/metadata`: adds one pair.
+pub(crate) async fn add(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let change = match understand_one(ask) {
+        Ok(change) => change,
+        Err(problem) => return Err(ask.refuse(Action::AddMetadatum, Some(id), problem).await),
+    };
+    let text = write_pair(change.pair());
+    let location = format!("{}/metadata/{}", ask.secret_ref(id), change.pair().key);
+    let done = match change {
+        Change::User(pair) => ask.vault.add_metadatum(ask.call, id, pair).await,
+        Change::Facet(facet, _) => {
+            ask.vault.set_facet(ask.call, id, Action::AddMetadatum, facet, Expect::Default).await
+        }
+    };
+    done.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::CREATED, text).at(&location))
+}
+
+/// `GET …/metadata/{key}`
+pub(crate) async fn read_one(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+    let metadata = ask.vault.metadata(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    let found = all_pairs(&metadata).find(|(known, _)| *known == key);
+    let (key, value) = found.ok_or_else(not_there)?;
+    Ok(Reply::json(StatusCode::OK, write_pair(&Metadatum { key: key.to_owned(), value: value.to_owned() })))
+}
+
+fn not_there() -> Problem {
+    Problem::not_found("Secret metadata not found.")
+}
+
+/// `PUT …/metadata/{key}`: changes one pair.
+pub(crate) async fn set(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+    let change = match understand_one(ask) {
+        Ok(change) => change,
+        Err(problem) => return Err(ask.refuse(Action::ReplaceMetadata, Some(id), problem).await),
+    };
+    if change.pair().key != key {
+        return Err(mismatched(ask, id, key).await);
+    }
+    let text = write_pair(change.pair());
+    let done = match change {
+        Change::User(pair) => ask.vault.set_metadatum(ask.call, id, pair).await,
+        Change::Facet(facet, _) => {
+            ask.vault.set_facet(ask.call, id, Action::ReplaceMetadata, facet, Expect::Set).await
+        }
+    };
+    done.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::OK, text))
+}
+
+/// The key in the path is not the one in the body: 409, unless there is none such in the first place. Barbican's text
+/// ends where a line of its source does.
+async fn mismatched(ask: &Ask<'_>, id: SecretId, key: &str) -> Problem {
+    let conflict = Problem::new(StatusCode::CONFLICT, "Key in request data does not match key in the ");
+    let problem = ask.refuse(Action::ReplaceMetadata, Some(id), conflict).await;
+    if problem.status != StatusCode::CONFLICT {
+        return problem;
+    }
+    match ask.vault.metadata(ask.call, id).await {
+        Ok(metadata) if all_pairs(&metadata).all(|(known, _)| known != key) => not_there(),
+        _ => problem,
+    }
+}
+
+/// `DELETE …/metadata/{key}`: fine too if it is not there.
+pub(crate) async fn remove(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+    let done = match Key::parse(key) {
+        Ok(Some(known)) => {
+            let facet = known.default_facet();
+            ask.vault.set_facet(ask.call, id, Action::RemoveMetadatum, facet, Expect::Any).await
+        }
+        _ => ask.vault.remove_metadatum(ask.call, id, key).await,
+    };
+    done.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        let Value::Dict(items) = parse_json(text).unwrap() else { panic!("not an object") };
+        let found = lower_keys(items).map_or_else(
+            |problem| problem.description.unwrap().into_owned(),
+            |pairs| {
+                pairs.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect::<Vec<_>>().join(" ")
+            },
+        );
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn keys_become_lower_case() {
+        check(r#"{"MyKey": "V", "a-b_C": "x"}"#, "mykey=V a-b_c=x");
+        check(r#"{"A": "1", "a": "2"}"#, "a=1");
+        check(r#"{"": "x", "123": "y"}"#, "=x 123=y");
+        check(r#"{"a b": 5}"#, "Invalid Key. Key must be URL safe.");
+        check(r#"{"é": "x"}"#, "Invalid Key. Key must be URL safe.");
+        check(r#"{"a": null}"#, "Invalid Metadata. Keys and Values must be Strings.");
+    }
+}

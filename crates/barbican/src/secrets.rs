@@ -1,0 +1,174 @@
+//! `/v1/secrets` and `/v1/secrets/{id}`: create, look at, fill, delete.
+
+use http::{StatusCode, header};
+use model::{ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
+use vault::{Action, NewPayload, Payload};
+
+use crate::ask::Ask;
+use crate::microversion::Microversion;
+use crate::new_secret;
+use crate::payload;
+use crate::problem::Problem;
+use crate::python::base64;
+use crate::reply::Reply;
+use crate::write::Object;
+
+/// The content type of every JSON body.
+pub(crate) const JSON: &str = "application/json";
+/// The content types that a payload may be put with, as error texts list them.
+const PAYLOAD_TYPES: &str = "['application/octet-stream', 'text/plain']";
+/// There are no transport keys: nothing wraps a payload on its way but TLS.
+pub(crate) const NO_TRANSPORT_KEY: &str = "Provided transport key was not found.";
+const NO_TRANSPORT_KEYS: &str = "Transport keys are not supported.";
+
+/// `POST /v1/secrets`
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let new = match understand_new(ask) {
+        Ok(new) => new,
+        Err(problem) => return Err(ask.refuse(Action::CreateSecret, None, problem).await),
+    };
+    let id = ask.vault.create_secret(ask.call, new).await.map_err(|error| ask.failed(&error))?;
+    let reference = ask.secret_ref(id);
+    let mut object = Object::new();
+    object.text("secret_ref", &reference);
+    Ok(Reply::json(StatusCode::CREATED, object.end()).at(&reference))
+}
+
+fn understand_new(ask: &Ask<'_>) -> Result<vault::NewSecret, Problem> {
+    require_json(ask)?;
+    let new = new_secret::parse(ask.body, ask.call.time)?;
+    match (&new.secret.payload, new.names_transport_key, new.transport_key_needed) {
+        (Some(_), true, _) => Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY)),
+        (None, _, true) => Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
+        _ => Ok(new.secret),
+    }
+}
+
+/// 415 unless the body is said to be JSON.
+pub(crate) fn require_json(ask: &Ask<'_>) -> Result<(), Problem> {
+    match ask.content_type() {
+        JSON => Ok(()),
+        _ => Err(Problem::unsupported_type("['application/json']")),
+    }
+}
+
+/// `GET /v1/secrets/{id}`: what is known of the secret, or, as once was the way, its payload.
+pub(crate) async fn read(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    if !asks_for_metadata(ask) {
+        return payload::read(ask, id).await;
+    }
+    let needs_key = ask
+        .query
+        .once("transport_key_needed")
+        .map(|needed| needed.is_some_and(|needed| needed.eq_ignore_ascii_case("true")));
+    let refused = match needs_key {
+        Ok(false) => None,
+        Ok(true) => Some(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
+        Err(problem) => Some(problem),
+    };
+    if let Some(problem) = refused {
+        return Err(ask.refuse(Action::ReadSecret, Some(id), problem).await);
+    }
+    let secret = ask.vault.secret(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::OK, write(ask, &secret)))
+}
+
+/// Only no Accept header at all, or one of two exact spellings, asks for something else than the payload.
+fn asks_for_metadata(ask: &Ask<'_>) -> bool {
+    matches!(ask.accept.as_sent(), None | Some("*/*" | JSON))
+}
+
+/// A secret without its payload.
+pub(crate) fn write(ask: &Ask<'_>, secret: &Secret) -> String {
+    let attributes = &secret.attributes;
+    let mut object = Object::new();
+    object.plain("created", secret.created).plain("updated", secret.updated);
+    object.plain("status", secret.status.as_str());
+    object.optional_text("name", attributes.name.as_ref().map(|name| name.as_str()));
+    object.plain("secret_type", attributes.secret_type.as_str());
+    match attributes.expiration {
+        Some(expiration) => object.plain("expiration", expiration),
+        None => object.json("expiration", "null"),
+    };
+    object.optional_text("algorithm", attributes.algorithm.as_ref().map(|algorithm| algorithm.as_str()));
+    match attributes.bit_length {
+        Some(length) => object.json("bit_length", length.bits()),
+        None => object.json("bit_length", "null"),
+    };
+    object.optional_text("mode", attributes.mode.as_ref().map(|mode| mode.as_str()));
+    object.optional_text("creator_id", secret.creator.as_ref().map(|creator| creator.as_str()));
+    if ask.version >= Microversion::V1_1 {
+        object.json("consumers", "[]"); // They come in a later issue, and there are none until then.
+    }
+    if let Some(content_type) = secret.content_type {
+        object.json("content_types", format_args!("{{\"default\": \"{}\"}}", content_type.as_str()));
+    }
+    object.text("secret_ref", &ask.secret_ref(secret.id));
+    object.end()
+}
+
+/// `PUT /v1/secrets/{id}`: the payload of a secret that has none yet.
+pub(crate) async fn fill(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let new = match understand_payload(ask) {
+        Ok(new) => new,
+        Err(problem) => return Err(ask.refuse(Action::FillPayload, Some(id), problem).await),
+    };
+    ask.vault.fill_payload(ask.call, id, new).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}
+
+fn understand_payload(ask: &Ask<'_>) -> Result<NewPayload, Problem> {
+    let content_type = match ask.content_type() {
+        "text/plain" => ContentType::Text,
+        "application/octet-stream" => ContentType::OctetStream,
+        _ => return Err(Problem::unsupported_type(PAYLOAD_TYPES)),
+    };
+    match ask.body.len() {
+        0 => return Err(ask.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
+        1..=PAYLOAD_BYTES_MAX => {}
+        _ => {
+            let reason = "Provided information too large to process";
+            return Err(ask.issue(StatusCode::PAYLOAD_TOO_LARGE, reason));
+        }
+    }
+    if ask.query.has("transport_key_id") {
+        return Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY));
+    }
+    let payload = match content_type {
+        ContentType::Text => Payload::new(ask.body.to_vec()), // Whatever encoding is named.
+        ContentType::OctetStream | ContentType::Pkcs8 => decode(ask)?,
+    };
+    Ok(NewPayload { content_type, payload })
+}
+
+/// Bytes as they are, or in base64 if that is said. Barbican stores an empty secret for what is no base64 at all, and
+/// fails on wrong padding; both are refused here.
+fn decode(ask: &Ask<'_>) -> Result<Payload, Problem> {
+    let encoding = ask.headers.get(header::CONTENT_ENCODING).map_or(&[][..], |encoding| encoding.as_bytes());
+    if encoding.is_empty() {
+        return Ok(Payload::new(ask.body.to_vec()));
+    }
+    if !encoding.eq_ignore_ascii_case(b"base64") {
+        let reason = "Text-based binary secret payloads must specify a content-encoding of 'base64'";
+        return Err(ask.issue(StatusCode::BAD_REQUEST, reason));
+    }
+    base64::decode(ask.body).map_err(|_| ask.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
+}
+
+/// `DELETE /v1/secrets/{id}`. From 1.2 on `force` says what to do with a secret that has consumers; so far none has.
+pub(crate) async fn delete(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+    if ask.version >= Microversion::V1_2
+        && let Err(problem) = ask.query.once("force").and_then(|force| force.map_or(Ok(()), require_bool))
+    {
+        return Err(ask.refuse(Action::DeleteSecret, Some(id), problem).await);
+    }
+    ask.vault.delete_secret(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}
+
+/// The spellings of a truth value that `oslo_utils.strutils.bool_from_string` takes.
+fn require_bool(text: &str) -> Result<(), Problem> {
+    const KNOWN: [&str; 12] = ["1", "t", "true", "on", "y", "yes", "0", "f", "false", "off", "n", "no"];
+    let text = crate::python::strip(text).to_lowercase();
+    if KNOWN.contains(&text.as_str()) { Ok(()) } else { Err(Problem::bad_query()) }
+}

@@ -1,0 +1,128 @@
+//! What there is to talk to: `/`, `/v1` and `/healthcheck`.
+
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::accept::Accept;
+use crate::ask::Origin;
+use crate::microversion::Microversion;
+use crate::query::Query;
+use crate::reply::Reply;
+use crate::write::{Object, list};
+
+/// The release of Barbican whose answers are given here.
+const BUILD: &str = "23.0.0";
+/// A document that older clients may ask for; asking sends them to `/v1`.
+const JSON_HOME: &str = "application/json-home";
+
+/// `GET /`: the list of versions, or where else to look (`Err`, a URL).
+pub(crate) fn list_versions(
+    version: Microversion,
+    origin: &Origin<'_>,
+    accept: &Accept<'_>,
+    query: &Query<'_>,
+) -> Result<Reply, String> {
+    let best = match accept {
+        Accept::Valid(..) => accept.best_by_older_rule(&["application/json", JSON_HOME]),
+        Accept::Absent | Accept::Invalid(_) => None,
+    };
+    if best == Some(JSON_HOME) {
+        return Err(format!("{}/v1/", origin.url()));
+    }
+    let mut object = Object::new();
+    if query.has("build") {
+        object.text("build", BUILD);
+        return Ok(Reply::json(StatusCode::OK, object.end()));
+    }
+    let versions = list([document(version, origin)]);
+    if version == Microversion::V1_0 {
+        let mut values = Object::new();
+        values.json("values", versions);
+        object.json("versions", values.end());
+    } else {
+        object.json("versions", versions);
+    }
+    Ok(Reply::json(StatusCode::MULTIPLE_CHOICES, object.end()))
+}
+
+/// `GET /v1`
+pub(crate) fn version(version: Microversion, origin: &Origin<'_>) -> Reply {
+    let mut object = Object::new();
+    object.json("version", document(version, origin));
+    Reply::json(StatusCode::OK, object.end())
+}
+
+/// What there is to say of the one version. Microversions are a later idea than its first form.
+fn document(version: Microversion, origin: &Origin<'_>) -> String {
+    let mut itself = Object::new();
+    itself.text("rel", "self").text("href", &format!("{}/v1/", origin.url()));
+    let mut described = Object::new();
+    described
+        .text("rel", "describedby")
+        .text("type", "text/html")
+        .text("href", "https://docs.openstack.org/");
+    let mut object = Object::new();
+    object.text("id", "v1");
+    if version == Microversion::V1_0 {
+        object.text("status", "stable");
+    } else {
+        object.text("status", "CURRENT").text("min_version", "1.0").text("max_version", "1.2");
+    }
+    object.json("links", list([itself.end(), described.end()]));
+    if version == Microversion::V1_0 {
+        let mut media_type = Object::new();
+        media_type.text("base", "application/json");
+        media_type.text("type", "application/vnd.openstack.key-manager-v1+json");
+        object.json("media-types", list([media_type.end()]));
+    }
+    object.end()
+}
+
+/// `/healthcheck`: the process answers. It says nothing of store and keys.
+pub(crate) fn healthcheck(method: &Method, accept: &Accept<'_>) -> Reply {
+    if method == Method::HEAD {
+        return Reply::no_content();
+    }
+    let (content_type, text) = match accept.best(&["text/plain", "text/html", "application/json"]) {
+        Some("application/json") => {
+            let mut object = Object::new();
+            object.json("detailed", "false").json("reasons", "[\"OK\"]");
+            ("application/json", object.end())
+        }
+        Some("text/html") => (
+            "text/html; charset=UTF-8",
+            "<html>\n <head>\n  <title>Healthcheck</title>\n </head>\n <body>OK</body>\n</html>".to_owned(),
+        ),
+        _ => ("text/plain; charset=UTF-8", "OK".to_owned()),
+    };
+    Reply::new(StatusCode::OK).body(HeaderValue::from_static(content_type), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn ask(version: Microversion, accept: Option<&str>, query: &str) -> Result<String, String> {
+        let headers = HeaderMap::new();
+        let origin = Origin { host_href: Some("http://h"), headers: &headers };
+        let query = Query::parse(Some(query)).unwrap();
+        list_versions(version, &origin, &Accept::parse(accept), &query)
+            .map(|reply| format!("{} {}", reply.status.as_u16(), std::str::from_utf8(&reply.body).unwrap()))
+    }
+
+    #[test]
+    fn versions_are_listed_in_two_forms() {
+        let first = "300 {\"versions\": {\"values\": [{\"id\": \"v1\", \"status\": \"stable\", \"links\": [{\"rel\": \
+                     \"self\", \"href\": \"http://h/v1/\"}, {\"rel\": \"describedby\", \"type\": \"text/html\", \
+                     \"href\": \"https://docs.openstack.org/\"}], \"media-types\": [{\"base\": \"application/json\", \
+                     \"type\": \"application/vnd.openstack.key-manager-v1+json\"}]}]}}";
+        let later = "300 {\"versions\": [{\"id\": \"v1\", \"status\": \"CURRENT\", \"min_version\": \"1.0\", \
+                     \"max_version\": \"1.2\", \"links\": [{\"rel\": \"self\", \"href\": \"http://h/v1/\"}, {\"rel\": \
+                     \"describedby\", \"type\": \"text/html\", \"href\": \"https://docs.openstack.org/\"}]}]}";
+        assert_eq!(ask(Microversion::V1_0, None, "x=1").as_deref(), Ok(first));
+        assert_eq!(ask(Microversion::V1_1, Some("*/*"), "").as_deref(), Ok(later));
+        assert_eq!(ask(Microversion::V1_0, None, "build").as_deref(), Ok("200 {\"build\": \"23.0.0\"}"));
+        assert_eq!(ask(Microversion::V1_0, Some(JSON_HOME), ""), Err("http://h/v1/".to_owned()));
+    }
+}
