@@ -1,1 +1,47 @@
-fn main() {}
+//! `donjond`: builds every part, offers nothing.
+//!
+//! ```text
+//! flags, file ──config──▶ Config ──serve──▶ store, master key, audit trail ──▶ vault ──▶ doors
+//!                                  │                                                      ▲
+//!                                  └──listen──▶ sockets ──▶ connections, at most so many ─┘
+//! ```
+
+mod banner;
+mod cli;
+mod commands;
+mod config;
+mod console;
+mod error;
+mod listen;
+mod logging;
+mod manager;
+mod metrics;
+mod process;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use error::Error;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse(); // Help, version and wrong usage end here, with 0 or 2.
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::tell(format_args!("donjond: {error}"));
+            error.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    process::harden().map_err(|errno| Error::Harden(errno.into()))?;
+    match command {
+        Command::Serve(flags) => serve::run(flags),
+        Command::Init(flags) => commands::init::run(flags),
+        Command::Check(flags) => commands::check::run(flags),
+    }
+}

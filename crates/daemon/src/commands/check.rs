@@ -1,0 +1,107 @@
+//! `donjond check`: looks at a store, or at its audit trail, and changes nothing. A server may be running on it.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use seal::MasterKey;
+use store::sqlite::Purpose;
+use store::{AuditAnchor, SqliteStore};
+use vault::{TrailError, check_trail};
+
+use crate::cli;
+use crate::config::values::AuditTarget;
+use crate::config::{Config, Settings};
+use crate::console::say;
+use crate::error::Error;
+use crate::serve;
+
+/// Looks at a store, or with `--audit` at its audit trail.
+pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
+    let settings = Settings { place: flags.place, ..Settings::default() };
+    let config = Config::load(settings, flags.config.as_deref())?;
+    match flags.audit {
+        None => check_store(&config),
+        Some(files) if files.is_empty() => check_audit(&config, &rotated(&config.audit)?),
+        Some(files) => check_audit(&config, &files),
+    }
+}
+
+fn check_store(config: &Config) -> Result<(), Error> {
+    let (store, _) = unlock(config)?;
+    say(format_args!("database    {}: schema known", config.store.path().display()));
+    say(format_args!("master key  {}: fits", config.master_key));
+    let complaints = store.integrity()?;
+    if !complaints.is_empty() {
+        return Err(Error::Damaged(complaints));
+    }
+    let (secrets, projects) = store.totals()?;
+    say("integrity   every page and index is sound");
+    say(format_args!("holds       secrets: {secrets}, projects: {projects}"));
+    Ok(())
+}
+
+fn check_audit(config: &Config, files: &[PathBuf]) -> Result<(), Error> {
+    // What is known of the end is read before the trail, which may grow meanwhile.
+    let (_store, (master, anchor)) = unlock(config)?;
+    let known = anchor.map(|anchor| (anchor.number, anchor.hash));
+    let trail = open_all(files).map_err(TrailError::Read);
+    let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
+    let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let checked = checked.map_err(|source| Error::Trail { files: names.clone(), source })?;
+    say(format_args!("audit trail {names}"));
+    say(format_args!("verified    {} lines, none missing or altered", checked.lines));
+    Ok(())
+}
+
+/// The store, open to look, and what opens what it holds.
+fn unlock(config: &Config) -> Result<(SqliteStore, (MasterKey, Option<AuditAnchor>)), Error> {
+    let path = || config.store.path().clone();
+    let store = serve::open_store(&config.store, Purpose::Inspect)?;
+    let failed = |source| Error::Vault { source, store: path() };
+    let keys = serve::key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
+    let unlocked = serve::runtime()?.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;
+    Ok((store, unlocked.ok_or_else(|| Error::Unfinished(path()))?))
+}
+
+/// All files as one, each opened before any is read.
+fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>> {
+    let mut all: Box<dyn Read> = Box::new(io::empty());
+    for path in files {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        all = Box::new(all.chain(File::open(path).map_err(named)?));
+    }
+    Ok(BufReader::new(all))
+}
+
+/// The file that `serve` writes, after those that logrotate has made of it (`.1` is the youngest).
+fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
+    let AuditTarget::File(current) = target else { return Err(Error::TrailElsewhere) };
+    let older = (1..).map(|number| numbered(current, number)).take_while(|path| path.exists());
+    let mut files: Vec<_> = std::iter::once(current.clone()).chain(older).collect();
+    files.reverse();
+    Ok(files)
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_files_come_oldest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["audit.log", "audit.log.1", "audit.log.2", "audit.log.9", "audit.log.bak"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let files = rotated(&AuditTarget::File(dir.path().join("audit.log"))).unwrap();
+        let mut text = String::new();
+        open_all(&files).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "audit.log.2audit.log.1audit.log");
+    }
+}

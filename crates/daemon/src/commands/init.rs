@@ -1,0 +1,40 @@
+//! `donjond init`: makes a store before the first start.
+
+use store::OpenError;
+
+use crate::cli;
+use crate::config::values::KeySource;
+use crate::config::{Config, Settings};
+use crate::console::say;
+use crate::error::Error;
+use crate::serve::{self, Built};
+
+/// Makes a store, unless there is one.
+pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
+    let settings = Settings { place: flags.place, ..Settings::default() };
+    let config = Config::load(settings, flags.config.as_deref())?;
+    if config.store.path().exists() {
+        return Err(Error::StoreExists(config.store.path().clone()));
+    }
+    let runtime = serve::runtime()?;
+    let built = runtime.block_on(serve::build(&config));
+    match built {
+        // Somebody else was making it at the same moment.
+        Err(Error::Open { source: OpenError::InUse(path) }) => Err(Error::StoreExists(path)),
+        Err(error) => Err(error),
+        Ok(Built { .. }) => {
+            tell_places(&config);
+            Ok(())
+        }
+    }
+}
+
+fn tell_places(config: &Config) {
+    say(format_args!("data        {}", config.data_dir.display()));
+    say(format_args!("master key  {}", config.master_key));
+    say(format_args!("database    {}", config.store.path().display()));
+    say(format_args!("audit trail {}", config.audit));
+    if let KeySource::File(_) = config.master_key {
+        say("\nCopy the master key to a safe place now: without it nothing in the database opens.");
+    }
+}

@@ -1,0 +1,4 @@
+//! The commands beside `serve`.
+
+pub(crate) mod check;
+pub(crate) mod init;

@@ -1,0 +1,252 @@
+//! Reads the configuration file. Every wrong line is told at once, each with its place, its key and what is allowed:
+//!
+//! ```text
+//! donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, …
+//! donjon.toml:7:15: limits.connections = 0: allowed: a whole number from 1 to 1000000
+//! ```
+//!
+//! The keys are walked by hand instead of through serde's derive, whose errors name neither the key nor the choice.
+
+use std::fmt;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::values::{self, Invalid};
+use super::{LIMITS, LimitSettings, Settings};
+
+/// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but `limits`.
+pub(super) const KEYS: [&str; 13] = [
+    "audit",
+    "audit_sync",
+    "auth",
+    "data_dir",
+    "host_href",
+    "insecure_listen",
+    "limits",
+    "listen",
+    "log",
+    "log_format",
+    "master_key",
+    "metrics_listen",
+    "store",
+];
+
+/// Keys whose value errors never repeat: a key itself or a password in a URL may have been written there by mistake,
+/// and errors end in journals.
+const MAY_HOLD_SECRETS: [&str; 2] = ["master_key", "store"];
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// It cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// These lines of it are wrong; at least one.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Fault>),
+}
+
+fn lines(faults: &[Fault]) -> String {
+    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// One thing wrong in the file, and where.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    file: PathBuf,
+    line: usize,
+    column: usize,
+    problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.problem)
+    }
+}
+
+/// Reads the settings in a file.
+pub(crate) fn read(path: &Path) -> Result<Settings, FileError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| FileError::Unreadable { path: path.to_owned(), source })?;
+    parse(path, &text)
+}
+
+/// Reads the settings in a text; `file` is only for the errors.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Settings, FileError> {
+    let mut reader = Reader { faults: Vec::new() };
+    let mut settings = Settings::default();
+    match DeTable::parse(text) {
+        Ok(table) => reader.settings(table.get_ref(), &mut settings),
+        Err(error) => {
+            let message = error.message().trim_end();
+            // The usual cause, of which the parser's own words give no hint.
+            let hint = if message.starts_with("invalid") { "; text goes in \"quotes\"" } else { "" };
+            reader.fault(error.span().unwrap_or(0..0), format!("not TOML: {message}{hint}"));
+        }
+    }
+    if reader.faults.is_empty() {
+        return Ok(settings);
+    }
+    reader.faults.sort_by_key(|(offset, _)| *offset);
+    Err(FileError::Wrong(reader.faults.into_iter().map(|fault| locate(file, text, fault)).collect()))
+}
+
+fn locate(file: &Path, text: &str, (offset, problem): (usize, String)) -> Fault {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    Fault { file: file.to_owned(), line, column, problem }
+}
+
+/// Walks tables and keeps what it finds wrong, with the byte where it is.
+struct Reader {
+    faults: Vec<(usize, String)>,
+}
+
+type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+impl Reader {
+    fn settings(&mut self, table: &DeTable<'_>, to: &mut Settings) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "audit" => to.audit = self.text(key, value, FromStr::from_str),
+                "audit_sync" => to.audit_sync = self.text(key, value, choice),
+                "auth" => to.auth = self.text(key, value, FromStr::from_str),
+                "data_dir" => to.place.data_dir = self.text(key, value, values::path),
+                "host_href" => to.host_href = self.text(key, value, FromStr::from_str),
+                "insecure_listen" => to.insecure_listen = self.switch(key, value),
+                "limits" => self.limits(key, value, &mut to.limits),
+                "listen" => to.listen = self.text(key, value, values::address),
+                "log" => to.log = self.text(key, value, FromStr::from_str),
+                "log_format" => to.log_format = self.text(key, value, choice),
+                "master_key" => to.place.master_key = self.text(key, value, FromStr::from_str),
+                "metrics_listen" => to.metrics_listen = self.text(key, value, FromStr::from_str),
+                "store" => to.place.store = self.text(key, value, FromStr::from_str),
+                _ => self.unknown("", key, &KEYS),
+            }
+        }
+    }
+
+    fn limits(&mut self, key: &Key<'_>, value: &Value<'_>, to: &mut LimitSettings) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong(key.get_ref(), value, "not a table; write [limits] and the keys below it");
+        };
+        let names = LIMITS.map(|limit| limit.key);
+        for (key, value) in table {
+            let Some(limit) = LIMITS.iter().find(|limit| limit.key == key.get_ref().as_ref()) else {
+                self.unknown("limits.", key, &names);
+                continue;
+            };
+            match whole_number(value.get_ref()).filter(|number| limit.range().contains(number)) {
+                Some(number) => to.set(limit.key, number),
+                None => {
+                    let allowed = format!("allowed: a whole number from {} to {}", limit.min, limit.max);
+                    self.wrong(&format!("limits.{}", limit.key), value, &allowed);
+                }
+            }
+        }
+    }
+
+    fn text<T>(
+        &mut self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        parse: fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong(key.get_ref(), value, "not a string; put it in \"quotes\"");
+            return None;
+        };
+        parse(text).map_err(|invalid| self.wrong(key.get_ref(), value, &invalid.to_string())).ok()
+    }
+
+    fn switch(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<bool> {
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            self.wrong(key.get_ref(), value, "not a switch; allowed: true, false (without quotes)");
+        }
+        switch
+    }
+
+    fn wrong(&mut self, key: &str, value: &Value<'_>, problem: &str) {
+        let written = match MAY_HOLD_SECRETS.contains(&key) {
+            true => key.to_owned(),
+            false => format!("{key} = {}", shown(value.get_ref())),
+        };
+        self.fault(value.span(), format!("{written}: {problem}"));
+    }
+
+    fn unknown(&mut self, table: &str, key: &Key<'_>, allowed: &[&str]) {
+        let (name, allowed_list) = (key.get_ref(), allowed.join(", "));
+        let hint =
+            closest(name, allowed).map(|near| format!(": did you mean \"{near}\"?")).unwrap_or_default();
+        self.fault(key.span(), format!("unknown key \"{table}{name}\"{hint}; allowed: {allowed_list}"));
+    }
+
+    fn fault(&mut self, span: Range<usize>, problem: String) {
+        self.faults.push((span.start, problem));
+    }
+}
+
+/// One of the names that `T` has, as clap knows them.
+fn choice<T: ValueEnum>(text: &str) -> Result<T, Invalid> {
+    let named = |variant: &T| variant.to_possible_value().map(|value| value.get_name().to_owned());
+    let found = T::value_variants().iter().find(|variant| named(variant).as_deref() == Some(text));
+    found.cloned().ok_or_else(|| {
+        Invalid::Choice(T::value_variants().iter().filter_map(named).collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// A value as it was written, or for what is long only its kind.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(switch) => switch.to_string(),
+        DeValue::Datetime(moment) => moment.to_string(),
+        DeValue::Array(_) => "[…]".to_owned(),
+        DeValue::Table(_) => "{…}".to_owned(),
+    }
+}
+
+/// The allowed name that was probably meant: at most a third of it written otherwise.
+fn closest<'a>(name: &str, allowed: &[&'a str]) -> Option<&'a str> {
+    let near = |candidate: &&str| edits(name, candidate);
+    allowed.iter().copied().min_by_key(near).filter(|best| edits(name, best) * 3 <= best.len())
+}
+
+/// How many characters must be added, removed or changed to make one of the other (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (b, above) in to.chars().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(a != b)).min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,364 @@
+//! Configuration as operators write it, and what they are told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clap::{Args, Command};
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn root() -> Surroundings {
+    Surroundings { root: true, xdg_data_home: None, home: None }
+}
+
+/// What `donjon.toml` with this text comes to, or what the operator is told.
+fn load(text: &str) -> Result<Config, ConfigError> {
+    Config::resolve(file::parse(Path::new("donjon.toml"), text)?, &root())
+}
+
+#[track_caller]
+fn wrong(text: &str, expect: Expect) {
+    expect.assert_eq(&load(text).expect_err("must be refused").to_string());
+}
+
+#[test]
+fn a_misspelt_key_is_guessed() {
+    wrong(
+        "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
+        expect![[
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+        ]],
+    );
+}
+
+#[test]
+fn a_key_spelt_as_its_flag_is_guessed() {
+    wrong(
+        "data-dir = \"/srv\"",
+        expect![[
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+        ]],
+    );
+}
+
+#[test]
+fn a_key_like_nothing_is_not_guessed() {
+    wrong(
+        "colour = \"red\"",
+        expect![[
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+        ]],
+    );
+}
+
+#[test]
+fn a_limit_that_is_none() {
+    wrong(
+        "[limits]\nconections = 5",
+        expect![[
+            r#"donjon.toml:2:1: unknown key "limits.conections": did you mean "connections"?; allowed: header_bytes, header_fields, header_seconds, body_bytes, body_seconds, discarded_bytes, connections, drain_seconds"#
+        ]],
+    );
+}
+
+#[test]
+fn a_number_for_an_address() {
+    wrong("listen = 9311", expect![[r#"donjon.toml:1:10: listen = 9311: not a string; put it in "quotes""#]]);
+}
+
+#[test]
+fn a_name_for_an_address() {
+    wrong(
+        "listen = \"localhost:9311\"",
+        expect![[
+            r#"donjon.toml:1:10: listen = "localhost:9311": not an address and a port; allowed: IP:PORT, such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"#
+        ]],
+    );
+}
+
+#[test]
+fn keystone() {
+    wrong(
+        "auth = \"keystone\"",
+        expect![[
+            r#"donjon.toml:1:8: auth = "keystone": keystone is not built yet; allowed in this version: project-header"#
+        ]],
+    );
+}
+
+#[test]
+fn a_store_of_another_build_and_its_password() {
+    wrong(
+        "store = \"postgres://donjon:hunter2@db/donjon\"",
+        expect!["donjon.toml:1:9: store: postgres is not in this build; allowed: sqlite:PATH"],
+    );
+}
+
+#[test]
+fn a_key_in_place_of_its_source() {
+    wrong(
+        "master_key = \"c2VjcmV0IHNlY3JldCBzZWNyZXQ=\"",
+        expect![
+            "donjon.toml:1:14: master_key: unknown source of the master key; allowed: file:PATH, credential:NAME"
+        ],
+    );
+}
+
+#[test]
+fn a_credential_that_is_a_path() {
+    wrong(
+        "master_key = \"credential:/run/key\"",
+        expect![
+            "donjon.toml:1:14: master_key: not the name of a credential; allowed: letters, digits and the characters . _ - (no path)"
+        ],
+    );
+}
+
+#[test]
+fn a_switch_in_quotes() {
+    wrong(
+        "insecure_listen = \"yes\"",
+        expect![[
+            r#"donjon.toml:1:19: insecure_listen = "yes": not a switch; allowed: true, false (without quotes)"#
+        ]],
+    );
+}
+
+#[test]
+fn a_limit_out_of_range() {
+    wrong(
+        "[limits]\nbody_bytes = 0x10",
+        expect!["donjon.toml:2:14: limits.body_bytes = 0x10: allowed: a whole number from 1000 to 16777216"],
+    );
+}
+
+#[test]
+fn a_limit_below_zero() {
+    wrong(
+        "[limits]\nconnections = -1",
+        expect!["donjon.toml:2:15: limits.connections = -1: allowed: a whole number from 1 to 1000000"],
+    );
+}
+
+#[test]
+fn a_limit_with_a_unit() {
+    wrong(
+        "[limits]\ndrain_seconds = \"30s\"",
+        expect![[
+            r#"donjon.toml:2:17: limits.drain_seconds = "30s": allowed: a whole number from 0 to 3600"#
+        ]],
+    );
+}
+
+#[test]
+fn limits_that_are_no_table() {
+    wrong(
+        "limits = 5",
+        expect!["donjon.toml:1:10: limits = 5: not a table; write [limits] and the keys below it"],
+    );
+}
+
+#[test]
+fn a_log_filter_with_a_misspelt_level() {
+    wrong(
+        "log = \"inof\"",
+        expect![[
+            r#"donjon.toml:1:7: log = "inof": not a log filter; allowed: LEVEL or TARGET=LEVEL, separated by commas, LEVEL one of off, error, warn, info, debug, trace"#
+        ]],
+    );
+}
+
+#[test]
+fn a_log_format_that_is_none() {
+    wrong(
+        "log_format = \"xml\"",
+        expect![[r#"donjon.toml:1:14: log_format = "xml": unknown; allowed: text, json"#]],
+    );
+}
+
+#[test]
+fn an_audit_sync_that_is_none() {
+    wrong(
+        "audit_sync = \"never\"",
+        expect![[r#"donjon.toml:1:14: audit_sync = "never": unknown; allowed: batch, entry"#]],
+    );
+}
+
+#[test]
+fn a_metrics_address_that_is_none() {
+    wrong(
+        "metrics_listen = \"no\"",
+        expect![[
+            r#"donjon.toml:1:18: metrics_listen = "no": neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9312"#
+        ]],
+    );
+}
+
+#[test]
+fn a_host_href_without_a_scheme() {
+    wrong(
+        "host_href = \"keys.example:9311\"",
+        expect![[
+            r#"donjon.toml:1:13: host_href = "keys.example:9311": not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path"#
+        ]],
+    );
+}
+
+#[test]
+fn an_empty_path() {
+    wrong("audit = \"\"", expect![[r#"donjon.toml:1:9: audit = "": empty; allowed: a path"#]]);
+}
+
+#[test]
+fn a_line_that_is_not_toml() {
+    wrong(
+        "listen = 127.0.0.1:9311",
+        expect![[r#"donjon.toml:1:15: not TOML: invalid float, expected nothing; text goes in "quotes""#]],
+    );
+}
+
+#[test]
+fn a_key_twice() {
+    wrong("log = \"info\"\nlog = \"debug\"", expect!["donjon.toml:2:1: not TOML: duplicate key"]);
+}
+
+#[test]
+fn every_wrong_line_is_told_in_the_order_of_the_file() {
+    wrong(
+        "store = 1\nmet = 2\nauth = 3",
+        expect![[r#"
+            donjon.toml:1:9: store: not a string; put it in "quotes"
+            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store
+            donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
+    );
+}
+
+#[test]
+fn an_address_that_others_reach() {
+    wrong(
+        "listen = \"0.0.0.0:9311\"",
+        expect![[r#"
+        0.0.0.0:9311 is not a loopback address, and with auth project-header whoever reaches it reads and writes the secrets of every project
+        Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]],
+    );
+}
+
+#[test]
+fn loopback_is_loopback_in_every_spelling() {
+    for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        assert!(load(&format!("listen = \"{address}\"")).is_ok(), "{address}");
+    }
+    assert!(load("listen = \"[::]:1\"\ninsecure_listen = true").is_ok());
+}
+
+#[test]
+fn nothing_chosen_works() {
+    expect![[r#"
+        Config {
+            data_dir: "/var/lib/donjon",
+            store: Sqlite(
+                "/var/lib/donjon/donjon.db",
+            ),
+            master_key: File(
+                "/var/lib/donjon/master.key",
+            ),
+            listen: 127.0.0.1:9311,
+            host_href: None,
+            auth: ProjectHeader,
+            insecure_listen: false,
+            metrics_listen: At(
+                127.0.0.1:9312,
+            ),
+            audit: File(
+                "/var/lib/donjon/audit.log",
+            ),
+            audit_sync: Batch,
+            log: LogFilter(
+                "info",
+            ),
+            log_format: Text,
+            limits: Limits {
+                door: Limits {
+                    head_bytes_max: 65536,
+                    header_fields_max: 100,
+                    body_bytes_max: 25000,
+                    discarded_bytes_max: 16777216,
+                    head_time_max: 60s,
+                    body_time_max: 30s,
+                    drain_time_max: 30s,
+                },
+                connections: 10000,
+            },
+        }
+    "#]]
+    .assert_debug_eq(&load("").unwrap());
+}
+
+#[test]
+fn everything_follows_the_data_directory_unless_chosen() {
+    let config = load("data_dir = \"/srv/d\"\naudit = \"/var/log/donjon.log\"").unwrap();
+    assert_eq!(config.store.path(), Path::new("/srv/d/donjon.db"));
+    assert_eq!(config.master_key, KeySource::File(PathBuf::from("/srv/d/master.key")));
+    assert_eq!(config.audit, AuditTarget::File("/var/log/donjon.log".into()));
+    assert_eq!(load("audit = \"stdout\"").unwrap().audit, AuditTarget::Stdout);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file =
+        file::parse(Path::new("donjon.toml"), "log = \"warn\"\naudit = \"/a\"\ninsecure_listen = true")
+            .unwrap();
+    let flags = Settings { log: "debug".parse().ok(), insecure_listen: Some(false), ..Settings::default() };
+    let config = Config::resolve(flags.or(file), &root()).unwrap();
+    assert_eq!((config.log.to_string().as_str(), config.insecure_listen), ("debug", false));
+    assert_eq!(config.audit, AuditTarget::File("/a".into()));
+}
+
+#[test]
+fn a_data_directory_for_everybody() {
+    let user = |xdg: Option<&str>, home: Option<&str>| {
+        let around =
+            Surroundings { root: false, xdg_data_home: xdg.map(Into::into), home: home.map(Into::into) };
+        around.data_dir().map(|dir| dir.display().to_string())
+    };
+    assert_eq!(user(Some("/data"), Some("/home/u")).as_deref(), Some("/data/donjon"));
+    assert_eq!(user(None, Some("/home/u")).as_deref(), Some("/home/u/.local/share/donjon"));
+    assert_eq!(user(Some("relative"), Some("/home/u")).as_deref(), Some("/home/u/.local/share/donjon"));
+    assert_eq!(user(None, None), None);
+}
+
+#[test]
+fn every_flag_is_a_key_and_every_key_a_flag() {
+    let flags = Settings::augment_args(Command::new("serve"));
+    let flags: BTreeSet<_> =
+        flags.get_arguments().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect();
+    let keys: BTreeSet<_> =
+        file::KEYS.iter().filter(|key| **key != "limits").map(|key| (*key).to_owned()).collect();
+    assert_eq!(flags, keys);
+}
+
+#[test]
+fn every_listed_key_is_read() {
+    for key in file::KEYS {
+        let told = file::parse(Path::new("f"), &format!("{key} = 1979-05-27")).unwrap_err().to_string();
+        assert!(!told.contains("unknown key"), "{told}");
+    }
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_named() {
+    let before = load("").unwrap();
+    let after = load("log = \"debug\"\nlisten = \"127.0.0.1:1\"\n[limits]\nconnections = 5").unwrap();
+    assert_eq!(before.needs_restart(&after), ["listen", "limits"]);
+}
+
+#[test]
+fn the_packaged_file_says_the_defaults() {
+    let packaged = include_str!("../../../../packaging/donjon.toml");
+    let active: String = packaged
+        .lines()
+        .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
+    assert_eq!(load(&active).unwrap(), load("").unwrap());
+}

@@ -1,0 +1,344 @@
+//! The values that settings take. Text from a flag or the file becomes one of these at the edge, or an
+//! [`Invalid`] that says what is allowed; later code checks nothing again.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+/// The text is not allowed there.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Invalid {
+    #[error(
+        "not an address and a port; allowed: IP:PORT, such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"
+    )]
+    Address,
+    #[error("neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9312")]
+    MetricsAddress,
+    #[error("not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path")]
+    HostHref,
+    #[error("unknown way to authenticate; allowed: project-header")]
+    Auth,
+    #[error("keystone is not built yet; allowed in this version: project-header")]
+    AuthKeystone,
+    #[error("unknown kind of store; allowed: sqlite:PATH")]
+    Store,
+    #[error("{0} is not in this build; allowed: sqlite:PATH")]
+    StoreNotBuilt(&'static str),
+    #[error("unknown source of the master key; allowed: file:PATH, credential:NAME")]
+    MasterKey,
+    #[error("pkcs11 is not in this build; allowed: file:PATH, credential:NAME")]
+    MasterKeyPkcs11,
+    #[error("not the name of a credential; allowed: letters, digits and the characters . _ - (no path)")]
+    CredentialName,
+    #[error("not a log filter; allowed: LEVEL or TARGET=LEVEL, separated by commas, LEVEL one of {LEVELS}")]
+    LogFilter,
+    #[error("empty; allowed: a path")]
+    EmptyPath,
+    #[error("unknown; allowed: {0}")]
+    Choice(String),
+}
+
+const LEVELS: &str = "off, error, warn, info, debug, trace";
+
+/// Who may call the REST door.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Auth {
+    /// The project is the `X-Project-Id` header, believed as it comes.
+    ProjectHeader,
+}
+
+impl FromStr for Auth {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "project-header" => Ok(Self::ProjectHeader),
+            "keystone" => Err(Invalid::AuthKeystone),
+            _ => Err(Invalid::Auth),
+        }
+    }
+}
+
+/// Where rows are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum StoreUrl {
+    /// A SQLite database at this path.
+    Sqlite(PathBuf),
+}
+
+impl StoreUrl {
+    /// Where the database is.
+    pub(crate) fn path(&self) -> &PathBuf {
+        match self {
+            Self::Sqlite(path) => path,
+        }
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) => Ok(Self::Sqlite(file_path(path)?)),
+            Some(("postgres" | "postgresql", _)) => Err(Invalid::StoreNotBuilt("postgres")),
+            Some(("mysql" | "mariadb", _)) => Err(Invalid::StoreNotBuilt("mysql")),
+            _ => Err(Invalid::Store),
+        }
+    }
+}
+
+/// Where the master key comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum KeySource {
+    /// A file of mode 0600, made at the first start.
+    File(PathBuf),
+    /// A credential that systemd hands to the service.
+    Credential(String),
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Credential(name) => write!(f, "systemd credential {name}"),
+        }
+    }
+}
+
+impl FromStr for KeySource {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(':') {
+            Some(("file", path)) => Ok(Self::File(file_path(path)?)),
+            Some(("credential", name)) => credential_name(name).map(Self::Credential),
+            Some(("pkcs11", _)) => Err(Invalid::MasterKeyPkcs11),
+            _ => Err(Invalid::MasterKey),
+        }
+    }
+}
+
+/// The name becomes one part of a path below `$CREDENTIALS_DIRECTORY`, so nothing may lead out of it.
+fn credential_name(name: &str) -> Result<String, Invalid> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let fits = (1..=CREDENTIAL_NAME_CHARS_MAX).contains(&name.len());
+    let leads_out = name == "." || name.contains("..");
+    (fits && !leads_out && name.chars().all(plain)).then(|| name.to_owned()).ok_or(Invalid::CredentialName)
+}
+
+/// The longest name of a file (`NAME_MAX`), which a credential is.
+const CREDENTIAL_NAME_CHARS_MAX: usize = 255;
+
+fn file_path(text: &str) -> Result<PathBuf, Invalid> {
+    if text.is_empty() { Err(Invalid::EmptyPath) } else { Ok(PathBuf::from(text)) }
+}
+
+/// A path as flags and the file give it.
+pub(crate) fn path(text: &str) -> Result<PathBuf, Invalid> {
+    file_path(text)
+}
+
+/// An address and a port. Names are not looked up: which address answers would depend on the day.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, Invalid> {
+    text.parse().map_err(|_| Invalid::Address)
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum MetricsListen {
+    /// Nowhere.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+impl FromStr for MetricsListen {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| Invalid::MetricsAddress),
+        }
+    }
+}
+
+/// What hrefs in answers begin with, when the Host header does not say it. It ends in no slash.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct HostHref(String);
+
+impl HostHref {
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostHref {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let uri: http::Uri = text.parse().map_err(|_| Invalid::HostHref)?;
+        let scheme_fits = matches!(uri.scheme_str(), Some("http" | "https"));
+        if !scheme_fits || uri.authority().is_none() || uri.query().is_some() || text.contains('#') {
+            return Err(Invalid::HostHref);
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// What is logged, in the syntax of `tracing`'s `EnvFilter`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter. It was parsed once before, so it parses.
+    pub(crate) fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = Invalid;
+
+    /// Stricter than `EnvFilter`, which takes a misspelt level for the name of a module and then logs nothing.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        EnvFilter::builder().parse(text).map_err(|_| Invalid::LogFilter)?;
+        let part_fits = |part: &str| part.contains(['=', '[', ':']) || is_level(part);
+        if text.is_empty() || !text.split(',').map(str::trim).all(part_fits) {
+            return Err(Invalid::LogFilter);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn is_level(text: &str) -> bool {
+    LEVELS.split(", ").any(|level| level.eq_ignore_ascii_case(text))
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line, for collectors
+    Json,
+}
+
+/// Where the audit trail goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum AuditTarget {
+    /// A file, at this path.
+    File(PathBuf),
+    /// Standard output, for whoever collects it.
+    Stdout,
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stdout => f.write_str("standard output"),
+        }
+    }
+}
+
+impl FromStr for AuditTarget {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "stdout" => Ok(Self::Stdout),
+            _ => file_path(text).map(Self::File),
+        }
+    }
+}
+
+/// When the audit trail is forced to disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum AuditSync {
+    /// Many entries at once: a power cut may lose the last moments, a crash of the process nothing
+    Batch,
+    /// Every entry before its request is answered: slower, and nothing is lost
+    Entry,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused<T: FromStr<Err = Invalid> + Debug>(texts: &[&str], expect: Invalid) {
+        for text in texts {
+            assert_eq!(text.parse::<T>().unwrap_err(), expect, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_other_builds_have_is_refused_by_name() {
+        refused::<StoreUrl>(&["postgres://db/donjon", "postgresql://db"], Invalid::StoreNotBuilt("postgres"));
+        refused::<StoreUrl>(&["mysql://db/donjon", "mariadb://db"], Invalid::StoreNotBuilt("mysql"));
+        refused::<StoreUrl>(&["", "donjon.db", "redis://x"], Invalid::Store);
+        refused::<KeySource>(&["pkcs11:token=donjon"], Invalid::MasterKeyPkcs11);
+        refused::<Auth>(&["keystone"], Invalid::AuthKeystone);
+    }
+
+    #[test]
+    fn a_credential_name_leads_nowhere_else() {
+        let names = ["", ".", "..", "a..b", "../../etc/shadow", "a/b", "a b", "schlüssel"];
+        let sources: Vec<_> = names.iter().map(|name| format!("credential:{name}")).collect();
+        refused::<KeySource>(
+            &sources.iter().map(String::as_str).collect::<Vec<_>>(),
+            Invalid::CredentialName,
+        );
+        assert_eq!("credential:donjon-1.key".parse(), Ok(KeySource::Credential("donjon-1.key".to_owned())));
+    }
+
+    #[test]
+    fn a_misspelt_level_is_not_a_filter() {
+        refused::<LogFilter>(&["", "inof", "info,verbos", "vault=loud", "info,,"], Invalid::LogFilter);
+        for text in
+            ["info", "WARN", "warn,vault=debug", "barbican::routes", "off", "[request{id=\"x\"}]=trace"]
+        {
+            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_href_is_the_start_of_a_url() {
+        refused::<HostHref>(
+            &["", "key-manager.example", "ftp://x", "http://", "http://x/?a=b", "http://x/#y", "/v1"],
+            Invalid::HostHref,
+        );
+        let href: HostHref = "https://keys.example:9311/key-manager/".parse().unwrap();
+        assert_eq!(href.as_str(), "https://keys.example:9311/key-manager");
+    }
+
+    #[test]
+    fn addresses_are_numbers() {
+        assert_eq!(address("localhost:9311"), Err(Invalid::Address));
+        assert_eq!(address("127.0.0.1"), Err(Invalid::Address));
+        assert!(address("[::1]:9311").unwrap().ip().is_loopback());
+        assert_eq!("off".parse(), Ok(MetricsListen::Off));
+        refused::<MetricsListen>(&["", "no", "9312"], Invalid::MetricsAddress);
+    }
+}

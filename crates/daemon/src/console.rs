@@ -1,0 +1,16 @@
+//! What the program says to people on stdout and stderr, outside the log.
+//!
+//! A reader that has gone away (`donjond check | head -1`) is no reason to fail, so write errors are dropped.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// One line of result, on stdout.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// One line beside the result, on stderr.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,192 @@
+//! Why a command failed, told to the operator: what happened, then, on a line of its own, what to do.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system lacks what the process needs to protect itself.
+    #[error(
+        "the memory of this process cannot be protected from dumps: {0}\n\
+         Donjon needs Linux with prctl(2) and setrlimit(2) allowed; look at the seccomp filter of the container."
+    )]
+    Harden(#[source] io::Error),
+    /// The data directory.
+    #[error(
+        "the data directory {} cannot be made: {source}\n\
+         Make it for the user that runs donjond (mode 0700), or name another with --data-dir.",
+        path.display()
+    )]
+    DataDir {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `init` met a store.
+    #[error(
+        "there is a store at {} already; nothing was touched\n\
+         Start it with donjond serve, look at it with donjond check, or name another --data-dir.",
+        .0.display()
+    )]
+    StoreExists(PathBuf),
+    /// The database cannot be opened.
+    #[error("{source}\n{}", advice(source))]
+    Open {
+        /// Why.
+        #[from]
+        source: store::OpenError,
+    },
+    /// The database cannot be read.
+    #[error("{0}\nLook at the whole database with donjond check.")]
+    Store(#[from] store::Error),
+    /// The vault cannot be opened.
+    #[error("{}", vault_text(source, store))]
+    Vault {
+        /// Why.
+        source: vault::OpenError,
+        /// Where the database is.
+        store: PathBuf,
+    },
+    /// A socket.
+    #[error(
+        "cannot listen on {address}: {source}\n\
+         See who does with: ss -ltnp. Choose another address with {flag}."
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Which flag moves it.
+        flag: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A socket that systemd passed.
+    #[error(
+        "a socket that systemd passed cannot be used: {0}\n\
+         donjond takes TCP sockets (ListenStream=127.0.0.1:9311) for the REST API; see donjond.socket."
+    )]
+    PassedSocket(#[source] io::Error),
+    /// The runtime.
+    #[error(
+        "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
+    )]
+    Runtime(#[source] io::Error),
+    /// What `check` found in the database.
+    #[error("the database is damaged:\n{}\nStop the server and restore a backup.", .0.join("\n"))]
+    Damaged(Vec<String>),
+    /// What `check --audit` found.
+    #[error("the audit trail does not hold ({files}): {source}\n{}", trail_advice(source))]
+    Trail {
+        /// What was read.
+        files: String,
+        /// What is wrong with it.
+        source: vault::TrailError,
+    },
+    /// A store whose first start was cut short.
+    #[error("the store {} has no master key yet: its first start was cut short\nStart it with donjond serve.", .0.display())]
+    Unfinished(PathBuf),
+    /// The audit trail is not in files that are known.
+    #[error(
+        "the audit trail goes to standard output\nName the files that collect it: donjond check --audit FILE…"
+    )]
+    TrailElsewhere,
+    /// Stopped by a second signal.
+    #[error("ended at once by a second signal; requests in flight were cut off")]
+    Cut,
+}
+
+impl Error {
+    /// 2 for usage and configuration, 1 for everything else.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Harden(_)
+            | Self::DataDir { .. }
+            | Self::StoreExists(_)
+            | Self::Open { .. }
+            | Self::Store(_)
+            | Self::Vault { .. }
+            | Self::Listen { .. }
+            | Self::PassedSocket(_)
+            | Self::Runtime(_)
+            | Self::Damaged(_)
+            | Self::Trail { .. }
+            | Self::Unfinished(_)
+            | Self::TrailElsewhere
+            | Self::Cut => ExitCode::from(1),
+        }
+    }
+}
+
+/// Why a vault cannot be opened, and what to do. The provider's own texts say both.
+fn vault_text(error: &vault::OpenError, store: &Path) -> String {
+    use vault::OpenError::{Audit, Keys, Provider, Store, WrongMasterKey};
+    let store = store.display();
+    match error {
+        Provider(error) => chain(error),
+        WrongMasterKey { from } => format!(
+            "the master key ({from}) is not the one that the store {store} was made with\n\
+             Restore the right key, or name it with --master-key. A new key would open nothing, so none is made."
+        ),
+        Keys(error) => {
+            format!("a key cannot be used: {error}\nThis machine may be failing, or out of memory.")
+        }
+        Store(error) => format!("{error}\nLook at the whole database with donjond check."),
+        Audit(error) => format!(
+            "the audit trail cannot be opened: {error}\n\
+             Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
+        ),
+    }
+}
+
+/// What to do about a database that cannot be opened.
+fn advice(error: &store::OpenError) -> &'static str {
+    use store::OpenError::{Database, File, Foreign, InUse, Missing, Schema};
+    match error {
+        Missing(_) => {
+            "Make a store with donjond init or donjond serve, or name one with --data-dir or --store."
+        }
+        InUse(_) => "One server serves a store: stop the other donjond, or name another --data-dir.",
+        Foreign(_) => "Name Donjon's own database with --store sqlite:PATH; nothing was changed.",
+        Schema { found, known, .. } if found > known => {
+            "A later donjond wrote it: start that version or a later one; nothing was changed."
+        }
+        Schema { .. } => {
+            "No version of donjond is known that wrote this: restore a backup; nothing was changed."
+        }
+        File { .. } => "Let the user that runs donjond read and write there, or name another place.",
+        Database { .. } => {
+            "Look at the disk, then restore a backup of database and master key if it is damaged."
+        }
+    }
+}
+
+/// What to do about an audit trail that does not hold.
+fn trail_advice(error: &vault::TrailError) -> &'static str {
+    use vault::TrailError::{Altered, CutOff, Foreign, Gap, Read};
+    match error {
+        Read(_) => "Name files that can be read.",
+        Gap { line: 1, .. } => "Name every rotated file since the first, oldest first.",
+        Foreign { .. } | Gap { .. } | Altered { .. } | CutOff { .. } => {
+            "Keep these files as they are, and find out who could write them."
+        }
+    }
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { text + ": " + &cause }
+    })
+}

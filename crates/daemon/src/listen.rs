@@ -1,0 +1,190 @@
+//! Sockets: made here or passed by systemd, and the loop that accepts from them.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use listenfd::ListenFd;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// How long to wait when the system has no file descriptor or memory for a connection: others must end first.
+const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
+
+/// The TCP sockets that systemd passed (`LISTEN_FDS`), maybe none.
+///
+/// To be called once, before there are threads: it takes the variables out of the environment.
+pub(crate) fn passed_sockets() -> io::Result<Vec<StdListener>> {
+    let mut passed = ListenFd::from_env();
+    let sockets = (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).transpose());
+    sockets.map(|socket| socket.and_then(require_listening)).collect()
+}
+
+/// `ListenStream=` with `Accept=yes` passes one connection instead, which accept(2) would refuse for ever.
+fn require_listening(socket: StdListener) -> io::Result<StdListener> {
+    match rustix::net::sockopt::socket_acceptconn(&socket)? {
+        true => Ok(socket),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not listening; Accept=no is needed")),
+    }
+}
+
+/// Hands a socket to the runtime.
+pub(crate) fn adopt(socket: StdListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+/// The connections of a door: at most so many at once, and whether they are to end.
+pub(crate) struct Connections {
+    slots: Arc<Semaphore>,
+    max: u32,
+    draining: watch::Sender<bool>,
+    accepted: Counter,
+}
+
+/// Tells a connection when to finish the request it has and close.
+pub(crate) struct Draining(watch::Receiver<bool>);
+
+impl Draining {
+    /// Completes when draining begins.
+    pub(crate) async fn begun(&mut self) {
+        // The sender outlives the connections; if not, there is all the more reason to end.
+        let _ = self.0.wait_for(|draining| *draining).await;
+    }
+}
+
+impl Connections {
+    /// Allows so many at once. Further ones wait in the sockets' listen queues.
+    pub(crate) fn new(max: usize, registry: &mut Registry) -> Self {
+        let max = u32::try_from(max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        let accepted = Counter::default();
+        registry.register("donjon_http_connections_accepted", "Connections accepted", accepted.clone());
+        Self {
+            slots: Arc::new(Semaphore::new(max as usize)),
+            max,
+            draining: watch::Sender::new(false),
+            accepted,
+        }
+    }
+
+    /// Hands each connection of a socket to `serve`, in a task of its own, until [`Self::drain`].
+    pub(crate) async fn accept_all<S, F>(&self, listener: TcpListener, serve: S)
+    where
+        S: Fn(TcpStream, Draining) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut draining = Draining(self.draining.subscribe());
+        loop {
+            let (slot, stream) = tokio::select! {
+                biased;
+                () = draining.begun() => return,
+                Some(connection) = self.next(&listener) => connection,
+            };
+            self.accepted.inc();
+            let connection = serve(stream, Draining(self.draining.subscribe()));
+            tokio::spawn(async move {
+                connection.await;
+                drop(slot); // A panic drops it too.
+            });
+        }
+    }
+
+    /// A connection and its slot; the slot first, so that what would be too many is not accepted at all.
+    async fn next(&self, listener: &TcpListener) -> Option<(OwnedSemaphorePermit, TcpStream)> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        Some((slot, accept(listener).await))
+    }
+
+    /// Accepts no more, lets what is in flight finish for so long, and says how many connections remain.
+    pub(crate) async fn drain(&self, time: Duration) -> usize {
+        self.draining.send_replace(true);
+        let _ = tokio::time::timeout(time, self.slots.acquire_many(self.max)).await;
+        (self.max as usize).saturating_sub(self.slots.available_permits())
+    }
+}
+
+/// The next connection. What is wrong with one connection does not keep it from the next, and when the system is
+/// exhausted it waits instead of spinning.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut exhausted = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are small and whole; waiting to send more with them only delays them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+                return stream;
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if !exhausted {
+                    tracing::warn!(%error, "no connection can be accepted; trying until one can");
+                }
+                exhausted = true;
+                tokio::time::sleep(EXHAUSTED_WAIT).await;
+            }
+        }
+    }
+}
+
+/// accept(2) reports errors of the connection it would have returned as its own.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A door with room for one, whose connections say "hi", read one byte, and close.
+    async fn door() -> (Arc<Connections>, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(Connections::new(1, &mut Registry::default()));
+        let accepting = Arc::clone(&connections);
+        tokio::spawn(async move {
+            let serve = async |mut stream: TcpStream| {
+                stream.write_all(b"hi").await.unwrap();
+                let _ = stream.read_u8().await;
+            };
+            accepting.accept_all(listener, move |stream, _| serve(stream)).await;
+        });
+        (connections, address)
+    }
+
+    async fn greeted(stream: &mut TcpStream) -> bool {
+        let mut greeting = [0; 2];
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut greeting)).await;
+        matches!(read, Ok(Ok(_)))
+    }
+
+    #[tokio::test]
+    async fn one_too_many_waits_for_its_turn() {
+        let (connections, address) = door().await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(greeted(&mut first).await && !greeted(&mut second).await);
+        assert_eq!(connections.slots.available_permits(), 0);
+        drop(first);
+        assert!(greeted(&mut second).await);
+    }
+
+    #[tokio::test]
+    async fn draining_waits_for_connections_but_not_for_ever() {
+        let (connections, address) = door().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(greeted(&mut stream).await);
+        assert_eq!(connections.drain(Duration::from_millis(50)).await, 1);
+        stream.write_all(b"x").await.unwrap();
+        assert_eq!(connections.drain(Duration::from_secs(5)).await, 0);
+        assert!(TcpStream::connect(address).await.is_err(), "the socket is closed");
+    }
+}
