@@ -16,7 +16,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mut latencies = Vec::new();
         for _ in 0..options.rounds {
             let mut loads = Vec::new();
-            for (name, config) in [("one each", "[limits]\nbatch-changes = 1\n"), ("shared", "")] {
+            for (name, config) in [("one each", "[limits]\nbatch_changes = 1\n"), ("shared", "")] {
                 let data = tempfile::tempdir_in(std::env::current_exe()?.parent().ok_or("no folder")?)?;
                 let server = Server::donjond(data.path(), config)?;
                 let load = wrk::run(server.address, connections, options.seconds, SCRIPT)?;

@@ -8,6 +8,7 @@ pub(crate) mod values;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -171,7 +172,7 @@ impl Limit {
 }
 
 /// Every limit an operator can move. The rest are constants beside what they limit.
-pub(crate) const LIMITS: [Limit; 8] = [
+pub(crate) const LIMITS: [Limit; 9] = [
     Limit { key: "header_bytes", min: barbican::Limits::HEAD_BYTES_MIN as u64, max: 1_048_576 },
     Limit { key: "header_fields", min: 10, max: 1_000 },
     Limit { key: "header_seconds", min: 1, max: 3_600 },
@@ -180,6 +181,7 @@ pub(crate) const LIMITS: [Limit; 8] = [
     Limit { key: "discarded_bytes", min: 0, max: 1_073_741_824 },
     Limit { key: "connections", min: 1, max: 1_000_000 },
     Limit { key: "drain_seconds", min: 0, max: 3_600 },
+    Limit { key: "batch_changes", min: 1, max: 4_096 },
 ];
 
 /// Connections at once, unless chosen: far above what a cloud's services keep open, and few enough to fit in memory.
@@ -207,6 +209,7 @@ impl LimitSettings {
             discarded_bytes,
             connections,
             drain_seconds,
+            batch_changes,
         ] = self.0;
         let door = barbican::Limits::default();
         let size = |chosen: Option<u64>, default| {
@@ -224,6 +227,7 @@ impl LimitSettings {
                 drain_time_max: time(drain_seconds, door.drain_time_max),
             },
             connections: size(connections, CONNECTIONS_DEFAULT),
+            batch_changes: NonZeroUsize::new(size(batch_changes, 0)).unwrap_or(store::sqlite::BATCH_DEFAULT),
         }
     }
 }
@@ -235,6 +239,8 @@ pub(crate) struct Limits {
     pub(crate) door: barbican::Limits,
     /// Connections open at once; further ones wait in the listen queue.
     pub(crate) connections: usize,
+    /// Changes that share one transaction.
+    pub(crate) batch_changes: NonZeroUsize,
 }
 
 /// Everything chosen or defaulted.

@@ -9,6 +9,7 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ pub(crate) struct Built {
 pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     make_data_dir(&config.data_dir)?;
     let failed = |source| Error::Vault { source, store: config.store.path().clone() };
-    let store = open_store(&config.store, Purpose::Serve)?;
+    let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
     let vault = Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit }).await.map_err(failed)?;
@@ -93,9 +94,13 @@ fn make_data_dir(path: &Path) -> Result<(), Error> {
 }
 
 /// The store that a URL names.
-pub(crate) fn open_store(url: &StoreUrl, purpose: Purpose) -> Result<SqliteStore, OpenError> {
+pub(crate) fn open_store(
+    url: &StoreUrl,
+    purpose: Purpose,
+    batch_max: NonZeroUsize,
+) -> Result<SqliteStore, OpenError> {
     match url {
-        StoreUrl::Sqlite(path) => SqliteStore::open(path, purpose),
+        StoreUrl::Sqlite(path) => SqliteStore::open_with(path, purpose, batch_max),
     }
 }
 

@@ -57,7 +57,7 @@ fn check_audit(config: &Config, files: &[PathBuf]) -> Result<(), Error> {
 /// The store, open to look, and what opens what it holds.
 fn unlock(config: &Config) -> Result<(SqliteStore, (MasterKey, Option<AuditAnchor>)), Error> {
     let path = || config.store.path().clone();
-    let store = serve::open_store(&config.store, Purpose::Inspect)?;
+    let store = serve::open_store(&config.store, Purpose::Inspect, config.limits.batch_changes)?;
     let failed = |source| Error::Vault { source, store: path() };
     let keys = serve::key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let unlocked = serve::runtime()?.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;

@@ -57,7 +57,7 @@ fn a_limit_that_is_none() {
     wrong(
         "[limits]\nconections = 5",
         expect![[
-            r#"donjon.toml:2:1: unknown key "limits.conections": did you mean "connections"?; allowed: header_bytes, header_fields, header_seconds, body_bytes, body_seconds, discarded_bytes, connections, drain_seconds"#
+            r#"donjon.toml:2:1: unknown key "limits.conections": did you mean "connections"?; allowed: header_bytes, header_fields, header_seconds, body_bytes, body_seconds, discarded_bytes, connections, drain_seconds, batch_changes"#
         ]],
     );
 }
@@ -289,6 +289,7 @@ fn nothing_chosen_works() {
                     drain_time_max: 30s,
                 },
                 connections: 10000,
+                batch_changes: 256,
             },
         }
     "#]]

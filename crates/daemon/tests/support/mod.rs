@@ -1,0 +1,155 @@
+//! The built binary on a folder of its own, and a client that only does what HTTP/1.1 says.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests too")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// No step of any test takes longer, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `donjond serve`, killed at the latest when the test ends.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts on the data in a folder and waits for the first answer.
+    pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub fn start_with(data: &Path, more: &[&str]) -> Self {
+        let address = free_address();
+        let child = Command::new(env!("CARGO_BIN_EXE_donjond"))
+            .args(["serve", "--listen", &address.to_string(), "--metrics-listen", "off", "--data-dir"])
+            .arg(data)
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::options().create(true).append(true).open(data.join("stderr.txt")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut server = Self { child, address };
+        let begin = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                panic!("{status}: {}", std::fs::read_to_string(data.join("stderr.txt")).unwrap());
+            }
+            assert!(begin.elapsed() < PATIENCE, "the server did not start");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address).unwrap()
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The id at the end of the reference in the answer to a create.
+    pub fn id(&self) -> String {
+        self.json()["secret_ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    }
+}
+
+/// One connection.
+pub struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    /// Reads one answer.
+    pub fn answer(&mut self) -> std::io::Result<Answer> {
+        let mut head = String::new();
+        loop {
+            let before = head.len();
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if head[before..].trim_end().is_empty() {
+                break;
+            }
+        }
+        let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
+        });
+        let mut body = vec![0; length.unwrap_or(0)];
+        self.0.read_exact(&mut body)?;
+        Ok(Answer { status, head, body })
+    }
+
+    /// One request of project `p` and its answer.
+    pub fn ask(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Length: {}\r\n{headers}\r\n",
+            body.len()
+        );
+        self.send(&[head.as_bytes(), body].concat())?;
+        self.answer()
+    }
+
+    pub fn create(&mut self, json: &str) -> std::io::Result<Answer> {
+        self.ask("POST", "/v1/secrets", "Content-Type: application/json\r\n", json.as_bytes())
+    }
+
+    pub fn payload(&mut self, id: &str) -> std::io::Result<Answer> {
+        self.ask("GET", &format!("/v1/secrets/{id}/payload"), "Accept: application/octet-stream\r\n", b"")
+    }
+}
