@@ -109,9 +109,9 @@ fn is_space(c: char) -> bool {
 /// The comma-separated ranges; commas without a range between them are allowed.
 fn ranges(text: &str) -> Option<Vec<Range<'_>>> {
     let mut ranges = Vec::new();
-    let mut rest = text;
-    if !rest.is_empty() && !rest.starts_with(',') {
-        let (first, after) = range(rest)?;
+    let mut rest = text.strip_prefix(',').unwrap_or(text);
+    if !text.is_empty() && rest.len() == text.len() {
+        let (first, after) = range(text)?;
         ranges.push(first);
         rest = after;
     }
@@ -241,6 +241,7 @@ mod tests {
             "text/html;=x",
             "a/b c/d",
             "\"x\"/y",
+            ",a/b",
         ] {
             assert_eq!(quality_of_json(header), None, "{header:?}");
         }

@@ -25,9 +25,9 @@ const REQUEST_TIMEOUT: &str = concat!(
 );
 /// To HTTP/2.
 const VERSION_NOT_SUPPORTED: &str = concat!(
-    "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: application/json\r\ncontent-length: 94\r\n",
+    "HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: application/json\r\ncontent-length: 98\r\n",
     "connection: close\r\n\r\n",
-    r#"{"code": 505, "title": "HTTP Version Not Supported", "description": "only HTTP/1.1 is spoken"}"#,
+    r#"{"code": 505, "title": "HTTP Version Not Supported", "description": "this server speaks HTTP/1.1"}"#,
 );
 /// How long the last words on a connection may take: its other end may be gone.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);

@@ -26,12 +26,13 @@ use crate::identity::Auth;
 use crate::limits::Limits;
 use crate::metrics::{Asked, Metrics};
 use crate::microversion::{BadVersion, Microversion};
+use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
 use crate::path::{self, App, Found, Path, Place, Rest};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
-use crate::routes::{Offers, Route, Verb, resource_at};
+use crate::routes::{Route, Verb, resource_at};
 use crate::{later, list, media_types, metadata, payload, request_id, secrets, versions};
 
 /// How the door behaves.
@@ -88,7 +89,7 @@ impl Door {
         let verb = Verb::of(&head.method);
         let path = Path::parse(head.uri.path());
         let app = path.as_ref().map(Path::app);
-        let accept = accept_header(head);
+        let accept = accept_header(&head.headers);
         let accept = Accept::parse(accept.as_deref());
         if app == Some(App::Healthcheck) {
             let reply = versions::healthcheck(&head.method, &accept);
@@ -143,7 +144,7 @@ impl Door {
         asked: &mut Asked,
         version: Microversion,
     ) -> Reply {
-        let (rest, extension) = path::without_extension(rest);
+        let (rest, extension) = media_types::without_extension(rest);
         let found = path::versions(&rest);
         let verb = Verb::of(&head.method);
         if found.rest == Rest::Nothing {
@@ -215,7 +216,7 @@ impl Turn<'_> {
         version: Microversion,
         call: &Call,
     ) -> Result<Reply, Problem> {
-        let (rest, extension) = path::without_extension(rest);
+        let (rest, extension) = media_types::without_extension(rest);
         let found = path::v1(&rest)?;
         let verb = Verb::of(&self.head.method);
         *asked = Asked::of(&found.place, verb);
@@ -313,73 +314,6 @@ impl Turn<'_> {
             (Place::Metadatum(id, key), Verb::Put) => metadata::set(&ask, id, key).await,
             (Place::Metadatum(id, key), _) => metadata::remove(&ask, id, key).await,
             (place, _) => Err(later::answer(&ask, place).await),
-        }
-    }
-}
-
-/// The Accept header; several lines of it are one list.
-fn accept_header(head: &Parts) -> Option<std::borrow::Cow<'_, str>> {
-    let mut lines = head.headers.get_all(header::ACCEPT).iter();
-    let first = String::from_utf8_lossy(lines.next()?.as_bytes());
-    let Some(second) = lines.next() else { return Some(first) };
-    let rest = [second].into_iter().chain(lines).map(|line| String::from_utf8_lossy(line.as_bytes()));
-    Some(std::iter::once(first.clone()).chain(rest).collect::<Vec<_>>().join(", ").into())
-}
-
-/// The operation, if the path ends where it should, the place has the method, and the answer can be in a type that is
-/// acceptable. Which of these fails first is the framework's choice.
-fn choose(
-    found: &Found<'_>,
-    verb: Option<Verb>,
-    accept: &Accept<'_>,
-    extension: Option<&str>,
-) -> Result<&'static Route, Problem> {
-    let resource = resource_at(&found.place);
-    let route = resource.route(verb);
-    match found.rest {
-        Rest::Nowhere(description) => return Err(Problem::not_found(description)),
-        Rest::Handler => return Err(Problem::bare(StatusCode::NOT_FOUND)),
-        Rest::Unknown if route.is_none() => return Err(Problem::bare(StatusCode::NOT_FOUND)),
-        Rest::Unknown | Rest::Nothing => {}
-    }
-    if let Some(offers) = route.map(|route| route.offers).or(resource.otherwise) {
-        negotiate(offers, accept, extension)?;
-    }
-    if found.rest == Rest::Unknown {
-        return Err(Problem::not_found(""));
-    }
-    route.ok_or_else(|| Problem::method_not_allowed(resource.says_allow))
-}
-
-/// Whether an answer in one of the types offered is acceptable. An extension of the path outdoes the Accept header.
-fn negotiate(offers: Offers, accept: &Accept<'_>, extension: Option<&str>) -> Result<(), Problem> {
-    if let Some(media_type) = extension {
-        return if offers.include(media_type) { Ok(()) } else { Err(Problem::bare(StatusCode::NOT_FOUND)) };
-    }
-    let (Accept::Valid(sent, _) | Accept::Invalid(sent)) = accept else { return Ok(()) };
-    let accepted = matches!(*sent, "" | "*/*")
-        || offers.include(sent) // Most clients name one type, exactly.
-        || offers == Offers::Html && sent.starts_with("text/html,")
-        || offers.any(|offer| accept.quality(offer) > 0)
-        || offers.any(|offer| sent.starts_with(offer));
-    if accepted { Ok(()) } else { Err(Problem::bare(StatusCode::NOT_ACCEPTABLE)) }
-}
-
-impl Offers {
-    /// Whether one of the types offered passes.
-    fn any(self, mut passes: impl FnMut(&'static str) -> bool) -> bool {
-        match self {
-            Self::Json => passes("application/json"),
-            Self::JsonOrHome => passes("application/json") || passes("application/json-home"),
-            Self::Html => passes("text/html"),
-            Self::Any => media_types::all().any(passes),
-        }
-    }
-
-    fn include(self, media_type: &str) -> bool {
-        match self {
-            Self::Any => media_types::is_known(media_type),
-            _ => self.any(|offer| offer == media_type),
         }
     }
 }

@@ -7,7 +7,7 @@ use vault::NewSecret;
 
 use crate::accept::Accept;
 use crate::query::Query;
-use crate::{dates, list, new_secret, path};
+use crate::{dates, list, media_types, new_secret, path};
 
 /// The body of a new secret.
 pub fn new_secret(body: &[u8]) -> Option<NewSecret> {
@@ -39,7 +39,7 @@ pub fn path(raw: &str) -> bool {
     let Some(path) = path::Path::parse(raw) else { return false };
     match path.app() {
         path::App::Healthcheck => true,
-        path::App::V1(rest) => path::v1(&path::without_extension(rest).0).is_ok(),
+        path::App::V1(rest) => path::v1(&media_types::without_extension(rest).0).is_ok(),
         path::App::Versions(rest) => path::versions(rest).rest == path::Rest::Nothing,
     }
 }

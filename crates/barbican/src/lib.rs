@@ -33,6 +33,7 @@ mod media_types;
 mod metadata;
 mod metrics;
 mod microversion;
+mod negotiate;
 mod new_secret;
 mod page;
 mod path;

@@ -4,6 +4,8 @@
 //! stands for an Accept header, and a payload may be asked for as any known type, to be refused later and otherwise.
 //! Python adds what the machine's `mime.types` lists; of that only the type that clients ask for is here.
 
+use std::borrow::Cow;
+
 /// Types with their extensions, in the order of the types.
 const TYPES: &[(&str, &[&str])] = &[
     ("application/javascript", &["js", "mjs"]),
@@ -132,6 +134,22 @@ pub(crate) fn of_extension(extension: &str) -> Option<&'static str> {
         .map(|(media_type, _)| *media_type)
 }
 
+/// Cuts off a known file name extension, and says which type it stands for.
+pub(crate) fn without_extension(path: &str) -> (Cow<'_, str>, Option<&'static str>) {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    // Dots at the start of a name do not begin an extension.
+    let extension = name.trim_start_matches('.').rsplit_once('.').map(|(_, extension)| extension);
+    let known = extension.and_then(|extension| Some((extension, of_extension(extension)?)));
+    let Some(((extension, media_type), at)) = known.and_then(|known| Some((known, path.rfind(known.0)?)))
+    else {
+        return (Cow::Borrowed(path), None);
+    };
+    let (head, tail) = path.split_at_checked(at).unwrap_or((path, ""));
+    let head = head.strip_suffix('.').unwrap_or(head);
+    let tail = tail.strip_prefix(extension).unwrap_or(tail);
+    (Cow::Owned(format!("{head}{tail}")), Some(media_type))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +176,28 @@ mod tests {
             ("tgz", Some("application/x-tar")),
         ] {
             assert_eq!(of_extension(extension), expect, "{extension}");
+        }
+    }
+
+    #[test]
+    fn known_extensions_are_cut_off() {
+        for (path, rest, media_type) in [
+            ("/secrets.json", "/secrets", Some("application/json")),
+            ("/secrets.txt/", "/secrets/", Some("text/plain")),
+            ("/secrets.foo", "/secrets.foo", None),
+            ("/secrets/.json", "/secrets/.json", None),
+            ("/a.json/b", "/a.json/b", None),
+            ("/secrets", "/secrets", None),
+        ] {
+            let found = without_extension(path);
+            assert_eq!((found.0.as_ref(), found.1), (rest, media_type), "{path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_panics(path in "/[a-z0-9/.\\PC-]{0,60}") {
+            let _ = without_extension(&path);
         }
     }
 }

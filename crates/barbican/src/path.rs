@@ -13,7 +13,6 @@ use std::borrow::Cow;
 
 use model::SecretId;
 
-use crate::media_types;
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
 
@@ -149,22 +148,6 @@ impl<'p> Path<'p> {
             _ => App::Versions(&self.text),
         }
     }
-}
-
-/// Cuts off a known file name extension, and says which type it stands for.
-pub(crate) fn without_extension(path: &str) -> (Cow<'_, str>, Option<&'static str>) {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    // Dots at the start of a name do not begin an extension.
-    let extension = name.trim_start_matches('.').rsplit_once('.').map(|(_, extension)| extension);
-    let known = extension.and_then(|extension| Some((extension, media_types::of_extension(extension)?)));
-    let Some(((extension, media_type), at)) = known.and_then(|known| Some((known, path.rfind(known.0)?)))
-    else {
-        return (Cow::Borrowed(path), None);
-    };
-    let (head, tail) = path.split_at_checked(at).unwrap_or((path, ""));
-    let head = head.strip_suffix('.').unwrap_or(head);
-    let tail = tail.strip_prefix(extension).unwrap_or(tail);
-    (Cow::Owned(format!("{head}{tail}")), Some(media_type))
 }
 
 /// Follows a path of the versions part.
@@ -389,26 +372,10 @@ mod tests {
         assert!(parse_id(ID).is_some() && parse_id("00000000-0000-4000-8000-000000000000").is_some());
     }
 
-    #[test]
-    fn known_extensions_are_cut_off() {
-        for (path, rest, media_type) in [
-            ("/secrets.json", "/secrets", Some("application/json")),
-            ("/secrets.txt/", "/secrets/", Some("text/plain")),
-            ("/secrets.foo", "/secrets.foo", None),
-            ("/secrets/.json", "/secrets/.json", None),
-            ("/a.json/b", "/a.json/b", None),
-            ("/secrets", "/secrets", None),
-        ] {
-            let found = without_extension(path);
-            assert_eq!((found.0.as_ref(), found.1), (rest, media_type), "{path}");
-        }
-    }
-
     proptest! {
         #[test]
         fn no_path_panics(path in "/[a-z0-9/%.\\PC-]{0,60}") {
             let _ = follow(&path);
-            let _ = without_extension(&path);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Query strings, read as Python's `urllib.parse.parse_qsl` reads them.
+//! Query strings, read as WebOb reads them: `;` separates parameters as well as `&`.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(crate) struct NotUtf8;
 impl<'q> Query<'q> {
     /// Reads a query string. A parameter without `=` has the empty value.
     pub(crate) fn parse(raw: Option<&'q str>) -> Result<Self, NotUtf8> {
-        let items = raw.unwrap_or_default().split('&').filter(|item| !item.is_empty());
+        let items = raw.unwrap_or_default().split(['&', ';']).filter(|item| !item.is_empty());
         let pairs = items.map(|item| {
             let (key, value) = item.split_once('=').unwrap_or((item, ""));
             Ok((decode(key)?, decode(value)?))
@@ -91,6 +91,7 @@ mod tests {
             ("sort=created&z=1&limit=1&a=2&offset=2", "limit=1&offset=2&sort=created&z=1&a=2"),
             ("foo=1&bar=%E5%AF%86&foo=b%20r", "limit=1&offset=2&foo=1&foo=b+r&bar=%E5%AF%86"),
             ("&&build&x=", "limit=1&offset=2&build=&x="),
+            ("a=1;b=2;", "limit=1&offset=2&a=1&b=2"),
         ] {
             assert_eq!(Query::parse(Some(raw)).unwrap().of_page(1, 2), expect, "{raw}");
         }

@@ -29,7 +29,7 @@ pub(crate) struct Schema {
     pub properties: &'static [(&'static str, Schema)],
     /// Keys that must be there.
     pub required: &'static [&'static str],
-    /// Keys that must be there, said in the older way (draft 3), which sorts and names them differently.
+    /// All properties must be there, as draft 3 says it: the error is one of the property, and not of the whole.
     pub required_draft3: bool,
     /// Whether other keys are allowed.
     pub closed: bool,
@@ -216,7 +216,7 @@ impl Schema {
                     path.pop();
                 }
                 None if self.required_draft3 => found.push(Mismatch {
-                    path: path.iter().cloned().chain([Step::Key("required")]).collect(),
+                    path: path.iter().cloned().chain([Step::Key(key)]).collect(),
                     property: property.or(Some(key)),
                     message: format!("{} is a required property", repr(key)),
                 }),
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn drafts_differ() {
         check(&SECRET_METADATA, "{}", "'metadata' is a required property @metadata");
-        check(&SECRET_METADATUM, "{}", "'key' is a required property @key");
+        check(&SECRET_METADATUM, "{}", "'value' is a required property @value");
         check(&SECRET_METADATUM, r#"{"value": 1}"#, "1 is not of type 'string' @value");
         check(&SECRET_METADATUM, r#"{"key": 1}"#, "'value' is a required property @value");
         check(&CONTAINER, "{}", "'type' is a required property @None");

@@ -1,0 +1,219 @@
+//! What the door answers, over a vault with all its parts.
+
+use crate::rig::Rig;
+use barbican::DoorConfig;
+
+const TEXT: &str = r#"{"name": "n", "payload": "hunter2", "payload_content_type": "text/plain"}"#;
+
+async fn rig() -> Rig {
+    Rig::new(DoorConfig::default()).await
+}
+
+fn problem(code: u16, title: &str, description: &str) -> String {
+    format!(r#"{code} {{"code": {code}, "title": "{title}", "description": "{description}"}}"#)
+}
+
+#[tokio::test]
+async fn a_payload_comes_back_as_it_was_put() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    let answer = rig.ask(&format!("GET {path}/payload"), &[("accept", "text/plain")], "").await;
+    assert_eq!(
+        (answer.text().as_str(), answer.header("content-type")),
+        ("200 hunter2", "text/plain; charset=UTF-8")
+    );
+    let path = rig.secret("{}").await;
+    let put = [("content-type", "application/octet-stream"), ("content-encoding", "base64")];
+    assert_eq!(rig.ask(&format!("PUT {path}"), &put, "YmVl\ncg==").await.text(), "204");
+    assert_eq!(rig.ask(&format!("GET {path}/payload"), &[], "").await.text(), "200 beer");
+    let again = rig.ask(&format!("PUT {path}"), &put, "eA==").await;
+    assert_eq!(again.text(), problem(409, "Conflict", "Secret already has data, cannot modify it."));
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_and_a_version() {
+    let rig = rig().await;
+    for (what, version) in [
+        ("GET /v1/secrets", "key-manager 1.0"),
+        ("GET /v1/secrets/abc", "key-manager 1.0"),
+        ("PATCH /v1/secrets", "key-manager 1.0"),
+        ("GET /nosuch", "key-manager 1.0"),
+        ("GET /v1/%ff", "-"),
+    ] {
+        let answer = rig.ask(what, &[], "").await;
+        assert!(answer.header("x-openstack-request-id").starts_with("req-"), "{what}");
+        assert_eq!(answer.header("openstack-api-version"), version, "{what}");
+    }
+    for what in ["OPTIONS /v1/secrets", "GET /healthcheck"] {
+        assert_eq!(rig.ask(what, &[], "").await.header("x-openstack-request-id"), "-", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_comes_before_every_other_mistake() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    assert_eq!(rig.ask(&format!("DELETE {path}"), &[], "").await.text(), "204");
+    let gone = problem(404, "Not Found", "Secret not found.");
+    for (what, headers) in [
+        (format!("GET {path}"), ("accept", "application/x-unknown")),
+        (format!("POST {path}"), ("accept", "*/*")),
+        (format!("PUT {path}"), ("content-type", "text/html")),
+        (format!("PUT {path}/payload"), ("accept", "*/*")),
+        (format!("GET {path}/nosuch"), ("accept", "*/*")),
+        (format!("GET {path}/acl"), ("accept", "*/*")),
+        (format!("PUT {path}/metadata"), ("content-type", "text/html")),
+        (format!("GET {path}/consumers/abc"), ("accept", "*/*")),
+        (format!("GET {path}?a=%ff"), ("accept", "*/*")),
+    ] {
+        assert_eq!(rig.ask(&what, &[headers], "").await.text(), gone, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn another_project_may_not() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    for (what, operation) in [
+        (format!("GET {path}"), "Secret retrieval"),
+        (format!("GET {path}/payload"), "Secret payload retrieval"),
+        (format!("POST {path}/payload"), "Secret payload retrieval"),
+        (format!("PUT {path}"), "Secret update"),
+        (format!("DELETE {path}"), "Secret deletion"),
+        (format!("GET {path}/metadata"), "Secret metadata retrieval"),
+        (format!("PUT {path}/metadata/k"), "Secret metadatum update"),
+        (format!("GET {path}/acl"), "SecretACL(s) retrieval"),
+    ] {
+        let answer = rig.ask(&what, &[("x-project-id", "q")], "").await;
+        let denied = format!("{operation} attempt not allowed - please review your user/project privileges");
+        assert_eq!(answer.text(), problem(403, "Forbidden", &denied), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn libvirts_keys_are_part_of_the_metadata() {
+    let rig = rig().await;
+    let path = format!("{}/metadata", rig.secret(TEXT).await);
+    let all = format!("GET {path}");
+    let put = format!("PUT {path}");
+    rig.json(
+        &put,
+        r#"{"metadata": {"Note": "x", "libvirt_usage_type": "ceph", "libvirt_usage_id": "client.a"}}"#,
+    )
+    .await;
+    assert_eq!(
+        rig.ask(&all, &[], "").await.text(),
+        r#"200 {"metadata": {"note": "x", "libvirt_usage_type": "ceph", "libvirt_usage_id": "client.a"}}"#
+    );
+    // A client that knows nothing of libvirt replaces its own keys only.
+    rig.json(&put, r#"{"metadata": {"other": "y"}}"#).await;
+    assert_eq!(
+        rig.ask(&all, &[], "").await.text(),
+        r#"200 {"metadata": {"other": "y", "libvirt_usage_type": "ceph", "libvirt_usage_id": "client.a"}}"#
+    );
+    rig.json(&put, r#"{"metadata": {"libvirt_usage_type": "", "libvirt_encoding": "hex"}}"#).await;
+    assert_eq!(
+        rig.ask(&all, &[], "").await.text(),
+        r#"200 {"metadata": {"libvirt_usage_id": "client.a", "libvirt_encoding": "hex"}}"#
+    );
+}
+
+#[tokio::test]
+async fn libvirts_keys_can_be_set_one_by_one() {
+    let rig = rig().await;
+    let path = format!("{}/metadata", rig.secret(TEXT).await);
+    let pair = |key: &str, value: &str| format!(r#"{{"key": "{key}", "value": "{value}"}}"#);
+    let one = format!("{path}/libvirt_description");
+    let missing = problem(404, "Not Found", "Secret metadata not found.");
+    assert_eq!(rig.json(&format!("PUT {one}"), &pair("libvirt_description", "d")).await.text(), missing);
+    let added = rig.json(&format!("POST {path}"), &pair("libvirt_description", "d")).await;
+    assert_eq!(added.text(), format!("201 {}", pair("libvirt_description", "d")));
+    assert_eq!(added.header("location"), format!("http://h{one}"));
+    let twice = rig.json(&format!("POST {path}"), &pair("libvirt_description", "e")).await;
+    assert_eq!(
+        twice.text(),
+        problem(409, "Conflict", "Conflict. Key in request is already in the secret metadata")
+    );
+    assert_eq!(rig.json(&format!("PUT {one}"), &pair("libvirt_description", "e")).await.head.status, 200);
+    assert_eq!(
+        rig.ask(&format!("GET {one}"), &[], "").await.text(),
+        format!("200 {}", pair("libvirt_description", "e"))
+    );
+    assert_eq!(rig.ask(&format!("DELETE {one}"), &[], "").await.text(), "204");
+    assert_eq!(rig.ask(&format!("GET {one}"), &[], "").await.text(), missing);
+    for (key, value, expect) in [
+        ("libvirt_color", "red", "Invalid Key."),
+        ("libvirt_private", "true", "Invalid Metadata. 'libvirt_private' must be one of: yes, no."),
+        ("libvirt_ephemeral", "yes", "a stored secret cannot become ephemeral"),
+    ] {
+        let answer = rig.json(&format!("POST {path}"), &pair(key, value)).await;
+        assert!(answer.head.status.is_client_error() && answer.text().contains(expect), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_private_secret_shows_everything_but_its_value() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    let private = r#"{"metadata": {"libvirt_private": "yes"}}"#;
+    assert_eq!(rig.json(&format!("PUT {path}/metadata"), private).await.head.status, 201);
+    let answer = rig.ask(&format!("GET {path}/payload"), &[], "").await;
+    assert!(answer.text().starts_with(r#"403 {"code": 403, "title": "Forbidden""#), "{}", answer.text());
+    assert_eq!(rig.ask(&format!("GET {path}"), &[], "").await.head.status, 200);
+    let open = rig.json(&format!("PUT {path}/metadata"), r#"{"metadata": {"libvirt_private": "no"}}"#).await;
+    assert_eq!(
+        open.text(),
+        problem(409, "Conflict", "Secret metadata creation issue seen - a private secret stays private.")
+    );
+}
+
+#[tokio::test]
+async fn what_comes_later_says_so() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    let container = |id: &str| {
+        format!(
+            r#"{{"type": "generic", "secret_refs": [{{"name": "a", "secret_ref": "http://h/v1/secrets/{id}"}}]}}"#
+        )
+    };
+    let id = path.rsplit('/').next().unwrap();
+    for (what, body, expect) in [
+        ("GET /v1/containers", String::new(), "501"),
+        ("POST /v1/containers", container(id), "501"),
+        ("POST /v1/containers", container("abc"), "404"),
+        ("POST /v1/containers", "{}".into(), "400"),
+        ("GET /v1/quotas", String::new(), "501"),
+        ("PUT /v1/orders", String::new(), "405"),
+        ("GET /v1/secret-stores/preferred", String::new(), "404"),
+    ] {
+        let answer = rig.json(what, &body).await;
+        assert!(answer.text().starts_with(expect), "{what}: {}", answer.text());
+    }
+    for (what, content_type, expect) in
+        [("GET", "", "501"), ("PATCH", "text/plain", "415"), ("DELETE", "", "501")]
+    {
+        let answer = rig.ask(&format!("{what} {path}/acl"), &[("content-type", content_type)], "").await;
+        assert!(answer.text().starts_with(expect), "{what}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_broken_part_is_an_answer_too() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    rig.fixture.audit_fails.fail_after(0);
+    let answer = rig.ask(&format!("GET {path}/payload"), &[], "").await;
+    assert_eq!((answer.head.status.as_u16(), answer.header("retry-after")), (503, "5"));
+    assert!(!answer.text().contains("hunter2"));
+    rig.fixture.audit_fails.work();
+    rig.fixture.store_fails.fail_after(0);
+    let answer = rig.json("POST /v1/secrets", TEXT).await;
+    assert_eq!(
+        answer.text(),
+        problem(
+            503,
+            "Service Unavailable",
+            "Secret creation failure seen - please contact site administrator."
+        )
+    );
+}

@@ -1,0 +1,119 @@
+//! How connections begin, go on and end, without a socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rig::Rig;
+use barbican::{DoorConfig, Limits};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A client's end of a served connection, the word to drain, and the server's task.
+async fn connect(limits: Limits) -> (DuplexStream, oneshot::Sender<()>, JoinHandle<()>) {
+    let rig = Rig::new(DoorConfig { limits, ..DoorConfig::default() }).await;
+    let (client, server) = tokio::io::duplex(1 << 20);
+    let (drain, draining) = oneshot::channel::<()>();
+    let door = Arc::clone(&rig.door);
+    let served = tokio::spawn(async move {
+        door.serve_connection(server, async { draining.await.unwrap_or(()) }).await;
+        drop(rig);
+    });
+    (client, drain, served)
+}
+
+/// Sends something, and gives the status of every answer up to the end of the connection.
+async fn statuses(limits: Limits, sent: &[u8]) -> String {
+    let (mut client, _drain, _served) = connect(limits).await;
+    client.write_all(sent).await.unwrap();
+    read_statuses(&mut client).await
+}
+
+async fn read_statuses(client: &mut DuplexStream) -> String {
+    let mut received = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), client.read_to_end(&mut received)).await;
+    let text = String::from_utf8_lossy(&received);
+    let found: Vec<_> = text.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect();
+    format!("{}{}", found.join(" "), if ended.is_ok() { "" } else { " open" })
+}
+
+const HEAD: &str = "host: h\r\nx-project-id: p\r\n";
+const POST: &str =
+    "POST /v1/secrets HTTP/1.1\r\nhost: h\r\nx-project-id: p\r\ncontent-type: application/json\r\n";
+const LAST: &str = "GET /healthcheck HTTP/1.1\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn what_is_no_http_is_answered() {
+    for (sent, expect) in [
+        ("hello\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400"),
+        (format!("{POST}content-length: -1\r\n\r\n{{}}"), "400"),
+        (format!("{POST}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}"), "400"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(100_000)), "414"),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200)), "431"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), "505"),
+    ] {
+        assert_eq!(statuses(Limits::default(), sent.as_bytes()).await, expect, "{:.60}", sent);
+    }
+}
+
+#[tokio::test]
+async fn requests_follow_each_other() {
+    let get = format!("GET /v1/secrets HTTP/1.1\r\n{HEAD}\r\n");
+    let chunked = format!("{POST}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n1\r\n}}\r\n0\r\n\r\n");
+    let sized = format!("{POST}content-length: 2\r\n\r\n{{}}");
+    let expecting = format!("{POST}content-length: 2\r\nexpect: 100-continue\r\n\r\n{{}}");
+    let unasked = format!("GET /v1 HTTP/1.1\r\n{HEAD}content-length: 5\r\n\r\nhello");
+    let sent = format!("{get}{chunked}{sized}{expecting}{unasked}{LAST}");
+    assert_eq!(statuses(Limits::default(), sent.as_bytes()).await, "200 201 201 100 201 200 200");
+}
+
+#[tokio::test]
+async fn a_long_body_is_answered_before_the_connection_ends() {
+    let limits = Limits { discarded_bytes_max: 200_000, ..Limits::default() };
+    let body = |length| format!("{POST}content-length: {length}\r\n\r\n{}", " ".repeat(length));
+    assert_eq!(statuses(limits, format!("{}{LAST}", body(100_000)).as_bytes()).await, "400 200");
+    assert_eq!(statuses(limits, body(300_000).as_bytes()).await, "400");
+}
+
+#[tokio::test]
+async fn who_is_too_slow_is_told() {
+    let soon = Duration::from_millis(100);
+    let limits = Limits { head_time_max: soon, body_time_max: soon, ..Limits::default() };
+    assert_eq!(statuses(limits, b"GET / HT").await, "408");
+    assert_eq!(statuses(limits, format!("{POST}content-length: 9\r\n\r\n{{").as_bytes()).await, "408");
+    assert_eq!(statuses(limits, b"").await, ""); // Who asks nothing is told nothing.
+}
+
+#[tokio::test]
+async fn who_says_nothing_more_is_answered() {
+    let (mut client, _drain, _served) = connect(Limits::default()).await;
+    client.write_all(format!("GET / HTTP/1.1\r\n{HEAD}\r\n").as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(read_statuses(&mut client).await, "300");
+}
+
+#[tokio::test]
+async fn draining_finishes_what_has_begun() {
+    let (mut idle, drain, served) = connect(Limits::default()).await;
+    drain.send(()).unwrap();
+    assert_eq!(read_statuses(&mut idle).await, "");
+    served.await.unwrap();
+
+    let (mut busy, drain, served) = connect(Limits::default()).await;
+    busy.write_all(format!("{POST}content-length: 2\r\n\r\n{{").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drain.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    busy.write_all(b"}").await.unwrap();
+    assert_eq!(read_statuses(&mut busy).await, "201");
+    served.await.unwrap();
+
+    let limits = Limits { drain_time_max: Duration::from_millis(50), ..Limits::default() };
+    let (mut stuck, drain, served) = connect(limits).await;
+    stuck.write_all(format!("{POST}content-length: 2\r\n\r\n{{").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drain.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+}

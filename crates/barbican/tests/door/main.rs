@@ -1,0 +1,6 @@
+//! The door as its users meet it: over a vault with all its parts in a temporary folder.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod api;
+mod connection;
+mod rig;

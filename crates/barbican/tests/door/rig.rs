@@ -1,0 +1,74 @@
+//! A door over a vault in a temporary folder, asked without a socket.
+
+use std::sync::Arc;
+
+use barbican::{Body, Door, DoorConfig, Metrics};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use prometheus_client::registry::Registry;
+use testkit::Fixture;
+
+/// A door, and the vault behind it.
+pub(crate) struct Rig {
+    pub(crate) door: Arc<Door>,
+    pub(crate) fixture: Fixture,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) head: http::response::Parts,
+    pub(crate) body: Bytes,
+}
+
+impl Rig {
+    pub(crate) async fn new(config: DoorConfig) -> Self {
+        let fixture = Fixture::new().await;
+        let metrics = Metrics::register(&mut Registry::default());
+        let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics));
+        Self { door, fixture }
+    }
+
+    /// Asks in project `p`. `what` is a method and a path; then headers, one a line.
+    pub(crate) async fn ask(&self, what: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let (method, path) = what.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path).header("host", "h");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-project-id")) {
+            request = request.header("x-project-id", "p");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        Answer::read(self.door.answer(request.body(body).unwrap()).await).await
+    }
+
+    /// Asks with a JSON body.
+    pub(crate) async fn json(&self, what: &str, body: &str) -> Answer {
+        self.ask(what, &[("content-type", "application/json")], body).await
+    }
+
+    /// Creates a secret, and gives the path of it.
+    pub(crate) async fn secret(&self, body: &str) -> String {
+        let answer = self.json("POST /v1/secrets", body).await;
+        assert_eq!(answer.head.status, 201, "{}", answer.text());
+        let location = answer.header("location").to_owned();
+        location.strip_prefix("http://h").unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { head, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    /// Status and body, in a line.
+    pub(crate) fn text(&self) -> String {
+        format!("{} {}", self.head.status.as_u16(), String::from_utf8_lossy(&self.body)).trim_end().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.head.headers.get(name).map_or("-", |value| value.to_str().unwrap())
+    }
+}
