@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use model::{Caller, ProjectId, Role, Roles, UserId};
 
 /// How callers are identified.
@@ -28,6 +28,11 @@ pub(crate) enum Unidentified {
     UserTooLong,
 }
 
+// Static, so that looking one up parses no name.
+static PROJECT: HeaderName = HeaderName::from_static("x-project-id");
+static USER: HeaderName = HeaderName::from_static("x-user-id");
+static ROLES: HeaderName = HeaderName::from_static("x-roles");
+
 /// The roles of a caller who names none.
 static ADMIN: [Role; 1] = [Role::ADMIN];
 
@@ -41,10 +46,10 @@ impl Auth {
 }
 
 fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
-    let project = text(headers, "x-project-id").ok_or(Unidentified::MissingProject)?;
+    let project = text(headers, &PROJECT).ok_or(Unidentified::MissingProject)?;
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
-    let user = text(headers, "x-user-id").map(|user| UserId::try_from(user.as_ref())).transpose();
-    let roles = text(headers, "x-roles").map_or(Cow::Borrowed(ADMIN.as_slice()), |roles| parse_roles(&roles));
+    let user = text(headers, &USER).map(|user| UserId::try_from(user.as_ref())).transpose();
+    let roles = text(headers, &ROLES).map_or(Cow::Borrowed(ADMIN.as_slice()), |roles| parse_roles(&roles));
     Ok(Caller { project, user: user.map_err(|_| Unidentified::UserTooLong)?, roles })
 }
 
@@ -56,7 +61,7 @@ fn parse_roles(text: &str) -> Roles {
 }
 
 /// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
-fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Option<Cow<'h, str>> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let bytes = headers.get(name)?.as_bytes();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),

@@ -1,8 +1,11 @@
 //! `OpenStack-API-Version: key-manager 1.1`: which revision of the API the caller speaks.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::python::text::{int, repr};
+
+/// Static, so that looking it up parses no name.
+static HEADER: HeaderName = HeaderName::from_static("openstack-api-version");
 
 /// A revision of the API. Later ones show consumers of secrets (1.1) and protect a secret that has some (1.2).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -37,7 +40,7 @@ impl Microversion {
 
     /// Reads the request's header. The last mention of this service counts; none at all means the oldest version.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, BadVersion> {
-        let lines = headers.get_all("openstack-api-version").iter().filter_map(|line| line.to_str().ok());
+        let lines = headers.get_all(&HEADER).iter().filter_map(|line| line.to_str().ok());
         let asked = lines.flat_map(|line| line.split(',')).filter_map(version_for_us).next_back();
         match asked {
             None | Some("") => Ok(Self::V1_0),
