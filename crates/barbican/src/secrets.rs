@@ -109,36 +109,48 @@ pub(crate) fn write(ask: &Ask<'_>, secret: &Secret) -> String {
 
 /// `PUT /v1/secrets/{id}`: the payload of a secret that has none yet.
 pub(crate) async fn fill(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let new = match understand_payload(ask) {
-        Ok(new) => new,
+    let content_type = match fits(ask) {
+        Ok(content_type) => content_type,
         Err(problem) => return Err(ask.refuse(Action::FillPayload, Some(id), problem).await),
     };
+    // From here on a payload that is there already comes before what is wrong with this one.
+    let payload = match understand_payload(ask, content_type) {
+        Ok(payload) => payload,
+        Err(problem) => {
+            let refused = ask.vault.refuse_payload(ask.call, id).await;
+            return Err(refused.err().map_or(problem, |error| ask.failed(&error)));
+        }
+    };
+    let new = NewPayload { content_type, payload };
     ask.vault.fill_payload(ask.call, id, new).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::no_content())
 }
 
-fn understand_payload(ask: &Ask<'_>) -> Result<NewPayload, Problem> {
+/// What is said of the payload, if type and size are such that there can be one.
+fn fits(ask: &Ask<'_>) -> Result<ContentType, Problem> {
     let content_type = match ask.content_type() {
         "text/plain" => ContentType::Text,
         "application/octet-stream" => ContentType::OctetStream,
         _ => return Err(Problem::unsupported_type(PAYLOAD_TYPES)),
     };
     match ask.body.len() {
-        0 => return Err(ask.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
-        1..=PAYLOAD_BYTES_MAX => {}
+        0 => Err(ask.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
+        1..=PAYLOAD_BYTES_MAX => Ok(content_type),
         _ => {
             let reason = "Provided information too large to process";
-            return Err(ask.issue(StatusCode::PAYLOAD_TOO_LARGE, reason));
+            Err(ask.issue(StatusCode::PAYLOAD_TOO_LARGE, reason))
         }
     }
+}
+
+fn understand_payload(ask: &Ask<'_>, content_type: ContentType) -> Result<Payload, Problem> {
     if ask.query.has("transport_key_id") {
         return Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY));
     }
-    let payload = match content_type {
-        ContentType::Text => Payload::new(ask.body.to_vec()), // Whatever encoding is named.
-        ContentType::OctetStream | ContentType::Pkcs8 => decode(ask)?,
-    };
-    Ok(NewPayload { content_type, payload })
+    match content_type {
+        ContentType::Text => Ok(Payload::new(ask.body.to_vec())), // Whatever encoding is named.
+        ContentType::OctetStream | ContentType::Pkcs8 => decode(ask),
+    }
 }
 
 /// Bytes as they are, or in base64 if that is said. Barbican stores an empty secret for what is no base64 at all, and

@@ -15,6 +15,9 @@ pub struct InvalidId;
 pub struct SecretId(Uuid);
 
 impl SecretId {
+    /// Sixteen zero bytes: no secret's id.
+    pub const NIL: Self = Self(Uuid::nil());
+
     /// A new random (version 4) id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())

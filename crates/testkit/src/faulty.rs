@@ -10,7 +10,7 @@ use model::{
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{AuditAnchor, Change, Error, SealedSecret, Store, StoreId, Witness, WrappedKey};
-use vault::{AuditSink, Entry};
+use vault::{AuditSink, Entry, Ticket};
 
 /// Tells a part at which of its calls to begin failing.
 #[derive(Clone, Debug)]
@@ -139,6 +139,17 @@ impl<A: AuditSink> AuditSink for FaultyAudit<A> {
             return Err(io::Error::other("told to fail"));
         }
         self.inner.record(entry)
+    }
+
+    fn queue(&self, entry: &Entry<'_>) -> Ticket {
+        if self.switch.fails() {
+            return Ticket::settled(&Err(io::ErrorKind::Other.into()));
+        }
+        self.inner.queue(entry)
+    }
+
+    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
+        self.inner.settle(ticket)
     }
 
     fn head(&self) -> (u64, [u8; 32]) {

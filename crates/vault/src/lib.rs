@@ -18,7 +18,8 @@ mod secrets;
 mod vault;
 
 pub use audit::{
-    AuditSink, Chain, CheckedTrail, Entry, FileSink, Outcome, StreamSink, Sync, TrailError, check_trail,
+    AuditSink, Chain, CheckedTrail, Entry, FileSink, Outcome, StreamSink, Sync, Ticket, TrailError,
+    check_trail,
 };
 pub use authorise::Action;
 pub use error::{Error, OpenError};

@@ -33,8 +33,8 @@ impl Vault {
             self.may(call, action, Some((id, subject_of(&secret)))).await?;
             Ok(Metadata { user: self.store.metadata(id).await?, facets: secret.facets })
         };
-        let metadata = read.await.map_err(|error| self.not_done(call, action, Some(id), error))?;
-        self.record(call, action, Some(id), Outcome::Done)?;
+        let metadata = self.written(call, action, Some(id), read.await).await?;
+        self.record(call, action, Some(id), Outcome::Done).await?;
         Ok(metadata)
     }
 
@@ -115,7 +115,7 @@ impl Vault {
                 }
             }
         };
-        changed.await.map_err(|error| self.not_done(call, action, Some(id), error))
+        self.written(call, action, Some(id), changed.await).await
     }
 
     async fn reseal_private(&self, id: SecretId, found: &store::SealedSecret) -> Result<Reseal, Error> {

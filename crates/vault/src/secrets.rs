@@ -40,12 +40,11 @@ impl Vault {
     /// Creates a secret; it is on disk when this returns.
     pub async fn create_secret(&self, call: &Call, new: NewSecret) -> Result<SecretId, Error> {
         let action = Action::CreateSecret;
-        if let Err(error) = self.may(call, action, None).await {
-            return Err(self.not_done(call, action, None, error));
-        }
+        let may = self.may(call, action, None).await;
+        self.written(call, action, None, may).await?;
         let id = SecretId::random();
-        self.create(call, id, new).await.map_err(|error| self.not_done(call, action, Some(id), error))?;
-        Ok(id)
+        let created = self.create(call, id, new).await.map(|()| id);
+        self.written(call, action, Some(id), created).await
     }
 
     async fn create(&self, call: &Call, id: SecretId, new: NewSecret) -> Result<(), Error> {
@@ -82,19 +81,17 @@ impl Vault {
             self.may(call, action, Some((id, subject_of(&secret)))).await?;
             Ok(secret)
         };
-        let secret = found.await.map_err(|error| self.not_done(call, action, Some(id), error))?;
-        self.record(call, action, Some(id), Outcome::Done)?;
+        let secret = self.written(call, action, Some(id), found.await).await?;
+        self.record(call, action, Some(id), Outcome::Done).await?;
         Ok(secret)
     }
 
     /// Opens a payload. Private ones stay closed to ordinary clients.
     pub async fn read_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
         let action = Action::ReadPayload;
-        let opened = self
-            .open_payload(call, id)
-            .await
-            .map_err(|error| self.not_done(call, action, Some(id), error))?;
-        self.record(call, action, Some(id), Outcome::Done)?;
+        let opened = self.open_payload(call, id).await;
+        let opened = self.written(call, action, Some(id), opened).await?;
+        self.record(call, action, Some(id), Outcome::Done).await?;
         Ok(opened)
     }
 
@@ -136,7 +133,7 @@ impl Vault {
             let change = Change::FillPayload { id, content_type: new.content_type, sealed, time: call.time };
             self.change(call, action, id, change).await.map_err(|error| about(id, error))
         };
-        filled.await.map_err(|error| self.not_done(call, action, Some(id), error))
+        self.written(call, action, Some(id), filled.await).await
     }
 
     /// Deletes a secret; its ciphertext is gone from the store when this returns.
@@ -147,7 +144,7 @@ impl Vault {
             let change = Change::DeleteSecret { id, time: call.time };
             self.change(call, action, id, change).await.map_err(|error| about(id, error))
         };
-        deleted.await.map_err(|error| self.not_done(call, action, Some(id), error))
+        self.written(call, action, Some(id), deleted.await).await
     }
 
     /// One page of secrets, expired ones left out. The query's scope is the caller's project or user: the front-end
@@ -158,8 +155,8 @@ impl Vault {
             self.may(call, action, None).await?;
             Ok(self.store.list(&query, call.time).await?)
         };
-        let page = listed.await.map_err(|error| self.not_done(call, action, None, error))?;
-        self.record(call, action, None, Outcome::Done)?;
+        let page = self.written(call, action, None, listed.await).await?;
+        self.record(call, action, None, Outcome::Done).await?;
         Ok(page)
     }
 
@@ -179,8 +176,22 @@ impl Vault {
                 },
             }
         };
-        checked.await.map_err(|error| self.not_done(call, action, id, error))?;
-        self.record(call, action, id, Outcome::Refused)
+        self.written(call, action, id, checked.await).await?;
+        self.record(call, action, id, Outcome::Refused).await
+    }
+
+    /// The same for a payload that is wrong in a way that matters only where there is none yet:
+    /// [`Error::HasPayload`] comes first.
+    pub async fn refuse_payload(&self, call: &Call, id: SecretId) -> Result<(), Error> {
+        let action = Action::FillPayload;
+        let checked = async {
+            match self.accessible(call, id, action).await?.payload {
+                Some(_) => Err(Error::HasPayload(id)),
+                None => Ok(()),
+            }
+        };
+        self.written(call, action, Some(id), checked.await).await?;
+        self.record(call, action, Some(id), Outcome::Refused).await
     }
 
     /// What it takes to work on a secret that is there for this caller.

@@ -80,39 +80,43 @@ impl Vault {
         self.audit.reopen()
     }
 
-    /// Writes a request down. Only then may anything leave.
-    pub(crate) fn record(
+    /// Writes a request down. Only then may anything leave. The line waits a moment, in which other requests that
+    /// are ready on this thread add theirs; then whoever comes first hands all of them over.
+    pub(crate) async fn record(
         &self,
         call: &Call,
         action: Action,
         secret: Option<SecretId>,
         outcome: Outcome,
     ) -> Result<(), Error> {
-        record(&*self.audit, call, action, secret, outcome).map_err(|Unwitnessed| Error::Unwritten)
+        let ticket = self.audit.queue(&Entry { call, action, secret, outcome });
+        tokio::task::yield_now().await;
+        self.audit.settle(&ticket).map_err(|error| {
+            unwritten(call, &error);
+            Error::Unwritten
+        })
     }
 
-    /// Writes down that a request was not done, and why in one word. The error stays what it was, unless even that
-    /// cannot be written.
-    pub(crate) fn not_done(
+    /// Writes down that a request was not done, if it was not, and why in one word. The error stays what it was,
+    /// unless even that cannot be written.
+    pub(crate) async fn written<T>(
         &self,
         call: &Call,
         action: Action,
         secret: Option<SecretId>,
-        error: Error,
-    ) -> Error {
-        let outcome = match &error {
-            Error::Denied(_) | Error::Private(_) => Outcome::Denied,
-            Error::NotFound(_) | Error::NoPayload(_) | Error::MetadatumNotFound => Outcome::Absent,
-            Error::HasPayload(_) | Error::MetadatumExists | Error::UsageTaken | Error::Facet(_) => {
+        done: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let outcome = match &done {
+            Ok(_) | Err(Error::Unwritten) => return done,
+            Err(Error::Denied(_) | Error::Private(_)) => Outcome::Denied,
+            Err(Error::NotFound(_) | Error::NoPayload(_) | Error::MetadatumNotFound) => Outcome::Absent,
+            Err(Error::HasPayload(_) | Error::MetadatumExists | Error::UsageTaken | Error::Facet(_)) => {
                 Outcome::Conflict
             }
-            Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::Store(_) => Outcome::Failed,
-            Error::Unwritten => return error,
+            Err(Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::Store(_)) => Outcome::Failed,
         };
-        match self.record(call, action, secret, outcome) {
-            Ok(()) => error,
-            Err(unwritten) => unwritten,
-        }
+        self.record(call, action, secret, outcome).await?;
+        done
     }
 
     /// Does a change. It is written down inside the change's transaction, before the commit; if the commit then
@@ -125,7 +129,13 @@ impl Vault {
         change: Change,
     ) -> Result<(), store::Error> {
         let (audit, call) = (Arc::clone(&self.audit), call.clone());
-        let witness: Witness = Box::new(move || record(&*audit, &call, action, Some(id), Outcome::Done));
+        let witness: Witness = Box::new(move || {
+            let entry = Entry { call: &call, action, secret: Some(id), outcome: Outcome::Done };
+            audit.record(&entry).map_err(|error| {
+                unwritten(&call, &error);
+                Unwitnessed
+            })
+        });
         self.store.apply(change, witness).await
     }
 
@@ -166,17 +176,8 @@ fn verify(
     })
 }
 
-fn record(
-    audit: &dyn AuditSink,
-    call: &Call,
-    action: Action,
-    secret: Option<SecretId>,
-    outcome: Outcome,
-) -> Result<(), Unwitnessed> {
-    audit.record(&Entry { call, action, secret, outcome }).map_err(|error| {
-        tracing::error!(%error, request = %call.request, "the audit trail cannot be written: the request is refused");
-        Unwitnessed
-    })
+fn unwritten(call: &Call, error: &io::Error) {
+    tracing::error!(%error, request = %call.request, "the audit trail cannot be written: the request is refused");
 }
 
 /// Whether something with this expiration is as if it were not there.

@@ -385,3 +385,30 @@ fn entries_forced_to_disk_one_by_one_read_the_same() {
     let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
     assert_eq!((line["n"].as_u64(), line["time"].as_str()), (Some(1), Some("2026-09-21T14:13:20")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_at_once_share_writes_and_each_has_its_line() {
+    let fixture = Arc::new(Fixture::new().await);
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    let tasks: Vec<_> = (0..32)
+        .map(|n| {
+            let fixture = Arc::clone(&fixture);
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    match n % 4 {
+                        0 => drop(fixture.vault.create_secret(&call("p"), secret(Some("y"))).await.unwrap()),
+                        1 => assert!(read(&fixture, &call("q"), id).await.is_err()),
+                        _ => assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "x"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    let trail = std::fs::read(fixture.folder().join("audit.log")).unwrap();
+    assert_eq!(check_trail(&master.chain_key(), &trail[..], None).unwrap().lines, 32 * 50 + 1);
+}

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use super::chain::content;
 use super::check::parse;
-use super::{AuditSink, Chain, Entry};
+use super::{AuditSink, Chain, Entry, Ticket};
 
 /// How often lines handed to the operating system are forced to disk, if not each by itself.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Lines that wait to be handed over together are handed over when they are so long, whoever asks.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 /// The longest line read back; ids, roles and headers have limits that keep lines far below.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
@@ -29,24 +31,29 @@ pub enum Sync {
     Entry,
 }
 
-/// Lines appended to a file (mode 0600). A line that did not get whole into the file is taken out again.
+/// Lines appended to a file (mode 0600). Lines that did not get whole into the file are taken out again.
 #[derive(Debug)]
-pub struct FileSink {
-    shared: Arc<Shared>,
-    sync: Sync,
-}
+pub struct FileSink(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
     state: Mutex<State>,
+    /// Something was written that may not be on disk, or waits to be written.
     dirty: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
+    sync: Sync,
+    /// Stands after the last line, written or waiting.
     chain: Chain,
+    /// Lines that wait to be written, and where the chain stood before them.
+    waiting: Vec<u8>,
+    before: (u64, [u8; 32]),
+    /// Tells those whose lines wait.
+    ticket: Ticket,
     length: u64,
     /// A part of a line stands at the end and could not be taken out.
     torn: bool,
@@ -68,48 +75,69 @@ impl FileSink {
         {
             (chain.number, chain.link) = (number, link);
         }
-        let state = State { file, chain, length, torn: false };
+        let before = (chain.number, chain.link);
+        let (waiting, ticket) = (Vec::new(), Ticket::default());
+        let state = State { file, sync, chain, waiting, before, ticket, length, torn: false };
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             state: Mutex::new(state),
             dirty: AtomicBool::new(false),
         });
-        if sync == Sync::Batch {
-            let shared = Arc::downgrade(&shared);
-            std::thread::Builder::new()
-                .name("audit-sync".into())
-                .spawn(move || sync_now_and_then(&shared))?;
-        }
-        Ok(Self { shared, sync })
+        let sync = Arc::downgrade(&shared);
+        std::thread::Builder::new().name("audit-sync".into()).spawn(move || sync_now_and_then(&sync))?;
+        Ok(Self(shared))
+    }
+
+    fn with_line<T>(&self, entry: &Entry<'_>, then: impl FnOnce(&mut State, &mut Vec<u8>) -> T) -> T {
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            content(line, entry);
+            let done = then(&mut self.0.lock(), line);
+            self.0.dirty.store(true, Ordering::Release);
+            done
+        })
     }
 }
 
 impl AuditSink for FileSink {
     fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            content(line, entry);
-            let mut state = self.shared.lock();
-            state.append(line)?;
-            match self.sync {
-                Sync::Entry => state.file.sync_data(),
-                Sync::Batch => {
-                    self.shared.dirty.store(true, Ordering::Release);
-                    Ok(())
-                }
-            }
+        self.with_line(entry, |state, line| {
+            state.queue(line);
+            state.write()
         })
     }
 
+    fn queue(&self, entry: &Entry<'_>) -> Ticket {
+        self.with_line(entry, |state, line| {
+            let ticket = state.queue(line);
+            if state.waiting.len() > WAITING_BYTES_MAX {
+                let _ = state.write(); // The tickets tell.
+            }
+            ticket
+        })
+    }
+
+    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
+        match ticket.outcome() {
+            Some(outcome) => outcome,
+            None => {
+                let mut state = self.0.lock();
+                ticket.outcome().unwrap_or_else(|| state.write())
+            }
+        }
+    }
+
     fn head(&self) -> (u64, [u8; 32]) {
-        let state = self.shared.lock();
+        let mut state = self.0.lock();
+        let _ = state.write(); // The head is what stands.
         (state.chain.number, state.chain.link)
     }
 
     fn reopen(&self) -> io::Result<()> {
-        let mut file = open(&self.shared.path)?;
+        let mut file = open(&self.0.path)?;
         let length = end_of_last_line(&mut file)?;
-        let mut state = self.shared.lock();
+        let mut state = self.0.lock();
+        let _ = state.write();
         state.file.sync_data()?;
         state.file = file;
         state.length = length;
@@ -120,7 +148,8 @@ impl AuditSink for FileSink {
 
 impl Drop for FileSink {
     fn drop(&mut self) {
-        if let Err(error) = self.shared.lock().file.sync_data() {
+        let mut state = self.0.lock();
+        if let Err(error) = state.write().and_then(|()| state.file.sync_data()) {
             tracing::error!(%error, "the end of the audit trail is not on disk");
         }
     }
@@ -133,19 +162,43 @@ impl Shared {
 }
 
 impl State {
-    fn append(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+    /// Completes a line and lets it wait.
+    fn queue(&mut self, line: &mut Vec<u8>) -> Ticket {
+        let link = self.chain.complete(line);
+        self.chain.advance(link);
+        self.waiting.extend_from_slice(line);
+        self.ticket.clone()
+    }
+
+    /// Hands all that waits to the operating system. If that fails, the chain stands where it stood before.
+    fn write(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let written = self.append();
+        match written {
+            Ok(()) => self.before = (self.chain.number, self.chain.link),
+            Err(_) => (self.chain.number, self.chain.link) = self.before,
+        }
+        self.waiting.clear();
+        std::mem::take(&mut self.ticket).settle(&written);
+        written
+    }
+
+    fn append(&mut self) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.length)?;
             self.torn = false;
         }
-        let link = self.chain.complete(line);
-        if let Err(error) = self.file.write_all(line) {
-            self.torn = self.file.set_len(self.length).is_err();
-            return Err(error);
+        let written = self.file.write_all(&self.waiting).and_then(|()| match self.sync {
+            Sync::Entry => self.file.sync_data(),
+            Sync::Batch => Ok(()),
+        });
+        match written {
+            Ok(()) => self.length += self.waiting.len() as u64,
+            Err(_) => self.torn = self.file.set_len(self.length).is_err(),
         }
-        self.length += line.len() as u64;
-        self.chain.advance(link);
-        Ok(())
+        written
     }
 }
 
@@ -159,8 +212,13 @@ fn sync_now_and_then(shared: &Weak<Shared>) {
         std::thread::sleep(SYNC_EVERY);
         let Some(shared) = shared.upgrade() else { return };
         if shared.dirty.swap(false, Ordering::AcqRel) {
-            // A second handle, so that no request waits for the disk.
-            let synced = shared.lock().file.try_clone().and_then(|file| file.sync_data());
+            // What waits for a request that was given up is written now. A second handle, so that no request waits
+            // for the disk.
+            let handle = {
+                let mut state = shared.lock();
+                state.write().and_then(|()| state.file.try_clone())
+            };
+            let synced = handle.and_then(|file| file.sync_data());
             if let Err(error) = synced {
                 tracing::error!(%error, path = %shared.path.display(), "the audit trail was not forced to disk");
                 shared.dirty.store(true, Ordering::Release);
@@ -192,4 +250,56 @@ fn tail(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
     let mut tail = Vec::new();
     file.take(length - from).read_to_end(&mut tail)?;
     Ok(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Call, Caller, Door, ProjectId, RequestId, Role, Timestamp};
+
+    use super::super::{Outcome, check_trail};
+    use super::*;
+    use crate::Action;
+
+    #[test]
+    fn lines_that_could_not_be_written_are_told_to_all_who_wait_and_leave_no_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let key = seal::MasterKey::random().unwrap();
+        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
+        let call = Call {
+            caller: Caller {
+                project: ProjectId::try_from("p").unwrap(),
+                user: None,
+                roles: vec![Role::ADMIN].into(),
+            },
+            time: Timestamp::from_micros(0),
+            request: RequestId::random(),
+            door: Door::Rest,
+        };
+        let entry = Entry { call: &call, action: Action::ListSecrets, secret: None, outcome: Outcome::Done };
+        sink.record(&entry).unwrap();
+        let writable = std::mem::replace(&mut sink.0.lock().file, File::open(&path).unwrap());
+        let tickets = [sink.queue(&entry), sink.queue(&entry)];
+        assert!(tickets.iter().all(|ticket| ticket.outcome().is_none()));
+        assert!(tickets.iter().all(|ticket| sink.settle(ticket).is_err()));
+        assert!(sink.record(&entry).is_err());
+        sink.0.lock().file = writable;
+        assert!(tickets.iter().all(|ticket| sink.settle(ticket).is_err()), "what was told stays true");
+        let ticket = sink.queue(&entry);
+        sink.record(&entry).unwrap();
+        sink.settle(&ticket).unwrap();
+        let trail = std::fs::read(&path).unwrap();
+        assert_eq!(check_trail(&key.chain_key(), &trail[..], Some(sink.head())).unwrap().lines, 3);
+    }
+
+    #[test]
+    fn a_line_that_nobody_waits_for_any_more_is_written_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let key = seal::MasterKey::random().unwrap();
+        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
+        sink.0.lock().queue(&mut b"{\"outcome\":\"ok\"".to_vec());
+        drop(sink);
+        assert_eq!(std::fs::read(&path).unwrap().iter().filter(|byte| **byte == b'\n').count(), 1);
+    }
 }

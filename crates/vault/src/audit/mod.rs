@@ -11,7 +11,7 @@
 //! then (and at the end) where the trail stands; what came after the last such moment is not covered.
 //!
 //! A line is handed to the operating system before plaintext leaves and before a change is committed. If that fails,
-//! the request fails. A change that then fails to commit has a second line with the same request and the outcome
+//! the request fails. Requests that are ready at the same moment share one call to the operating system. A change that then fails to commit has a second line with the same request and the outcome
 //! `failed`. No line has a payload, a name or a metadata value.
 
 mod chain;
@@ -20,6 +20,7 @@ mod file;
 mod stream;
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use model::{Call, SecretId};
 
@@ -35,11 +36,41 @@ pub trait AuditSink: Send + std::marker::Sync {
     /// Hands one line to the operating system. If this fails, nothing of the line stands.
     fn record(&self, entry: &Entry<'_>) -> io::Result<()>;
 
+    /// Puts one line after those that wait to be handed over together.
+    fn queue(&self, entry: &Entry<'_>) -> Ticket;
+
+    /// Makes sure that a queued line was handed to the operating system, with all that wait, and says whether it was.
+    /// If not, nothing of it stands.
+    fn settle(&self, ticket: &Ticket) -> io::Result<()>;
+
     /// The number and link of the last line.
     fn head(&self) -> (u64, [u8; 32]);
 
     /// Starts afresh after the trail was moved away by its keeper; the chain goes on.
     fn reopen(&self) -> io::Result<()>;
+}
+
+/// A line that was queued, and what became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Ticket(Arc<OnceLock<Result<(), io::ErrorKind>>>);
+
+impl Ticket {
+    /// A ticket for what is done already.
+    pub fn settled(outcome: &io::Result<()>) -> Self {
+        let ticket = Self::default();
+        ticket.settle(outcome);
+        ticket
+    }
+
+    /// Tells everybody who has it; once.
+    fn settle(&self, outcome: &io::Result<()>) {
+        let _ = self.0.set(outcome.as_ref().copied().map_err(io::Error::kind));
+    }
+
+    /// What became of the line, if that is known.
+    pub fn outcome(&self) -> Option<io::Result<()>> {
+        self.0.get().map(|outcome| outcome.map_err(io::Error::from))
+    }
 }
 
 /// One request, as it is written down.

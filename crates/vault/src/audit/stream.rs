@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::chain::content;
-use super::{AuditSink, Chain, Entry};
+use super::{AuditSink, Chain, Entry, Ticket};
 
 /// Lines written to a stream. Between starts the chain goes on from where the store was last told it stood, so the
 /// lines written after that moment and before an abrupt end are followed by their numbers once more.
@@ -39,6 +39,14 @@ impl<W: Write + Send> AuditSink for StreamSink<W> {
         state.stream.flush()?;
         state.chain.advance(link);
         Ok(())
+    }
+
+    fn queue(&self, entry: &Entry<'_>) -> Ticket {
+        Ticket::settled(&self.record(entry)) // Whoever reads the stream sees each line as it comes.
+    }
+
+    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
+        ticket.outcome().unwrap_or(Ok(()))
     }
 
     fn head(&self) -> (u64, [u8; 32]) {

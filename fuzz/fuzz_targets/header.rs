@@ -1,0 +1,8 @@
+//! Any Accept header and any path: negotiated, routed or refused.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: (&str, &str)| {
+    let (accept, path) = input;
+    assert!(barbican::fuzzing::accept(accept) <= 1000, "a quality is at most 1, in thousandths");
+    barbican::fuzzing::path(path);
+});
