@@ -24,8 +24,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     return Err(format!("{name}: {} requests failed", load.failed).into());
                 }
                 println!(
-                    "{connections:3} connections  {name:9} {:7.0} creates/s   p50 {:6.0} µs   p99 {:6.0} µs",
-                    load.per_second, load.p50_us, load.p99_us
+                    "{connections:3} connections  {name:9} {:7.0} creates/s   p50 {:6.0} µs   p99 {:6.0} µs   \
+                     {:5.1} MiB anonymous after {:.0}",
+                    load.per_second,
+                    load.p50_us,
+                    load.p99_us,
+                    server.mebibytes("RssAnon:")?,
+                    load.requests
                 );
                 loads.push(load);
             }

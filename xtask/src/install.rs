@@ -51,8 +51,16 @@ pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
     run(command.arg(target(root).join("tools")).arg(name))
 }
 
+/// Installs a package of Debian's, unless its program is there.
+pub(crate) fn program(name: &str, package: &str) -> Result<()> {
+    match Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(_) => apt(&[package]),
+    }
+}
+
 /// Installs packages of Debian's.
-pub(crate) fn apt(packages: &[&str]) -> Result<()> {
+fn apt(packages: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(["update", "-q"]))?;
     run(Command::new("apt-get").args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
 }

@@ -43,6 +43,7 @@ fn main() -> Result<()> {
 
 fn test() -> Result<()> {
     let root = root();
+    install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
     install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -54,6 +55,7 @@ fn test() -> Result<()> {
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
+    install::program("wrk", "wrk")?;
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
     run(Command::new(target(&root()).join("release/bench")).args(arguments))
 }

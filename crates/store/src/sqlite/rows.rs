@@ -125,11 +125,11 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Vec
 }
 
 /// The number of a project, if any secret or key of it was ever stored.
-pub(super) fn project_number(connection: &Connection, project: &ProjectId) -> Result<Option<i64>, Error> {
-    Ok(connection
+pub(super) fn project_number(connection: &Connection, project: &ProjectId) -> rusqlite::Result<Option<i64>> {
+    connection
         .prepare_cached("SELECT id FROM projects WHERE name = ?1")?
         .query_row([project.as_str()], |row| row.get(0))
-        .optional()?)
+        .optional()
 }
 
 /// A row of [`RECORD`], but for the name of its project, which is looked up once the row is done with.

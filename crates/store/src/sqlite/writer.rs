@@ -1,13 +1,15 @@
 //! The one writer: takes all that waits, does it in one transaction, and answers when that is on disk.
 //!
-//! Each change runs in a savepoint of its own, so one that fails takes nothing with it. An answer is sent only after
-//! COMMIT has returned, which with `synchronous=FULL` is after fsync; with many waiting they share it.
+//! A change is first checked, then witnessed, then written. One that fails its checks has written nothing, so it takes
+//! nothing with it and needs no savepoint (which would copy every page it touches). What can fail after that is the
+//! database itself, and then the whole transaction fails, for everybody in it. An answer is sent only after COMMIT has
+//! returned, which with `synchronous=FULL` is after fsync; with many waiting they share it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{ChangeKind, Expect, Facet, Metadatum, ProjectId, Secret, SecretId, Timestamp};
+use model::{ChangeKind, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -180,6 +182,24 @@ fn fold(connection: &Connection, how: &str) -> Option<Folded> {
     }
 }
 
+/// Why a change was not done: for itself, or because the database failed under it.
+enum Failed {
+    Alone(Error),
+    All(rusqlite::Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Alone(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::All(error)
+    }
+}
+
 /// Runs the batch. An error means that nothing of it was done.
 fn transaction(
     connection: &Connection,
@@ -188,17 +208,13 @@ fn transaction(
     answers: &mut Vec<Result<(), Error>>,
 ) -> rusqlite::Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
-    for job in batch {
-        run(connection, "SAVEPOINT change")?;
-        let before = effects.newest_change;
-        let answer = apply(connection, &mut job.change, effects)
-            .and_then(|()| (job.witness)().map_err(|Unwitnessed| Error::Unwitnessed));
-        if answer.is_err() {
-            effects.newest_change = before;
-            run(connection, "ROLLBACK TO change")?; // Fails if the error has already ended the transaction.
-        }
-        run(connection, "RELEASE change")?;
-        answers.push(answer);
+    for Job { change, witness, .. } in batch {
+        let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
+        answers.push(match apply(connection, change, &mut witness, effects) {
+            Ok(()) => Ok(()),
+            Err(Failed::Alone(error)) => Err(error),
+            Err(Failed::All(error)) => return Err(error),
+        });
     }
     run(connection, "COMMIT")
 }
@@ -207,101 +223,124 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// Does one change, inside a transaction.
-fn apply(connection: &Connection, change: &mut Change, effects: &mut Batch) -> Result<(), Error> {
+/// Does one change, inside a transaction: nothing is written before the witness has agreed, and nothing is checked
+/// after.
+fn apply(
+    connection: &Connection,
+    change: &mut Change,
+    witness: &mut dyn FnMut() -> Result<(), Error>,
+    effects: &mut Batch,
+) -> Result<(), Failed> {
     match change {
-        Change::SetKeyCheck(check) => changed(
-            connection.execute("UPDATE store SET key_check = ?1 WHERE key_check IS NULL", [&*check]),
-            Error::Changed,
-        ),
+        Change::SetKeyCheck(check) => {
+            let done: bool =
+                connection.query_row("SELECT key_check IS NOT NULL FROM store", [], |row| row.get(0))?;
+            require(!done, Error::Changed)?;
+            witness()?;
+            connection.execute("UPDATE store SET key_check = ?1", [&*check])?;
+        }
         Change::AddProjectKey { project, version, wrapped } => {
+            witness()?;
             let project = ensure_project(connection, project)?;
             connection
                 .prepare_cached(
                     "INSERT OR IGNORE INTO project_keys (project, version, wrapped) VALUES (?1, ?2, ?3)",
                 )?
                 .execute((project, version.0, &*wrapped))?;
-            Ok(())
         }
         Change::CreateSecret { secret, sealed } => {
+            if secret.facets.usage().is_some()
+                && let Some(project) = project_number(connection, &secret.project)?
+            {
+                require_free_usage(connection, project, 0, &secret.facets)?;
+            }
+            witness()?;
             let project = ensure_project(connection, &secret.project)?;
             insert(connection, project, secret, sealed.as_deref())?;
-            log(connection, effects, secret.id, project, ChangeKind::Created, secret.created)
+            log(connection, effects, secret.id, project, ChangeKind::Created, secret.created)?;
         }
         Change::FillPayload { id, content_type, sealed, time } => {
-            let (seq, project) = row_of(connection, *id)?;
-            changed(
-                connection
-                    .prepare_cached("UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4 WHERE seq = ?1 AND sealed IS NULL")?
-                    .execute((seq, content_type.as_str(), &*sealed, time.micros())),
-                Error::HasPayload,
-            )?;
-            log(connection, effects, *id, project, ChangeKind::ValueChanged, *time)
+            let row = row_of(connection, *id)?;
+            require(!row.filled, Error::HasPayload)?;
+            witness()?;
+            connection
+                .prepare_cached(
+                    "UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4 WHERE seq = ?1",
+                )?
+                .execute((row.seq, content_type.as_str(), &*sealed, time.micros()))?;
+            log(connection, effects, *id, row.project, ChangeKind::ValueChanged, *time)?;
         }
         Change::DeleteSecret { id, time } => {
-            let (seq, project) = row_of(connection, *id)?;
-            connection.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([seq])?;
+            let row = row_of(connection, *id)?;
+            witness()?;
+            connection.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
             effects.deleted = true;
-            log(connection, effects, *id, project, ChangeKind::Deleted, *time)
+            log(connection, effects, *id, row.project, ChangeKind::Deleted, *time)?;
         }
         Change::ReplaceMetadata { id, user, facets, reseal, time } => {
-            let (seq, project) = row_of(connection, *id)?;
-            connection.prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1")?.execute([seq])?;
-            for Metadatum { key, value } in user {
-                connection
-                    .prepare_cached(
-                        "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)",
-                    )?
-                    .execute((seq, &*key, &*value))?;
+            let row = row_of(connection, *id)?;
+            let redefined = match facets.is_empty() {
+                true => None,
+                false => {
+                    Some(redefine(connection, &row, std::mem::take(facets), Expect::Any, reseal.take())?)
+                }
+            };
+            witness()?;
+            connection.prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1")?.execute([row.seq])?;
+            for datum in user {
+                connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
             }
-            if facets.is_empty() {
-                return Ok(());
+            if let Some(redefined) = redefined {
+                redefined.write(connection, row.seq)?;
+                log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
             }
-            set_facets(connection, seq, std::mem::take(facets), Expect::Any, reseal.as_ref())?;
-            log(connection, effects, *id, project, ChangeKind::Redefined, *time)
         }
         Change::AddMetadatum { id, datum } => {
-            let (seq, _) = row_of(connection, *id)?;
-            let added = connection
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)",
-                )?
-                .execute((seq, &datum.key, &datum.value));
-            changed(added, Error::MetadatumExists)
+            let row = row_of(connection, *id)?;
+            require(!has_metadatum(connection, row.seq, &datum.key)?, Error::MetadatumExists)?;
+            witness()?;
+            connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
         }
         Change::SetMetadatum { id, datum } => {
-            let (seq, _) = row_of(connection, *id)?;
-            let set = connection
+            let row = row_of(connection, *id)?;
+            require(has_metadatum(connection, row.seq, &datum.key)?, Error::MetadatumNotFound)?;
+            witness()?;
+            connection
                 .prepare_cached("UPDATE secret_metadata SET value = ?3 WHERE secret = ?1 AND key = ?2")?
-                .execute((seq, &datum.key, &datum.value));
-            changed(set, Error::MetadatumNotFound)
+                .execute((row.seq, &datum.key, &datum.value))?;
         }
         Change::RemoveMetadatum { id, key } => {
-            let (seq, _) = row_of(connection, *id)?;
+            let row = row_of(connection, *id)?;
+            witness()?;
             connection
                 .prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
-                .execute((seq, &*key))?;
-            Ok(())
+                .execute((row.seq, &*key))?;
         }
         Change::SetFacet { id, facet, expect, reseal, time } => {
-            let (seq, project) = row_of(connection, *id)?;
-            set_facets(connection, seq, vec![facet.clone()], *expect, reseal.as_ref())?;
-            log(connection, effects, *id, project, ChangeKind::Redefined, *time)
+            let row = row_of(connection, *id)?;
+            let redefined = redefine(connection, &row, vec![facet.clone()], *expect, reseal.take())?;
+            witness()?;
+            redefined.write(connection, row.seq)?;
+            log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
         }
         Change::AnchorAudit(AuditAnchor { number, hash }) => {
+            witness()?;
             connection
                 .prepare_cached("INSERT OR REPLACE INTO audit_anchor (one, number, hash) VALUES (1, ?1, ?2)")?
                 .execute((*number, &hash[..]))?;
-            Ok(())
         }
     }
+    Ok(())
 }
 
-fn changed(rows: rusqlite::Result<usize>, otherwise: Error) -> Result<(), Error> {
-    if rows? == 0 { Err(otherwise) } else { Ok(()) }
+/// Of two pairs with one key the first holds.
+const ADD_METADATUM: &str = "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)";
+
+fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(otherwise) }
 }
 
-fn ensure_project(connection: &Connection, project: &ProjectId) -> Result<i64, Error> {
+fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Result<i64> {
     if let Some(known) = project_number(connection, project)? {
         return Ok(known);
     }
@@ -309,13 +348,27 @@ fn ensure_project(connection: &Connection, project: &ProjectId) -> Result<i64, E
     Ok(connection.last_insert_rowid())
 }
 
-/// A secret's row and project, by numbers.
-fn row_of(connection: &Connection, id: SecretId) -> Result<(i64, i64), Error> {
+/// Where a secret is.
+struct Place {
+    seq: i64,
+    project: i64,
+    filled: bool,
+}
+
+fn row_of(connection: &Connection, id: SecretId) -> Result<Place, Failed> {
+    let row = connection
+        .prepare_cached("SELECT seq, project, content_type IS NOT NULL FROM secrets WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| {
+            Ok(Place { seq: row.get(0)?, project: row.get(1)?, filled: row.get(2)? })
+        })
+        .optional()?;
+    Ok(row.ok_or(Error::NotFound)?)
+}
+
+fn has_metadatum(connection: &Connection, seq: i64, key: &str) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT seq, project FROM secrets WHERE id = ?1")?
-        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?
-        .ok_or(Error::NotFound)
+        .prepare_cached("SELECT 1 FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
+        .exists((seq, key))
 }
 
 fn insert(
@@ -323,7 +376,7 @@ fn insert(
     project: i64,
     secret: &Secret,
     sealed: Option<&[u8]>,
-) -> Result<(), Error> {
+) -> rusqlite::Result<()> {
     let (attributes, facets) = (&secret.attributes, &secret.facets);
     connection
         .prepare_cached(
@@ -354,67 +407,86 @@ fn insert(
             facets.usage_id,
             secret.content_type.map(|content_type| content_type.as_str()),
             sealed,
-        ])
-        .map_err(usage_taken)?;
+        ])?;
     Ok(())
 }
 
-fn set_facets(
+/// Facets and envelope as they are to be.
+struct Redefined {
+    facets: Facets,
+    sealed: Option<Vec<u8>>,
+}
+
+/// Checks a change of facets against what is there.
+fn redefine(
     connection: &Connection,
-    seq: i64,
+    row: &Place,
     changes: Vec<Facet>,
     expect: Expect,
-    reseal: Option<&Reseal>,
-) -> Result<(), Error> {
+    reseal: Option<Reseal>,
+) -> Result<Redefined, Failed> {
     let mut statement = connection.prepare_cached(
         "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed FROM secrets WHERE seq = ?1",
     )?;
-    let mut rows = statement.query([seq])?;
-    let row = rows.next()?.ok_or(Error::NotFound)?;
-    let before = facets_of(row, 0)?;
-    let sealed: Option<Vec<u8>> = row.get(6)?;
-    let mut after = before.clone();
+    let mut rows = statement.query([row.seq])?;
+    let found = rows.next()?.ok_or(Error::NotFound)?;
+    let before = facets_of(found, 0)?;
+    let sealed: Option<Vec<u8>> = found.get(6)?;
+    let mut facets = before.clone();
     for change in changes {
         match expect {
-            Expect::Default if before.is_set(&change) => return Err(Error::MetadatumExists),
-            Expect::Set if !before.is_set(&change) => return Err(Error::MetadatumNotFound),
-            _ => after = after.with(change)?,
+            Expect::Default if before.is_set(&change) => return Err(Error::MetadatumExists.into()),
+            Expect::Set if !before.is_set(&change) => return Err(Error::MetadatumNotFound.into()),
+            _ => facets = facets.with(change).map_err(Error::from)?,
         }
     }
+    require_free_usage(connection, row.project, row.seq, &facets)?;
     // An envelope is bound to the private flag, so the two change together or not at all.
-    let resealed = match reseal {
-        Some(Reseal { from, .. }) if *from != sealed => return Err(Error::Changed),
-        Some(Reseal { to, .. }) => to.as_ref(),
-        None if after.private != before.private => return Err(Error::Changed),
-        None => sealed.as_ref(),
+    let sealed = match reseal {
+        Some(Reseal { from, .. }) if from != sealed => return Err(Error::Changed.into()),
+        Some(Reseal { to, .. }) => to,
+        None if facets.private != before.private => return Err(Error::Changed.into()),
+        None => sealed,
     };
-    connection
-        .prepare_cached(
-            "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
-             usage_id = ?7, sealed = ?8 WHERE seq = ?1",
-        )?
-        .execute((
-            seq,
-            after.private,
-            after.ephemeral,
-            after.encoding.as_str(),
-            &after.description,
-            after.usage_type.map(|usage| usage.as_str()),
-            &after.usage_id,
-            resealed,
-        ))
-        .map_err(usage_taken)?;
-    Ok(())
+    Ok(Redefined { facets, sealed })
 }
 
-/// The only unique rule a change can meet is the usage's: ids are random.
-fn usage_taken(error: rusqlite::Error) -> Error {
-    match &error {
-        rusqlite::Error::SqliteFailure(_, Some(message)) if message.contains("secrets.usage_id") => {
-            Error::UsageTaken
-        }
-        _ => error.into(),
+impl Redefined {
+    fn write(&self, connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+        let facets = &self.facets;
+        connection
+            .prepare_cached(
+                "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
+                 usage_id = ?7, sealed = ?8 WHERE seq = ?1",
+            )?
+            .execute((
+                seq,
+                facets.private,
+                facets.ephemeral,
+                facets.encoding.as_str(),
+                &facets.description,
+                facets.usage_type.map(|usage| usage.as_str()),
+                &facets.usage_id,
+                &self.sealed,
+            ))?;
+        Ok(())
     }
+}
+
+/// No other secret of the project may have this usage. The index of usages says so too.
+fn require_free_usage(
+    connection: &Connection,
+    project: i64,
+    seq: i64,
+    facets: &Facets,
+) -> Result<(), Failed> {
+    let Some(usage) = facets.usage() else { return Ok(()) };
+    let taken = connection
+        .prepare_cached(
+            "SELECT 1 FROM secrets WHERE project = ?1 AND usage_type = ?2 AND usage_id = ?3 AND seq <> ?4",
+        )?
+        .exists((project, usage.usage_type.as_str(), usage.id, seq))?;
+    Ok(require(!taken, Error::UsageTaken)?)
 }
 
 fn log(
@@ -424,7 +496,7 @@ fn log(
     project: i64,
     kind: ChangeKind,
     time: Timestamp,
-) -> Result<(), Error> {
+) -> rusqlite::Result<()> {
     effects.newest_change += 1;
     connection
         .prepare_cached(

@@ -1,8 +1,10 @@
 //! The line format and the chain, without any file.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::Write as _;
 
+use model::Timestamp;
 use seal::ChainKey;
 
 use super::Entry;
@@ -58,7 +60,9 @@ fn hex(nibble: u8) -> u8 {
 /// Writes the content of a line: all but number and link.
 pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     let Entry { call, action, secret, outcome } = entry;
-    let _ = write!(line, "{{\"time\":\"{}\",\"request\":\"", call.time);
+    line.extend_from_slice(b"{\"time\":\"");
+    time(line, call.time);
+    line.extend_from_slice(b"\",\"request\":\"");
     line.extend_from_slice(&call.request.to_ascii());
     line.extend_from_slice(b"\",\"door\":\"");
     line.extend_from_slice(call.door.as_str().as_bytes());
@@ -88,8 +92,41 @@ pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     line.push(b'"');
 }
 
+/// As [`Timestamp`] prints it. The calendar is asked once a second, not once a line.
+fn time(line: &mut Vec<u8>, time: Timestamp) {
+    const SECOND: i64 = 1_000_000;
+    thread_local! {
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let (second, micros) = (time.micros().div_euclid(SECOND), time.micros().rem_euclid(SECOND));
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            (*last, *text) = (second, Timestamp::from_micros(second.saturating_mul(SECOND)).to_string());
+        }
+        line.extend_from_slice(text.as_bytes());
+    });
+    if micros > 0 {
+        let _ = write!(line, ".{micros:06}");
+    }
+}
+
 /// A JSON string: what callers say of themselves may hold anything.
 fn text(line: &mut Vec<u8>, text: &str) {
     // Writing to memory cannot fail.
     let _ = serde_json::to_writer(line, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_they_print() {
+        for micros in [0, 1, 999_999, 1_000_000, -1, 1_790_000_000_123_456, 1_790_000_000_999_999] {
+            let mut line = Vec::new();
+            let moment = Timestamp::from_micros(micros);
+            time(&mut line, moment);
+            assert_eq!(String::from_utf8(line).unwrap(), moment.to_string());
+        }
+    }
 }
