@@ -548,15 +548,39 @@ async fn lists_are_filtered_sorted_and_counted_as_a_plain_search_would() {
 
 #[tokio::test]
 async fn a_list_by_acl_asks_for_the_user_in_any_project() {
-    with_store(|store| async move {
-        lot(&store).await;
-        let scope = Scope::AclOf(UserId::try_from("stranger").unwrap());
-        let query = ListQuery { scope, ..everything("p") };
-        assert_eq!(store.list(&query, NOW).await.unwrap().total, 0);
-        let id = add(&store, plain("p"), None).await;
-        assert!(!store.acl_names(id, &UserId::try_from("stranger").unwrap()).await.unwrap());
-    })
-    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    let all = lot(&store).await;
+    drop(store);
+    // Nothing writes ACLs yet, so the rows are put in from outside: every third secret, of both projects.
+    let raw = rusqlite::Connection::open(folder.path().join("donjon.db")).unwrap();
+    raw.execute("INSERT INTO secret_acl_users SELECT 'friend', seq FROM secrets WHERE seq % 3 = 0", [])
+        .unwrap();
+    drop(raw);
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    let user = |name| UserId::try_from(name).unwrap();
+    let named: Vec<_> = all.iter().skip(2).step_by(3).collect();
+    let query =
+        |filters, sort| ListQuery { scope: Scope::AclOf(user("friend")), filters, sort, ..everything("p") };
+    assert_eq!(store.list(&query(Filters::default(), vec![]), NOW).await.unwrap().total, named.len() as u64);
+    let opaque = Filters { secret_type: Some(TypeFilter::Is(SecretType::Opaque)), ..Filters::default() };
+    let alpha = Filters { name: Some(Pattern::new("al%")), ..Filters::default() };
+    let late = Filters {
+        expiration: vec![DateFilter { comparison: Comparison::Greater, with: NOW.plus_micros(50) }],
+        ..Filters::default()
+    };
+    for filters in [Filters::default(), opaque, alpha, late] {
+        for key in SortKey::ALL {
+            let sort = vec![SortOrder { key, direction: Direction::Descending }];
+            let page = store.list(&query(filters.clone(), sort), NOW).await.unwrap();
+            assert_eq!(page.secrets.len() as u64, page.total);
+            assert!(page.secrets.iter().all(|secret| named.iter().any(|known| known.id == secret.id)));
+        }
+    }
+    let stranger = ListQuery { scope: Scope::AclOf(user("stranger")), ..everything("p") };
+    assert_eq!(store.list(&stranger, NOW).await.unwrap().total, 0);
+    assert!(store.acl_names(named[0].id, &user("friend")).await.unwrap());
+    assert!(!store.acl_names(all[0].id, &user("friend")).await.unwrap());
 }
 
 #[tokio::test]

@@ -264,3 +264,55 @@ fn direction(direction: Direction) -> &'static str {
         Direction::Descending => "DESC",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Filters, ProjectId, SecretType, SortOrder};
+
+    use super::*;
+
+    /// How SQLite finds the page of a list of many secrets.
+    fn plan(connection: &Connection, filters: Filters, sort: Vec<SortOrder>) -> String {
+        let project = ProjectId::try_from("p").unwrap();
+        let query = ListQuery { scope: Scope::Project(project), filters, sort, offset: 0, limit: 10 };
+        let plan = Plan::new(connection, &query, Timestamp::from_micros(0)).unwrap().unwrap();
+        let mut statement =
+            connection.prepare(&format!("EXPLAIN QUERY PLAN {}", plan.page(1_000_000))).unwrap();
+        let page = [Value::Integer(10), Value::Integer(0)];
+        let rows = statement
+            .query_map(params_from_iter(plan.values.iter().chain(&page)), |row| row.get::<_, String>(3))
+            .unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn a_page_by_one_key_walks_its_index_and_sorts_nothing() {
+        let connection = Connection::open_in_memory().unwrap();
+        super::super::create_schema(&connection).unwrap();
+        connection.execute("INSERT INTO projects (name) VALUES ('p')", []).unwrap();
+        let typed =
+            || Filters { secret_type: Some(TypeFilter::Is(SecretType::Public)), ..Filters::default() };
+        let named = || Filters { name: Some(Pattern::new("n")), ..Filters::default() };
+        for direction in [Direction::Ascending, Direction::Descending] {
+            for key in SortKey::ALL {
+                let found = plan(&connection, Filters::default(), vec![SortOrder { key, direction }]);
+                let index = format!("SEARCH secrets USING INDEX secrets_by_{} (project=?)", key.as_str());
+                assert_eq!(found, index);
+            }
+            let newest = || vec![SortOrder { key: SortKey::Created, direction }];
+            for sort in [newest(), Vec::new()] {
+                let found = plan(&connection, typed(), sort.clone());
+                assert_eq!(
+                    found,
+                    "SEARCH secrets USING INDEX secrets_by_secret_type (project=? AND secret_type=?)"
+                );
+                let found = plan(&connection, named(), sort);
+                assert_eq!(found, "SEARCH secrets USING INDEX secrets_by_name_filter (project=? AND name=?)");
+            }
+        }
+        assert_eq!(
+            plan(&connection, Filters::default(), Vec::new()),
+            "SEARCH secrets USING INDEX secrets_by_created (project=?)"
+        );
+    }
+}
