@@ -85,7 +85,7 @@ impl Problem {
             }
             Error::MetadatumNotFound => Self::not_found("Secret metadata not found."),
             Error::Facet(reason) => Self::issue(StatusCode::CONFLICT, operation, reason),
-            Error::UsageTaken => Self::issue(StatusCode::CONFLICT, operation, error),
+            Error::UsageTaken | Error::TooManyMetadata => Self::issue(StatusCode::CONFLICT, operation, error),
             Error::Corrupt { .. } | Error::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }

@@ -29,6 +29,8 @@ pub enum Change {
     FillPayload {
         /// Which.
         id: SecretId,
+        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
+        private: bool,
         /// What the payload is.
         content_type: ContentType,
         /// Its envelope.

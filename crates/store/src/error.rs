@@ -19,6 +19,9 @@ pub enum Error {
     /// The key is not there.
     #[error("no such metadata key")]
     MetadatumNotFound,
+    /// The secret has as many pairs as it may have.
+    #[error("the secret has {} metadata keys, and may not have more", crate::sqlite::METADATA_PAIRS_MAX)]
+    TooManyMetadata,
     /// Another secret of the project has this usage.
     #[error("another secret of the project has this usage")]
     UsageTaken,

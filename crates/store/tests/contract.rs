@@ -54,6 +54,7 @@ async fn add(store: &Arc<dyn Store>, mut secret: Secret, sealed: Option<&[u8]>) 
 fn fill(id: SecretId, sealed: &[u8]) -> Change {
     Change::FillPayload {
         id,
+        private: false,
         content_type: ContentType::Text,
         sealed: sealed.to_vec(),
         time: NOW.plus_micros(5),
@@ -621,6 +622,92 @@ async fn ciphertext_is_in_no_file_once_its_deletion_is_acknowledged() {
         assert!(store.secret(id).await.unwrap().is_some(), "a reader's snapshot is open meanwhile");
         store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await.unwrap();
         assert_eq!(files_with(needle), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_reads_the_database_delays_a_deletion_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    let log = || std::fs::metadata(folder.path().join("donjon.db-wal")).unwrap().len();
+    let kept = add(&store, plain("p"), Some(b"kept")).await;
+    let id = add(&store, plain("p"), Some(b"sealed")).await;
+    let reader = rusqlite::Connection::open(folder.path().join("donjon.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM secrets").unwrap();
+    let deleting = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await })
+    };
+    while !deleting.is_finished() {
+        assert!(store.sealed(kept).await.unwrap().is_some(), "reads go on meanwhile");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    deleting.await.unwrap().unwrap();
+    assert!(store.secret(id).await.unwrap().is_none());
+    assert!(log() > 0, "the reader keeps the log");
+    reader.execute_batch("COMMIT").unwrap();
+    while log() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // Nobody has to ask for it.
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_bound_to_another_flag_is_not_filled_in() {
+    with_store(|store| async move {
+        let id = add(&store, plain("p"), None).await;
+        let reseal = Some(Reseal { from: None, to: None });
+        let private =
+            Change::SetFacet { id, facet: Facet::Private(true), expect: Expect::Any, reseal, time: NOW };
+        store.apply(private, unwitnessed()).await.unwrap();
+        assert!(matches!(store.apply(fill(id, b"public"), unwitnessed()).await, Err(Error::Changed)));
+        assert!(store.sealed(id).await.unwrap().unwrap().payload.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_has_a_bounded_number_of_metadata_pairs() {
+    with_store(|store| async move {
+        let id = add(&store, plain("p"), None).await;
+        let pairs = |n: usize| (0..n).map(|n| datum(&n.to_string(), "v")).collect();
+        let replace = |user| Change::ReplaceMetadata { id, user, facets: vec![], reseal: None, time: NOW };
+        let max = store::sqlite::METADATA_PAIRS_MAX;
+        let over = store.apply(replace(pairs(max + 1)), unwitnessed()).await;
+        assert!(matches!(over, Err(Error::TooManyMetadata)));
+        store.apply(replace(pairs(max)), unwitnessed()).await.unwrap();
+        let one_more = Change::AddMetadatum { id, datum: datum("more", "v") };
+        assert!(matches!(store.apply(one_more, unwitnessed()).await, Err(Error::TooManyMetadata)));
+        assert_eq!(store.metadata(id).await.unwrap().len(), max);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_that_counts_many_rows_is_the_same_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    let mut named = plain("p");
+    named.attributes.name = Some(Text::try_from("same").unwrap());
+    add(&store, named, None).await;
+    drop(store);
+    let raw = rusqlite::Connection::open(folder.path().join("donjon.db")).unwrap();
+    let columns = "project, creator, created, updated, status, secret_type, name, project_access, private, ephemeral, \
+                   encoding";
+    raw.execute(
+        &format!(
+            "WITH RECURSIVE numbers (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM numbers WHERE value < 30000) \
+             INSERT INTO secrets (id, expiration, {columns}) SELECT randomblob(16), iif(value % 2, 1, NULL), {columns} \
+             FROM secrets, numbers"
+        ),
+        [],
+    )
+    .unwrap();
+    drop(raw);
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    let filters = Filters { name: Some(Pattern::new("SAME")), ..Filters::default() };
+    for filters in [Filters::default(), filters] {
+        let page = store.list(&ListQuery { filters, ..everything("p") }, NOW).await.unwrap();
+        assert_eq!((page.total, page.secrets.len()), (15_001, 100));
     }
 }
 

@@ -152,8 +152,8 @@ impl<A: AuditSink> AuditSink for FaultyAudit<A> {
         self.inner.settle(ticket)
     }
 
-    fn head(&self) -> (u64, [u8; 32]) {
-        self.inner.head()
+    fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
+        self.inner.synced_head()
     }
 
     fn reopen(&self) -> io::Result<()> {

@@ -31,6 +31,9 @@ pub enum Error {
     /// A facet that cannot be changed so.
     #[error(transparent)]
     Facet(#[from] FacetError),
+    /// The secret has as many pairs as it may have.
+    #[error("the secret has as many metadata keys as it may have")]
+    TooManyMetadata,
     /// Another secret of the project has this usage.
     #[error("another secret of the project has this usage")]
     UsageTaken,

@@ -6,13 +6,10 @@ use store::{Change, Reseal};
 
 use crate::audit::Outcome;
 use crate::secrets::{about, subject_of};
+use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
 
 pub use model::Expect;
-
-/// How often a change is prepared again because the payload changed meanwhile. A payload is filled once, so twice
-/// is already more than can happen at this door.
-const TRIES: u32 = 5;
 
 /// User metadata of a secret, and its facets.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! Secrets and their payloads.
 
-use model::{Attributes, Call, ContentType, Facets, ListQuery, Page, Secret, SecretId, Status};
+use model::{Attributes, Call, ContentType, Facets, ListQuery, Page, Scope, Secret, SecretId, Status};
 use seal::{Bound, Sealed};
 use store::{Change, SealedSecret};
 
 use crate::audit::Outcome;
 use crate::authorise::Subject;
-use crate::vault::expired;
+use crate::vault::{TRIES, expired};
 use crate::{Action, Error, Payload, Vault};
 
 /// A secret to be created.
@@ -123,15 +123,23 @@ impl Vault {
     pub async fn fill_payload(&self, call: &Call, id: SecretId, new: NewPayload) -> Result<(), Error> {
         let action = Action::FillPayload;
         let filled = async {
-            let found = self.accessible(call, id, action).await?;
-            if found.payload.is_some() {
-                return Err(Error::HasPayload(id));
+            let mut tries = 0;
+            loop {
+                let found = self.accessible(call, id, action).await?;
+                if found.payload.is_some() {
+                    return Err(Error::HasPayload(id));
+                }
+                let key = self.keys.newest(&*self.store, &found.project).await?;
+                let (private, content_type) = (found.private, new.content_type);
+                let bound = Bound { secret: id, private };
+                let sealed = key.seal(&bound, &new.payload).map_err(Error::Keys)?.into_vec();
+                let change = Change::FillPayload { id, private, content_type, sealed, time: call.time };
+                tries += 1;
+                match self.change(call, action, id, change).await {
+                    Err(store::Error::Changed) if tries < TRIES => {} // It became private meanwhile.
+                    done => return done.map_err(|error| about(id, error)),
+                }
             }
-            let key = self.keys.newest(&*self.store, &found.project).await?;
-            let bound = Bound { secret: id, private: found.private };
-            let sealed = key.seal(&bound, &new.payload).map_err(Error::Keys)?.into_vec();
-            let change = Change::FillPayload { id, content_type: new.content_type, sealed, time: call.time };
-            self.change(call, action, id, change).await.map_err(|error| about(id, error))
         };
         self.written(call, action, Some(id), filled.await).await
     }
@@ -147,12 +155,19 @@ impl Vault {
         self.written(call, action, Some(id), deleted.await).await
     }
 
-    /// One page of secrets, expired ones left out. The query's scope is the caller's project or user: the front-end
-    /// makes it so.
+    /// One page of secrets, expired ones left out. The query's scope is the caller's own project or user; any other is
+    /// denied.
     pub async fn list_secrets(&self, call: &Call, query: ListQuery) -> Result<Page, Error> {
         let action = Action::ListSecrets;
         let listed = async {
             self.may(call, action, None).await?;
+            let own = match &query.scope {
+                Scope::Project(project) => *project == call.caller.project,
+                Scope::AclOf(user) => Some(user) == call.caller.user.as_ref(),
+            };
+            if !own {
+                return Err(Error::Denied(action));
+            }
             Ok(self.store.list(&query, call.time).await?)
         };
         let page = self.written(call, action, None, listed.await).await?;
@@ -228,6 +243,7 @@ pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
         store::Error::HasPayload => Error::HasPayload(id),
         store::Error::MetadatumExists => Error::MetadatumExists,
         store::Error::MetadatumNotFound => Error::MetadatumNotFound,
+        store::Error::TooManyMetadata => Error::TooManyMetadata,
         store::Error::UsageTaken => Error::UsageTaken,
         store::Error::Facet(error) => Error::Facet(error),
         store::Error::Unwitnessed => Error::Unwritten,

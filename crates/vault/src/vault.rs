@@ -1,7 +1,8 @@
 //! The vault itself: how it is opened, and the steps that every request goes through.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::{Call, SecretId, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
@@ -11,6 +12,12 @@ use crate::audit::{AuditSink, Chain, Entry, Outcome};
 use crate::authorise::{Subject, Verdict, verdict};
 use crate::keys::Keys;
 use crate::{Action, Error, OpenError};
+
+/// How often a change is prepared again because what it was prepared from changed meanwhile. A payload is filled once
+/// and a secret made private once, so twice is already more than can happen at this door.
+pub(crate) const TRIES: u32 = 5;
+/// An audit trail that cannot be written is told to the log once in so long: requests go on being refused.
+const UNWRITTEN_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// All secrets, behind one policy and one audit trail.
 pub struct Vault {
@@ -67,7 +74,10 @@ impl Vault {
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
     /// then, and when the vault is closed.
     pub async fn anchor_audit(&self) -> Result<(), Error> {
-        let (number, hash) = self.audit.head();
+        let (number, hash) = self.audit.synced_head().map_err(|error| {
+            tracing::error!(%error, "the audit trail is not on disk");
+            Error::Unwritten
+        })?;
         let known = self.store.audit_anchor().await?.map_or(0, |anchor| anchor.number);
         if number > known {
             self.store.apply(Change::AnchorAudit(AuditAnchor { number, hash }), unwitnessed()).await?;
@@ -110,9 +120,13 @@ impl Vault {
             Ok(_) | Err(Error::Unwritten) => return done,
             Err(Error::Denied(_) | Error::Private(_)) => Outcome::Denied,
             Err(Error::NotFound(_) | Error::NoPayload(_) | Error::MetadatumNotFound) => Outcome::Absent,
-            Err(Error::HasPayload(_) | Error::MetadatumExists | Error::UsageTaken | Error::Facet(_)) => {
-                Outcome::Conflict
-            }
+            Err(
+                Error::HasPayload(_)
+                | Error::MetadatumExists
+                | Error::TooManyMetadata
+                | Error::UsageTaken
+                | Error::Facet(_),
+            ) => Outcome::Conflict,
             Err(Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::Store(_)) => Outcome::Failed,
         };
         self.record(call, action, secret, outcome).await?;
@@ -177,7 +191,12 @@ fn verify(
 }
 
 fn unwritten(call: &Call, error: &io::Error) {
-    tracing::error!(%error, request = %call.request, "the audit trail cannot be written: the request is refused");
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_none_or(|told| told.elapsed() >= UNWRITTEN_LOG_EVERY) {
+        *told = Some(Instant::now());
+        tracing::error!(%error, request = %call.request, "the audit trail cannot be written: requests are refused");
+    }
 }
 
 /// Whether something with this expiration is as if it were not there.

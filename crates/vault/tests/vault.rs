@@ -191,7 +191,7 @@ async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
             vault.set_facet(&call(project), to, Action::AddMetadatum, facet, Expect::Any).await.unwrap();
         }
         let (sealed, time) = (sealed.clone(), testkit::NOW);
-        let change = Change::FillPayload { id: to, content_type: ContentType::Text, sealed, time };
+        let change = Change::FillPayload { id: to, private, content_type: ContentType::Text, sealed, time };
         fixture.store.apply(change, unwitnessed()).await.unwrap();
         let expected = if private { "private" } else { "opened" };
         let got = read(&fixture, &call(project), to).await;
@@ -380,7 +380,7 @@ fn entries_forced_to_disk_one_by_one_read_the_same() {
         outcome: vault::Outcome::Done,
     };
     sink.record(&entry).unwrap();
-    assert_eq!(sink.head().0, 1);
+    assert_eq!(sink.synced_head().unwrap().0, 1);
     let text = std::fs::read_to_string(&path).unwrap();
     let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
     assert_eq!((line["n"].as_u64(), line["time"].as_str()), (Some(1), Some("2026-09-21T14:13:20")));
@@ -411,4 +411,31 @@ async fn requests_at_once_share_writes_and_each_has_its_line() {
     let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
     let trail = std::fs::read(fixture.folder().join("audit.log")).unwrap();
     assert_eq!(check_trail(&master.chain_key(), &trail[..], None).unwrap().lines, 32 * 50 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_payload_filled_while_its_secret_becomes_private_opens_with_the_flag_it_has() {
+    let fixture = Arc::new(Fixture::new().await);
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    let mut private_last = 0;
+    for n in 0..200 {
+        let id = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+        let (filler, setter) = (Arc::clone(&fixture), Arc::clone(&fixture));
+        let fill = tokio::spawn(async move { filler.vault.fill_payload(&call("p"), id, payload("x")).await });
+        let set = tokio::spawn(async move {
+            let facet = Facet::Private(true);
+            setter.vault.set_facet(&call("p"), id, Action::AddMetadatum, facet, Expect::Any).await
+        });
+        fill.await.unwrap().unwrap();
+        set.await.unwrap().unwrap();
+        let found = fixture.store.sealed(id).await.unwrap().unwrap();
+        let (_, sealed) = found.payload.unwrap();
+        let wrapped = fixture.store.project_key(&found.project, None).await.unwrap().unwrap();
+        let key = master.unwrap_project_key(&found.project, wrapped.version, &wrapped.wrapped).unwrap();
+        let opened = key.open(&seal::Bound { secret: id, private: true }, &sealed).unwrap();
+        assert_eq!(opened.expose(), b"x", "round {n}");
+        private_last += usize::from(found.private);
+    }
+    assert_eq!(private_last, 200);
 }

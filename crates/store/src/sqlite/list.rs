@@ -22,6 +22,8 @@ use crate::Error;
 
 /// Up to so many matches are sorted; of more, the page is found by walking the index of the sort key.
 const SORTED_ROWS_MAX: u64 = 1000;
+/// What is found or has expired is counted where requests are served up to this; more is counted elsewhere.
+const QUICK_ROWS_MAX: u64 = 10_000;
 /// An offset beyond this takes long enough not to be walked where requests are served.
 const QUICK_OFFSET_MAX: u64 = 1000;
 /// The longest pattern that can match anything worth finding: SQLite refuses longer ones, and names have 255.
@@ -35,6 +37,18 @@ pub(super) fn may_take_long(query: &ListQuery) -> bool {
         || filters.name.as_ref().is_some_and(|name| !name.is_exact())
         || !(filters.created.is_empty() && filters.updated.is_empty() && filters.expiration.is_empty());
     scans || query.offset > QUICK_OFFSET_MAX || query.sort.len() > 1 || matches!(query.scope, Scope::AclOf(_))
+}
+
+/// The page, unless finding it means to count more rows than should be counted here.
+pub(super) fn list_if_quick(
+    reader: &mut Reader,
+    query: &ListQuery,
+    now: Timestamp,
+) -> Result<Option<Page>, Error> {
+    match Plan::new(reader.connection(), query, now)? {
+        Some(plan) if !plan.is_quick(reader.connection())? => Ok(None),
+        _ => list(reader, query, now).map(Some),
+    }
 }
 
 pub(super) fn list(reader: &mut Reader, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
@@ -173,6 +187,30 @@ impl<'query> Plan<'query> {
     fn add(&mut self, condition: &str, value: impl Into<Value>) {
         self.conditions.push(condition.to_owned());
         self.values.push(value.into());
+    }
+
+    /// Whether what has to be counted, or passed over because it has expired, is little.
+    fn is_quick(&self, connection: &Connection) -> Result<bool, Error> {
+        let rows: u64 = match &self.kept {
+            Some(kept) => connection
+                .prepare_cached(
+                    "SELECT count(*) FROM (SELECT 1 FROM secrets INDEXED BY secrets_by_expiration \
+                     WHERE project = ?1 AND expiration <= ?2 LIMIT ?3)",
+                )?
+                .query_row((kept.project, kept.now, QUICK_ROWS_MAX), |row| row.get(0))?,
+            None => {
+                let (from, conditions) = (by(self.found_by), self.conditions.join(" AND "));
+                let sql =
+                    format!("SELECT count(*) FROM (SELECT 1 FROM secrets{from} WHERE {conditions} LIMIT ?)");
+                let values = self.values.iter().map(|value| value as &dyn ToSql);
+                connection
+                    .prepare_cached(&sql)?
+                    .query_row(params_from_iter(values.chain([&QUICK_ROWS_MAX as &dyn ToSql])), |row| {
+                        row.get(0)
+                    })?
+            }
+        };
+        Ok(rows < QUICK_ROWS_MAX)
     }
 
     fn total(&self, connection: &Connection) -> Result<u64, Error> {

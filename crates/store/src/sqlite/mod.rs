@@ -19,10 +19,12 @@ mod writer;
 
 use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
@@ -43,6 +45,11 @@ pub const BATCH_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is no
 /// Rows of the change log kept; older ones are dropped now and then.
 pub const CHANGES_KEPT: u64 = 100_000;
 
+/// Pairs of user metadata a secret may have.
+pub const METADATA_PAIRS_MAX: usize = 1000;
+
+/// How long a statement waits for another program's lock.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
@@ -111,7 +118,13 @@ impl SqliteStore {
                     Writer::new(connection, jobs, batch_max, Arc::clone(&readers), committed, announce);
                 let thread = thread::Builder::new()
                     .name("store-writer".into())
-                    .spawn(move || writer.run())
+                    .spawn(move || {
+                        // A server whose changes nobody does must not go on as if it were well: it starts again.
+                        if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                            tracing::error!("the writer of the database panicked: the process ends");
+                            std::process::abort();
+                        }
+                    })
                     .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
                 (Some(queue), Some(thread))
             }
@@ -144,10 +157,8 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         drop(self.queue.take()); // The writer ends when nothing more can be queued.
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer of the database panicked");
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join(); // Had it panicked, we would not be here.
         }
     }
 }
@@ -179,8 +190,10 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
-        if !list::may_take_long(query) {
-            return self.readers.read(|reader| list::list(reader, query, now));
+        if !list::may_take_long(query)
+            && let Some(page) = self.readers.read(|reader| list::list_if_quick(reader, query, now))?
+        {
+            return Ok(page);
         }
         let (readers, query) = (Arc::clone(&self.readers), query.clone());
         tokio::task::spawn_blocking(move || readers.scan(|reader| list::list(reader, &query, now)))
@@ -260,7 +273,7 @@ fn bare(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
         Purpose::Inspect => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?; // Only operators' own tools ever make us wait.
+    connection.busy_timeout(BUSY_WAIT_MAX)?; // Only operators' own tools ever make us wait.
     Ok(connection)
 }
 

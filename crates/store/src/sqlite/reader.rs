@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use model::ProjectId;
 use rusqlite::Connection;
@@ -28,6 +28,8 @@ pub(super) struct Readers {
     quick: Vec<Mutex<Reader>>,
     scanners: Vec<Mutex<Reader>>,
     next_scanner: AtomicUsize,
+    /// Held shared by every scan, and alone by whoever needs that none is running.
+    scanning: RwLock<()>,
     /// Counts commits. A snapshot older than this is not looked at.
     committed: Arc<AtomicU64>,
 }
@@ -55,6 +57,7 @@ impl Readers {
             quick: open(threads + 1)?, // The runtime's workers, and the thread that starts and ends them.
             scanners: open(SCANNERS)?,
             next_scanner: AtomicUsize::new(0),
+            scanning: RwLock::new(()),
             committed,
         })
     }
@@ -67,6 +70,7 @@ impl Readers {
 
     /// Reads what may take long, on a connection that no quick read waits for.
     pub(super) fn scan<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
+        let _scanning = self.scanning.read().unwrap_or_else(PoisonError::into_inner);
         let turn = self.next_scanner.fetch_add(1, Ordering::Relaxed);
         let result = self.read_on(&self.scanners, turn, read);
         if let Some(scanner) = self.scanners.get(turn % SCANNERS) {
@@ -96,12 +100,20 @@ impl Readers {
         self.quick.iter().for_each(|reader| lock(reader).release());
     }
 
-    /// Ends every snapshot and keeps new ones from beginning while the result lives.
-    pub(super) fn hold(&self) -> Vec<MutexGuard<'_, Reader>> {
-        let mut held: Vec<_> = self.quick.iter().chain(&self.scanners).map(lock).collect();
-        held.iter_mut().for_each(|reader| reader.release());
-        held
+    /// Ends every snapshot and keeps new ones from beginning while the result lives. Scans that run are waited for
+    /// before any quick read has to wait.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let scans = self.scanning.write().unwrap_or_else(PoisonError::into_inner);
+        let mut quick: Vec<_> = self.quick.iter().map(lock).collect();
+        quick.iter_mut().for_each(|reader| reader.release());
+        Held { _quick: quick, _scans: scans }
     }
+}
+
+/// While this lives nobody reads.
+pub(super) struct Held<'a> {
+    _quick: Vec<MutexGuard<'a, Reader>>,
+    _scans: RwLockWriteGuard<'a, ()>,
 }
 
 impl Reader {

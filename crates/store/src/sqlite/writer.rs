@@ -8,20 +8,25 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use model::{ChangeKind, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::CHANGES_KEPT;
 use super::reader::Readers;
 use super::rows::{facets as facets_of, project_number};
+use super::{BUSY_WAIT_MAX, CHANGES_KEPT, METADATA_PAIRS_MAX};
 use crate::{AuditAnchor, Change, Error, Reseal, Unwitnessed, Witness};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
 /// The change log is cut to its length each time it has grown by this.
 const TRIM_EVERY: u64 = 4096;
+/// How long a deletion waits for another program to let go of the log, before it is answered all the same.
+const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often emptying the log is tried again meanwhile, and afterwards.
+const PURGE_RETRY: Duration = Duration::from_millis(20);
 
 /// One change on its way.
 pub(super) struct Job {
@@ -46,12 +51,14 @@ pub(super) struct Writer {
     announce: watch::Sender<u64>,
     newest_change: u64,
     trimmed_at: u64,
+    /// The log may hold deleted ciphertext: another program kept it from being emptied.
+    unpurged: bool,
 }
 
 /// What a batch did besides its rows.
-#[derive(Default)]
 struct Batch {
     newest_change: u64,
+    /// Ciphertext was deleted or replaced.
     deleted: bool,
 }
 
@@ -74,6 +81,7 @@ impl Writer {
             announce,
             newest_change,
             trimmed_at: newest_change,
+            unpurged: false,
         }
     }
 
@@ -84,7 +92,7 @@ impl Writer {
             tracing::warn!(%error, "the writer's cache keeps its size");
         }
         let mut batch = Vec::with_capacity(self.batch_max);
-        while let Some(first) = self.jobs.blocking_recv() {
+        while let Some(first) = self.next_job() {
             batch.push(first);
             while batch.len() < self.batch_max
                 && let Ok(next) = self.jobs.try_recv()
@@ -94,9 +102,24 @@ impl Writer {
             self.commit(&mut batch);
             self.upkeep();
         }
-        let held = self.readers.hold();
-        fold(&self.connection, "TRUNCATE");
-        drop(held);
+        let _ = self.purge();
+    }
+
+    /// Waits for the next change. What could not be purged is tried again meanwhile.
+    fn next_job(&mut self) -> Option<Job> {
+        while self.unpurged {
+            match self.jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => {}
+            }
+            std::thread::sleep(PURGE_RETRY);
+            if self.purge().is_ok_and(|emptied| emptied) {
+                self.unpurged = false;
+                tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
+            }
+        }
+        self.jobs.blocking_recv()
     }
 
     /// Does all that is in the batch, empties it, and answers.
@@ -108,10 +131,14 @@ impl Writer {
             Ok(()) => {
                 self.newest_change = effects.newest_change;
                 self.committed.fetch_add(1, Ordering::Release);
-                if effects.deleted {
-                    self.purge();
-                }
+                let purged = if effects.deleted { self.purge_or_wait() } else { Ok(()) };
                 for (job, answer) in batch.drain(..).zip(answers) {
+                    let answer = match (&purged, &job.change) {
+                        (Err(error), Change::DeleteSecret { .. }) if answer.is_ok() => {
+                            Err(Error::Unavailable(error.to_string()))
+                        }
+                        _ => answer,
+                    };
                     let _ = job.done.send(answer); // Nobody waits for an answer whose client has gone.
                 }
                 self.announce.send_if_modified(|newest| {
@@ -130,18 +157,47 @@ impl Writer {
         }
     }
 
-    /// Makes sure that what was deleted is in no file: folds the log into the database and empties it. Reads wait
-    /// only for the last step, which has nothing left to fold.
-    fn purge(&self) {
-        fold(&self.connection, "PASSIVE");
-        let held = self.readers.hold();
-        let emptied = fold(&self.connection, "TRUNCATE").is_some_and(|folded| !folded.busy);
-        drop(held);
-        if !emptied {
-            tracing::warn!(
-                "deleted ciphertext may still be in the write-ahead log: another program reads the database"
-            );
+    /// Makes sure that what was deleted is in no file. Another program that reads the database can keep it from that:
+    /// it is waited for, but not for long and not every time. An error of the database is one of the deletion.
+    fn purge_or_wait(&mut self) -> rusqlite::Result<()> {
+        let begin = Instant::now();
+        loop {
+            match self.purge() {
+                Ok(true) => {
+                    self.unpurged = false;
+                    return Ok(());
+                }
+                Ok(false) if !self.unpurged && begin.elapsed() < PURGE_WAIT_MAX => {
+                    std::thread::sleep(PURGE_RETRY)
+                }
+                Ok(false) => {
+                    if !std::mem::replace(&mut self.unpurged, true) {
+                        tracing::warn!(
+                            "another program reads the database, so deleted ciphertext stays in the write-ahead log \
+                             until it has ended"
+                        );
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.unpurged = true;
+                    tracing::error!(%error, "deleted ciphertext is still in the write-ahead log");
+                    return Err(error);
+                }
+            }
         }
+    }
+
+    /// Folds the log into the database and empties it, unless another program keeps it. Reads wait only for the last
+    /// step, which has nothing left to fold and waits for nobody.
+    fn purge(&self) -> rusqlite::Result<bool> {
+        fold(&self.connection, "PASSIVE")?;
+        let held = self.readers.hold();
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let emptied = fold(&self.connection, "TRUNCATE");
+        drop(held);
+        self.connection.busy_timeout(BUSY_WAIT_MAX)?;
+        emptied
     }
 
     /// Keeps the log and the change log from growing without bound. Runs after the answers are sent.
@@ -160,26 +216,20 @@ impl Writer {
             };
         if pages > LOG_PAGES_MAX {
             self.readers.release();
-            fold(&self.connection, "PASSIVE");
+            if let Err(error) = fold(&self.connection, "PASSIVE") {
+                tracing::error!(%error, "the log was not folded into the database");
+            }
             // Snapshots taken from now on need nothing of the log, so the next commit begins it anew.
             self.readers.release();
         }
     }
 }
 
-/// How far the log was folded into the database.
-struct Folded {
-    busy: bool,
-}
-
-fn fold(connection: &Connection, how: &str) -> Option<Folded> {
-    match connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(0)) {
-        Ok(busy) => Some(Folded { busy: busy != 0 }),
-        Err(error) => {
-            tracing::error!(%error, "the log was not folded into the database");
-            None
-        }
-    }
+/// Folds the log into the database. Whether nothing stood in the way; to a passive fold nothing does.
+fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
+    connection
+        .query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(0))
+        .map(|busy| busy == 0)
 }
 
 /// Why a change was not done: for itself, or because the database failed under it.
@@ -259,9 +309,10 @@ fn apply(
             insert(connection, project, secret, sealed.as_deref())?;
             log(connection, effects, secret.id, project, ChangeKind::Created, secret.created)?;
         }
-        Change::FillPayload { id, content_type, sealed, time } => {
+        Change::FillPayload { id, private, content_type, sealed, time } => {
             let row = row_of(connection, *id)?;
             require(!row.filled, Error::HasPayload)?;
+            require(row.private == *private, Error::Changed)?; // The envelope is bound to the flag.
             witness()?;
             connection
                 .prepare_cached(
@@ -279,6 +330,7 @@ fn apply(
         }
         Change::ReplaceMetadata { id, user, facets, reseal, time } => {
             let row = row_of(connection, *id)?;
+            require(user.len() <= METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
             let redefined = match facets.is_empty() {
                 true => None,
                 false => {
@@ -291,6 +343,7 @@ fn apply(
                 connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
             }
             if let Some(redefined) = redefined {
+                effects.deleted |= redefined.resealed;
                 redefined.write(connection, row.seq)?;
                 log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
             }
@@ -298,6 +351,10 @@ fn apply(
         Change::AddMetadatum { id, datum } => {
             let row = row_of(connection, *id)?;
             require(!has_metadatum(connection, row.seq, &datum.key)?, Error::MetadatumExists)?;
+            let pairs: usize = connection
+                .prepare_cached("SELECT count(*) FROM secret_metadata WHERE secret = ?1")?
+                .query_row([row.seq], |row| row.get(0))?;
+            require(pairs < METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
             witness()?;
             connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
         }
@@ -320,6 +377,7 @@ fn apply(
             let row = row_of(connection, *id)?;
             let redefined = redefine(connection, &row, vec![facet.clone()], *expect, reseal.take())?;
             witness()?;
+            effects.deleted |= redefined.resealed;
             redefined.write(connection, row.seq)?;
             log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
         }
@@ -353,13 +411,14 @@ struct Place {
     seq: i64,
     project: i64,
     filled: bool,
+    private: bool,
 }
 
 fn row_of(connection: &Connection, id: SecretId) -> Result<Place, Failed> {
     let row = connection
-        .prepare_cached("SELECT seq, project, content_type IS NOT NULL FROM secrets WHERE id = ?1")?
+        .prepare_cached("SELECT seq, project, content_type IS NOT NULL, private FROM secrets WHERE id = ?1")?
         .query_row([id.as_bytes()], |row| {
-            Ok(Place { seq: row.get(0)?, project: row.get(1)?, filled: row.get(2)? })
+            Ok(Place { seq: row.get(0)?, project: row.get(1)?, filled: row.get(2)?, private: row.get(3)? })
         })
         .optional()?;
     Ok(row.ok_or(Error::NotFound)?)
@@ -415,6 +474,8 @@ fn insert(
 struct Redefined {
     facets: Facets,
     sealed: Option<Vec<u8>>,
+    /// The envelope is another one, and the one before is not to be left lying about.
+    resealed: bool,
 }
 
 /// Checks a change of facets against what is there.
@@ -442,13 +503,14 @@ fn redefine(
     }
     require_free_usage(connection, row.project, row.seq, &facets)?;
     // An envelope is bound to the private flag, so the two change together or not at all.
+    let resealed = reseal.is_some() && sealed.is_some();
     let sealed = match reseal {
         Some(Reseal { from, .. }) if from != sealed => return Err(Error::Changed.into()),
         Some(Reseal { to, .. }) => to,
         None if facets.private != before.private => return Err(Error::Changed.into()),
         None => sealed,
     };
-    Ok(Redefined { facets, sealed })
+    Ok(Redefined { facets, sealed, resealed })
 }
 
 impl Redefined {

@@ -1,13 +1,13 @@
 //! The audit trail in a file.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chain::content;
 use super::check::parse;
@@ -17,6 +17,9 @@ use super::{AuditSink, Chain, Entry, Ticket};
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Lines that wait to be handed over together are handed over when they are so long, whoever asks.
 const WAITING_BYTES_MAX: usize = 64 << 10;
+/// How long another process may take to let go of the file.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// The longest line read back; ids, roles and headers have limits that keep lines far below.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
@@ -67,13 +70,16 @@ impl FileSink {
     /// Opens the file, making it if need be. The chain goes on after the file's last line, or after `chain` if that
     /// is further on: lines that are missing then show as a gap.
     pub fn open(path: &Path, sync: Sync, mut chain: Chain) -> io::Result<Self> {
-        let mut file = open(path)?;
-        let length = end_of_last_line(&mut file)?;
-        file.set_len(length)?; // A torn last line was never answered to anybody.
-        if let Some((number, link)) = last_line(&mut file, length)?
-            && number >= chain.number
-        {
-            (chain.number, chain.link) = (number, link);
+        let (mut file, length) = open_at_end(path)?;
+        match last_line(&mut file, length)? {
+            Some((number, link)) if number >= chain.number => (chain.number, chain.link) = (number, link),
+            found => {
+                let last = found.map_or(0, |(number, _)| number);
+                if last < chain.number {
+                    let (path, known) = (path.display(), chain.number);
+                    tracing::warn!(%path, last, known, "lines are missing at the end of the audit trail");
+                }
+            }
         }
         let before = (chain.number, chain.link);
         let (waiting, ticket) = (Vec::new(), Ticket::default());
@@ -127,21 +133,27 @@ impl AuditSink for FileSink {
         }
     }
 
-    fn head(&self) -> (u64, [u8; 32]) {
-        let mut state = self.0.lock();
-        let _ = state.write(); // The head is what stands.
-        (state.chain.number, state.chain.link)
+    fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
+        // A second handle, so that no request waits for the disk.
+        let (head, file) = {
+            let mut state = self.0.lock();
+            state.write()?;
+            ((state.chain.number, state.chain.link), state.file.try_clone()?)
+        };
+        file.sync_data()?;
+        Ok(head)
     }
 
     fn reopen(&self) -> io::Result<()> {
-        let mut file = open(&self.0.path)?;
-        let length = end_of_last_line(&mut file)?;
+        // The lock first: what is appended meanwhile, maybe to this very file, has to be counted.
         let mut state = self.0.lock();
-        let _ = state.write();
+        state.write()?;
         state.file.sync_data()?;
-        state.file = file;
-        state.length = length;
-        state.torn = false;
+        if is_same_file(&state.file, &self.0.path) {
+            return Ok(()); // Nobody has moved it away.
+        }
+        let (file, length) = open_at_end(&self.0.path)?;
+        (state.file, state.length, state.torn) = (file, length, false);
         Ok(())
     }
 }
@@ -202,8 +214,31 @@ impl State {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).append(true).create(true).mode(0o600).open(path)
+/// Opens the file for this process alone, without a torn last line: that was never answered to anybody.
+fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let begin = Instant::now();
+    while let Err(error) = file.try_lock() {
+        match error {
+            // A process that ends may still hold it for a moment.
+            TryLockError::WouldBlock if begin.elapsed() < LOCK_WAIT_MAX => std::thread::sleep(LOCK_RETRY),
+            TryLockError::WouldBlock => {
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "another process writes this audit trail",
+                ));
+            }
+            TryLockError::Error(error) => return Err(error),
+        }
+    }
+    let length = end_of_last_line(&mut file)?;
+    file.set_len(length)?;
+    Ok((file, length))
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if identity(&a) == identity(&b))
 }
 
 /// Forces lines to disk once in a while, for as long as there is a sink.
@@ -289,7 +324,49 @@ mod tests {
         sink.record(&entry).unwrap();
         sink.settle(&ticket).unwrap();
         let trail = std::fs::read(&path).unwrap();
-        assert_eq!(check_trail(&key.chain_key(), &trail[..], Some(sink.head())).unwrap().lines, 3);
+        assert_eq!(
+            check_trail(&key.chain_key(), &trail[..], Some(sink.synced_head().unwrap())).unwrap().lines,
+            3
+        );
+    }
+
+    #[test]
+    fn a_failed_write_takes_nothing_with_it_after_the_file_was_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let key = seal::MasterKey::random().unwrap();
+        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
+        let lines = || std::fs::read(&path).unwrap().iter().filter(|byte| **byte == b'\n').count();
+        let line = || b"{\"outcome\":\"ok\"".to_vec();
+        for _ in 0..3 {
+            sink.0.lock().queue(&mut line());
+            sink.reopen().unwrap(); // Nobody has moved the file away.
+            sink.0.lock().queue(&mut line());
+        }
+        sink.synced_head().unwrap();
+        let length = sink.0.lock().length;
+        assert_eq!((lines(), length), (6, std::fs::metadata(&path).unwrap().len()));
+        let moved = folder.path().join("audit.log.1");
+        std::fs::rename(&path, &moved).unwrap();
+        sink.reopen().unwrap();
+        sink.0.lock().queue(&mut line());
+        assert_eq!(sink.synced_head().unwrap().0, 7);
+        let both = [std::fs::read(&moved).unwrap(), std::fs::read(&path).unwrap()].concat();
+        assert_eq!(check_trail(&key.chain_key(), &both[..], None).unwrap().lines, 7);
+    }
+
+    #[test]
+    fn two_processes_do_not_write_one_trail() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let open = || {
+            let key = seal::MasterKey::random().unwrap().chain_key();
+            FileSink::open(&path, Sync::Batch, Chain::new(key, 0, [0; 32]))
+        };
+        let first = open().unwrap();
+        assert_eq!(open().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        drop(first);
+        assert!(open().is_ok());
     }
 
     #[test]

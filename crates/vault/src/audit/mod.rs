@@ -43,8 +43,8 @@ pub trait AuditSink: Send + std::marker::Sync {
     /// If not, nothing of it stands.
     fn settle(&self, ticket: &Ticket) -> io::Result<()>;
 
-    /// The number and link of the last line.
-    fn head(&self) -> (u64, [u8; 32]);
+    /// The number and link of the last line, once it is on disk.
+    fn synced_head(&self) -> io::Result<(u64, [u8; 32])>;
 
     /// Starts afresh after the trail was moved away by its keeper; the chain goes on.
     fn reopen(&self) -> io::Result<()>;

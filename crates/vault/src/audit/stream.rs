@@ -49,9 +49,9 @@ impl<W: Write + Send> AuditSink for StreamSink<W> {
         ticket.outcome().unwrap_or(Ok(()))
     }
 
-    fn head(&self) -> (u64, [u8; 32]) {
+    fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
         let state = self.lock();
-        (state.chain.number, state.chain.link)
+        Ok((state.chain.number, state.chain.link)) // Whether the reader keeps it is the reader's business.
     }
 
     fn reopen(&self) -> io::Result<()> {
