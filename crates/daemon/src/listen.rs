@@ -12,6 +12,8 @@ use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::threads::Workers;
+
 /// How long to wait when the system has no file descriptor or memory for a connection: others must end first.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
@@ -71,10 +73,10 @@ impl Connections {
         }
     }
 
-    /// Hands each connection of a socket to `serve`, in a task of its own, until [`Self::drain`].
-    pub(crate) async fn accept_all<S, F>(&self, listener: TcpListener, serve: S)
+    /// Has a worker `serve` each connection of a socket, until [`Self::drain`].
+    pub(crate) async fn accept_all<S, F>(&self, listener: TcpListener, workers: &Workers, serve: S)
     where
-        S: Fn(TcpStream, Draining) -> F,
+        S: FnOnce(TcpStream, Draining) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let mut draining = Draining(self.draining.subscribe());
@@ -85,10 +87,10 @@ impl Connections {
                 Some(connection) = self.next(&listener) => connection,
             };
             self.accepted.inc();
-            let connection = serve(stream, Draining(self.draining.subscribe()));
-            tokio::spawn(async move {
-                connection.await;
-                drop(slot); // A panic drops it too.
+            let (serve, draining) = (serve.clone(), Draining(self.draining.subscribe()));
+            workers.serve(stream, async move |stream| {
+                let _slot = slot; // A panic drops it too.
+                serve(stream, draining).await;
             });
         }
     }
@@ -140,9 +142,12 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::threads;
 
     /// A door with room for one, whose connections say "hi", read one byte, and close.
     async fn door() -> (Arc<Connections>, std::net::SocketAddr) {
@@ -151,13 +156,16 @@ mod tests {
         let connections = Arc::new(Connections::new(1, &mut Registry::default()));
         let accepting = Arc::clone(&connections);
         tokio::spawn(async move {
-            let serve = async |mut stream: TcpStream| {
-                stream.write_all(b"hi").await.unwrap();
-                let _ = stream.read_u8().await;
-            };
-            accepting.accept_all(listener, move |stream, _| serve(stream)).await;
+            let (workers, _threads) = threads::start(NonZeroUsize::MIN).unwrap();
+            accepting.accept_all(listener, &workers, greet).await;
+            std::future::pending::<()>().await; // The threads stay.
         });
         (connections, address)
+    }
+
+    async fn greet(mut stream: TcpStream, _: Draining) {
+        stream.write_all(b"hi").await.unwrap();
+        let _ = stream.read_u8().await;
     }
 
     async fn greeted(stream: &mut TcpStream) -> bool {

@@ -4,6 +4,7 @@
 //! flags, file ──config──▶ Config ──serve──▶ store, master key, audit trail ──▶ vault ──▶ doors
 //!                                  │                                                      ▲
 //!                                  └──listen──▶ sockets ──▶ connections, at most so many ─┘
+//!                                                   each on one of the threads
 //! ```
 
 mod banner;
@@ -18,6 +19,7 @@ mod manager;
 mod metrics;
 mod process;
 mod serve;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -35,6 +35,7 @@ use crate::listen::{self, Connections, Draining};
 use crate::logging::Logging;
 use crate::manager;
 use crate::metrics;
+use crate::threads::{self, Threads, Workers};
 
 /// How long threads that still work may take to end once everything else has.
 const LAST_THREADS: Duration = Duration::from_secs(5);
@@ -47,11 +48,12 @@ pub(crate) fn run(flags: cli::Serve) -> Result<(), Error> {
     let config = load(&flags)?;
     let logging = Logging::start(&config.log, config.log_format);
     let sockets = Sockets::open(&config, passed)?;
+    let doors = threads::start(threads::one_a_core()).map_err(Error::Runtime)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let built = build(&config).await?;
         let reload = Reload { flags, running: config, logging };
-        serve(reload, built, sockets).await
+        serve(reload, built, sockets, doors).await
     });
     match ended {
         Err(Error::Cut) => runtime.shutdown_background(),
@@ -64,9 +66,14 @@ fn load(flags: &cli::Serve) -> Result<Config, Error> {
     Ok(Config::load(flags.settings.clone(), flags.config.as_deref())?)
 }
 
-/// A runtime with a thread for each core.
+/// A runtime for all but the connections, which have [`threads`]: signals, accepting, metrics.
 pub(crate) fn runtime() -> Result<Runtime, Error> {
-    Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("main-2")
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)
 }
 
 // What the configuration picks.
@@ -178,7 +185,12 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<StdListener, Error> {
 
 // Running it.
 
-async fn serve(reload: Reload, built: Built, sockets: Sockets) -> Result<(), Error> {
+async fn serve(
+    reload: Reload,
+    built: Built,
+    sockets: Sockets,
+    doors: (Workers, Threads),
+) -> Result<(), Error> {
     let Built { vault } = built;
     let config = &reload.running;
     let mut signals = Signals::new().map_err(Error::Runtime)?;
@@ -186,9 +198,10 @@ async fn serve(reload: Reload, built: Built, sockets: Sockets) -> Result<(), Err
     let mut registry = metrics::registry();
     let connections = Arc::new(Connections::new(config.limits.connections, &mut registry));
     let door = Arc::new(door(config, Arc::clone(&vault), &mut registry));
+    let (workers, threads) = doors;
     for socket in sockets.rest {
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
-        tokio::spawn(serve_door(listener, Arc::clone(&connections), Arc::clone(&door)));
+        tokio::spawn(serve_door(listener, Arc::clone(&connections), workers.clone(), Arc::clone(&door)));
     }
     if let Some(socket) = sockets.metrics {
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
@@ -203,7 +216,7 @@ async fn serve(reload: Reload, built: Built, sockets: Sockets) -> Result<(), Err
     manager::stopping(drain_time);
     tracing::info!(seconds = drain_time.as_secs(), "draining: requests in flight may finish");
     tokio::select! {
-        left = connections.drain(drain_time) => tell_end(left),
+        () = end(&connections, drain_time, threads) => {}
         () = signals.end() => return Err(Error::Cut),
     }
     anchoring.abort();
@@ -211,12 +224,15 @@ async fn serve(reload: Reload, built: Built, sockets: Sockets) -> Result<(), Err
     Ok(())
 }
 
-async fn serve_door(listener: TcpListener, connections: Arc<Connections>, door: Arc<Door>) {
-    let serve = |stream, mut draining: Draining| {
-        let door = Arc::clone(&door);
-        async move { door.serve_connection(stream, draining.begun()).await }
-    };
-    connections.accept_all(listener, serve).await;
+async fn serve_door(listener: TcpListener, connections: Arc<Connections>, workers: Workers, door: Arc<Door>) {
+    let serve =
+        async move |stream, mut draining: Draining| door.serve_connection(stream, draining.begun()).await;
+    connections.accept_all(listener, &workers, serve).await;
+}
+
+async fn end(connections: &Connections, drain_time: Duration, threads: Threads) {
+    tell_end(connections.drain(drain_time).await);
+    threads.end().await;
 }
 
 fn tell_end(connections_left: usize) {

@@ -1,0 +1,232 @@
+//! The threads that connections are served on: one a core, each with a runtime of its own.
+//!
+//! ```text
+//! accept ──▶ the worker with the fewest connections ──▶ door-0: runtime, timers, its connections for good
+//!                                                       door-1: …
+//! ```
+//!
+//! A connection stays on its thread, so nothing it does is moved to another core or wakes one. The price: what
+//! computes or waits without yielding delays the other connections of its thread, so nothing long may run here.
+//! `spawn_blocking` takes what is long to a thread apart. See docs/decisions/0007.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{mpsc, watch};
+
+/// Threads that each worker may have for what takes long. The store scans on two connections, so more would only wait
+/// with a stack of their own instead of in a queue.
+const LONG_THREADS_MAX: usize = 4;
+
+/// Takes connections and serves each on one of the threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers(Arc<[Worker]>);
+
+/// The threads themselves. Dropped, they end in their own time; [`Self::end`] waits for them.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    threads: Vec<JoinHandle<()>>,
+    end: watch::Sender<()>,
+    /// Closed when the last thread has ended.
+    running: mpsc::Receiver<Infallible>,
+}
+
+/// One thread, as it is seen from outside.
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    /// Connections it has.
+    open: Arc<AtomicUsize>,
+}
+
+/// As many threads as there are cores to run on.
+pub(crate) fn one_a_core() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Starts so many.
+pub(crate) fn start(count: NonZeroUsize) -> io::Result<(Workers, Threads)> {
+    let (end, ending) = watch::channel(());
+    let (alive, running) = mpsc::channel(1);
+    let mut workers = Vec::new();
+    let mut threads = Vec::new();
+    for number in 0..count.get() {
+        let runtime = runtime(number)?;
+        workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
+        let (ending, alive) = (ending.clone(), alive.clone());
+        threads.push(thread::Builder::new().name(format!("door-{number}")).spawn(move || {
+            run(runtime, ending);
+            drop(alive);
+        })?);
+    }
+    Ok((Workers(workers.into()), Threads { threads, end, running }))
+}
+
+fn runtime(number: usize) -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(LONG_THREADS_MAX)
+        .thread_name(format!("door-{number}-long"))
+        .build()
+}
+
+/// Runs what was and will be spawned there, until the sender is gone. A panic ends the task it is in, not this.
+fn run(runtime: Runtime, mut ending: watch::Receiver<()>) {
+    runtime.block_on(async { while ending.changed().await.is_ok() {} });
+    runtime.shutdown_timeout(Threads::END_TIME_MAX); // It ends the connections that are left.
+}
+
+impl Workers {
+    /// Serves a connection. The future is made on the thread that runs it, so that its timers are that runtime's.
+    pub(crate) fn serve<S, F>(&self, stream: TcpStream, serve: S)
+    where
+        S: FnOnce(TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(worker) = self.least_busy() else { return };
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tell_lost(&error),
+        };
+        let open = Open::count(&worker.open);
+        worker.runtime.spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => serve(stream).await,
+                Err(error) => tell_lost(&error),
+            }
+            drop(open); // A panic drops it too.
+        });
+    }
+
+    /// Connections may stay for days, so turns alone could leave one thread with most of them.
+    fn least_busy(&self) -> Option<&Worker> {
+        self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed))
+    }
+}
+
+fn tell_lost(error: &io::Error) {
+    tracing::debug!(%error, "a connection could not be handed to its thread");
+}
+
+/// One connection of a worker, counted while this lives.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Threads {
+    /// How long a thread may take to end once it is told to.
+    pub(crate) const END_TIME_MAX: Duration = Duration::from_secs(5);
+
+    /// Ends what connections are left, then the threads. One that does not end in time ends with the process.
+    pub(crate) async fn end(self) {
+        let Self { threads, end, mut running } = self;
+        drop(end);
+        if tokio::time::timeout(Self::END_TIME_MAX, running.recv()).await.is_err() {
+            return tracing::warn!("a thread did not end in time; it ends with the process");
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that serves connections panicked");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn some(count: usize) -> (Workers, Threads) {
+        start(NonZeroUsize::new(count).unwrap()).unwrap()
+    }
+
+    /// One connection, and its other end.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    fn open(workers: &Workers) -> Vec<usize> {
+        workers.0.iter().map(|worker| worker.open.load(Ordering::Relaxed)).collect()
+    }
+
+    async fn until(mut holds: impl FnMut() -> bool) {
+        tokio::time::timeout(PATIENCE, async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_to_the_thread_with_the_fewest() {
+        let (workers, threads) = some(2);
+        let (say, said) = channel();
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let (stream, client) = connection().await;
+            let say = say.clone();
+            workers.serve(stream, async move |stream: TcpStream| {
+                say.send(thread::current().name().unwrap().to_owned()).unwrap();
+                stream.readable().await.unwrap();
+            });
+            clients.push(client);
+        }
+        let mut names: Vec<_> = (0..4).map(|_| said.recv_timeout(PATIENCE).unwrap()).collect();
+        names.sort();
+        assert_eq!(names, ["door-0", "door-0", "door-1", "door-1"]);
+        drop((clients.remove(0), clients.remove(1))); // Both of the first thread.
+        until(|| open(&workers) == [0, 2]).await;
+        let (stream, _client) = connection().await;
+        workers.serve(stream, async |stream: TcpStream| stream.readable().await.unwrap());
+        assert_eq!(open(&workers), [1, 2]);
+        threads.end().await;
+        assert_eq!(open(&workers), [0, 0], "what was left is ended");
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_timers_and_threads_for_what_takes_long_and_may_panic() {
+        let (workers, threads) = some(1);
+        let (stream, _client) = connection().await;
+        workers.serve(stream, async |_| panic!("one connection, not its neighbours"));
+        let (say, said) = channel();
+        let (stream, _client) = connection().await;
+        workers.serve(stream, async move |_| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let name = tokio::task::spawn_blocking(|| thread::current().name().map(str::to_owned)).await;
+            say.send(name.unwrap()).unwrap();
+        });
+        let name = tokio::task::spawn_blocking(move || said.recv_timeout(PATIENCE)).await.unwrap();
+        assert_eq!(name.unwrap().as_deref(), Some("door-0-long"));
+        until(|| open(&workers) == [0]).await;
+        threads.end().await;
+    }
+}
