@@ -1,7 +1,7 @@
 //! What the operator chose: flags, the file that `--config` names, and the defaults, in this order of precedence.
 //!
 //! Text becomes a typed value in [`values`], the file is read in [`file`], and [`Config::resolve`] fills in what
-//! nobody chose. A [`Config`] is complete and needs no more checks.
+//! nobody chose. A [`Config`] is complete and needs no more checks, but for the address to listen at.
 
 pub(crate) mod file;
 pub(crate) mod values;
@@ -224,6 +224,7 @@ impl LimitSettings {
                 body_bytes_max: size(body_bytes, door.body_bytes_max),
                 body_time_max: time(body_seconds, door.body_time_max),
                 discarded_bytes_max: size(discarded_bytes, door.discarded_bytes_max),
+                write_time_max: door.write_time_max,
                 drain_time_max: time(drain_seconds, door.drain_time_max),
             },
             connections: size(connections, CONNECTIONS_DEFAULT),
@@ -273,7 +274,7 @@ impl Config {
             Some(dir) => dir,
             None => around.data_dir().ok_or(ConfigError::NoHome)?,
         };
-        let config = Self {
+        Ok(Self {
             store: chosen.place.store.unwrap_or_else(|| StoreUrl::Sqlite(data_dir.join("donjon.db"))),
             master_key: chosen
                 .place
@@ -290,12 +291,11 @@ impl Config {
             log_format: chosen.log_format.unwrap_or(LogFormat::Text),
             limits: chosen.limits.resolve(),
             data_dir,
-        };
-        config.allow_listening_at(config.listen)?;
-        Ok(config)
+        })
     }
 
-    /// Whether the REST door may be open at an address, chosen or passed by systemd.
+    /// Whether the REST door may be open at an address, chosen or passed by systemd. For `serve` alone: the other
+    /// commands listen nowhere.
     pub(crate) fn allow_listening_at(&self, address: SocketAddr) -> Result<(), ConfigError> {
         match self.auth {
             Auth::ProjectHeader if !self.insecure_listen && !address.ip().to_canonical().is_loopback() => {

@@ -63,7 +63,9 @@ pub(crate) fn run(flags: cli::Serve) -> Result<(), Error> {
 }
 
 fn load(flags: &cli::Serve) -> Result<Config, Error> {
-    Ok(Config::load(flags.settings.clone(), flags.config.as_deref())?)
+    let config = Config::load(flags.settings.clone(), flags.config.as_deref())?;
+    config.allow_listening_at(config.listen)?;
+    Ok(config)
 }
 
 /// A runtime for all but the connections, which have [`threads`]: signals, accepting, metrics.

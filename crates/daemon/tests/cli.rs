@@ -281,6 +281,20 @@ fn everybodys_network_needs_a_word() {
     assert!(!place.path("data").exists(), "nothing is made before the configuration is right");
 }
 
+#[test]
+fn where_it_listens_concerns_only_who_listens() {
+    let place = Place::new();
+    let file = place.write("donjon.toml", "listen = \"0.0.0.0:9311\"\n");
+    for command in ["init", "check"] {
+        succeeds(&[command, "--config", &file, "--data-dir", &place.data()]);
+    }
+    assert_eq!(
+        donjond(&["serve", "--config", &file, "--data-dir", &place.data()]).status.code(),
+        Some(2),
+        "the same file"
+    );
+}
+
 // Making a store, and refusing to start: exit code 1.
 
 #[test]

@@ -236,20 +236,25 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
 
 #[test]
 fn an_address_that_others_reach() {
-    wrong(
-        "listen = \"0.0.0.0:9311\"",
-        expect![[r#"
+    let config = load("listen = \"0.0.0.0:9311\"").unwrap();
+    let told = config.allow_listening_at(config.listen).unwrap_err().to_string();
+    expect![[r#"
         0.0.0.0:9311 is not a loopback address, and with auth project-header whoever reaches it reads and writes the secrets of every project
-        Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]],
-    );
+        Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]]
+    .assert_eq(&told);
 }
 
 #[test]
 fn loopback_is_loopback_in_every_spelling() {
+    let allowed = |text: &str| {
+        let config = load(text).unwrap();
+        config.allow_listening_at(config.listen).is_ok()
+    };
     for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-        assert!(load(&format!("listen = \"{address}\"")).is_ok(), "{address}");
+        assert!(allowed(&format!("listen = \"{address}\"")), "{address}");
     }
-    assert!(load("listen = \"[::]:1\"\ninsecure_listen = true").is_ok());
+    assert!(!allowed("listen = \"[::]:1\""));
+    assert!(allowed("listen = \"[::]:1\"\ninsecure_listen = true"));
 }
 
 #[test]
@@ -286,6 +291,7 @@ fn nothing_chosen_works() {
                     discarded_bytes_max: 16777216,
                     head_time_max: 60s,
                     body_time_max: 30s,
+                    write_time_max: 30s,
                     drain_time_max: 30s,
                 },
                 connections: 10000,
