@@ -295,6 +295,18 @@ fn where_it_listens_concerns_only_who_listens() {
     );
 }
 
+#[test]
+fn a_database_in_memory_is_refused() {
+    let place = Place::new();
+    for store in ["sqlite::memory:", "sqlite:"] {
+        let output = donjond(&["serve", "--data-dir", &place.data(), "--store", store]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("allowed: sqlite:PATH, where PATH is not empty"), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    assert!(!place.path("data").exists());
+}
+
 // Making a store, and refusing to start: exit code 1.
 
 #[test]

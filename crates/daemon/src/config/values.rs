@@ -26,6 +26,11 @@ pub(crate) enum Invalid {
     AuthKeystone,
     #[error("unknown kind of store; allowed: sqlite:PATH")]
     Store,
+    #[error(
+        "not the path of a file; allowed: sqlite:PATH, where PATH is not empty and does not begin with a colon (a \
+         database in memory would lose every secret at the end)"
+    )]
+    StorePath,
     #[error("{0} is not in this build; allowed: sqlite:PATH")]
     StoreNotBuilt(&'static str),
     #[error("unknown source of the master key; allowed: file:PATH, credential:NAME")]
@@ -84,12 +89,18 @@ impl FromStr for StoreUrl {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.split_once(':') {
-            Some(("sqlite", path)) => Ok(Self::Sqlite(file_path(path)?)),
+            Some(("sqlite", path)) => database_path(path).map(Self::Sqlite),
             Some(("postgres" | "postgresql", _)) => Err(Invalid::StoreNotBuilt("postgres")),
             Some(("mysql" | "mariadb", _)) => Err(Invalid::StoreNotBuilt("mysql")),
             _ => Err(Invalid::Store),
         }
     }
+}
+
+/// SQLite's own special names, `:memory:` among them, begin with a colon. None is a place to keep secrets, and beside
+/// one the lock and the key would be files all the same.
+fn database_path(text: &str) -> Result<PathBuf, Invalid> {
+    if text.is_empty() || text.starts_with(':') { Err(Invalid::StorePath) } else { Ok(PathBuf::from(text)) }
 }
 
 /// Where the master key comes from.
@@ -298,6 +309,7 @@ mod tests {
         refused::<StoreUrl>(&["postgres://db/donjon", "postgresql://db"], Invalid::StoreNotBuilt("postgres"));
         refused::<StoreUrl>(&["mysql://db/donjon", "mariadb://db"], Invalid::StoreNotBuilt("mysql"));
         refused::<StoreUrl>(&["", "donjon.db", "redis://x"], Invalid::Store);
+        refused::<StoreUrl>(&["sqlite:", "sqlite::memory:", "sqlite::x"], Invalid::StorePath);
         refused::<KeySource>(&["pkcs11:token=donjon"], Invalid::MasterKeyPkcs11);
         refused::<Auth>(&["keystone"], Invalid::AuthKeystone);
     }
