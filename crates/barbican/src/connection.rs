@@ -17,6 +17,7 @@ use tracing::debug;
 
 use crate::door::Door;
 use crate::limits::Limits;
+use crate::patience::Patience;
 
 /// To a request whose head did not come in time.
 const REQUEST_TIMEOUT: &str = concat!(
@@ -45,7 +46,8 @@ impl Door {
             let door = Arc::clone(&self);
             async move { Ok::<_, Infallible>(door.answer(request).await) }
         });
-        let mut connection = builder(&limits).serve_connection(TokioIo::new(io), service);
+        let mut connection = builder(&limits)
+            .serve_connection(TokioIo::new(Patience::new(io, limits.write_time_max)), service);
         let mut served = tokio::select! {
             served = &mut connection => Some(served),
             () = drain => None,

@@ -37,6 +37,7 @@ mod negotiate;
 mod new_secret;
 mod page;
 mod path;
+mod patience;
 mod payload;
 mod problem;
 mod python;

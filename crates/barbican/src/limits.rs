@@ -21,6 +21,9 @@ pub struct Limits {
     pub head_time_max: Duration,
     /// Time to send a body; then 408.
     pub body_time_max: Duration,
+    /// Time in which the other end takes at least some bytes of an answer; then the connection is cut off, or whoever
+    /// asks and never reads would keep it for ever.
+    pub write_time_max: Duration,
     /// Time that an open connection gets to finish its request once the server drains.
     pub drain_time_max: Duration,
 }
@@ -39,6 +42,7 @@ impl Default for Limits {
             discarded_bytes_max: 16 * 1024 * 1024,
             head_time_max: Duration::from_secs(60),
             body_time_max: Duration::from_secs(30),
+            write_time_max: Duration::from_secs(30),
             drain_time_max: Duration::from_secs(30),
         }
     }

@@ -117,3 +117,17 @@ async fn draining_finishes_what_has_begun() {
     drain.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn who_asks_and_never_reads_is_cut_off() {
+    let limits = Limits { write_time_max: Duration::from_millis(100), ..Limits::default() };
+    let rig = Rig::new(DoorConfig { limits, ..DoorConfig::default() }).await;
+    let (mut client, server) = tokio::io::duplex(256); // Less than one answer.
+    let served = tokio::spawn(Arc::clone(&rig.door).serve_connection(server, std::future::pending()));
+    let asking = async {
+        let ask = format!("GET / HTTP/1.1\r\n{HEAD}\r\n");
+        while client.write_all(ask.as_bytes()).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(5), asking).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+}
