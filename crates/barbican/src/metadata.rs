@@ -77,9 +77,9 @@ fn lower_keys(items: Vec<(String, Value)>) -> Result<Vec<Metadatum>, Problem> {
     let mut changed: Vec<Metadatum> = Vec::new();
     for (key, value) in items {
         let lower = lower_key(&key)?;
-        let Value::Text(value) = value else { return Err(not_texts()) };
+        let Value::Text(mut value) = value else { return Err(not_texts()) };
         let list = if lower == key { &mut pairs } else { &mut changed };
-        list.push(Metadatum { key: lower, value });
+        list.push(Metadatum { key: lower, value: std::mem::take(&mut value) });
     }
     for pair in changed {
         match pairs.iter_mut().find(|known| known.key == pair.key) {

@@ -3,6 +3,8 @@
 //! The checks, their order and their words are Barbican's: first the schema, then what a schema cannot say. A payload
 //! never is part of an error text: only values that are not text are quoted, and no other check quotes.
 
+use std::mem::take;
+
 use model::{Attributes, BitLength, ContentType, PAYLOAD_BYTES_MAX, SecretType, Text, Timestamp};
 use vault::{NewPayload, NewSecret, Payload};
 
@@ -33,7 +35,7 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Request, Problem> {
     value.strip();
     let matched = SECRET.check(&value).map_err(|found| found.problem(SCHEMA));
     let payload = match value.take("payload") {
-        Some(Value::Text(text)) => Some(Payload::new(text.into_bytes())), // Wiped from here on, whatever follows.
+        Some(Value::Text(mut text)) => Some(Payload::new(take(&mut *text).into_bytes())), // Moved, not copied.
         _ => None,
     };
     matched?;

@@ -6,6 +6,9 @@
 //! malformed here: Rust's text cannot hold it.
 
 use std::collections::HashMap;
+use std::mem::take;
+
+use zeroize::Zeroizing;
 
 use super::Value;
 use super::text::INT_DIGITS_MAX;
@@ -106,11 +109,11 @@ impl<'t> Reader<'t> {
         }
         loop {
             self.skip_space();
-            let key = self.text()?;
+            let mut key = self.text()?;
             self.skip_space();
-            self.eat(":").then_some(()).ok_or(Malformed)?;
+            self.eat(":").then_some(()).ok_or(Malformed)?; // Without a colon it may be a payload, and stays wiped.
             self.skip_space();
-            items.push((key, self.value(depth)?));
+            items.push((take(&mut *key), self.value(depth)?));
             self.skip_space();
             if self.eat("}") {
                 return Ok(Value::Dict(last_wins(items)));
@@ -153,10 +156,10 @@ impl<'t> Reader<'t> {
     }
 
     /// A text in quotes. The one allocation is made at its full size, so that nothing of a payload is left behind in
-    /// a smaller one.
-    fn text(&mut self) -> Result<String, Malformed> {
+    /// a smaller one, and wiped if the text turns out to be malformed.
+    fn text(&mut self) -> Result<Zeroizing<String>, Malformed> {
         self.eat("\"").then_some(()).ok_or(Malformed)?;
-        let mut out = String::with_capacity(self.quoted_length()?);
+        let mut out = Zeroizing::new(String::with_capacity(self.quoted_length()?));
         loop {
             let run = self.rest().bytes().take_while(|&byte| !matches!(byte, b'"' | b'\\' | ..b' ')).count();
             out.push_str(self.rest().get(..run).ok_or(Malformed)?);

@@ -1,5 +1,7 @@
 //! What `json.loads` makes of a text, with the differences between Python's types that error texts show.
 
+use zeroize::Zeroizing;
+
 use super::{float, text};
 
 /// A value read from JSON.
@@ -13,8 +15,9 @@ pub(crate) enum Value {
     Int(Box<str>),
     /// `NaN` and the infinities included.
     Float(f64),
-    /// Text.
-    Text(String),
+    /// Text. It may be a payload, or a part of one in the wrong place, so it is wiped wherever it is dropped: also
+    /// when what follows it is malformed, and when the same key comes again.
+    Text(Zeroizing<String>),
     /// A list.
     List(Vec<Value>),
     /// A dict: each key once, where it first stood, with the value that came last.
@@ -123,12 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_wiped_when_they_are_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: fn(T) -> Value) {}
+        wiped(Value::Text);
+    }
+
+    #[test]
     fn strip_reaches_every_text_but_a_lone_one_and_keys() {
         let mut value =
-            Value::Dict(vec![(" k ".into(), Value::List(vec![Value::Text(" \u{1c}x\n".into())]))]);
+            Value::Dict(vec![(" k ".into(), Value::List(vec![Value::Text(" \u{1c}x\n".to_owned().into())]))]);
         value.strip();
         assert_eq!(value.repr(), "{' k ': ['x']}");
-        let mut lone = Value::Text(" x ".into());
+        let mut lone = Value::Text(" x ".to_owned().into());
         lone.strip();
         assert_eq!(lone.as_text(), Some(" x "));
     }
