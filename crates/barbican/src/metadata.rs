@@ -1,6 +1,8 @@
 //! `/v1/secrets/{id}/metadata` and `/v1/secrets/{id}/metadata/{key}`: what users, and libvirt's side, note down about a
 //! secret.
 
+use std::collections::HashMap;
+
 use http::StatusCode;
 use model::{Facet, Metadatum, SecretId};
 use vault::{Action, Expect, Metadata};
@@ -81,10 +83,16 @@ fn lower_keys(items: Vec<(String, Value)>) -> Result<Vec<Metadatum>, Problem> {
         let list = if lower == key { &mut pairs } else { &mut changed };
         list.push(Metadatum { key: lower, value: std::mem::take(&mut value) });
     }
+    // A map, so that a body full of keys costs no more than its length.
+    let mut places: HashMap<String, usize> =
+        pairs.iter().enumerate().map(|(place, pair)| (pair.key.clone(), place)).collect();
     for pair in changed {
-        match pairs.iter_mut().find(|known| known.key == pair.key) {
+        match places.get(&pair.key).and_then(|&place| pairs.get_mut(place)) {
             Some(known) => known.value = pair.value,
-            None => pairs.push(pair),
+            None => {
+                places.insert(pair.key.clone(), pairs.len());
+                pairs.push(pair);
+            }
         }
     }
     Ok(pairs)
@@ -218,6 +226,21 @@ mod tests {
             },
         );
         assert_eq!(found, expect, "{text}");
+    }
+
+    /// More pairs than a body has room for. Each held against all others would take minutes in a debug build.
+    #[test]
+    fn many_keys_that_change_take_no_longer_than_their_length() {
+        let items = |range: std::ops::Range<u32>, prefix: &str, value: &str| -> Vec<_> {
+            range.map(|key| (format!("{prefix}{key}"), Value::Text(value.to_owned().into()))).collect()
+        };
+        let items = [items(0..50_000, "a", "low"), items(25_000..100_000, "A", "high")].concat();
+        let pairs = lower_keys(items).unwrap();
+        assert_eq!(pairs.len(), 100_000);
+        for (place, pair) in pairs.iter().enumerate() {
+            let value = if place < 25_000 { "low" } else { "high" };
+            assert_eq!((pair.key.as_str(), pair.value.as_str()), (format!("a{place}").as_str(), value));
+        }
     }
 
     #[test]

@@ -145,15 +145,10 @@ fn without_markup(text: &str) -> String {
     let text = text.replace('\n', " ").replace('\r', "").replace("<br />", "\n");
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
-    while let Some((before, after)) = rest.split_once('<') {
+    while let Some((before, tag)) = rest.split_once('<') {
+        let Some((_, after)) = tag.split_once('>') else { break }; // Nor does any later tag end.
         out.push_str(before);
-        match after.split_once('>') {
-            Some((_, after)) => rest = after,
-            None => {
-                out.push('<');
-                rest = after;
-            }
-        }
+        rest = after;
     }
     out.push_str(rest);
     out
@@ -234,6 +229,21 @@ mod tests {
             "text/plain; charset=UTF-8",
             "302 Found\n\nThe resource was found at http://h/v1/; you should be redirected automatically.  ",
         );
+    }
+
+    #[test]
+    fn tags_go_and_what_is_none_stays() {
+        for (text, expect) in [
+            ("a<b>c</b>d", "acd"),
+            ("a<b<c>d", "ad"),
+            ("1 < 2, <i>3</i> < 4 < 5", "1 3 < 4 < 5"),
+            ("x<br />\ny\r", "x\n y"),
+            (">", ">"),
+        ] {
+            assert_eq!(without_markup(text), expect, "{text}");
+        }
+        let open = "<".repeat(1 << 20);
+        assert!(without_markup(&open) == open); // Each held against all that follows would take minutes.
     }
 
     #[test]

@@ -82,20 +82,37 @@ impl Value {
 
     /// `repr(value)`.
     pub(crate) fn repr(&self) -> String {
+        let mut out = String::new();
+        self.push_repr(&mut out);
+        out
+    }
+
+    /// Into one text, so that lists within lists are not copied once for every list around them.
+    fn push_repr(&self, out: &mut String) {
         match self {
-            Self::None => "None".to_owned(),
-            Self::Bool(true) => "True".to_owned(),
-            Self::Bool(false) => "False".to_owned(),
-            Self::Int(digits) => digits.to_string(),
-            Self::Float(number) => float::repr(*number),
-            Self::Text(text) => text::repr(text),
-            Self::List(items) => format!("[{}]", items.iter().map(Self::repr).collect::<Vec<_>>().join(", ")),
+            Self::None => out.push_str("None"),
+            Self::Bool(true) => out.push_str("True"),
+            Self::Bool(false) => out.push_str("False"),
+            Self::Int(digits) => out.push_str(digits),
+            Self::Float(number) => out.push_str(&float::repr(*number)),
+            Self::Text(text) => out.push_str(&text::repr(text)),
+            Self::List(items) => {
+                out.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    out.push_str(if place == 0 { "" } else { ", " });
+                    item.push_repr(out);
+                }
+                out.push(']');
+            }
             Self::Dict(items) => {
-                let items: Vec<_> = items
-                    .iter()
-                    .map(|(key, value)| format!("{}: {}", text::repr(key), value.repr()))
-                    .collect();
-                format!("{{{}}}", items.join(", "))
+                out.push('{');
+                for (place, (key, value)) in items.iter().enumerate() {
+                    out.push_str(if place == 0 { "" } else { ", " });
+                    out.push_str(&text::repr(key));
+                    out.push_str(": ");
+                    value.push_repr(out);
+                }
+                out.push('}');
             }
         }
     }
