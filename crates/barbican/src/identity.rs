@@ -5,6 +5,12 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use model::{Caller, ProjectId, Role, Roles, UserId};
 
+/// The most roles of one caller, all of which every check of a permission may go through. Barbican's policies name
+/// five; the rest is room for a deployment's own.
+pub(crate) const ROLES_MAX: usize = 64;
+/// The longest name of a role: the width of Keystone's `role.name` column.
+pub(crate) const ROLE_CHARS_MAX: usize = 255;
+
 /// How callers are identified.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Auth {
@@ -26,6 +32,12 @@ pub(crate) enum Unidentified {
     /// Likewise the user.
     #[error("X-User-Id is longer than {} characters", UserId::CHARS_MAX)]
     UserTooLong,
+    /// More roles than anybody has.
+    #[error("X-Roles names more than {ROLES_MAX} roles")]
+    TooManyRoles,
+    /// A role is named by more than any is.
+    #[error("X-Roles names a role longer than {ROLE_CHARS_MAX} characters")]
+    RoleTooLong,
 }
 
 // Static, so that looking one up parses no name.
@@ -49,15 +61,26 @@ fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
     let project = text(headers, &PROJECT).ok_or(Unidentified::MissingProject)?;
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
     let user = text(headers, &USER).map(|user| UserId::try_from(user.as_ref())).transpose();
-    let roles = text(headers, &ROLES).map_or(Cow::Borrowed(ADMIN.as_slice()), |roles| parse_roles(&roles));
-    Ok(Caller { project, user: user.map_err(|_| Unidentified::UserTooLong)?, roles })
+    let user = user.map_err(|_| Unidentified::UserTooLong)?;
+    let roles =
+        text(headers, &ROLES).map_or(Ok(Cow::Borrowed(ADMIN.as_slice())), |text| parse_roles(&text))?;
+    Ok(Caller { project, user, roles })
 }
 
 /// Comma-separated; only commas name no role, and so mean the default.
-fn parse_roles(text: &str) -> Roles {
-    let roles: Vec<_> =
-        text.split(',').filter(|name| !name.is_empty()).map(|name| Role::from(name.trim())).collect();
-    if roles.is_empty() { Cow::Borrowed(&ADMIN) } else { Cow::Owned(roles) }
+fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
+    let mut roles = Vec::new();
+    for name in text.split(',').filter(|name| !name.is_empty()) {
+        let role = Role::from(name.trim());
+        if role.as_str().chars().nth(ROLE_CHARS_MAX).is_some() {
+            return Err(Unidentified::RoleTooLong);
+        }
+        if roles.len() == ROLES_MAX {
+            return Err(Unidentified::TooManyRoles);
+        }
+        roles.push(role);
+    }
+    Ok(if roles.is_empty() { Cow::Borrowed(&ADMIN) } else { Cow::Owned(roles) })
 }
 
 /// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
@@ -109,5 +132,17 @@ mod tests {
         assert_eq!(identify(&[("x-project-id", "密".as_bytes())]), "密 - admin");
         assert_eq!(identify(&[("x-project-id", b"\xe9")]), "é - admin");
         assert_eq!(identify(&[("x-project-id", &[b'x'; 256])]), "X-Project-Id is longer than 255 characters");
+    }
+
+    #[test]
+    fn nobody_has_roles_without_end() {
+        let roles = |text: &str| identify(&[("x-project-id", b"p"), ("x-roles", text.as_bytes())]);
+        let long = "r".repeat(ROLE_CHARS_MAX);
+        let many = vec!["r"; ROLES_MAX].join(",");
+        assert_eq!(roles(&long), format!("p - {long}"));
+        assert_eq!(roles(&many), format!("p - {}", many.replace(',', "+")));
+        assert_eq!(roles(&format!("{many},,")), format!("p - {}", many.replace(',', "+")));
+        assert_eq!(roles(&format!("{many},r")), "X-Roles names more than 64 roles");
+        assert_eq!(roles(&format!("a,{long}r")), "X-Roles names a role longer than 255 characters");
     }
 }
