@@ -94,8 +94,15 @@ impl<'r> Origin<'r> {
         if let Some(url) = self.host_href {
             return Cow::Borrowed(url.trim_end_matches('/'));
         }
-        let scheme = self.text("x-forwarded-proto").unwrap_or("http");
+        let scheme = self.forwarded_scheme().unwrap_or("http");
         Cow::Owned(format!("{scheme}://{}", self.text("host").unwrap_or(Self::FALLBACK_HOST)))
+    }
+
+    /// The scheme that the proxy nearest to the client was reached by: proxies behind each other each add theirs. What
+    /// is no scheme of this API is passed over, for it would end up in every reference.
+    fn forwarded_scheme(&self) -> Option<&'static str> {
+        let nearest = self.text("x-forwarded-proto")?.split(',').next()?.trim();
+        ["https", "http"].into_iter().find(|known| nearest.eq_ignore_ascii_case(known))
     }
 
     fn text(&self, name: &'static str) -> Option<&'r str> {
@@ -114,7 +121,19 @@ mod tests {
         assert_eq!(url(&headers, None), "http://localhost:9311");
         headers.insert("host", "keys.example:8080".parse().unwrap());
         assert_eq!(url(&headers, None), "http://keys.example:8080");
-        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        for (forwarded, scheme) in [
+            ("https, http", "https"),
+            (" HTTPS ,http", "https"),
+            ("http,https", "http"),
+            ("", "http"),
+            (", https", "http"),
+            ("javascript", "http"),
+            ("https://evil.example/?", "http"),
+            ("https", "https"),
+        ] {
+            headers.insert("x-forwarded-proto", forwarded.parse().unwrap());
+            assert_eq!(url(&headers, None), format!("{scheme}://keys.example:8080"), "{forwarded}");
+        }
         headers.insert("x-forwarded-host", "other.example".parse().unwrap());
         assert_eq!(url(&headers, None), "https://keys.example:8080");
         assert_eq!(
