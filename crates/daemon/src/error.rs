@@ -46,7 +46,7 @@ pub(crate) enum Error {
         source: store::OpenError,
     },
     /// The database cannot be read.
-    #[error("{0}\nLook at the whole database with donjond check.")]
+    #[error("{}\n{}", .0, store_advice(.0))]
     Store(#[from] store::Error),
     /// The vault cannot be opened.
     #[error("{}", vault_text(source, store))]
@@ -140,7 +140,7 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
         Keys(error) => {
             format!("a key cannot be used: {error}\nThis machine may be failing, or out of memory.")
         }
-        Store(error) => format!("{error}\nLook at the whole database with donjond check."),
+        Store(error) => format!("{error}\n{}", store_advice(error)),
         Audit(error) => format!(
             "the audit trail cannot be opened: {error}\n\
              Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
@@ -164,10 +164,30 @@ fn advice(error: &store::OpenError) -> &'static str {
             "No version of donjond is known that wrote this: restore a backup; nothing was changed."
         }
         File { .. } => "Let the user that runs donjond read and write there, or name another place.",
+        Database { message, .. } if says_not_writable(message) => NOT_WRITABLE,
         Database { .. } => {
             "Look at the disk, then restore a backup of database and master key if it is damaged."
         }
     }
+}
+
+/// What to do about a database that cannot be used.
+fn store_advice(error: &store::Error) -> &'static str {
+    if let store::Error::Unavailable(message) = error
+        && says_not_writable(message)
+    {
+        return NOT_WRITABLE;
+    }
+    "Look at the whole database with donjond check."
+}
+
+const NOT_WRITABLE: &str = "The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even \
+                            to read: run this as the user that owns both (sudo -u donjon …), where the file system is \
+                            not read-only.";
+
+/// `SQLITE_READONLY` and `SQLITE_CANTOPEN`, of which only SQLite's texts come this far.
+fn says_not_writable(message: &str) -> bool {
+    message.contains("readonly database") || message.contains("unable to open database file")
 }
 
 /// What to do about an audit trail that does not hold.
@@ -189,4 +209,44 @@ fn chain(error: &dyn std::error::Error) -> String {
         let cause = cause.to_string();
         if text.contains(&cause) { text } else { text + ": " + &cause }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[track_caller]
+    fn told(error: Error, expect: Expect) {
+        expect.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_called_damaged() {
+        let message = "attempt to write a readonly database".to_owned();
+        told(
+            store::OpenError::Database { path: "/srv/donjon.db".into(), message: message.clone() }.into(),
+            expect![[r#"
+                /srv/donjon.db: attempt to write a readonly database
+                The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
+        );
+        told(
+            store::Error::Unavailable(message).into(),
+            expect![[r#"
+            the database cannot be used: attempt to write a readonly database
+            The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
+        );
+    }
+
+    #[test]
+    fn what_sqlite_complains_of_otherwise_may_be_damage() {
+        let message = "database disk image is malformed".to_owned();
+        told(
+            store::OpenError::Database { path: "/srv/donjon.db".into(), message }.into(),
+            expect![[r#"
+            /srv/donjon.db: database disk image is malformed
+            Look at the disk, then restore a backup of database and master key if it is damaged."#]],
+        );
+    }
 }

@@ -6,7 +6,7 @@
 //! SIGHUP ─▶ the audit file is opened anew, the log filter read again; what needs a restart is named in the log
 //! ```
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
@@ -109,7 +109,21 @@ pub(crate) fn open_store(
     batch_max: NonZeroUsize,
 ) -> Result<SqliteStore, OpenError> {
     match url {
-        StoreUrl::Sqlite(path) => SqliteStore::open_with(path, purpose, batch_max),
+        StoreUrl::Sqlite(path) => {
+            if purpose == Purpose::Serve {
+                require_writable(path)?;
+            }
+            SqliteStore::open_with(path, purpose, batch_max)
+        }
+    }
+}
+
+/// SQLite opens a file that it may only read without complaint, and the server would then refuse every change.
+fn require_writable(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // It will be made.
+        Err(source) => Err(OpenError::File { path: path.to_owned(), source }),
     }
 }
 

@@ -441,6 +441,34 @@ fn what_is_no_database_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_written_is_not_served() {
+    let place = Place::new();
+    let data = place.data();
+    fs::create_dir(place.path("folder")).unwrap(); // Not to be written by root either, whom no mode keeps out.
+    let store = format!("sqlite:{}", place.path("folder").display());
+    refused(
+        place.dir(),
+        &[
+            "serve",
+            "--data-dir",
+            &data,
+            "--store",
+            &store,
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "off",
+        ],
+        1,
+        expect![[r#"
+            donjond: DIR/folder: Is a directory (os error 21)
+            Let the user that runs donjond read and write there, or name another place.
+        "#]],
+    );
+    assert!(!place.path("folder.lock").exists(), "nothing is made beside it");
+}
+
+#[test]
 fn check_of_nothing_makes_nothing() {
     let place = Place::new();
     refused(
