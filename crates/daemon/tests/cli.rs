@@ -170,6 +170,10 @@ fn get(path: &str) -> String {
     )
 }
 
+fn delete(path: &str) -> String {
+    format!("DELETE {path} HTTP/1.1\r\nHost: donjon\r\nX-Project-Id: p\r\nConnection: close\r\n\r\n")
+}
+
 fn post(body: &str) -> String {
     let length = body.len();
     format!(
@@ -553,6 +557,30 @@ fn check_looks_beside_a_running_server() {
         holds       secrets: 2, projects: 1
     "#]]
     .assert_eq(&said);
+}
+
+#[test]
+fn checks_beside_a_server_disturb_no_request() {
+    const TIME: Duration = Duration::from_secs(3);
+    let place = Place::new();
+    let server = Server::start(&place);
+    let start = Instant::now();
+    let (checks, changes) = thread::scope(|scope| {
+        let checking = scope.spawn(|| {
+            let check = || succeeds(&["check", "--data-dir", &place.data()]);
+            std::iter::repeat_with(check).take_while(|_| start.elapsed() < TIME).count()
+        });
+        let mut changes = 0;
+        while !checking.is_finished() {
+            let id = server.store("fleeting"); // It asserts 201.
+            let answer = http(&server.rest, &delete(&format!("/v1/secrets/{id}")));
+            assert!(answer.starts_with("HTTP/1.1 204"), "after {changes} changes: {answer}");
+            changes += 2;
+        }
+        (checking.join().unwrap(), changes)
+    });
+    assert!(checks > 1 && changes > 1, "{checks} checks, {changes} changes");
+    server.stop();
 }
 
 #[test]
