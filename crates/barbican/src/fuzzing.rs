@@ -2,17 +2,57 @@
 
 use std::borrow::Cow;
 
-use model::{Caller, ListQuery, ProjectId, Timestamp, UserId};
-use vault::NewSecret;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use model::{Caller, Facet, ListQuery, Metadatum, ProjectId, Timestamp, UserId};
+use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
+use crate::ask::Origin;
+use crate::identity::Auth;
+pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
+use crate::microversion::Microversion;
+use crate::python::base64;
 use crate::query::Query;
-use crate::{dates, list, media_types, new_secret, path};
+use crate::{dates, list, media_types, metadata, new_secret, path};
 
 /// The body of a new secret.
 pub fn new_secret(body: &[u8]) -> Option<NewSecret> {
     let now = Timestamp::from_micros(1_800_000_000_000_000); // Fixed, so that a finding stays one.
     new_secret::parse(body, now).ok().map(|request| request.secret)
+}
+
+/// The body of a `PUT …/metadata`: the users' pairs, and libvirt's.
+pub fn metadata(body: &[u8]) -> Option<(Vec<Metadatum>, Vec<Facet>)> {
+    metadata::parse_all(body).ok()
+}
+
+/// The body of one pair of metadata, and whether it is one of libvirt's.
+pub fn metadatum(body: &[u8]) -> Option<(Metadatum, bool)> {
+    let change = metadata::parse_one(body).ok()?;
+    Some((change.pair().clone(), matches!(change, metadata::Change::Facet(..))))
+}
+
+/// A payload in base64.
+pub fn encoded(text: &[u8]) -> Option<Payload> {
+    base64::decode(text).ok()
+}
+
+/// The headers that every request is read for, one a line: who asks, if that and the version can be understood, and
+/// what references to this server begin with.
+pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|&byte| byte == b'\n').take(100) {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    let version = Microversion::of(&headers).map_err(|error| error.to_string());
+    let caller = Auth::ProjectHeader.identify(&headers).map_err(|error| error.to_string());
+    let origin = Origin { host_href: None, headers: &headers }.url().into_owned();
+    (version.and(caller).ok(), origin)
 }
 
 /// A query string.

@@ -7,9 +7,9 @@ use model::{Caller, ProjectId, Role, Roles, UserId};
 
 /// The most roles of one caller, all of which every check of a permission may go through. Barbican's policies name
 /// five; the rest is room for a deployment's own.
-pub(crate) const ROLES_MAX: usize = 64;
+pub const ROLES_MAX: usize = 64;
 /// The longest name of a role: the width of Keystone's `role.name` column.
-pub(crate) const ROLE_CHARS_MAX: usize = 255;
+pub const ROLE_CHARS_MAX: usize = 255;
 
 /// How callers are identified.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

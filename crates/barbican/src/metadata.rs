@@ -12,6 +12,7 @@ use crate::facets::{self, Key};
 use crate::problem::Problem;
 use crate::python::{Value, parse_json};
 use crate::reply::Reply;
+use crate::schema::Schema;
 use crate::schemas::{SECRET_METADATA, SECRET_METADATUM};
 use crate::secrets::require_json;
 use crate::write::Object;
@@ -46,9 +47,8 @@ pub(crate) async fn replace_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Pr
 }
 
 /// A JSON body, stripped, that matches a schema.
-fn understand(ask: &Ask<'_>, schema: &crate::schema::Schema, name: &str) -> Result<Value, Problem> {
-    require_json(ask)?;
-    let text = std::str::from_utf8(ask.body).map_err(|_| Problem::malformed_json())?;
+fn parse(body: &[u8], schema: &Schema, name: &str) -> Result<Value, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| Problem::malformed_json())?;
     let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
     value.strip();
     schema.check(&value).map_err(|found| found.problem(name))?;
@@ -56,7 +56,13 @@ fn understand(ask: &Ask<'_>, schema: &crate::schema::Schema, name: &str) -> Resu
 }
 
 fn understand_all(ask: &Ask<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
-    let mut value = understand(ask, &SECRET_METADATA, "SecretMetadata")?;
+    require_json(ask)?;
+    parse_all(ask.body)
+}
+
+/// All pairs that a body asks for: the users' own, and libvirt's.
+pub(crate) fn parse_all(body: &[u8]) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
+    let mut value = parse(body, &SECRET_METADATA, "SecretMetadata")?;
     let Some(Value::Dict(items)) = value.take("metadata") else { return Err(not_texts()) };
     let (mut user, mut facets) = (Vec::new(), Vec::new());
     for Metadatum { key, value } in lower_keys(items)? {
@@ -107,13 +113,13 @@ fn lower_key(key: &str) -> Result<String, Problem> {
 }
 
 /// What one pair asks for.
-enum Change {
+pub(crate) enum Change {
     User(Metadatum),
     Facet(Facet, Metadatum),
 }
 
 impl Change {
-    fn pair(&self) -> &Metadatum {
+    pub(crate) fn pair(&self) -> &Metadatum {
         match self {
             Self::User(pair) | Self::Facet(_, pair) => pair,
         }
@@ -121,7 +127,13 @@ impl Change {
 }
 
 fn understand_one(ask: &Ask<'_>) -> Result<Change, Problem> {
-    let value = understand(ask, &SECRET_METADATUM, "SecretMetadatum")?;
+    require_json(ask)?;
+    parse_one(ask.body)
+}
+
+/// The one pair that a body asks for.
+pub(crate) fn parse_one(body: &[u8]) -> Result<Change, Problem> {
+    let value = parse(body, &SECRET_METADATUM, "SecretMetadatum")?;
     let text = |key| value.get(key).and_then(Value::as_text).unwrap_or_default();
     let pair = Metadatum { key: lower_key(text("key"))?, value: text("value").to_owned() };
     Ok(match Key::parse(&pair.key)? {
