@@ -1,4 +1,5 @@
-//! `donjond check`: looks at a store, or at its audit trail, and changes nothing. A server may be running on it.
+//! `donjond check`: looks at a store, or at its audit trail, and changes nothing that is stored. A server may be running
+//! on it; if none is, SQLite may leave its `-wal` and `-shm` beside the database.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
