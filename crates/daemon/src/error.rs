@@ -192,11 +192,14 @@ fn says_not_writable(message: &str) -> bool {
 
 /// What to do about an audit trail that does not hold.
 fn trail_advice(error: &vault::TrailError) -> &'static str {
-    use vault::TrailError::{Altered, CutOff, Foreign, Gap, Read};
+    use vault::TrailError::{Altered, CutOff, Foreign, Gap, Read, Several};
     match error {
         Read(_) => "Name files that can be read.",
         Gap { line: 1, .. } => "Name every rotated file since the first, oldest first.",
-        Foreign { .. } | Gap { .. } | Altered { .. } | CutOff { .. } => {
+        Several(faults) if matches!(faults.first(), Some(Gap { line: 1, .. })) => {
+            "Name every rotated file since the first, oldest first."
+        }
+        Foreign { .. } | Gap { .. } | Altered { .. } | CutOff { .. } | Several(_) => {
             "Keep these files as they are, and find out who could write them."
         }
     }

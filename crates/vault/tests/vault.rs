@@ -267,6 +267,11 @@ async fn a_trail_with_a_missing_altered_moved_or_added_line_is_found_out() {
         let mut altered = lines.clone();
         altered[n] = altered[n].replace("secrets:post", "secrets:get");
         assert!(matches!(check(&altered).unwrap_err(), TrailError::Altered { .. }));
+        altered[(n + 6) % 12] = altered[(n + 6) % 12].replace("\"ok\"", "\"denied\"");
+        let TrailError::Several(faults) = check(&altered).unwrap_err() else {
+            panic!("one fault hides the other")
+        };
+        assert_eq!(faults.len(), 2);
         let mut doubled = lines.clone();
         doubled.insert(n, lines[n].clone());
         assert!(check(&doubled).is_err());

@@ -1,10 +1,15 @@
 //! Finds what is missing from an audit trail, or was altered.
+//!
+//! One fault does not hide the next: after it the check goes on with what the line after it claims.
 
 use std::io::{self, BufRead};
 
 use seal::ChainKey;
 
 use super::chain::{END, LINK, NUMBER};
+
+/// Faults told of one trail; further ones are not looked for.
+const FAULTS_MAX: usize = 100;
 
 /// A trail that holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +62,9 @@ pub enum TrailError {
         /// The line the store knows of.
         known: u64,
     },
+    /// More than one of these, in the order of lines.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<TrailError>),
 }
 
 /// Verifies a trail from its first line on. `known` is what the store was last told: a number and its link.
@@ -67,26 +75,37 @@ pub fn check_trail(
     trail: impl BufRead,
     known: Option<(u64, [u8; 32])>,
 ) -> Result<CheckedTrail, TrailError> {
-    let (mut last, mut link, mut lines) = (0, [0; 32], 0);
+    let (mut last, mut link, mut lines, mut faults) = (0, [0; 32], 0, Vec::new());
     for line in WholeLines(trail) {
         let line = line?;
         lines += 1;
         let Some((linked, number, claimed)) = parse(&line) else {
-            return Err(TrailError::Foreign { line: lines });
+            faults.push(TrailError::Foreign { line: lines });
+            continue;
         };
+        let contradicted = known.is_some_and(|(known, by_store)| known == number && by_store != claimed);
         if number != last + 1 {
-            return Err(TrailError::Gap { line: lines, expected: last + 1, found: number });
+            faults.push(TrailError::Gap { line: lines, expected: last + 1, found: number });
+        } else if claimed != key.link(&link, linked) || contradicted {
+            faults.push(TrailError::Altered { line: lines, number });
         }
-        link = key.link(&link, linked);
-        let contradicted = known.is_some_and(|(known, by_store)| known == number && by_store != link);
-        if link != claimed || contradicted {
-            return Err(TrailError::Altered { line: lines, number });
+        (last, link) = (number, claimed);
+        if faults.len() == FAULTS_MAX {
+            return Err(TrailError::Several(faults));
         }
-        last = number;
     }
-    match known {
-        Some((known, _)) if known > last => Err(TrailError::CutOff { last, known }),
-        _ => Ok(CheckedTrail { last, lines }),
+    if let Some((known, _)) = known
+        && known > last
+    {
+        faults.push(TrailError::CutOff { last, known });
+    }
+    match faults.pop() {
+        None => Ok(CheckedTrail { last, lines }),
+        Some(fault) if faults.is_empty() => Err(fault),
+        Some(fault) => {
+            faults.push(fault);
+            Err(TrailError::Several(faults))
+        }
     }
 }
 
