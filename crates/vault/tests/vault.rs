@@ -292,6 +292,16 @@ async fn a_trail_with_a_missing_altered_moved_or_added_line_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_number_beyond_all_numbers_is_no_line() {
+    let (lines, key, known) = some_trail().await;
+    for number in [u64::MAX, i64::MAX as u64] {
+        let forged = lines[0].replace("\"n\":1,", &format!("\"n\":{number},"));
+        let text = format!("{forged}\n{}\n{}\n", lines[0], lines[1]);
+        assert!(matches!(check_trail(&key, text.as_bytes(), known), Err(TrailError::Several(_))));
+    }
+}
+
+#[tokio::test]
 async fn a_torn_last_line_is_taken_out_and_the_chain_goes_on() {
     let fixture = Fixture::new().await;
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();

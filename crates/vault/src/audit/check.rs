@@ -8,6 +8,8 @@ use seal::ChainKey;
 
 use super::chain::{END, LINK, NUMBER};
 
+/// The largest number of a line: what the store's column holds. So there is always a next one.
+const NUMBER_MAX: u64 = i64::MAX as u64;
 /// Faults told of one trail; further ones are not looked for.
 const FAULTS_MAX: usize = 100;
 
@@ -120,8 +122,8 @@ pub(super) fn parse(line: &[u8]) -> Option<(&[u8], u64, [u8; 32])> {
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     let at = linked.windows(NUMBER.len()).rposition(|window| window == NUMBER.as_bytes())?;
-    let number = std::str::from_utf8(linked.get(at + NUMBER.len()..)?).ok()?.parse().ok()?;
-    Some((linked, number, link))
+    let number: u64 = std::str::from_utf8(linked.get(at + NUMBER.len()..)?).ok()?.parse().ok()?;
+    (number <= NUMBER_MAX).then_some((linked, number, link))
 }
 
 /// Lines that end, one after the other, without their ends.
