@@ -15,6 +15,7 @@ mod server;
 mod wrk;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -40,7 +41,17 @@ struct Options {
     rounds: usize,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<()> {
     let mut options = Options { secrets: 1_000_000, seconds: 8, rounds: 3 };
     let mut what = Vec::new();
     let mut arguments = std::env::args().skip(1);
@@ -52,6 +63,10 @@ fn main() -> Result<()> {
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             "peer" => return peer::run(), // The bare server, in a process of its own.
             "read" | "create" | "list" | "footprint" => what.push(argument),
+            "--help" | "-h" => {
+                print!("{USAGE}");
+                return Ok(());
+            }
             _ => return Err(USAGE.into()),
         }
     }

@@ -203,8 +203,5 @@ fn a_client_that_stops_half_way_is_let_go_and_nobody_waits_for_it() {
     assert_eq!(server.connect().create("{}").unwrap().status, 201);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(half_body.answer().unwrap().status, 408);
-    match half_head.answer() {
-        Ok(answer) => assert_eq!(answer.status, 408),
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof),
-    }
+    assert_eq!(half_head.answer().unwrap().status, 408);
 }
