@@ -1,0 +1,1 @@
+//! Procedures of other daemons (placeholder while the table is recorded).
