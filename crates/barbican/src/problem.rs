@@ -85,11 +85,13 @@ impl Problem {
             }
             Error::MetadatumNotFound => Self::not_found("Secret metadata not found."),
             Error::Facet(reason) => Self::issue(StatusCode::CONFLICT, operation, reason),
-            Error::UsageTaken | Error::TooManyMetadata => Self::issue(StatusCode::CONFLICT, operation, error),
+            Error::UsageTaken(_) | Error::IdTaken(_) | Error::TooManyMetadata => {
+                Self::issue(StatusCode::CONFLICT, operation, error)
+            }
             Error::Corrupt { .. } | Error::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }
-            Error::Busy => Self {
+            Error::Busy | Error::MemoryFull => Self {
                 retry_after_s: Some(1),
                 ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
             },

@@ -64,6 +64,10 @@ impl From<&str> for Role {
 pub enum Door {
     /// Barbican's REST API.
     Rest,
+    /// libvirt's secret API.
+    Libvirt,
+    /// The same, from one of libvirt's own daemons, which has proved to be one by the system token.
+    LibvirtSystem,
 }
 
 impl Door {
@@ -71,6 +75,16 @@ impl Door {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rest => "rest",
+            Self::Libvirt => "libvirt",
+            Self::LibvirtSystem => "libvirt-system",
+        }
+    }
+
+    /// Whether the values of private secrets may leave by it: they are for hypervisors alone.
+    pub const fn opens_private(self) -> bool {
+        match self {
+            Self::Rest | Self::Libvirt => false,
+            Self::LibvirtSystem => true,
         }
     }
 }

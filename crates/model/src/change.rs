@@ -1,6 +1,6 @@
 //! The change log: what was done to which secret, in the order it was committed.
 
-use crate::{ProjectId, SecretId, Timestamp};
+use crate::{ProjectId, SecretId, Timestamp, Usage};
 
 /// What was done to a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,4 +48,6 @@ pub struct ChangeRow {
     pub kind: ChangeKind,
     /// When the request came in.
     pub time: Timestamp,
+    /// What the secret was used for after that; what it had been used for, if it was deleted.
+    pub usage: Option<Usage>,
 }

@@ -36,6 +36,22 @@ impl UsageType {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == text)
     }
+
+    /// libvirt's number of it, from 1: 0 is no usage.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Volume => 1,
+            Self::Ceph => 2,
+            Self::Iscsi => 3,
+            Self::Tls => 4,
+            Self::Vtpm => 5,
+        }
+    }
+
+    /// The inverse of [`Self::number`].
+    pub fn of_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.number() == number)
+    }
 }
 
 /// A usage, whole: unique in its project.
@@ -121,14 +137,17 @@ pub enum Expect {
 }
 
 /// Why a facet cannot be changed so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FacetError {
     /// Private is for good.
     #[error("a private secret stays private")]
     StaysPrivate,
-    /// A secret on disk cannot become one that never was.
-    #[error("a stored secret cannot become ephemeral: define it at the libvirt door")]
-    AlreadyStored,
+    /// Where a secret is kept is said when it is defined, not afterwards.
+    #[error("whether a secret is ephemeral is chosen at the libvirt door, where it is defined")]
+    KeptElsewhere,
+    /// A secret keeps the name of what it is used for.
+    #[error("the secret is for use with {}, and with nothing else", .0.as_deref().unwrap_or("nothing"))]
+    UsageStays(Option<String>),
 }
 
 impl Facets {
@@ -158,12 +177,24 @@ impl Facets {
             Facet::Private(false) if self.private => return Err(FacetError::StaysPrivate),
             Facet::Private(private) => self.private = private,
             Facet::Ephemeral(ephemeral) if ephemeral != self.ephemeral => {
-                return Err(FacetError::AlreadyStored);
+                return Err(FacetError::KeptElsewhere);
             }
             Facet::Ephemeral(_) => {}
             Facet::Encoding(encoding) => self.encoding = encoding,
         }
         Ok(self)
+    }
+
+    /// What becomes of these facets when the secret is defined again, by libvirt's rules: what it is used for and that
+    /// it is private stay, all else is as `new` says. How its value is rendered is no part of a definition.
+    pub fn redefined(&self, new: Self) -> Result<Self, FacetError> {
+        if self.usage().map(|usage| usage.id) != new.usage().map(|usage| usage.id) {
+            return Err(FacetError::UsageStays(self.usage().map(|usage| usage.id)));
+        }
+        if self.private && !new.private {
+            return Err(FacetError::StaysPrivate);
+        }
+        Ok(Self { encoding: self.encoding, ..new })
     }
 }
 
@@ -188,7 +219,44 @@ mod tests {
 
     #[test]
     fn what_is_on_disk_stays_on_disk() {
-        assert_eq!(Facets::default().with(Facet::Ephemeral(true)), Err(FacetError::AlreadyStored));
+        assert_eq!(Facets::default().with(Facet::Ephemeral(true)), Err(FacetError::KeptElsewhere));
         assert!(Facets::default().with(Facet::Ephemeral(false)).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_those_of_libvirt() {
+        for (place, usage_type) in UsageType::ALL.into_iter().enumerate() {
+            assert_eq!(UsageType::of_number(usage_type.number()), Some(usage_type));
+            assert_eq!(usage_type.number() as usize, place + 1);
+        }
+        assert_eq!(UsageType::of_number(0), None);
+    }
+
+    /// The cases `redefine: …` of what libvirtd 12.8.0 answered.
+    #[test]
+    fn a_definition_keeps_the_usage_and_the_private_flag() {
+        let facets = |usage: &str, private| {
+            let (usage_type, usage_id) = usage.split_once(' ').unzip();
+            Facets {
+                usage_type: usage_type.and_then(UsageType::parse),
+                usage_id: usage_id.map(str::to_owned),
+                private,
+                ..Facets::default()
+            }
+        };
+        let stays = |id: Option<&str>| Err(FacetError::UsageStays(id.map(str::to_owned)));
+        for (old, new, expect) in [
+            (("ceph c", false), ("ceph c", false), Ok(())),
+            (("ceph c", false), ("iscsi c", false), Ok(())),
+            (("ceph c", false), ("ceph d", false), stays(Some("c"))),
+            (("ceph c", false), ("", false), stays(Some("c"))),
+            (("", false), ("ceph c", false), stays(None)),
+            (("", false), ("", true), Ok(())),
+            (("", true), ("", false), Err(FacetError::StaysPrivate)),
+            (("ceph c", true), ("ceph d", false), stays(Some("c"))),
+        ] {
+            let redefined = facets(old.0, old.1).redefined(facets(new.0, new.1));
+            assert_eq!(redefined.map(drop), expect, "{old:?} {new:?}");
+        }
     }
 }

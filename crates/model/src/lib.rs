@@ -8,6 +8,7 @@ mod call;
 mod change;
 mod content;
 mod facets;
+mod handle;
 mod id;
 mod query;
 mod secret;
@@ -17,6 +18,7 @@ pub use call::{Call, Caller, Door, Role, Roles};
 pub use change::{ChangeKind, ChangeRow};
 pub use content::{ContentType, PAYLOAD_BYTES_MAX};
 pub use facets::{Encoding, Expect, Facet, FacetError, Facets, Usage, UsageType};
+pub use handle::{Handle, Listed, Which};
 pub use id::{InvalidId, KeyVersion, ProjectId, RequestId, SecretId, UserId};
 pub use query::{
     Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Pattern,

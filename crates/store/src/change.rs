@@ -1,6 +1,8 @@
 //! What can be done to a store, as values: each is one transaction, checked and done inside it.
 
-use model::{ContentType, Expect, Facet, KeyVersion, Metadatum, ProjectId, Secret, SecretId, Timestamp};
+use model::{
+    ContentType, Encoding, Expect, Facet, KeyVersion, Metadatum, ProjectId, Secret, SecretId, Timestamp,
+};
 
 use crate::AuditAnchor;
 
@@ -25,12 +27,36 @@ pub enum Change {
         /// Its payload's envelope.
         sealed: Option<Vec<u8>>,
     },
+    /// Adds a secret under the id it says, with no payload; or, if its project has it already, changes its facets to
+    /// these by the rules of [`model::Facets::redefined`]. [`crate::Error::IdTaken`] if another project has it.
+    DefineSecret {
+        /// The record, as it is if it is new.
+        secret: Box<Secret>,
+        /// The payload, bound to the new facets.
+        reseal: Option<Reseal>,
+    },
     /// Gives a secret its payload, once.
     FillPayload {
         /// Which.
         id: SecretId,
         /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
         private: bool,
+        /// What the payload is.
+        content_type: ContentType,
+        /// Its envelope.
+        sealed: Vec<u8>,
+        /// When.
+        time: Timestamp,
+    },
+    /// Gives a secret a payload, whether or not it has one. A replaced envelope is in no file of the store any more
+    /// soon after this is acknowledged.
+    SetPayload {
+        /// Which.
+        id: SecretId,
+        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
+        private: bool,
+        /// How it is rendered from now on.
+        encoding: Encoding,
         /// What the payload is.
         content_type: ContentType,
         /// Its envelope.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::FacetError;
+use model::{FacetError, SecretId};
 
 /// Why a change or a read was not done.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,14 @@ pub enum Error {
     #[error("the secret has {} metadata keys, and may not have more", crate::sqlite::METADATA_PAIRS_MAX)]
     TooManyMetadata,
     /// Another secret of the project has this usage.
-    #[error("another secret of the project has this usage")]
-    UsageTaken,
+    #[error("secret {0} of the project has this usage")]
+    UsageTaken(SecretId),
+    /// A secret of another project has this id.
+    #[error("a secret of another project has this id")]
+    IdTaken,
+    /// There is no more room for secrets that are kept in memory.
+    #[error("ephemeral secrets may take {} MiB of memory, and do", crate::sqlite::EPHEMERAL_MIB_MAX)]
+    MemoryFull,
     /// The facet cannot be changed so.
     #[error(transparent)]
     Facet(#[from] FacetError),

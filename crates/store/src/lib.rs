@@ -6,6 +6,7 @@
 //! - What [`Store::apply`] has acknowledged is on disk. What it refused has left no trace.
 //! - A change and its row in the change log are one transaction, and so is its [`Witness`].
 //! - Reads see everything acknowledged before they began.
+//! - An ephemeral secret is in no file, in no form: a store keeps it in memory, and it ends with the store.
 //!
 //! `tests/contract.rs` is the promise in full: one suite that every store passes.
 
@@ -15,8 +16,8 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, ContentType, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp,
-    UserId,
+    ChangeRow, ContentType, Encoding, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId,
+    Secret, SecretId, Timestamp, Usage, UserId, Which,
 };
 use tokio::sync::watch;
 
@@ -38,6 +39,8 @@ pub struct SealedSecret {
     pub project_access: bool,
     /// Whether ordinary clients are refused the value.
     pub private: bool,
+    /// How the payload is rendered where it leaves as a value.
+    pub encoding: Encoding,
     /// From then on it is as if it were not there.
     pub expiration: Option<Timestamp>,
     /// What the payload is, and its envelope.
@@ -85,6 +88,24 @@ pub trait Store: Send + Sync {
 
     /// One page of secrets that have not expired by `now`.
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error>;
+
+    /// What a secret's id points at, expired or not.
+    async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error>;
+
+    /// What a usage points at in a project, expired or not.
+    async fn handle_by_usage(&self, project: &ProjectId, usage: &Usage) -> Result<Option<Handle>, Error>;
+
+    /// How many secrets of a project have not expired by `now`.
+    async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error>;
+
+    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order.
+    async fn handles(
+        &self,
+        project: &ProjectId,
+        which: Which,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error>;
 
     /// A project's newest key, or the one of a version.
     async fn project_key(

@@ -301,12 +301,12 @@ async fn a_usage_is_unique_in_its_project() {
         add(&store, with_usage("p"), None).await;
         add(&store, with_usage("q"), None).await;
         let change = Change::CreateSecret { secret: Box::new(with_usage("p")), sealed: None };
-        assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::UsageTaken)));
+        assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::UsageTaken(_))));
         let other = add(&store, plain("p"), None).await;
         let apply = |change| store.apply(change, unwitnessed());
         apply(set(other, Facet::UsageId(Some("/dev/x".into())), Expect::Any)).await.unwrap();
         let taken = apply(set(other, Facet::UsageType(Some(UsageType::Volume)), Expect::Any)).await;
-        assert!(matches!(taken, Err(Error::UsageTaken)));
+        assert!(matches!(taken, Err(Error::UsageTaken(_))));
         apply(set(other, Facet::UsageType(Some(UsageType::Tls)), Expect::Any)).await.unwrap();
     })
     .await;
@@ -361,7 +361,9 @@ async fn the_change_log_tells_what_was_done_in_order() {
 }
 
 /// A mixed lot: absent values, ties, either case, expired and not, two projects.
-async fn lot(store: &Arc<dyn Store>) -> Vec<Secret> {
+/// Many secrets, different in all that matters. If asked to, every fifth is defined as an ephemeral one; at a time of its
+/// own, because between the file and memory ties have no order.
+async fn lot(store: &Arc<dyn Store>, some_ephemeral: bool) -> Vec<Secret> {
     let pick = |of: &[&str], n: usize| match of[n % of.len()] {
         "-" => None,
         text => Some(Text::try_from(text).unwrap()),
@@ -381,7 +383,14 @@ async fn lot(store: &Arc<dyn Store>) -> Vec<Secret> {
             secret_type: SecretType::ALL[n * 11 % 6],
             expiration: [None, Some(at(40)), Some(at(5000 + n)), None][n % 4],
         };
-        add(store, secret.clone(), None).await;
+        if some_ephemeral && n % 5 == 1 {
+            secret.created = at(1000 - n);
+            secret.facets.ephemeral = true;
+            let define = Change::DefineSecret { secret: Box::new(secret.clone()), reseal: None };
+            store.apply(define, unwitnessed()).await.unwrap();
+        } else {
+            add(store, secret.clone(), None).await;
+        }
         all.push(secret);
     }
     all
@@ -488,8 +497,17 @@ async fn check_list(store: &Arc<dyn Store>, all: &[Secret], query: ListQuery, no
 
 #[tokio::test]
 async fn lists_are_filtered_sorted_and_counted_as_a_plain_search_would() {
+    check_lists(false).await;
+}
+
+#[tokio::test]
+async fn secrets_in_memory_are_in_every_list_at_their_place() {
+    check_lists(true).await;
+}
+
+async fn check_lists(some_ephemeral: bool) {
     with_store(|store| async move {
-        let all = lot(&store).await;
+        let all = lot(&store, some_ephemeral).await;
         let dates = |list: &[(Comparison, i64)]| {
             list.iter()
                 .map(|(comparison, at)| DateFilter { comparison: *comparison, with: NOW.plus_micros(*at) })
@@ -551,7 +569,7 @@ async fn lists_are_filtered_sorted_and_counted_as_a_plain_search_would() {
 async fn a_list_by_acl_asks_for_the_user_in_any_project() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(open(folder.path()));
-    let all = lot(&store).await;
+    let all = lot(&store, false).await;
     drop(store);
     // Nothing writes ACLs yet, so the rows are put in from outside: every third secret, of both projects.
     let raw = rusqlite::Connection::open(folder.path().join("donjon.db")).unwrap();
@@ -587,7 +605,7 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
 #[tokio::test]
 async fn odd_patterns_find_nothing_and_harm_nothing() {
     with_store(|store| async move {
-        lot(&store).await;
+        lot(&store, true).await;
         for name in ["%".repeat(60_000), "%a".repeat(3000), "\0".into(), "%\u{10ffff}".into()] {
             let filters = Filters { name: Some(Pattern::new(&name)), ..Filters::default() };
             assert!(store.list(&ListQuery { filters, ..everything("p") }, NOW).await.is_ok());
@@ -742,7 +760,7 @@ fn only_our_own_files_of_our_schema_are_opened_and_by_one_process() {
     raw.pragma_update(None, "user_version", 77).unwrap();
     drop(raw);
     let refused = SqliteStore::open(&path, Purpose::Serve).unwrap_err();
-    assert!(matches!(refused, OpenError::Schema { found: 77, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Schema { found: 77, known: 2, .. }), "{refused}");
     for (name, content) in [("text", &b"hello"[..]), ("db", b"")] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp, UserId,
+    ChangeRow, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId, Secret, SecretId,
+    Timestamp, Usage, UserId, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{AuditAnchor, Change, Error, SealedSecret, Store, StoreId, Witness, WrappedKey};
@@ -89,6 +90,32 @@ impl<S: Store> Store for FaultyStore<S> {
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
         self.check()?;
         self.inner.list(query, now).await
+    }
+
+    async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error> {
+        self.check()?;
+        self.inner.handle(id).await
+    }
+
+    async fn handle_by_usage(&self, project: &ProjectId, usage: &Usage) -> Result<Option<Handle>, Error> {
+        self.check()?;
+        self.inner.handle_by_usage(project, usage).await
+    }
+
+    async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error> {
+        self.check()?;
+        self.inner.count(project, which, now).await
+    }
+
+    async fn handles(
+        &self,
+        project: &ProjectId,
+        which: Which,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        self.check()?;
+        self.inner.handles(project, which, now, limit).await
     }
 
     async fn project_key(

@@ -18,6 +18,12 @@ pub enum Action {
     ReadPayload,
     /// Give it its payload.
     FillPayload,
+    /// Define it again.
+    DefineSecret,
+    /// Give it another payload.
+    SetPayload,
+    /// Be told of what is done to secrets.
+    FollowSecrets,
     /// Delete it.
     DeleteSecret,
     /// Read its user metadata.
@@ -53,6 +59,10 @@ impl Action {
                 ("secret:decrypt", Rule::Of(&[Who::Shared(ALL_BUT_AUDIT), Owner, Who::Admin, Acl]))
             }
             Self::FillPayload => ("secret:put", Rule::Of(&[Who::Admin, Creator])),
+            // Barbican has no such rules; these are those for what comes nearest: metadata, payload, list.
+            Self::DefineSecret => ("secret:define", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])])),
+            Self::SetPayload => ("secret:set", Rule::Of(&[Who::Admin, Creator])),
+            Self::FollowSecrets => ("secrets:follow", Rule::Anywhere(ALL_BUT_AUDIT)),
             Self::DeleteSecret => ("secret:delete", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])])),
             Self::ReadMetadata => ("secret_meta:get", Rule::Of(&[Who::Shared(ALL), Owner, Who::Admin, Acl])),
             Self::AddMetadatum => {
@@ -201,6 +211,12 @@ mod tests {
             (Action::ReadPayload, "admin@p/", false, Allowed),
             (Action::FillPayload, "creator@p/peer", false, Allowed),
             (Action::FillPayload, "observer@p/", true, Denied),
+            (Action::DefineSecret, "creator@p/peer", false, Denied),
+            (Action::DefineSecret, "admin@q/", true, Denied),
+            (Action::SetPayload, "creator@p/peer", false, Allowed),
+            (Action::SetPayload, "admin@q/", true, Denied),
+            (Action::FollowSecrets, "observer@p/", true, Allowed),
+            (Action::FollowSecrets, "audit@p/", true, Denied),
             (Action::DeleteSecret, "creator@p/peer", true, Allowed),
             (Action::DeleteSecret, "creator@p/peer", false, Denied),
             (Action::DeleteSecret, "admin@q/", true, Denied),

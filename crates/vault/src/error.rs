@@ -35,8 +35,14 @@ pub enum Error {
     #[error("the secret has as many metadata keys as it may have")]
     TooManyMetadata,
     /// Another secret of the project has this usage.
-    #[error("another secret of the project has this usage")]
-    UsageTaken,
+    #[error("secret {0} of the project has this usage")]
+    UsageTaken(SecretId),
+    /// The id is one of another project's.
+    #[error("a secret of another project has the id {0}")]
+    IdTaken(SecretId),
+    /// The memory for ephemeral secrets is used up.
+    #[error("there is no more memory for ephemeral secrets")]
+    MemoryFull,
     /// What is stored does not open.
     #[error("secret {id} cannot be opened: {source}")]
     Corrupt {

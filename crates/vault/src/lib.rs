@@ -14,7 +14,9 @@ mod authorise;
 mod error;
 mod keys;
 mod metadata;
+mod rendering;
 mod secrets;
+mod values;
 mod vault;
 
 pub use audit::{

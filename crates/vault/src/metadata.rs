@@ -115,7 +115,11 @@ impl Vault {
         self.written(call, action, Some(id), changed.await).await
     }
 
-    async fn reseal_private(&self, id: SecretId, found: &store::SealedSecret) -> Result<Reseal, Error> {
+    pub(crate) async fn reseal_private(
+        &self,
+        id: SecretId,
+        found: &store::SealedSecret,
+    ) -> Result<Reseal, Error> {
         let Some((_, from)) = &found.payload else { return Ok(Reseal { from: None, to: None }) };
         let payload = self.open_sealed(id, found, from).await?;
         let key = self.keys.newest(&*self.store, &found.project).await?;

@@ -1,6 +1,8 @@
 //! Secrets and their payloads.
 
-use model::{Attributes, Call, ContentType, Facets, ListQuery, Page, Scope, Secret, SecretId, Status};
+use model::{
+    Attributes, Call, ContentType, Encoding, Facets, ListQuery, Page, Scope, Secret, SecretId, Status,
+};
 use seal::{Bound, Sealed};
 use store::{Change, SealedSecret};
 
@@ -32,6 +34,8 @@ pub struct NewPayload {
 pub struct OpenedPayload {
     /// What it was stored as.
     pub content_type: ContentType,
+    /// How the secret says it is rendered where it is a value.
+    pub encoding: Encoding,
     /// The bytes.
     pub payload: Payload,
 }
@@ -86,7 +90,7 @@ impl Vault {
         Ok(secret)
     }
 
-    /// Opens a payload. Private ones stay closed to ordinary clients.
+    /// Opens a payload. Private ones open only where [`model::Door::opens_private`].
     pub async fn read_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
         let action = Action::ReadPayload;
         let opened = self.open_payload(call, id).await;
@@ -97,12 +101,12 @@ impl Vault {
 
     async fn open_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
         let mut found = self.accessible(call, id, Action::ReadPayload).await?;
-        let (content_type, sealed) = found.payload.take().ok_or(Error::NoPayload(id))?;
-        if found.private {
+        if found.private && !call.door.opens_private() {
             return Err(Error::Private(id));
         }
+        let (content_type, sealed) = found.payload.take().ok_or(Error::NoPayload(id))?;
         let payload = self.open_sealed(id, &found, &sealed).await?;
-        Ok(OpenedPayload { content_type, payload })
+        Ok(OpenedPayload { content_type, encoding: found.encoding, payload })
     }
 
     /// Opens an envelope, with nobody asked.
@@ -244,7 +248,9 @@ pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
         store::Error::MetadatumExists => Error::MetadatumExists,
         store::Error::MetadatumNotFound => Error::MetadatumNotFound,
         store::Error::TooManyMetadata => Error::TooManyMetadata,
-        store::Error::UsageTaken => Error::UsageTaken,
+        store::Error::UsageTaken(by) => Error::UsageTaken(by),
+        store::Error::IdTaken => Error::IdTaken(id),
+        store::Error::MemoryFull => Error::MemoryFull,
         store::Error::Facet(error) => Error::Facet(error),
         store::Error::Unwitnessed => Error::Unwritten,
         store::Error::Busy => Error::Busy,

@@ -124,10 +124,13 @@ impl Vault {
                 Error::HasPayload(_)
                 | Error::MetadatumExists
                 | Error::TooManyMetadata
-                | Error::UsageTaken
+                | Error::UsageTaken(_)
+                | Error::IdTaken(_)
                 | Error::Facet(_),
             ) => Outcome::Conflict,
-            Err(Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::Store(_)) => Outcome::Failed,
+            Err(
+                Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::MemoryFull | Error::Store(_),
+            ) => Outcome::Failed,
         };
         self.record(call, action, secret, outcome).await?;
         done

@@ -88,7 +88,7 @@ struct Plan<'query> {
 }
 
 /// A kept total: of one project, or of one type in it.
-struct Kept {
+pub(super) struct Kept {
     project: i64,
     secret_type: Option<&'static str>,
     now: i64,
@@ -269,7 +269,12 @@ impl<'query> Plan<'query> {
 }
 
 impl Kept {
-    fn total(&self, connection: &Connection) -> Result<u64, Error> {
+    /// Of all secrets of a project that have not expired.
+    pub(super) fn of_project(project: i64, now: Timestamp) -> Self {
+        Self { project, secret_type: None, now: now.micros() }
+    }
+
+    pub(super) fn total(&self, connection: &Connection) -> Result<u64, Error> {
         let (kept, expired): (u64, u64) = connection
             .prepare_cached(
                 "SELECT (SELECT coalesce(sum(secrets), 0) FROM totals \

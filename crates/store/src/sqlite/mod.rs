@@ -7,12 +7,17 @@
 //!
 //! Reads run where the request runs, on a connection of the thread, by prepared statements; what may take long (a
 //! filter that no index serves) runs on threads for that. Writers never see "locked": there is one. `donjon.db` is
-//! the database, `-wal` and `-shm` belong to it, and `.lock` keeps a second process out.
+//! the database, `-wal` and `-shm` belong to it, and `.lock` keeps a second process out. Ephemeral secrets are in a
+//! second database that is memory alone.
 //!
 //! Deleted ciphertext is overwritten (`secure_delete`), and the log that may still hold it is folded in and emptied
 //! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
 
+mod apply;
+mod handles;
 mod list;
+mod memory;
+mod merged;
 mod reader;
 mod rows;
 mod writer;
@@ -28,14 +33,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, KeyVersion, ListQuery, Metadatum, Page, ProjectId, Secret, SecretId, Timestamp, UserId,
+    ChangeRow, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId, Secret, SecretId,
+    Timestamp, Usage, UserId, Which,
 };
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
 use crate::{AuditAnchor, Change, Error, OpenError, SealedSecret, Store, StoreId, Witness, WrappedKey};
-use reader::Readers;
-use writer::{Job, Writer};
+use memory::Memory;
+use reader::{Reader, Readers};
+use writer::{Job, Shared, Writer};
 
 /// Changes that may wait for the writer; one more is [`Error::Busy`].
 pub const WAITING_MAX: usize = 4096;
@@ -48,12 +55,19 @@ pub const CHANGES_KEPT: u64 = 100_000;
 /// Pairs of user metadata a secret may have.
 pub const METADATA_PAIRS_MAX: usize = 1000;
 
+/// Memory that ephemeral secrets may take, with all that is known of them; one more is [`Error::MemoryFull`]. Some
+/// thirty thousand small ones fit, about twice as many as libvirt lists.
+pub const EPHEMERAL_MIB_MAX: u64 = 64;
+
 /// How long a statement waits for another program's lock.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// What leads from each schema to the next, from nothing to [`SCHEMA`].
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/sqlite/0001.sql"), include_str!("../../migrations/sqlite/0002.sql")];
 /// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
 /// read by calls.
 const MMAP_BYTES: i64 = 0x7fff_0000;
@@ -72,6 +86,7 @@ pub enum Purpose {
 pub struct SqliteStore {
     id: StoreId,
     readers: Arc<Readers>,
+    memory: Arc<Memory>,
     newest_change: watch::Receiver<u64>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
@@ -98,10 +113,15 @@ impl SqliteStore {
         if purpose == Purpose::Serve {
             make_private(path)?;
         }
-        let empty = identify(path, purpose)?;
+        let schema = identify(path, purpose)?;
         let connection = connect(path, purpose).map_err(database)?;
-        if empty {
-            create_schema(&connection).map_err(database)?;
+        match (schema, purpose) {
+            (0, _) => create_schema(&connection).map_err(database)?,
+            (SCHEMA, _) | (_, Purpose::Inspect) => {}
+            (old, Purpose::Serve) => {
+                tracing::info!(from = old, to = SCHEMA, "the database gets the schema of this version");
+                migrate(&connection, old).map_err(database)?;
+            }
         }
         let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(database)?;
         let newest: i64 = connection
@@ -110,12 +130,19 @@ impl SqliteStore {
         let (announce, newest_change) = watch::channel(u64::try_from(newest).unwrap_or(0));
         let committed = Arc::new(AtomicU64::new(1));
         let readers = Arc::new(Readers::open(path, purpose, Arc::clone(&committed)).map_err(database)?);
+        let memory = Arc::new(Memory::open().map_err(database)?);
         let (queue, writer) = match purpose {
             Purpose::Inspect => (None, None),
             Purpose::Serve => {
                 let (queue, jobs) = mpsc::channel(WAITING_MAX);
-                let writer =
-                    Writer::new(connection, jobs, batch_max, Arc::clone(&readers), committed, announce);
+                let shared = Shared {
+                    readers: Arc::clone(&readers),
+                    memory: Arc::clone(&memory),
+                    committed,
+                    announce,
+                };
+                let file = |source| OpenError::File { path: path.to_owned(), source };
+                let writer = Writer::new(connection, jobs, batch_max, shared).map_err(file)?;
                 let thread = thread::Builder::new()
                     .name("store-writer".into())
                     .spawn(move || {
@@ -125,11 +152,30 @@ impl SqliteStore {
                             std::process::abort();
                         }
                     })
-                    .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+                    .map_err(file)?;
                 (Some(queue), Some(thread))
             }
         };
-        Ok(Self { id, readers, newest_change, queue, writer, _lock: lock })
+        Ok(Self { id, readers, memory, newest_change, queue, writer, _lock: lock })
+    }
+
+    /// Reads one thing that is in the file or in memory. What left memory for the file between the two looks is looked
+    /// for again.
+    fn either<T>(&self, read: impl Fn(&mut Reader) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        loop {
+            let departures = self.memory.departures();
+            if let Some(found) = self.readers.read(&read)? {
+                return Ok(Some(found));
+            }
+            if !self.memory.is_empty()
+                && let Some(found) = read(&mut self.memory.lock())?
+            {
+                return Ok(Some(found));
+            }
+            if departures == self.memory.departures() {
+                return Ok(None);
+            }
+        }
     }
 
     /// SQLite's own check of the whole file; the first complaints, or none.
@@ -174,31 +220,106 @@ impl Store for SqliteStore {
     }
 
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
-        self.readers.read(|reader| rows::secret(reader, id))
+        self.either(|reader| rows::secret(reader, id))
     }
 
     async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error> {
-        self.readers.read(|reader| rows::sealed(reader, id))
+        self.either(|reader| rows::sealed(reader, id))
     }
 
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error> {
-        self.readers.read(|reader| rows::metadata(reader, id))
+        let some =
+            |reader: &mut Reader| Ok(Some(rows::metadata(reader, id)?).filter(|pairs| !pairs.is_empty()));
+        Ok(self.either(some)?.unwrap_or_default())
     }
 
     async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error> {
-        self.readers.read(|reader| rows::acl_names(reader, id, user))
+        let named = |reader: &mut Reader| Ok(rows::acl_names(reader, id, user)?.then_some(()));
+        Ok(self.either(named)?.is_some())
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
-        if !list::may_take_long(query)
+        if self.memory.is_empty()
+            && !list::may_take_long(query)
             && let Some(page) = self.readers.read(|reader| list::list_if_quick(reader, query, now))?
         {
             return Ok(page);
         }
-        let (readers, query) = (Arc::clone(&self.readers), query.clone());
-        tokio::task::spawn_blocking(move || readers.scan(|reader| list::list(reader, &query, now)))
-            .await
-            .map_err(|error| Error::Unavailable(error.to_string()))?
+        let (readers, memory, query) = (Arc::clone(&self.readers), Arc::clone(&self.memory), query.clone());
+        apart(move || {
+            if memory.is_empty() {
+                return readers.scan(|reader| list::list(reader, &query, now));
+            }
+            // While this connection is held nothing moves between the two.
+            let mut memory = memory.lock();
+            let all = ListQuery { offset: 0, limit: u32::MAX, ..query.clone() };
+            let kept = list::list(&mut memory, &all, now)?;
+            let of_file = merged::of_file(&query, u32::try_from(kept.secrets.len()).unwrap_or(u32::MAX));
+            let mut stored = readers.scan(|reader| list::list(reader, &of_file, now))?;
+            if of_file.offset >= stored.total {
+                stored.secrets.clear();
+            }
+            Ok(merged::page(&query, stored, kept))
+        })
+        .await
+    }
+
+    async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error> {
+        self.either(|reader| handles::by_id(reader, id))
+    }
+
+    async fn handle_by_usage(&self, project: &ProjectId, usage: &Usage) -> Result<Option<Handle>, Error> {
+        self.either(|reader| handles::by_usage(reader, project, usage))
+    }
+
+    async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error> {
+        let count = |reader: &mut Reader| handles::count(reader, project, which.private, now);
+        // The one is held while the other is read, so that what moves is counted once.
+        let mut memory = (!self.memory.is_empty()).then(|| self.memory.lock());
+        let kept = match (&mut memory, which.ephemeral) {
+            (None, _) | (_, Some(false)) => 0,
+            (Some(memory), _) => count(memory)?,
+        };
+        let stored = if which.ephemeral == Some(true) { 0 } else { self.readers.read(count)? };
+        Ok(kept + stored)
+    }
+
+    async fn handles(
+        &self,
+        project: &ProjectId,
+        which: Which,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        if self.memory.is_empty() {
+            if which.ephemeral == Some(true) {
+                return Ok(Vec::new());
+            }
+            let few = |reader: &mut Reader| {
+                let secrets = handles::count(reader, project, None, now)?;
+                let few = secrets <= handles::QUICK_HANDLES_MAX;
+                few.then(|| handles::all(reader, project, which.private, now, limit)).transpose()
+            };
+            if let Some(found) = self.readers.read(few)? {
+                return Ok(found);
+            }
+        }
+        let (readers, memory, project) =
+            (Arc::clone(&self.readers), Arc::clone(&self.memory), project.clone());
+        apart(move || {
+            let all = |reader: &mut Reader| handles::all(reader, &project, which.private, now, limit);
+            let mut memory = (!memory.is_empty()).then(|| memory.lock());
+            let mut found = match (&mut memory, which.ephemeral) {
+                (None, _) | (_, Some(false)) => Vec::new(),
+                (Some(memory), _) => all(memory)?,
+            };
+            if which.ephemeral != Some(true) {
+                found.extend(readers.scan(all)?);
+            }
+            found.truncate(limit);
+            Ok(found)
+        })
+        .await
     }
 
     async fn project_key(
@@ -210,7 +331,13 @@ impl Store for SqliteStore {
     }
 
     async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
-        self.readers.read(|reader| rows::changes(reader, after, limit))
+        let mut found = self.readers.read(|reader| rows::changes(reader, after, limit))?;
+        if self.memory.newest_change() > after {
+            found.extend(rows::changes(&mut self.memory.lock(), after, limit)?);
+            found.sort_by_key(|row| row.number);
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        Ok(found)
     }
 
     fn newest_change(&self) -> watch::Receiver<u64> {
@@ -230,6 +357,13 @@ impl Store for SqliteStore {
         })?;
         done.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
     }
+}
+
+/// Does what takes long on a thread for that.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Unavailable(error.to_string()))?
 }
 
 /// Takes the lock file, which the process then holds until it ends.
@@ -294,8 +428,9 @@ fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Refuses any file that is not ours, or not of this schema, before anything in it is changed. Whether it is empty.
-fn identify(path: &Path, purpose: Purpose) -> Result<bool, OpenError> {
+/// Refuses any file that is not ours, or of a schema this program does not know, before anything in it is changed. Its
+/// schema, or 0 for an empty file.
+fn identify(path: &Path, purpose: Purpose) -> Result<i64, OpenError> {
     let database = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
         _ => OpenError::Database { path: path.to_owned(), message: error.to_string() },
@@ -306,18 +441,25 @@ fn identify(path: &Path, purpose: Purpose) -> Result<bool, OpenError> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(database)?;
     match (pragma("application_id")?, pragma("user_version")?, tables) {
-        (APPLICATION_ID, SCHEMA, _) => Ok(false),
+        (APPLICATION_ID, schema @ 1..=SCHEMA, _) => Ok(schema),
         (APPLICATION_ID, found, _) => Err(OpenError::Schema { path: path.to_owned(), found, known: SCHEMA }),
-        (0, 0, 0) if purpose == Purpose::Serve => Ok(true),
+        (0, 0, 0) if purpose == Purpose::Serve => Ok(0),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }
 
-/// Makes an empty file ours, in one transaction.
+/// Makes an empty database ours, in one transaction.
 fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;\n{}\nINSERT INTO store (id) VALUES (randomblob(16));\n\
          PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA};\nCOMMIT;",
-        include_str!("../../migrations/sqlite/0001.sql")
+        MIGRATIONS.concat()
     ))
+}
+
+/// Brings a database of an older schema to ours, in one transaction.
+fn migrate(connection: &Connection, old: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(old).unwrap_or(usize::MAX);
+    let steps: String = MIGRATIONS.into_iter().skip(done).collect();
+    connection.execute_batch(&format!("BEGIN IMMEDIATE;\n{steps}\nPRAGMA user_version = {SCHEMA};\nCOMMIT;"))
 }

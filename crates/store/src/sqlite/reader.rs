@@ -118,7 +118,12 @@ pub(super) struct Held<'a> {
 
 impl Reader {
     fn open(path: &Path, purpose: Purpose) -> rusqlite::Result<Self> {
-        Ok(Self { connection: connect(path, purpose)?, snapshot: 0, projects: HashMap::new() })
+        connect(path, purpose).map(Self::over)
+    }
+
+    /// A reader on a connection of any database that has our schema.
+    pub(super) fn over(connection: Connection) -> Self {
+        Self { connection, snapshot: 0, projects: HashMap::new() }
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -7,6 +7,7 @@ use model::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::handles::usage;
 use super::reader::Reader;
 use crate::{AuditAnchor, Error, SealedSecret, WrappedKey};
 
@@ -40,7 +41,7 @@ pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>
 }
 
 pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedSecret>, Error> {
-    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed \
+    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed, encoding \
          FROM secrets WHERE id = ?1";
     let found = {
         let mut statement = reader.connection().prepare_cached(SELECT)?;
@@ -56,15 +57,24 @@ pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedS
                     }
                     _ => None,
                 };
-                Some((row.get(0)?, user(row, 1)?, row.get(2)?, row.get(3)?, moment(row, 4)?, payload))
+                let encoding = Encoding::parse(text(row, 7)?).ok_or(Error::Corrupt("encoding"))?;
+                Some((
+                    row.get(0)?,
+                    user(row, 1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    moment(row, 4)?,
+                    encoding,
+                    payload,
+                ))
             }
         }
     };
-    let Some((project, creator, project_access, private, expiration, payload)) = found else {
+    let Some((project, creator, project_access, private, expiration, encoding, payload)) = found else {
         return Ok(None);
     };
     let project = reader.project(project)?;
-    Ok(Some(SealedSecret { project, creator, project_access, private, expiration, payload }))
+    Ok(Some(SealedSecret { project, creator, project_access, private, encoding, expiration, payload }))
 }
 
 pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
@@ -104,24 +114,23 @@ pub(super) fn project_key(
 }
 
 pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
-    let rows: Vec<(u64, [u8; 16], i64, String, i64)> = reader
-        .connection()
-        .prepare_cached("SELECT number, secret, project, kind, time FROM changes WHERE number > ?1 ORDER BY number LIMIT ?2")?
-        .query_map((i64::try_from(after).unwrap_or(i64::MAX), limit), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    rows.into_iter()
-        .map(|(number, secret, project, kind, time)| {
-            Ok(ChangeRow {
-                number,
-                secret: SecretId::from_bytes(secret),
-                project: reader.project(project)?,
-                kind: ChangeKind::parse(&kind).ok_or(Error::Corrupt("changes.kind"))?,
-                time: Timestamp::from_micros(time),
-            })
-        })
-        .collect()
+    const SELECT: &str = "SELECT number, secret, project, kind, time, usage_type, usage_id FROM changes \
+         WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let rows = {
+        let mut statement = reader.connection().prepare_cached(SELECT)?;
+        let mut rows = statement.query((i64::try_from(after).unwrap_or(i64::MAX), limit))?;
+        let mut found: Vec<(i64, _)> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let number = row.get(0)?;
+            let secret = SecretId::from_bytes(row.get(1)?);
+            let kind = ChangeKind::parse(text(row, 3)?).ok_or(Error::Corrupt("changes.kind"))?;
+            let (time, usage) = (Timestamp::from_micros(row.get(4)?), usage(row, 5)?);
+            let build = move |project| ChangeRow { number, secret, project, kind, time, usage };
+            found.push((row.get(2)?, build));
+        }
+        found
+    };
+    rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?))).collect()
 }
 
 /// The number of a project, if any secret or key of it was ever stored.
@@ -197,10 +206,10 @@ fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error> {
     named(row, column, |text| Text::try_from(text).ok(), "a short text")
 }
 
-fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {
+pub(super) fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {
     named(row, column, |text| UserId::try_from(text).ok(), "a user")
 }
 
-fn moment(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
+pub(super) fn moment(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
 }

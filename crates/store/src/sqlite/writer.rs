@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{ChangeKind, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use model::SecretId;
+use rusqlite::Connection;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::apply::{Effects, Elsewhere, Failed, apply, apply_in_memory};
+use super::memory::Memory;
 use super::reader::Readers;
-use super::rows::{facets as facets_of, project_number};
-use super::{BUSY_WAIT_MAX, CHANGES_KEPT, METADATA_PAIRS_MAX};
-use crate::{AuditAnchor, Change, Error, Reseal, Unwitnessed, Witness};
+use super::{BUSY_WAIT_MAX, CHANGES_KEPT};
+use crate::{Change, Error, Unwitnessed, Witness};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
@@ -27,6 +29,8 @@ const TRIM_EVERY: u64 = 4096;
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often emptying the log is tried again meanwhile, and afterwards.
 const PURGE_RETRY: Duration = Duration::from_millis(20);
+/// How long a replaced envelope may lie in the log: emptying it for each would cost as much as the change.
+const REPLACED_FOR: Duration = Duration::from_secs(1);
 
 /// One change on its way.
 pub(super) struct Job {
@@ -40,26 +44,42 @@ impl Job {
         let (done, wait) = oneshot::channel();
         (Self { change, witness, done }, wait)
     }
+
+    /// Answers, once what follows the commit is done. What promises that ciphertext is gone is not done if it is not.
+    fn answer(self, answer: Result<(), Error>, purged: &rusqlite::Result<()>) {
+        let promises = matches!(self.change, Change::DeleteSecret { .. } | Change::DefineSecret { .. });
+        let answer = match purged {
+            Err(error) if promises && answer.is_ok() => Err(Error::Unavailable(error.to_string())),
+            _ => answer,
+        };
+        let _ = self.done.send(answer); // Nobody waits for an answer whose client has gone.
+    }
 }
 
 pub(super) struct Writer {
     connection: Connection,
     jobs: mpsc::Receiver<Job>,
+    /// Waits for the next change, or for the time to empty the log.
+    clock: Runtime,
     batch_max: usize,
     readers: Arc<Readers>,
+    memory: Arc<Memory>,
     committed: Arc<AtomicU64>,
     announce: watch::Sender<u64>,
     newest_change: u64,
     trimmed_at: u64,
     /// The log may hold deleted ciphertext: another program kept it from being emptied.
     unpurged: bool,
+    /// When the log is to be emptied, because it may hold deleted or replaced ciphertext.
+    purge_at: Option<Instant>,
 }
 
-/// What a batch did besides its rows.
-struct Batch {
-    newest_change: u64,
-    /// Ciphertext was deleted or replaced.
-    deleted: bool,
+/// What the writer shares with the rest of the store.
+pub(super) struct Shared {
+    pub(super) readers: Arc<Readers>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) committed: Arc<AtomicU64>,
+    pub(super) announce: watch::Sender<u64>,
 }
 
 impl Writer {
@@ -67,22 +87,24 @@ impl Writer {
         connection: Connection,
         jobs: mpsc::Receiver<Job>,
         batch_max: NonZeroUsize,
-        readers: Arc<Readers>,
-        committed: Arc<AtomicU64>,
-        announce: watch::Sender<u64>,
-    ) -> Self {
+        shared: Shared,
+    ) -> std::io::Result<Self> {
+        let Shared { readers, memory, committed, announce } = shared;
         let newest_change = *announce.borrow();
-        Self {
+        Ok(Self {
             connection,
             jobs,
+            clock: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
             batch_max: batch_max.get(),
             readers,
+            memory,
             committed,
             announce,
             newest_change,
             trimmed_at: newest_change,
             unpurged: false,
-        }
+            purge_at: None,
+        })
     }
 
     /// Works until nothing more can be queued, then leaves the log empty.
@@ -92,68 +114,149 @@ impl Writer {
             tracing::warn!(%error, "the writer's cache keeps its size");
         }
         let mut batch = Vec::with_capacity(self.batch_max);
-        while let Some(first) = self.next_job() {
-            batch.push(first);
-            while batch.len() < self.batch_max
-                && let Ok(next) = self.jobs.try_recv()
-            {
-                batch.push(next);
+        let mut held = None;
+        while let Some(first) = held.take().or_else(|| self.next_job()) {
+            if self.concerns_memory(&first.change) {
+                self.commit_in_memory(first);
+            } else {
+                batch.push(first);
+                held = self.gather(&mut batch);
+                self.commit(&mut batch);
             }
-            self.commit(&mut batch);
             self.upkeep();
         }
         let _ = self.purge();
     }
 
-    /// Waits for the next change. What could not be purged is tried again meanwhile.
-    fn next_job(&mut self) -> Option<Job> {
-        while self.unpurged {
-            match self.jobs.try_recv() {
-                Ok(job) => return Some(job),
-                Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => {}
+    /// Takes what waits, up to a batch. One that cannot be in it is given back, to be the next.
+    fn gather(&mut self, batch: &mut Vec<Job>) -> Option<Job> {
+        while batch.len() < self.batch_max
+            && let Ok(next) = self.jobs.try_recv()
+        {
+            if self.concerns_memory(&next.change) {
+                return Some(next);
             }
-            std::thread::sleep(PURGE_RETRY);
-            if self.purge().is_ok_and(|emptied| emptied) {
-                self.unpurged = false;
-                tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
-            }
+            batch.push(next);
         }
-        self.jobs.blocking_recv()
+        None
+    }
+
+    /// Whether a change is of a secret that is in memory, or is to be: it has two databases to think of, and goes alone.
+    /// Nobody else changes what is there, so what is true now is true when the change is done.
+    fn concerns_memory(&self, change: &Change) -> bool {
+        let (id, ephemeral) = concerned(change);
+        // A database in memory that cannot be read will say so again when the change is done.
+        ephemeral || id.is_some_and(|id| self.memory.holds(id).unwrap_or(true))
+    }
+
+    /// Waits for the next change, and empties the log meanwhile when it is time to.
+    fn next_job(&mut self) -> Option<Job> {
+        loop {
+            if let Ok(job) = self.jobs.try_recv() {
+                return Some(job);
+            }
+            let Some(purge_at) = self.purge_at else { return self.jobs.blocking_recv() };
+            let until = tokio::time::Instant::from_std(purge_at);
+            if let Ok(job) =
+                self.clock.block_on(async { tokio::time::timeout_at(until, self.jobs.recv()).await })
+            {
+                return job;
+            }
+            self.purge_now();
+        }
+    }
+
+    /// Empties the log, or plans to try again.
+    fn purge_now(&mut self) {
+        if !self.purge().is_ok_and(|emptied| emptied) {
+            self.purge_at = Some(Instant::now() + PURGE_RETRY);
+        } else if std::mem::replace(&mut self.unpurged, false) {
+            tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
+        }
     }
 
     /// Does all that is in the batch, empties it, and answers.
     fn commit(&mut self, batch: &mut Vec<Job>) {
         let mut answers = Vec::with_capacity(batch.len());
-        let mut effects = Batch { newest_change: self.newest_change, deleted: false };
-        let outcome = transaction(&self.connection, batch, &mut effects, &mut answers);
+        let mut effects = Effects::after(self.newest_change);
+        let outcome = transaction(&self.connection, &self.memory, batch, &mut effects, &mut answers);
         match outcome {
             Ok(()) => {
-                self.newest_change = effects.newest_change;
                 self.committed.fetch_add(1, Ordering::Release);
-                let purged = if effects.deleted { self.purge_or_wait() } else { Ok(()) };
+                let purged = self.settle(&effects);
                 for (job, answer) in batch.drain(..).zip(answers) {
-                    let answer = match (&purged, &job.change) {
-                        (Err(error), Change::DeleteSecret { .. }) if answer.is_ok() => {
-                            Err(Error::Unavailable(error.to_string()))
-                        }
-                        _ => answer,
-                    };
-                    let _ = job.done.send(answer); // Nobody waits for an answer whose client has gone.
+                    job.answer(answer, &purged);
                 }
-                self.announce.send_if_modified(|newest| {
-                    std::mem::replace(newest, effects.newest_change) != effects.newest_change
-                });
+                self.announce(&effects);
             }
             Err(error) => {
                 tracing::error!(%error, changes = batch.len(), "a transaction failed; nothing of it was done");
-                if !self.connection.is_autocommit() {
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
+                self.roll_back();
                 for job in batch.drain(..) {
                     let _ = job.done.send(Err(Error::Unavailable(error.to_string())));
                 }
             }
+        }
+    }
+
+    /// Does one change that concerns memory, and answers. Nobody reads there meanwhile.
+    fn commit_in_memory(&mut self, mut job: Job) {
+        let shared = Arc::clone(&self.memory);
+        let memory = shared.lock_to_write();
+        let mut effects = Effects::after(self.newest_change);
+        let done = both(&self.connection, memory.connection(), &mut job, &mut effects);
+        if done.is_ok() {
+            self.committed.fetch_add(1, Ordering::Release); // Before anybody can miss it here and look there.
+        }
+        let told = shared.written(&memory, done.is_ok() && effects.departed, effects.newest_change);
+        drop(memory);
+        if let Err(error) = told {
+            tracing::error!(%error, "what is in memory was not counted");
+        }
+        let answer = match done {
+            Ok(()) => Ok(()),
+            Err(Failed::Alone(error)) => Err(error),
+            Err(Failed::All(error)) if is_full(&error) => Err(Error::MemoryFull),
+            Err(Failed::All(error)) => {
+                tracing::error!(%error, "a transaction failed; nothing of it was done");
+                Err(Error::Unavailable(error.to_string()))
+            }
+        };
+        if answer.is_err() {
+            let _ = job.done.send(answer);
+            return;
+        }
+        let purged = self.settle(&effects);
+        job.answer(answer, &purged);
+        self.announce(&effects);
+    }
+
+    /// What follows a commit before anybody is answered.
+    fn settle(&mut self, effects: &Effects) -> rusqlite::Result<()> {
+        self.newest_change = effects.newest_change;
+        if effects.deleted {
+            return self.purge_or_wait();
+        }
+        if effects.replaced {
+            let soon = Instant::now() + REPLACED_FOR;
+            self.purge_at.get_or_insert(soon);
+        }
+        // Under a steady load nobody waits for the next change, so the time may come here.
+        if self.purge_at.is_some_and(|at| at <= Instant::now()) {
+            self.purge_now();
+        }
+        Ok(())
+    }
+
+    fn announce(&self, effects: &Effects) {
+        self.announce.send_if_modified(|newest| {
+            std::mem::replace(newest, effects.newest_change) != effects.newest_change
+        });
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
     }
 
@@ -171,6 +274,7 @@ impl Writer {
                     std::thread::sleep(PURGE_RETRY)
                 }
                 Ok(false) => {
+                    self.purge_at = Some(Instant::now() + PURGE_RETRY);
                     if !std::mem::replace(&mut self.unpurged, true) {
                         tracing::warn!(
                             "another program reads the database, so deleted ciphertext stays in the write-ahead log \
@@ -181,6 +285,7 @@ impl Writer {
                 }
                 Err(error) => {
                     self.unpurged = true;
+                    self.purge_at = Some(Instant::now() + PURGE_RETRY);
                     tracing::error!(%error, "deleted ciphertext is still in the write-ahead log");
                     return Err(error);
                 }
@@ -190,7 +295,8 @@ impl Writer {
 
     /// Folds the log into the database and empties it, unless another program keeps it. Reads wait only for the last
     /// step, which has nothing left to fold and waits for nobody.
-    fn purge(&self) -> rusqlite::Result<bool> {
+    fn purge(&mut self) -> rusqlite::Result<bool> {
+        self.purge_at = None;
         fold(&self.connection, "PASSIVE")?;
         let held = self.readers.hold();
         self.connection.busy_timeout(Duration::ZERO)?;
@@ -205,7 +311,10 @@ impl Writer {
         if self.newest_change >= self.trimmed_at + TRIM_EVERY {
             self.trimmed_at = self.newest_change;
             let oldest = self.newest_change.saturating_sub(CHANGES_KEPT);
-            if let Err(error) = self.connection.execute("DELETE FROM changes WHERE number <= ?1", [oldest]) {
+            let trim = |connection: &Connection| {
+                connection.execute("DELETE FROM changes WHERE number <= ?1", [oldest])
+            };
+            if let Err(error) = trim(&self.connection).and_then(|_| trim(self.memory.lock().connection())) {
                 tracing::warn!(%error, "the change log was not trimmed");
             }
         }
@@ -232,35 +341,36 @@ fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
         .map(|busy| busy == 0)
 }
 
-/// Why a change was not done: for itself, or because the database failed under it.
-enum Failed {
-    Alone(Error),
-    All(rusqlite::Error),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Alone(error)
-    }
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::All(error)
+/// Which secret a change is of, and whether it makes one that is kept in memory.
+fn concerned(change: &Change) -> (Option<SecretId>, bool) {
+    match change {
+        Change::SetKeyCheck(_) | Change::AddProjectKey { .. } | Change::AnchorAudit(_) => (None, false),
+        Change::CreateSecret { secret, .. } | Change::DefineSecret { secret, .. } => {
+            (Some(secret.id), secret.facets.ephemeral)
+        }
+        Change::FillPayload { id, .. }
+        | Change::SetPayload { id, .. }
+        | Change::DeleteSecret { id, .. }
+        | Change::ReplaceMetadata { id, .. }
+        | Change::AddMetadatum { id, .. }
+        | Change::SetMetadatum { id, .. }
+        | Change::RemoveMetadatum { id, .. }
+        | Change::SetFacet { id, .. } => (Some(*id), false),
     }
 }
 
 /// Runs the batch. An error means that nothing of it was done.
 fn transaction(
     connection: &Connection,
+    memory: &Memory,
     batch: &mut [Job],
-    effects: &mut Batch,
+    effects: &mut Effects,
     answers: &mut Vec<Result<(), Error>>,
 ) -> rusqlite::Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
     for Job { change, witness, .. } in batch {
         let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
-        answers.push(match apply(connection, change, &mut witness, effects) {
+        answers.push(match apply(connection, Elsewhere::Memory(memory), change, &mut witness, effects) {
             Ok(()) => Ok(()),
             Err(Failed::Alone(error)) => Err(error),
             Err(Failed::All(error)) => return Err(error),
@@ -269,301 +379,30 @@ fn transaction(
     run(connection, "COMMIT")
 }
 
+/// Runs one change in a transaction of the file and one of memory. The file's is committed first: of the two only it
+/// can fail, and then nothing was done.
+fn both(file: &Connection, memory: &Connection, job: &mut Job, effects: &mut Effects) -> Result<(), Failed> {
+    let Job { change, witness, .. } = job;
+    let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
+    let done = (|| {
+        run(file, "BEGIN IMMEDIATE")?;
+        run(memory, "BEGIN")?;
+        apply_in_memory(file, memory, change, &mut witness, effects)?;
+        run(file, "COMMIT")?;
+        Ok(run(memory, "COMMIT")?)
+    })();
+    if done.is_err() {
+        for connection in [file, memory].into_iter().filter(|connection| !connection.is_autocommit()) {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+    }
+    done
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}
+
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
-}
-
-/// Does one change, inside a transaction: nothing is written before the witness has agreed, and nothing is checked
-/// after.
-fn apply(
-    connection: &Connection,
-    change: &mut Change,
-    witness: &mut dyn FnMut() -> Result<(), Error>,
-    effects: &mut Batch,
-) -> Result<(), Failed> {
-    match change {
-        Change::SetKeyCheck(check) => {
-            let done: bool =
-                connection.query_row("SELECT key_check IS NOT NULL FROM store", [], |row| row.get(0))?;
-            require(!done, Error::Changed)?;
-            witness()?;
-            connection.execute("UPDATE store SET key_check = ?1", [&*check])?;
-        }
-        Change::AddProjectKey { project, version, wrapped } => {
-            witness()?;
-            let project = ensure_project(connection, project)?;
-            connection
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO project_keys (project, version, wrapped) VALUES (?1, ?2, ?3)",
-                )?
-                .execute((project, version.0, &*wrapped))?;
-        }
-        Change::CreateSecret { secret, sealed } => {
-            if secret.facets.usage().is_some()
-                && let Some(project) = project_number(connection, &secret.project)?
-            {
-                require_free_usage(connection, project, 0, &secret.facets)?;
-            }
-            witness()?;
-            let project = ensure_project(connection, &secret.project)?;
-            insert(connection, project, secret, sealed.as_deref())?;
-            log(connection, effects, secret.id, project, ChangeKind::Created, secret.created)?;
-        }
-        Change::FillPayload { id, private, content_type, sealed, time } => {
-            let row = row_of(connection, *id)?;
-            require(!row.filled, Error::HasPayload)?;
-            require(row.private == *private, Error::Changed)?; // The envelope is bound to the flag.
-            witness()?;
-            connection
-                .prepare_cached(
-                    "UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4 WHERE seq = ?1",
-                )?
-                .execute((row.seq, content_type.as_str(), &*sealed, time.micros()))?;
-            log(connection, effects, *id, row.project, ChangeKind::ValueChanged, *time)?;
-        }
-        Change::DeleteSecret { id, time } => {
-            let row = row_of(connection, *id)?;
-            witness()?;
-            connection.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
-            effects.deleted = true;
-            log(connection, effects, *id, row.project, ChangeKind::Deleted, *time)?;
-        }
-        Change::ReplaceMetadata { id, user, facets, reseal, time } => {
-            let row = row_of(connection, *id)?;
-            require(user.len() <= METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
-            let redefined = match facets.is_empty() {
-                true => None,
-                false => {
-                    Some(redefine(connection, &row, std::mem::take(facets), Expect::Any, reseal.take())?)
-                }
-            };
-            witness()?;
-            connection.prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1")?.execute([row.seq])?;
-            for datum in user {
-                connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
-            }
-            if let Some(redefined) = redefined {
-                effects.deleted |= redefined.resealed;
-                redefined.write(connection, row.seq)?;
-                log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
-            }
-        }
-        Change::AddMetadatum { id, datum } => {
-            let row = row_of(connection, *id)?;
-            require(!has_metadatum(connection, row.seq, &datum.key)?, Error::MetadatumExists)?;
-            let pairs: usize = connection
-                .prepare_cached("SELECT count(*) FROM secret_metadata WHERE secret = ?1")?
-                .query_row([row.seq], |row| row.get(0))?;
-            require(pairs < METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
-            witness()?;
-            connection.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
-        }
-        Change::SetMetadatum { id, datum } => {
-            let row = row_of(connection, *id)?;
-            require(has_metadatum(connection, row.seq, &datum.key)?, Error::MetadatumNotFound)?;
-            witness()?;
-            connection
-                .prepare_cached("UPDATE secret_metadata SET value = ?3 WHERE secret = ?1 AND key = ?2")?
-                .execute((row.seq, &datum.key, &datum.value))?;
-        }
-        Change::RemoveMetadatum { id, key } => {
-            let row = row_of(connection, *id)?;
-            witness()?;
-            connection
-                .prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
-                .execute((row.seq, &*key))?;
-        }
-        Change::SetFacet { id, facet, expect, reseal, time } => {
-            let row = row_of(connection, *id)?;
-            let redefined = redefine(connection, &row, vec![facet.clone()], *expect, reseal.take())?;
-            witness()?;
-            effects.deleted |= redefined.resealed;
-            redefined.write(connection, row.seq)?;
-            log(connection, effects, *id, row.project, ChangeKind::Redefined, *time)?;
-        }
-        Change::AnchorAudit(AuditAnchor { number, hash }) => {
-            witness()?;
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO audit_anchor (one, number, hash) VALUES (1, ?1, ?2)")?
-                .execute((*number, &hash[..]))?;
-        }
-    }
-    Ok(())
-}
-
-/// Of two pairs with one key the first holds.
-const ADD_METADATUM: &str = "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)";
-
-fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(otherwise) }
-}
-
-fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Result<i64> {
-    if let Some(known) = project_number(connection, project)? {
-        return Ok(known);
-    }
-    connection.execute("INSERT INTO projects (name) VALUES (?1)", [project.as_str()])?;
-    Ok(connection.last_insert_rowid())
-}
-
-/// Where a secret is.
-struct Place {
-    seq: i64,
-    project: i64,
-    filled: bool,
-    private: bool,
-}
-
-fn row_of(connection: &Connection, id: SecretId) -> Result<Place, Failed> {
-    let row = connection
-        .prepare_cached("SELECT seq, project, content_type IS NOT NULL, private FROM secrets WHERE id = ?1")?
-        .query_row([id.as_bytes()], |row| {
-            Ok(Place { seq: row.get(0)?, project: row.get(1)?, filled: row.get(2)?, private: row.get(3)? })
-        })
-        .optional()?;
-    Ok(row.ok_or(Error::NotFound)?)
-}
-
-fn has_metadatum(connection: &Connection, seq: i64, key: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
-        .exists((seq, key))
-}
-
-fn insert(
-    connection: &Connection,
-    project: i64,
-    secret: &Secret,
-    sealed: Option<&[u8]>,
-) -> rusqlite::Result<()> {
-    let (attributes, facets) = (&secret.attributes, &secret.facets);
-    connection
-        .prepare_cached(
-            "INSERT INTO secrets (id, project, creator, created, updated, expiration, status, secret_type, name, \
-             algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, \
-             usage_id, content_type, sealed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
-        )?
-        .execute(rusqlite::params![
-            secret.id.as_bytes(),
-            project,
-            secret.creator.as_ref().map(|user| user.as_str()),
-            secret.created.micros(),
-            secret.updated.micros(),
-            attributes.expiration.map(Timestamp::micros),
-            secret.status.as_str(),
-            attributes.secret_type.as_str(),
-            attributes.name.as_ref().map(|text| text.as_str()),
-            attributes.algorithm.as_ref().map(|text| text.as_str()),
-            attributes.bit_length.map(|length| length.bits()),
-            attributes.mode.as_ref().map(|text| text.as_str()),
-            secret.project_access,
-            facets.private,
-            facets.ephemeral,
-            facets.encoding.as_str(),
-            facets.description,
-            facets.usage_type.map(|usage| usage.as_str()),
-            facets.usage_id,
-            secret.content_type.map(|content_type| content_type.as_str()),
-            sealed,
-        ])?;
-    Ok(())
-}
-
-/// Facets and envelope as they are to be.
-struct Redefined {
-    facets: Facets,
-    sealed: Option<Vec<u8>>,
-    /// The envelope is another one, and the one before is not to be left lying about.
-    resealed: bool,
-}
-
-/// Checks a change of facets against what is there.
-fn redefine(
-    connection: &Connection,
-    row: &Place,
-    changes: Vec<Facet>,
-    expect: Expect,
-    reseal: Option<Reseal>,
-) -> Result<Redefined, Failed> {
-    let mut statement = connection.prepare_cached(
-        "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed FROM secrets WHERE seq = ?1",
-    )?;
-    let mut rows = statement.query([row.seq])?;
-    let found = rows.next()?.ok_or(Error::NotFound)?;
-    let before = facets_of(found, 0)?;
-    let sealed: Option<Vec<u8>> = found.get(6)?;
-    let mut facets = before.clone();
-    for change in changes {
-        match expect {
-            Expect::Default if before.is_set(&change) => return Err(Error::MetadatumExists.into()),
-            Expect::Set if !before.is_set(&change) => return Err(Error::MetadatumNotFound.into()),
-            _ => facets = facets.with(change).map_err(Error::from)?,
-        }
-    }
-    require_free_usage(connection, row.project, row.seq, &facets)?;
-    // An envelope is bound to the private flag, so the two change together or not at all.
-    let resealed = reseal.is_some() && sealed.is_some();
-    let sealed = match reseal {
-        Some(Reseal { from, .. }) if from != sealed => return Err(Error::Changed.into()),
-        Some(Reseal { to, .. }) => to,
-        None if facets.private != before.private => return Err(Error::Changed.into()),
-        None => sealed,
-    };
-    Ok(Redefined { facets, sealed, resealed })
-}
-
-impl Redefined {
-    fn write(&self, connection: &Connection, seq: i64) -> rusqlite::Result<()> {
-        let facets = &self.facets;
-        connection
-            .prepare_cached(
-                "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
-                 usage_id = ?7, sealed = ?8 WHERE seq = ?1",
-            )?
-            .execute((
-                seq,
-                facets.private,
-                facets.ephemeral,
-                facets.encoding.as_str(),
-                &facets.description,
-                facets.usage_type.map(|usage| usage.as_str()),
-                &facets.usage_id,
-                &self.sealed,
-            ))?;
-        Ok(())
-    }
-}
-
-/// No other secret of the project may have this usage. The index of usages says so too.
-fn require_free_usage(
-    connection: &Connection,
-    project: i64,
-    seq: i64,
-    facets: &Facets,
-) -> Result<(), Failed> {
-    let Some(usage) = facets.usage() else { return Ok(()) };
-    let taken = connection
-        .prepare_cached(
-            "SELECT 1 FROM secrets WHERE project = ?1 AND usage_type = ?2 AND usage_id = ?3 AND seq <> ?4",
-        )?
-        .exists((project, usage.usage_type.as_str(), usage.id, seq))?;
-    Ok(require(!taken, Error::UsageTaken)?)
-}
-
-fn log(
-    connection: &Connection,
-    effects: &mut Batch,
-    secret: SecretId,
-    project: i64,
-    kind: ChangeKind,
-    time: Timestamp,
-) -> rusqlite::Result<()> {
-    effects.newest_change += 1;
-    connection
-        .prepare_cached(
-            "INSERT INTO changes (number, secret, project, kind, time) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute((effects.newest_change, secret.as_bytes(), project, kind.as_str(), time.micros()))?;
-    Ok(())
 }

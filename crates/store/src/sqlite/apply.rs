@@ -1,0 +1,611 @@
+//! What each change is in SQL: checked, witnessed, written, in this order, inside the writer's transaction.
+//!
+//! Nothing is written before the witness has agreed, and nothing is checked after, so a change that is refused has
+//! written nothing. A secret is in the file or in memory; what must hold of all secrets is checked in both.
+
+use model::{ChangeKind, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp, Usage};
+use rusqlite::Connection;
+
+use super::METADATA_PAIRS_MAX;
+use super::handles::usage as usage_of;
+use super::memory::Memory;
+use super::rows::{RECORD, facets as facets_of, project_number, record};
+use crate::{AuditAnchor, Change, Error, Reseal};
+
+/// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
+/// on bytes.
+const USAGE_BYTES_A_ROW: u64 = 1024;
+
+/// What a batch did besides its rows.
+pub(super) struct Effects {
+    pub(super) newest_change: u64,
+    /// Ciphertext was deleted, and is to be gone before this is acknowledged.
+    pub(super) deleted: bool,
+    /// Ciphertext was replaced, and is to be gone soon.
+    pub(super) replaced: bool,
+    /// A secret went from memory to the file.
+    pub(super) departed: bool,
+}
+
+impl Effects {
+    pub(super) fn after(newest_change: u64) -> Self {
+        Self { newest_change, deleted: false, replaced: false, departed: false }
+    }
+}
+
+/// Why a change was not done: for itself, or because the database failed under it.
+pub(super) enum Failed {
+    Alone(Error),
+    All(rusqlite::Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Alone(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::All(error)
+    }
+}
+
+/// Where the secrets are that a change does not touch, but may be in the way of.
+#[derive(Clone, Copy)]
+pub(super) enum Elsewhere<'a> {
+    /// In memory, which is looked at only if something is there.
+    Memory(&'a Memory),
+    /// On the other side of a change that concerns memory.
+    Open(&'a Connection),
+}
+
+impl Elsewhere<'_> {
+    fn look<T: Default>(self, look: impl FnOnce(&Connection) -> Result<T, Failed>) -> Result<T, Failed> {
+        match self {
+            Self::Memory(memory) if memory.is_empty() => Ok(T::default()),
+            Self::Memory(memory) => look(memory.lock().connection()),
+            Self::Open(connection) => look(connection),
+        }
+    }
+}
+
+type Witnessing<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
+
+/// Does one change to what is `here`.
+pub(super) fn apply(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    change: &mut Change,
+    witness: Witnessing<'_>,
+    effects: &mut Effects,
+) -> Result<(), Failed> {
+    match change {
+        Change::SetKeyCheck(check) => {
+            let done: bool =
+                here.query_row("SELECT key_check IS NOT NULL FROM store", [], |row| row.get(0))?;
+            require(!done, Error::Changed)?;
+            witness()?;
+            here.execute("UPDATE store SET key_check = ?1", [&*check])?;
+        }
+        Change::AddProjectKey { project, version, wrapped } => {
+            witness()?;
+            let project = ensure_project(here, project)?;
+            here.prepare_cached(
+                "INSERT OR IGNORE INTO project_keys (project, version, wrapped) VALUES (?1, ?2, ?3)",
+            )?
+            .execute((project, version.0, &*wrapped))?;
+        }
+        Change::CreateSecret { secret, sealed } => {
+            add(here, elsewhere, secret, sealed.as_deref(), None, witness, effects)?;
+        }
+        Change::DefineSecret { secret, reseal } => {
+            define(here, elsewhere, secret, reseal.take(), witness, effects)?
+        }
+        Change::FillPayload { id, private, content_type, sealed, time } => {
+            let row = row_of(here, *id)?;
+            require(!row.filled, Error::HasPayload)?;
+            require(row.private == *private, Error::Changed)?; // The envelope is bound to the flag.
+            witness()?;
+            here.prepare_cached(
+                "UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4 WHERE seq = ?1",
+            )?
+            .execute((row.seq, content_type.as_str(), &*sealed, time.micros()))?;
+            row.log(here, effects, ChangeKind::ValueChanged, *time)?;
+        }
+        Change::SetPayload { id, private, encoding, content_type, sealed, time } => {
+            let row = row_of(here, *id)?;
+            require(row.private == *private, Error::Changed)?; // The envelope is bound to the flag.
+            witness()?;
+            here.prepare_cached(
+                "UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4, encoding = ?5 WHERE seq = ?1",
+            )?
+            .execute((
+                row.seq,
+                content_type.as_str(),
+                &*sealed,
+                time.micros(),
+                encoding.as_str(),
+            ))?;
+            effects.replaced |= row.filled;
+            row.log(here, effects, ChangeKind::ValueChanged, *time)?;
+        }
+        Change::DeleteSecret { id, time } => {
+            let row = row_of(here, *id)?;
+            witness()?;
+            row.delete(here, effects, *time)?;
+        }
+        Change::ReplaceMetadata { id, user, facets, reseal, time } => {
+            let row = row_of(here, *id)?;
+            require(user.len() <= METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+            let redefined = match facets.is_empty() {
+                true => None,
+                false => {
+                    let changes = std::mem::take(facets);
+                    let with = |before: &Facets| changed(before, changes, Expect::Any);
+                    Some(redefine(here, elsewhere, &row, with, reseal.take(), *time)?)
+                }
+            };
+            witness()?;
+            here.prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1")?.execute([row.seq])?;
+            for datum in user {
+                here.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
+            }
+            if let Some(redefined) = redefined {
+                redefined.write(here, effects, row, *time)?;
+            }
+        }
+        Change::AddMetadatum { id, datum } => {
+            let row = row_of(here, *id)?;
+            require(!has_metadatum(here, row.seq, &datum.key)?, Error::MetadatumExists)?;
+            let pairs: usize = here
+                .prepare_cached("SELECT count(*) FROM secret_metadata WHERE secret = ?1")?
+                .query_row([row.seq], |row| row.get(0))?;
+            require(pairs < METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+            witness()?;
+            here.prepare_cached(ADD_METADATUM)?.execute((row.seq, &datum.key, &datum.value))?;
+        }
+        Change::SetMetadatum { id, datum } => {
+            let row = row_of(here, *id)?;
+            require(has_metadatum(here, row.seq, &datum.key)?, Error::MetadatumNotFound)?;
+            witness()?;
+            here.prepare_cached("UPDATE secret_metadata SET value = ?3 WHERE secret = ?1 AND key = ?2")?
+                .execute((row.seq, &datum.key, &datum.value))?;
+        }
+        Change::RemoveMetadatum { id, key } => {
+            let row = row_of(here, *id)?;
+            witness()?;
+            here.prepare_cached("DELETE FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
+                .execute((row.seq, &*key))?;
+        }
+        Change::SetFacet { id, facet, expect, reseal, time } => {
+            let row = row_of(here, *id)?;
+            let with = |before: &Facets| changed(before, vec![facet.clone()], *expect);
+            let redefined = redefine(here, elsewhere, &row, with, reseal.take(), *time)?;
+            witness()?;
+            redefined.write(here, effects, row, *time)?;
+        }
+        Change::AnchorAudit(AuditAnchor { number, hash }) => {
+            witness()?;
+            here.prepare_cached(
+                "INSERT OR REPLACE INTO audit_anchor (one, number, hash) VALUES (1, ?1, ?2)",
+            )?
+            .execute((*number, &hash[..]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Does a change that concerns what is in memory, or is to be. Both transactions are open.
+pub(super) fn apply_in_memory(
+    file: &Connection,
+    memory: &Connection,
+    change: &mut Change,
+    witness: Witnessing<'_>,
+    effects: &mut Effects,
+) -> Result<(), Failed> {
+    if let Change::DefineSecret { secret, reseal } = change {
+        let (stored, kept) = (find(file, secret.id)?, find(memory, secret.id)?);
+        match (stored, kept, secret.facets.ephemeral) {
+            (Some(row), _, true) if !row.is_expired(secret.created) => {
+                return carry(file, memory, row, secret, reseal.take(), witness, effects);
+            }
+            (_, Some(row), false) if !row.is_expired(secret.created) => {
+                effects.departed = true;
+                return carry(memory, file, row, secret, reseal.take(), witness, effects);
+            }
+            (stored, _, true) => require(stored.is_none(), Error::IdTaken)?, // Expired, and not gone yet.
+            (_, kept, false) => {
+                require(kept.is_none(), Error::IdTaken)?;
+                return apply(file, Elsewhere::Open(memory), change, witness, effects);
+            }
+        }
+    }
+    apply(memory, Elsewhere::Open(file), change, witness, effects)?;
+    effects.deleted = false; // No file has had any of it.
+    effects.replaced = false;
+    Ok(())
+}
+
+/// Adds a secret, in the place of one that has expired if one `replaced` is still there.
+fn add(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    secret: &Secret,
+    sealed: Option<&[u8]>,
+    replaced: Option<Place>,
+    witness: Witnessing<'_>,
+    effects: &mut Effects,
+) -> Result<(), Failed> {
+    let usage = secret.facets.usage();
+    let in_the_way = match &usage {
+        Some(usage) => {
+            let except = replaced.as_ref().map(|row| row.id);
+            require_free_usage(here, elsewhere, &secret.project, usage, except, secret.created)?
+        }
+        None => None,
+    };
+    witness()?;
+    for expired in [replaced, in_the_way].into_iter().flatten() {
+        expired.delete(here, effects, secret.created)?;
+    }
+    let project = ensure_project(here, &secret.project)?;
+    insert(here, project, secret, sealed)?;
+    log(here, effects, (secret.id, project, usage.as_ref()), ChangeKind::Created, secret.created)?;
+    if sealed.is_some() {
+        log(here, effects, (secret.id, project, usage.as_ref()), ChangeKind::ValueChanged, secret.created)?;
+    }
+    Ok(())
+}
+
+/// Adds a secret, or gives the one that is there other facets.
+fn define(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    secret: &Secret,
+    reseal: Option<Reseal>,
+    witness: Witnessing<'_>,
+    effects: &mut Effects,
+) -> Result<(), Failed> {
+    let time = secret.created;
+    let Some(row) = find(here, secret.id)? else {
+        return add(here, elsewhere, secret, None, None, witness, effects);
+    };
+    require(project_name(here, row.project)? == secret.project, Error::IdTaken)?;
+    if row.is_expired(time) {
+        return add(here, elsewhere, secret, None, Some(row), witness, effects);
+    }
+    let with = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Error::from)?);
+    let redefined = redefine(here, elsewhere, &row, with, reseal, time)?;
+    witness()?;
+    redefined.write(here, effects, row, time)
+}
+
+/// Defines a secret anew on the other side: what was in the file is kept in memory from now on, or the other way round.
+fn carry(
+    from: &Connection,
+    to: &Connection,
+    row: Place,
+    secret: &Secret,
+    reseal: Option<Reseal>,
+    witness: Witnessing<'_>,
+    effects: &mut Effects,
+) -> Result<(), Failed> {
+    let time = secret.created;
+    require(project_name(from, row.project)? == secret.project, Error::IdTaken)?;
+    let with = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Error::from)?);
+    let redefined = redefine(from, Elsewhere::Open(to), &row, with, reseal, time)?;
+    witness()?;
+    let (mut carried, pairs, users) = whole(from, &row, &secret.project)?;
+    from.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
+    effects.deleted |= row.filled && !effects.departed;
+    if let Some(expired) = redefined.in_the_way {
+        expired.delete(from, effects, time)?;
+    }
+    carried.facets = redefined.facets;
+    let project = ensure_project(to, &secret.project)?;
+    let seq = insert(to, project, &carried, redefined.sealed.as_deref())?;
+    for (key, value) in pairs {
+        to.prepare_cached(ADD_METADATUM)?.execute((seq, key, value))?;
+    }
+    for user in users {
+        to.prepare_cached("INSERT INTO secret_acl_users (user, secret) VALUES (?1, ?2)")?
+            .execute((user, seq))?;
+    }
+    log(to, effects, (row.id, project, carried.facets.usage().as_ref()), ChangeKind::Redefined, time)?;
+    Ok(())
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// All that is known of a secret but its envelope: the record, its user metadata, who its ACL names.
+fn whole(
+    from: &Connection,
+    row: &Place,
+    project: &ProjectId,
+) -> Result<(Secret, Pairs, Vec<String>), Failed> {
+    let secret = {
+        let mut statement = from.prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE seq = ?1"))?;
+        let mut rows = statement.query([row.seq])?;
+        record(rows.next()?.ok_or(Error::NotFound)?)?(project.clone())
+    };
+    let pairs = from
+        .prepare_cached("SELECT key, value FROM secret_metadata WHERE secret = ?1")?
+        .query_map([row.seq], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let users = from
+        .prepare_cached("SELECT user FROM secret_acl_users WHERE secret = ?1")?
+        .query_map([row.seq], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok((secret, pairs, users))
+}
+
+/// Of two pairs with one key the first holds.
+const ADD_METADATUM: &str = "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)";
+
+fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Result<i64> {
+    if let Some(known) = project_number(connection, project)? {
+        return Ok(known);
+    }
+    connection.execute("INSERT INTO projects (name) VALUES (?1)", [project.as_str()])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn project_name(connection: &Connection, number: i64) -> Result<ProjectId, Failed> {
+    let name: String = connection
+        .prepare_cached("SELECT name FROM projects WHERE id = ?1")?
+        .query_row([number], |row| row.get(0))?;
+    Ok(ProjectId::try_from(name.as_str()).map_err(|_| Error::Corrupt("projects.name"))?)
+}
+
+/// Where a secret is, and what changes of it have to know.
+pub(super) struct Place {
+    id: SecretId,
+    seq: i64,
+    project: i64,
+    filled: bool,
+    private: bool,
+    expiration: Option<i64>,
+    usage: Option<Usage>,
+}
+
+impl Place {
+    fn is_expired(&self, now: Timestamp) -> bool {
+        self.expiration.is_some_and(|expiration| expiration <= now.micros())
+    }
+
+    fn delete(self, here: &Connection, effects: &mut Effects, time: Timestamp) -> Result<(), Failed> {
+        here.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([self.seq])?;
+        effects.deleted |= self.filled;
+        Ok(self.log(here, effects, ChangeKind::Deleted, time)?)
+    }
+
+    fn log(
+        &self,
+        here: &Connection,
+        effects: &mut Effects,
+        kind: ChangeKind,
+        time: Timestamp,
+    ) -> rusqlite::Result<()> {
+        log(here, effects, (self.id, self.project, self.usage.as_ref()), kind, time)
+    }
+}
+
+fn row_of(here: &Connection, id: SecretId) -> Result<Place, Failed> {
+    Ok(find(here, id)?.ok_or(Error::NotFound)?)
+}
+
+const PLACE: &str = "seq, project, content_type IS NOT NULL, private, expiration, usage_type, usage_id";
+
+fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
+    let mut statement = here.prepare_cached(&format!("SELECT {PLACE}, id FROM secrets WHERE id = ?1"))?;
+    place(statement.query([id.as_bytes()])?.next()?)
+}
+
+/// From the columns of [`PLACE`], and the id.
+fn place(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Place>, Failed> {
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Place {
+        id: SecretId::from_bytes(row.get(7)?),
+        seq: row.get(0)?,
+        project: row.get(1)?,
+        filled: row.get(2)?,
+        private: row.get(3)?,
+        expiration: row.get(4)?,
+        usage: usage_of(row, 5)?,
+    }))
+}
+
+fn has_metadatum(connection: &Connection, seq: i64, key: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM secret_metadata WHERE secret = ?1 AND key = ?2")?
+        .exists((seq, key))
+}
+
+fn insert(
+    connection: &Connection,
+    project: i64,
+    secret: &Secret,
+    sealed: Option<&[u8]>,
+) -> rusqlite::Result<i64> {
+    let (attributes, facets) = (&secret.attributes, &secret.facets);
+    connection
+        .prepare_cached(
+            "INSERT INTO secrets (id, project, creator, created, updated, expiration, status, secret_type, name, \
+             algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, \
+             usage_id, content_type, sealed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+        )?
+        .execute(rusqlite::params![
+            secret.id.as_bytes(),
+            project,
+            secret.creator.as_ref().map(|user| user.as_str()),
+            secret.created.micros(),
+            secret.updated.micros(),
+            attributes.expiration.map(Timestamp::micros),
+            secret.status.as_str(),
+            attributes.secret_type.as_str(),
+            attributes.name.as_ref().map(|text| text.as_str()),
+            attributes.algorithm.as_ref().map(|text| text.as_str()),
+            attributes.bit_length.map(|length| length.bits()),
+            attributes.mode.as_ref().map(|text| text.as_str()),
+            secret.project_access,
+            facets.private,
+            facets.ephemeral,
+            facets.encoding.as_str(),
+            facets.description,
+            facets.usage_type.map(|usage| usage.as_str()),
+            facets.usage_id,
+            secret.content_type.map(|content_type| content_type.as_str()),
+            sealed,
+        ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Facets and envelope as they are to be.
+struct Redefined {
+    facets: Facets,
+    sealed: Option<Vec<u8>>,
+    /// The envelope is another one, and the one before is not to be left lying about.
+    resealed: bool,
+    /// An expired secret that still has the usage.
+    in_the_way: Option<Place>,
+}
+
+/// The facets after some changes of one each.
+fn changed(before: &Facets, changes: Vec<Facet>, expect: Expect) -> Result<Facets, Failed> {
+    let mut facets = before.clone();
+    for change in changes {
+        match expect {
+            Expect::Default if before.is_set(&change) => return Err(Error::MetadatumExists.into()),
+            Expect::Set if !before.is_set(&change) => return Err(Error::MetadatumNotFound.into()),
+            _ => facets = facets.with(change).map_err(Error::from)?,
+        }
+    }
+    Ok(facets)
+}
+
+/// Checks a change of facets against what is there.
+fn redefine(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    row: &Place,
+    with: impl FnOnce(&Facets) -> Result<Facets, Failed>,
+    reseal: Option<Reseal>,
+    time: Timestamp,
+) -> Result<Redefined, Failed> {
+    let mut statement = here.prepare_cached(
+        "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed FROM secrets WHERE seq = ?1",
+    )?;
+    let mut rows = statement.query([row.seq])?;
+    let found = rows.next()?.ok_or(Error::NotFound)?;
+    let before = facets_of(found, 0)?;
+    let sealed: Option<Vec<u8>> = found.get(6)?;
+    let facets = with(&before)?;
+    let in_the_way = match facets.usage() {
+        Some(usage) if row.usage.as_ref() != Some(&usage) => {
+            let project = project_name(here, row.project)?;
+            require_free_usage(here, elsewhere, &project, &usage, Some(row.id), time)?
+        }
+        _ => None,
+    };
+    // An envelope is bound to the private flag, so the two change together or not at all.
+    let resealed = reseal.is_some() && sealed.is_some();
+    let sealed = match reseal {
+        Some(Reseal { from, .. }) if from != sealed => return Err(Error::Changed.into()),
+        Some(Reseal { to, .. }) => to,
+        None if facets.private != before.private => return Err(Error::Changed.into()),
+        None => sealed,
+    };
+    Ok(Redefined { facets, sealed, resealed, in_the_way })
+}
+
+impl Redefined {
+    fn write(
+        self,
+        here: &Connection,
+        effects: &mut Effects,
+        row: Place,
+        time: Timestamp,
+    ) -> Result<(), Failed> {
+        if let Some(expired) = self.in_the_way {
+            expired.delete(here, effects, time)?;
+        }
+        let facets = &self.facets;
+        here.prepare_cached(
+            "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
+             usage_id = ?7, sealed = ?8 WHERE seq = ?1",
+        )?
+        .execute((
+            row.seq,
+            facets.private,
+            facets.ephemeral,
+            facets.encoding.as_str(),
+            &facets.description,
+            facets.usage_type.map(|usage| usage.as_str()),
+            &facets.usage_id,
+            &self.sealed,
+        ))?;
+        effects.deleted |= self.resealed;
+        let usage = facets.usage();
+        Ok(log(here, effects, (row.id, row.project, usage.as_ref()), ChangeKind::Redefined, time)?)
+    }
+}
+
+/// No other secret of the project may have this usage. The index of usages says so too. One that has expired and is
+/// still `here` is as if it were not there, and has to be deleted; one elsewhere keeps its usage until it is reaped.
+fn require_free_usage(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    project: &ProjectId,
+    usage: &Usage,
+    except: Option<SecretId>,
+    time: Timestamp,
+) -> Result<Option<Place>, Failed> {
+    let holder = |connection: &Connection| {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {PLACE}, id FROM secrets INDEXED BY secrets_by_usage \
+             WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
+        ))?;
+        let mut rows = statement.query((project.as_str(), usage.usage_type.as_str(), &usage.id))?;
+        Ok(place(rows.next()?)?.filter(|row| Some(row.id) != except))
+    };
+    if let Some(row) = elsewhere.look(holder)? {
+        return Err(Error::UsageTaken(row.id).into());
+    }
+    match holder(here)? {
+        Some(row) if !row.is_expired(time) => Err(Error::UsageTaken(row.id).into()),
+        found => Ok(found),
+    }
+}
+
+/// Adds a row to the change log: of which secret, of which project, for which use.
+fn log(
+    connection: &Connection,
+    effects: &mut Effects,
+    (secret, project, usage): (SecretId, i64, Option<&Usage>),
+    kind: ChangeKind,
+    time: Timestamp,
+) -> rusqlite::Result<()> {
+    let usage_bytes = usage.map_or(0, |usage| u64::try_from(usage.id.len()).unwrap_or(u64::MAX));
+    effects.newest_change += 1 + usage_bytes / USAGE_BYTES_A_ROW;
+    connection
+        .prepare_cached(
+            "INSERT INTO changes (number, secret, project, kind, time, usage_type, usage_id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            effects.newest_change,
+            secret.as_bytes(),
+            project,
+            kind.as_str(),
+            time.micros(),
+            usage.map(|usage| usage.usage_type.as_str()),
+            usage.map(|usage| &usage.id),
+        ))?;
+    Ok(())
+}

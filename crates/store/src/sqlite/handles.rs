@@ -1,0 +1,106 @@
+//! What points at secrets: handles looked up by id or usage, and lists of all, from indexes that hold all they show.
+
+use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage, UsageType};
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension as _, Params, Row};
+
+use super::list::Kept;
+use super::reader::Reader;
+use super::rows::{moment, project_number, user};
+use crate::Error;
+
+/// The columns that [`found`] reads, in its order.
+const HANDLE: &str = "id, usage_type, usage_id, project, creator, project_access, expiration";
+
+/// Up to so many are listed where requests are served; more are listed elsewhere.
+pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
+
+pub(super) fn by_id(reader: &mut Reader, id: SecretId) -> Result<Option<Handle>, Error> {
+    found(reader, &format!("SELECT {HANDLE} FROM secrets WHERE id = ?1"), [id.as_bytes()])
+}
+
+pub(super) fn by_usage(
+    reader: &mut Reader,
+    project: &ProjectId,
+    usage: &Usage,
+) -> Result<Option<Handle>, Error> {
+    let select = format!(
+        "SELECT {HANDLE} FROM secrets INDEXED BY secrets_by_usage \
+         WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
+    );
+    found(reader, &select, (project.as_str(), usage.usage_type.as_str(), &usage.id))
+}
+
+fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
+    let row = reader
+        .connection()
+        .prepare_cached(select)?
+        .query_row(parameters, |row| {
+            Ok((row.get::<_, i64>(3)?, row.get(5)?, listed(row), user(row, 4), moment(row, 6)))
+        })
+        .optional()?;
+    let Some((project, project_access, listed, creator, expiration)) = row else { return Ok(None) };
+    let project = reader.project(project)?;
+    Ok(Some(Handle { listed: listed?, project, creator: creator?, project_access, expiration: expiration? }))
+}
+
+/// From three columns: id, usage_type, usage_id.
+fn listed(row: &Row<'_>) -> Result<Listed, Error> {
+    Ok(Listed { id: SecretId::from_bytes(row.get(0)?), usage: usage(row, 1)? })
+}
+
+/// From two columns; half a usage is none.
+pub(super) fn usage(row: &Row<'_>, first: usize) -> Result<Option<Usage>, Error> {
+    match (row.get_ref(first)?, row.get_ref(first + 1)?) {
+        (ValueRef::Text(usage_type), ValueRef::Text(id)) => {
+            let corrupt = || Error::Corrupt("a usage");
+            let usage_type = std::str::from_utf8(usage_type).ok().and_then(UsageType::parse);
+            let id = std::str::from_utf8(id).map_err(|_| corrupt())?.to_owned();
+            Ok(Some(Usage { usage_type: usage_type.ok_or_else(corrupt)?, id }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// How many there are. Without a choice nothing is counted but what has expired and is still there.
+pub(super) fn count(
+    reader: &mut Reader,
+    project: &ProjectId,
+    private: Option<bool>,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let Some(project) = project_number(reader.connection(), project)? else { return Ok(0) };
+    let Some(private) = private else {
+        return Kept::of_project(project, now).total(reader.connection());
+    };
+    Ok(reader
+        .connection()
+        .prepare_cached(
+            "SELECT count(*) FROM secrets INDEXED BY secrets_by_handle \
+             WHERE project = ?1 AND private = ?2 AND (expiration IS NULL OR expiration > ?3)",
+        )?
+        .query_row((project, private, now.micros()), |row| row.get(0))?)
+}
+
+/// At most `limit` of them.
+pub(super) fn all(
+    reader: &mut Reader,
+    project: &ProjectId,
+    private: Option<bool>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Listed>, Error> {
+    let Some(project) = project_number(reader.connection(), project)? else { return Ok(Vec::new()) };
+    let condition = if private.is_some() { "AND private = ?4" } else { "AND ?4 IS NULL" };
+    let mut statement = reader.connection().prepare_cached(&format!(
+        "SELECT id, usage_type, usage_id FROM secrets INDEXED BY secrets_by_handle \
+         WHERE project = ?1 AND (expiration IS NULL OR expiration > ?2) {condition} LIMIT ?3"
+    ))?;
+    let mut rows =
+        statement.query((project, now.micros(), i64::try_from(limit).unwrap_or(i64::MAX), private))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(listed(row)?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,103 @@
+//! Ephemeral secrets: the same tables, in a database that is memory alone.
+//!
+//! It holds envelopes, as the file does, and never a page on disk: it has no file, no log and no temporary file. What
+//! it holds ends with the process. One connection serves readers and the writer, one after the other; most stores
+//! have nothing here, and then nobody waits for anything.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use model::SecretId;
+use rusqlite::Connection;
+
+use super::reader::Reader;
+use super::{EPHEMERAL_MIB_MAX, create_schema};
+use crate::Error;
+
+/// SQLite's default, said so that the bound on pages is one on bytes.
+const PAGE_BYTES: u64 = 4096;
+
+/// The database of what is never written.
+#[derive(Debug)]
+pub(super) struct Memory {
+    reader: Mutex<Reader>,
+    /// How many secrets are there; more while one may be coming.
+    secrets: AtomicU64,
+    /// How many left it for the file: whoever missed one in the file and then here looks again.
+    departures: AtomicU64,
+    /// The number of the newest row of its change log.
+    newest_change: AtomicU64,
+}
+
+impl Memory {
+    pub(super) fn open() -> rusqlite::Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "max_page_count", EPHEMERAL_MIB_MAX * 1024 * 1024 / PAGE_BYTES)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "secure_delete", true)?;
+        create_schema(&connection)?;
+        Ok(Self {
+            reader: Mutex::new(Reader::over(connection)),
+            secrets: AtomicU64::new(0),
+            departures: AtomicU64::new(0),
+            newest_change: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether there is nothing, nor will be when the change that runs is done.
+    pub(super) fn is_empty(&self) -> bool {
+        self.secrets.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn departures(&self) -> u64 {
+        self.departures.load(Ordering::Acquire)
+    }
+
+    pub(super) fn newest_change(&self) -> u64 {
+        self.newest_change.load(Ordering::Acquire)
+    }
+
+    /// The connection, for one reader or the writer. Nobody takes it who has a connection to the file.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection for the writer, who may be about to bring something in.
+    pub(super) fn lock_to_write(&self) -> MutexGuard<'_, Reader> {
+        let reader = self.lock();
+        self.secrets.fetch_max(1, Ordering::Release);
+        reader
+    }
+
+    /// What the writer did, told while it still has the connection.
+    pub(super) fn written(
+        &self,
+        reader: &Reader,
+        departed: bool,
+        newest_change: u64,
+    ) -> rusqlite::Result<()> {
+        if departed {
+            self.departures.fetch_add(1, Ordering::Release);
+        }
+        self.newest_change.store(newest_change, Ordering::Release);
+        let secrets = reader
+            .connection()
+            .prepare_cached("SELECT coalesce(sum(secrets), 0) FROM totals")?
+            .query_row([], |row| row.get(0))?;
+        self.secrets.store(secrets, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether a secret is here. For the writer, whom nobody overtakes.
+    pub(super) fn holds(&self, id: SecretId) -> Result<bool, Error> {
+        if self.is_empty() {
+            return Ok(false);
+        }
+        let reader = self.lock();
+        let mut statement = reader.connection().prepare_cached("SELECT 1 FROM secrets WHERE id = ?1")?;
+        Ok(statement.exists([id.as_bytes()])?)
+    }
+}

@@ -1,0 +1,190 @@
+//! What the vault promises to hypervisors, on a real store and a real audit file.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+use model::{
+    Attributes, Call, ContentType, Door, Encoding, Expect, Facet, FacetError, Facets, SecretId, Usage,
+    UsageType, Which,
+};
+use testkit::{Fixture, by, call};
+use vault::{Action, Error, NewPayload, NewSecret, Payload};
+
+/// The same call at the libvirt door.
+fn at(door: Door, mut call: Call) -> Call {
+    call.door = door;
+    call
+}
+
+fn facets(usage: &str) -> Facets {
+    let (usage_type, usage_id) = usage.split_once(' ').unzip();
+    Facets {
+        usage_type: usage_type.and_then(UsageType::parse),
+        usage_id: usage_id.map(str::to_owned),
+        ..Facets::default()
+    }
+}
+
+fn private(usage: &str) -> Facets {
+    Facets { private: true, ..facets(usage) }
+}
+
+async fn value(fixture: &Fixture, call: &Call, id: SecretId) -> Result<String, Error> {
+    let value = fixture.vault.read_value(call, id).await?;
+    Ok(String::from_utf8(value.expose().to_vec()).unwrap())
+}
+
+async fn set(fixture: &Fixture, id: SecretId, value: &str) {
+    fixture.vault.set_value(&call("p"), id, Payload::new(value.as_bytes().to_vec())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
+    let fixture = Fixture::new().await;
+    let (vault, admin, id) = (&fixture.vault, call("p"), SecretId::random());
+    vault.define_secret(&admin, id, facets("ceph c")).await.unwrap();
+    assert!(matches!(value(&fixture, &admin, id).await, Err(Error::NoPayload(_))));
+    for text in ["one", "another", "another"] {
+        set(&fixture, id, text).await;
+        assert_eq!(value(&fixture, &admin, id).await.unwrap(), text);
+    }
+    let usage = Usage { usage_type: UsageType::Ceph, id: "c".into() };
+    let listed = vault.lookup_usage(&admin, &usage).await.unwrap();
+    assert_eq!((listed.id, listed.usage.as_ref()), (id, Some(&usage)));
+    assert_eq!(vault.lookup(&admin, id).await.unwrap(), listed);
+    assert_eq!(vault.all_secrets(&admin, Which::default(), 10).await.unwrap(), [listed]);
+    assert_eq!(vault.count_secrets(&admin, Which { private: Some(true), ephemeral: None }).await.unwrap(), 0);
+    let opened = vault.read_payload(&admin, id).await.unwrap();
+    assert_eq!(opened.content_type, ContentType::OctetStream);
+    vault.may_follow(&admin).await.unwrap();
+    assert_eq!(vault.changes(0, 10).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_private_value_opens_for_the_system_alone() {
+    for ephemeral in [false, true] {
+        let fixture = Fixture::new().await;
+        let id = SecretId::random();
+        let definition = Facets { ephemeral, ..facets("volume /v") };
+        fixture.vault.define_secret(&call("p"), id, definition.clone()).await.unwrap();
+        set(&fixture, id, "hunter2").await;
+        let definition = Facets { private: true, ..definition };
+        fixture.vault.define_secret(&call("p"), id, definition.clone()).await.unwrap();
+        for door in [Door::Rest, Door::Libvirt] {
+            let refused = value(&fixture, &at(door, call("p")), id).await;
+            assert!(matches!(refused, Err(Error::Private(_))), "{refused:?}");
+        }
+        let system = at(Door::LibvirtSystem, call("p"));
+        assert_eq!(value(&fixture, &system, id).await.unwrap(), "hunter2");
+        set(&fixture, id, "hunter3").await;
+        assert_eq!(value(&fixture, &system, id).await.unwrap(), "hunter3");
+        let public = Facets { private: false, ..definition };
+        let refused = fixture.vault.define_secret(&call("p"), id, public).await;
+        assert!(matches!(refused, Err(Error::Facet(FacetError::StaysPrivate))));
+        assert!(matches!(
+            value(&fixture, &at(Door::LibvirtSystem, call("q")), id).await,
+            Err(Error::Denied(_))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn whether_a_private_secret_has_a_value_is_private_too() {
+    let fixture = Fixture::new().await;
+    let id = SecretId::random();
+    fixture.vault.define_secret(&call("p"), id, private("ceph c")).await.unwrap();
+    assert!(matches!(value(&fixture, &at(Door::Libvirt, call("p")), id).await, Err(Error::Private(_))));
+    assert!(matches!(
+        value(&fixture, &at(Door::LibvirtSystem, call("p")), id).await,
+        Err(Error::NoPayload(_))
+    ));
+}
+
+#[tokio::test]
+async fn other_projects_can_neither_define_nor_find_nor_set() {
+    let fixture = Fixture::new().await;
+    let (vault, id) = (&fixture.vault, SecretId::random());
+    vault.define_secret(&call("p"), id, facets("ceph c")).await.unwrap();
+    let stranger = call("q");
+    let denied = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
+    denied(vault.define_secret(&stranger, id, facets("ceph c")).await);
+    denied(vault.lookup(&stranger, id).await.map(drop));
+    denied(vault.set_value(&stranger, id, Payload::new(b"x".to_vec())).await);
+    denied(vault.read_value(&stranger, id).await.map(drop));
+    let usage = Usage { usage_type: UsageType::Ceph, id: "c".into() };
+    assert!(matches!(vault.lookup_usage(&stranger, &usage).await, Err(Error::NotFound(SecretId::NIL))));
+    assert!(vault.all_secrets(&stranger, Which::default(), 10).await.unwrap().is_empty());
+    let auditor = by("a", &["audit"], call("p"));
+    denied(vault.all_secrets(&auditor, Which::default(), 10).await.map(drop));
+    denied(vault.may_follow(&auditor).await);
+}
+
+#[tokio::test]
+async fn a_barbican_key_is_a_value_as_its_encoding_says() {
+    let fixture = Fixture::new().await;
+    let vault = &fixture.vault;
+    let payload =
+        NewPayload { content_type: ContentType::OctetStream, payload: Payload::new(vec![0x00, 0xab, 0xff]) };
+    let new = NewSecret { attributes: Attributes::default(), payload: Some(payload) };
+    let id = vault.create_secret(&call("p"), new).await.unwrap();
+    let encode = |encoding| {
+        let facet = Facet::Encoding(encoding);
+        async move { vault.set_facet(&call("p"), id, Action::ReplaceMetadata, facet, Expect::Any).await.unwrap() }
+    };
+    encode(Encoding::Hex).await;
+    assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "00abff");
+    encode(Encoding::Base64).await;
+    assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "AKv/");
+    encode(Encoding::Hex).await;
+    set(&fixture, id, "0102").await;
+    assert_eq!(vault.read_payload(&call("p"), id).await.unwrap().payload.expose(), [1, 2]);
+    assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "0102");
+    set(&fixture, id, "no hex").await;
+    assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "no hex");
+    assert_eq!(vault.secret(&call("p"), id).await.unwrap().facets.encoding, Encoding::Raw);
+    vault.define_secret(&call("p"), id, facets("")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_done() {
+    let fixture = Fixture::new().await;
+    let (vault, id) = (&fixture.vault, SecretId::random());
+    vault.define_secret(&call("p"), id, facets("ceph c")).await.unwrap();
+    set(&fixture, id, "one").await;
+    fixture.audit_fails.fail_after(0);
+    for ephemeral in [false, true] {
+        let definition = Facets { ephemeral, description: Some("d".into()), ..facets("ceph c") };
+        assert!(matches!(vault.define_secret(&call("p"), id, definition).await, Err(Error::Unwritten)));
+    }
+    let refused = vault.set_value(&call("p"), id, Payload::new(b"two".to_vec())).await;
+    assert!(matches!(refused, Err(Error::Unwritten)));
+    assert!(matches!(vault.read_value(&call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(vault.lookup(&call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(vault.all_secrets(&call("p"), Which::default(), 9).await, Err(Error::Unwritten)));
+    assert!(matches!(vault.may_follow(&call("p")).await, Err(Error::Unwritten)));
+    fixture.audit_fails.work();
+    assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "one");
+    let secret = vault.secret(&call("p"), id).await.unwrap();
+    assert_eq!((secret.facets.description, secret.facets.ephemeral), (None, false));
+}
+
+#[tokio::test]
+async fn definitions_and_values_at_once_leave_a_value_that_opens() {
+    let fixture = Fixture::new().await;
+    let id = SecretId::random();
+    fixture.vault.define_secret(&call("p"), id, facets("ceph c")).await.unwrap();
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let vault = std::sync::Arc::clone(&fixture.vault);
+            tokio::spawn(async move {
+                match n {
+                    7 => vault.define_secret(&call("p"), id, private("ceph c")).await,
+                    _ => vault.set_value(&call("p"), id, Payload::new(format!("v{n}").into_bytes())).await,
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let text = value(&fixture, &at(Door::LibvirtSystem, call("p")), id).await.unwrap();
+    assert!(text.starts_with('v'), "{text}");
+}
