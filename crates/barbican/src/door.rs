@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Body as HttpBody;
-use model::Call;
+use model::{Call, RequestId};
 use tracing::{Instrument as _, debug, debug_span};
 use vault::{Action, Error, Vault};
 
@@ -33,7 +33,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
 use crate::routes::{Route, Verb, resource_at};
-use crate::{later, list, media_types, metadata, payload, request_id, secrets, versions};
+use crate::{later, list, media_types, metadata, payload, secrets, versions};
 
 /// How the door behaves.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +98,7 @@ impl Door {
         if head.method == Method::OPTIONS {
             return (Asked::elsewhere(verb), Response::default());
         }
-        let request = request_id::next();
+        let request = RequestId::next();
         let mut asked = Asked::elsewhere(verb);
         let mut spoken = None;
         let reply = match app {
@@ -173,7 +173,7 @@ struct Turn<'r> {
     door: &'r Door,
     head: &'r Parts,
     accept: &'r Accept<'r>,
-    request: model::RequestId,
+    request: RequestId,
 }
 
 impl Turn<'_> {
@@ -340,7 +340,7 @@ fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Rep
 }
 
 /// Adds what every answer has: the request id, and the version if one was agreed on.
-fn finish(reply: Reply, spoken: Option<Microversion>, request: model::RequestId) -> Response<Body> {
+fn finish(reply: Reply, spoken: Option<Microversion>, request: RequestId) -> Response<Body> {
     let mut response = reply.into_response();
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_bytes(&request.to_ascii()) {

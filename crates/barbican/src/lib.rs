@@ -43,7 +43,6 @@ mod problem;
 mod python;
 mod query;
 mod reply;
-mod request_id;
 mod routes;
 mod schema;
 mod schemas;

@@ -1,6 +1,7 @@
 //! What a started server tells the person who started it: where everything is, and two commands to try.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::config::values::{KeySource, LogFormat};
@@ -9,6 +10,8 @@ use crate::console;
 /// Where the server listens.
 pub(crate) struct Addresses {
     pub(crate) rest: Vec<SocketAddr>,
+    /// The read-write socket of the libvirt door.
+    pub(crate) libvirt: Option<PathBuf>,
     pub(crate) metrics: Option<SocketAddr>,
 }
 
@@ -22,6 +25,7 @@ pub(crate) fn tell(config: &Config, addresses: &Addresses) {
             database = %config.store.path().display(),
             audit = %config.audit,
             rest = ?addresses.rest,
+            libvirt = ?addresses.libvirt,
             metrics = ?addresses.metrics,
             "donjond {} is ready",
             env!("CARGO_PKG_VERSION")
@@ -31,6 +35,7 @@ pub(crate) fn tell(config: &Config, addresses: &Addresses) {
 
 fn text(config: &Config, addresses: &Addresses) -> String {
     let urls: Vec<_> = addresses.rest.iter().map(|address| format!("http://{address}")).collect();
+    let libvirt = addresses.libvirt.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
     let metrics = addresses.metrics.map_or("off".to_owned(), |address| format!("http://{address}/metrics"));
     let keep = match config.master_key {
         KeySource::File(_) => " (keep a copy elsewhere: without it nothing here opens)",
@@ -43,6 +48,7 @@ fn text(config: &Config, addresses: &Addresses) -> String {
          \x20 database    {database}\n\
          \x20 audit trail {audit}\n\
          \x20 REST        {rest}\n\
+         \x20 libvirt     {libvirt}\n\
          \x20 metrics     {metrics}\n\
          {commands}",
         version = env!("CARGO_PKG_VERSION"),
@@ -50,8 +56,22 @@ fn text(config: &Config, addresses: &Addresses) -> String {
         key = config.master_key,
         database = config.store.path().display(),
         audit = config.audit,
-        rest = urls.join(", "),
-        commands = urls.first().map(|url| commands(url)).unwrap_or_default(),
+        rest = if urls.is_empty() { "off".to_owned() } else { urls.join(", ") },
+        commands = match (urls.first(), &addresses.libvirt) {
+            (Some(url), _) => commands(url),
+            (None, Some(socket)) => libvirt_commands(socket),
+            (None, None) => String::new(),
+        },
+    )
+}
+
+/// The same for who has no use for the REST API.
+fn libvirt_commands(socket: &Path) -> String {
+    let socket = socket.display();
+    format!(
+        "Store a secret, then read it:\n\
+         \x20 donjon --connect {socket} define --usage ceph=demo; echo -n hello | donjon --connect {socket} set-value ceph:demo\n\
+         \x20 donjon --connect {socket} get-value ceph:demo"
     )
 }
 

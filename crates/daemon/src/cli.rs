@@ -1,12 +1,13 @@
 //! The command line: what may be typed, and the help that teaches it.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Place, Settings};
 
-/// Keeps secrets, encrypted, behind the REST API of OpenStack Barbican.
+/// Keeps secrets, encrypted, behind the REST API of OpenStack Barbican and the secret API of libvirt.
 #[derive(Debug, Parser)]
 #[command(
     name = "donjond",
@@ -38,6 +39,13 @@ pub(crate) enum Command {
     /// on stderr where each is.
     #[command(after_help = SERVE_HELP)]
     Serve(Serve),
+    /// Run in the place of libvirt's virtsecretd, with its options
+    ///
+    /// Serves /run/libvirt/virtsecretd-sock as root, else $XDG_RUNTIME_DIR/libvirt/virtsecretd-sock, or the sockets that
+    /// systemd passes, and no REST API unless the file says so. A link to donjond that is called virtsecretd does the
+    /// same.
+    #[command(after_help = VIRTSECRETD_HELP)]
+    Virtsecretd(Virtsecretd),
     /// Make the data directory, the master key and the database, and say where each is
     ///
     /// `serve` does this by itself; `init` is for making a backup of the key before the first secret is stored. It
@@ -61,6 +69,14 @@ Each flag is a key of the file too (--data-dir is data_dir), and the flag wins. 
 Signals: SIGTERM or SIGINT stops accepting and lets requests in flight finish (a second one ends at once); \
 SIGHUP opens the audit trail anew, for logrotate, and reads the log filter from the file.";
 
+const VIRTSECRETD_HELP: &str = "\
+Examples:
+  donjond virtsecretd --timeout 120        as virtsecretd.service starts it
+  ln -s donjond virtsecretd; VIRTD_PATH=$PWD virsh -c 'secret:///session?mode=direct' secret-list
+
+The file is Donjon's own (TOML), not virtsecretd.conf. With --timeout the server ends when no client was connected \
+for so long and no ephemeral secret would be lost.";
+
 const CHECK_HELP: &str = "\
 Examples:
   donjond check
@@ -77,6 +93,46 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// What holds where neither flags nor the file say.
+    #[arg(skip)]
+    pub(crate) behind: Settings,
+}
+
+/// `donjond virtsecretd`: the options of virtsecretd(8), each done or refused by name.
+#[derive(Args, Debug)]
+pub(crate) struct Virtsecretd {
+    /// End when no client was connected for SECONDS
+    #[arg(short, long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+    /// Read settings from FILE (TOML)
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Log what happens in detail
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Not here: TLS and TCP are not served
+    #[arg(short, long)]
+    pub(crate) listen: bool,
+    /// Not here: a service manager or `&` runs it in the background
+    #[arg(short, long)]
+    pub(crate) daemon: bool,
+    /// Not here: the lock beside the database keeps a second server out
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+}
+
+/// The arguments, or, where the program is called by the name of libvirt's daemon, those of its command.
+pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = given.into_iter().collect();
+    let name = arguments.first().map(PathBuf::from);
+    if name.as_deref().and_then(Path::file_name).is_some_and(|name| name == "virtsecretd") {
+        // virtsecretd(8) prints its version for -V and --version too, which clap has at the top only.
+        let is_version = |argument: &OsString| argument == "-V" || argument == "--version";
+        if !arguments.get(1).is_some_and(is_version) {
+            arguments.insert(1, "virtsecretd".into());
+        }
+    }
+    arguments
 }
 
 /// `donjond init`.
@@ -106,11 +162,29 @@ pub(crate) struct Check {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
     use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_link_with_the_name_of_libvirts_daemon_is_that() {
+        let run = |line: &str| arguments(line.split(' ').map(OsString::from)).join(OsStr::new(" "));
+        assert_eq!(run("donjond serve"), "donjond serve");
+        assert_eq!(
+            run("/usr/sbin/virtsecretd --timeout=120"),
+            "/usr/sbin/virtsecretd virtsecretd --timeout=120"
+        );
+        assert_eq!(run("virtsecretd -V"), "virtsecretd -V");
+        let parsed = Cli::try_parse_from(arguments(["virtsecretd", "-t", "120"].map(OsString::from)));
+        assert!(matches!(
+            parsed.unwrap().command,
+            Command::Virtsecretd(Virtsecretd { timeout: Some(120), .. })
+        ));
     }
 }

@@ -4,6 +4,7 @@
 //! nobody chose. A [`Config`] is complete and needs no more checks, but for the address to listen at.
 
 pub(crate) mod file;
+pub(crate) mod libvirt;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -16,9 +17,8 @@ use std::time::Duration;
 use clap::Args;
 
 use file::FileError;
-use values::{
-    AuditSync, AuditTarget, Auth, HostHref, KeySource, LogFilter, LogFormat, MetricsListen, StoreUrl,
-};
+use libvirt::{Libvirt, LibvirtSettings};
+use values::{AuditSync, AuditTarget, Auth, HostHref, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl};
 
 /// Why there is no [`Config`].
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +71,13 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) place: Place,
 
-    /// Serve the REST API at ADDR, an IP address and a port
+    /// Serve the REST API at ADDR, an IP address and a port, or "off"
     ///
     /// Sockets that systemd passes take precedence.
     ///
     /// [default: 127.0.0.1:9311]
-    #[arg(long, value_name = "ADDR", value_parser = values::address)]
-    pub(crate) listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<ListenAt>,
 
     /// Begin hrefs in answers with URL
     ///
@@ -101,7 +101,10 @@ pub(crate) struct Settings {
     ///
     /// [default: 127.0.0.1:9312]
     #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics_listen: Option<MetricsListen>,
+    pub(crate) metrics_listen: Option<ListenAt>,
+
+    #[command(flatten)]
+    pub(crate) libvirt: LibvirtSettings,
 
     /// Write the audit trail, one line a request, to FILE or to "stdout"
     ///
@@ -149,6 +152,7 @@ impl Settings {
             auth: self.auth.or(other.auth),
             insecure_listen: self.insecure_listen.or(other.insecure_listen),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            libvirt: self.libvirt.or(other.libvirt),
             audit: self.audit.or(other.audit),
             audit_sync: self.audit_sync.or(other.audit_sync),
             log: self.log.or(other.log),
@@ -172,7 +176,7 @@ impl Limit {
 }
 
 /// Every limit an operator can move. The rest are constants beside what they limit.
-pub(crate) const LIMITS: [Limit; 9] = [
+pub(crate) const LIMITS: [Limit; 10] = [
     Limit { key: "header_bytes", min: barbican::Limits::HEAD_BYTES_MIN as u64, max: 1_048_576 },
     Limit { key: "header_fields", min: 10, max: 1_000 },
     Limit { key: "header_seconds", min: 1, max: 3_600 },
@@ -180,6 +184,7 @@ pub(crate) const LIMITS: [Limit; 9] = [
     Limit { key: "body_seconds", min: 1, max: 3_600 },
     Limit { key: "discarded_bytes", min: 0, max: 1_073_741_824 },
     Limit { key: "connections", min: 1, max: 1_000_000 },
+    Limit { key: "libvirt_connections", min: 1, max: 1_000_000 },
     Limit { key: "drain_seconds", min: 0, max: 3_600 },
     Limit { key: "batch_changes", min: 1, max: 4_096 },
 ];
@@ -208,6 +213,7 @@ impl LimitSettings {
             body_seconds,
             discarded_bytes,
             connections,
+            libvirt_connections,
             drain_seconds,
             batch_changes,
         ] = self.0;
@@ -228,6 +234,7 @@ impl LimitSettings {
                 drain_time_max: time(drain_seconds, door.drain_time_max),
             },
             connections: size(connections, CONNECTIONS_DEFAULT),
+            libvirt_connections: size(libvirt_connections, CONNECTIONS_DEFAULT),
             batch_changes: NonZeroUsize::new(size(batch_changes, 0)).unwrap_or(store::sqlite::BATCH_DEFAULT),
         }
     }
@@ -240,6 +247,8 @@ pub(crate) struct Limits {
     pub(crate) door: barbican::Limits,
     /// Connections open at once; further ones wait in the listen queue.
     pub(crate) connections: usize,
+    /// The same at the libvirt door.
+    pub(crate) libvirt_connections: usize,
     /// Changes that share one transaction.
     pub(crate) batch_changes: NonZeroUsize,
 }
@@ -250,11 +259,12 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreUrl,
     pub(crate) master_key: KeySource,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: ListenAt,
     pub(crate) host_href: Option<HostHref>,
     pub(crate) auth: Auth,
     pub(crate) insecure_listen: bool,
-    pub(crate) metrics_listen: MetricsListen,
+    pub(crate) metrics_listen: ListenAt,
+    pub(crate) libvirt: Libvirt,
     pub(crate) audit: AuditTarget,
     pub(crate) audit_sync: AuditSync,
     pub(crate) log: LogFilter,
@@ -265,8 +275,19 @@ pub(crate) struct Config {
 impl Config {
     /// Flags, then the file if one is named, then defaults.
     pub(crate) fn load(flags: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_before(flags, file, Settings::default())
+    }
+
+    /// The same, with what holds before the defaults do.
+    pub(crate) fn load_before(
+        flags: Settings,
+        file: Option<&Path>,
+        behind: Settings,
+    ) -> Result<Self, ConfigError> {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
-        Self::resolve(flags.or(from_file), &Surroundings::of_process())
+        let limits = from_file.limits.clone(); // Only the file has them.
+        let chosen = flags.or(from_file).or(behind);
+        Self::resolve(Settings { limits, ..chosen }, &Surroundings::of_process())
     }
 
     fn resolve(chosen: Settings, around: &Surroundings) -> Result<Self, ConfigError> {
@@ -286,6 +307,7 @@ impl Config {
             auth: chosen.auth.unwrap_or(Auth::ProjectHeader),
             insecure_listen: chosen.insecure_listen.unwrap_or(false),
             metrics_listen: chosen.metrics_listen.unwrap_or(METRICS_LISTEN_DEFAULT),
+            libvirt: chosen.libvirt.resolve(&data_dir, around),
             audit_sync: chosen.audit_sync.unwrap_or(AuditSync::Batch),
             log: chosen.log.unwrap_or_default(),
             log_format: chosen.log_format.unwrap_or(LogFormat::Text),
@@ -316,6 +338,7 @@ impl Config {
             ("auth", self.auth != other.auth),
             ("insecure_listen", self.insecure_listen != other.insecure_listen),
             ("metrics_listen", self.metrics_listen != other.metrics_listen),
+            ("libvirt_*", self.libvirt != other.libvirt),
             ("audit", self.audit != other.audit),
             ("audit_sync", self.audit_sync != other.audit_sync),
             ("log_format", self.log_format != other.log_format),
@@ -326,16 +349,17 @@ impl Config {
 }
 
 /// Barbican's own port, on loopback.
-const REST_LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9311);
+const REST_LISTEN_DEFAULT: ListenAt = ListenAt::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9311));
 
 /// The port after it.
-const METRICS_LISTEN_DEFAULT: MetricsListen =
-    MetricsListen::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9312));
+const METRICS_LISTEN_DEFAULT: ListenAt = ListenAt::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9312));
 
 /// What defaults depend on.
+#[derive(Default)]
 struct Surroundings {
     root: bool,
     xdg_data_home: Option<OsString>,
+    xdg_runtime_dir: Option<OsString>,
     home: Option<OsString>,
 }
 
@@ -344,6 +368,7 @@ impl Surroundings {
         Self {
             root: rustix::process::geteuid().is_root(),
             xdg_data_home: std::env::var_os("XDG_DATA_HOME"),
+            xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
             home: std::env::var_os("HOME"),
         }
     }
@@ -352,11 +377,24 @@ impl Surroundings {
         if self.root {
             return Some(PathBuf::from("/var/lib/donjon"));
         }
-        let absolute = |path: &OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-        let data_home = self.xdg_data_home.as_ref().and_then(absolute); // A relative one is to be ignored (XDG).
+        let data_home = self.xdg_data_home.as_ref().and_then(absolute);
         let share = || self.home.as_ref().and_then(absolute).map(|home| home.join(".local/share"));
         data_home.or_else(share).map(|share| share.join("donjon"))
     }
+
+    fn libvirt_socket(&self, data_dir: &Path) -> PathBuf {
+        const NAME: &str = "virtsecretd-sock";
+        if self.root {
+            return Path::new("/run/donjon").join(NAME);
+        }
+        let runtime = self.xdg_runtime_dir.as_ref().and_then(absolute);
+        runtime.map_or_else(|| data_dir.join(NAME), |runtime| runtime.join("donjon").join(NAME))
+    }
+}
+
+/// A relative path is to be ignored where XDG's specification wants an absolute one.
+fn absolute(path: &OsString) -> Option<PathBuf> {
+    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]

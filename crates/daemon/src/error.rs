@@ -69,10 +69,41 @@ pub(crate) enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A socket of the libvirt door.
+    #[error("cannot listen on {}: {source}\n{}", path.display(), socket_advice(source))]
+    ListenUnix {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The token that libvirt's daemons share.
+    #[error(
+        "the system token {} cannot be used: {source}\n\
+         Let the user that runs donjond read it (libvirt makes it for root alone), or name another with \
+         --libvirt-token; another one will not open private secrets to libvirt's daemons.",
+        path.display()
+    )]
+    Token {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing is served.
+    #[error(
+        "there is nothing to serve: both --listen and --libvirt-socket are off\n\
+         Leave one of them on."
+    )]
+    NothingToServe,
+    /// What `virtsecretd` is asked for and is not here.
+    #[error("{0}")]
+    NotHere(&'static str),
     /// A socket that systemd passed.
     #[error(
         "a socket that systemd passed cannot be used: {0}\n\
-         donjond takes TCP sockets (ListenStream=127.0.0.1:9311) for the REST API; see donjond.socket."
+         donjond takes TCP sockets (ListenStream=127.0.0.1:9311) for the REST API, and UNIX sockets for libvirt's; see \
+         donjond.socket."
     )]
     PassedSocket(#[source] io::Error),
     /// The runtime.
@@ -108,7 +139,7 @@ impl Error {
     /// 2 for usage and configuration, 1 for everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::from(2),
+            Self::Config(_) | Self::NothingToServe | Self::NotHere(_) => ExitCode::from(2),
             Self::Harden(_)
             | Self::DataDir { .. }
             | Self::StoreExists(_)
@@ -116,6 +147,8 @@ impl Error {
             | Self::Store(_)
             | Self::Vault { .. }
             | Self::Listen { .. }
+            | Self::ListenUnix { .. }
+            | Self::Token { .. }
             | Self::PassedSocket(_)
             | Self::Runtime(_)
             | Self::Damaged(_)
@@ -145,6 +178,21 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
             "the audit trail cannot be opened: {error}\n\
              Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
         ),
+    }
+}
+
+/// What to do about a UNIX socket that cannot be made.
+fn socket_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "See who does with: ss -lxp. Stop it, or choose another path with --libvirt-socket."
+        }
+        io::ErrorKind::InvalidInput => {
+            "The path of a UNIX socket has 107 bytes at the most: choose a shorter one with --libvirt-socket."
+        }
+        _ => {
+            "Let the user that runs donjond write there, or choose another path with --libvirt-socket (off for none)."
+        }
     }
 }
 

@@ -3,31 +3,50 @@
 use std::future::Future;
 use std::io;
 use std::net::TcpListener as StdListener;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::threads::Workers;
+use crate::threads::{Handed, Workers};
 
 /// How long to wait when the system has no file descriptor or memory for a connection: others must end first.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
-/// The TCP sockets that systemd passed (`LISTEN_FDS`), maybe none.
+/// What systemd passed.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// For the REST door.
+    pub(crate) tcp: Vec<StdListener>,
+    /// For the libvirt door.
+    pub(crate) unix: Vec<StdUnixListener>,
+}
+
+/// The sockets that systemd passed (`LISTEN_FDS`), maybe none.
 ///
 /// To be called once, before there are threads: it takes the variables out of the environment.
-pub(crate) fn passed_sockets() -> io::Result<Vec<StdListener>> {
-    let mut passed = ListenFd::from_env();
-    let sockets = (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).transpose());
-    sockets.map(|socket| socket.and_then(require_listening)).collect()
+pub(crate) fn passed_sockets() -> io::Result<Passed> {
+    let mut from = ListenFd::from_env();
+    let mut passed = Passed::default();
+    for index in 0..from.len() {
+        // A socket of another family is given back, to be asked for again.
+        match from.take_unix_listener(index) {
+            Ok(Some(socket)) => passed.unix.push(require_listening(socket)?),
+            Ok(None) => {}
+            Err(_) => passed.tcp.extend(from.take_tcp_listener(index)?.map(require_listening).transpose()?),
+        }
+    }
+    Ok(passed)
 }
 
 /// `ListenStream=` with `Accept=yes` passes one connection instead, which accept(2) would refuse for ever.
-fn require_listening(socket: StdListener) -> io::Result<StdListener> {
+fn require_listening<L: AsFd>(socket: L) -> io::Result<L> {
     match rustix::net::sockopt::socket_acceptconn(&socket)? {
         true => Ok(socket),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not listening; Accept=no is needed")),
@@ -38,6 +57,43 @@ fn require_listening(socket: StdListener) -> io::Result<StdListener> {
 pub(crate) fn adopt(socket: StdListener) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket)
+}
+
+/// The same for a UNIX socket.
+pub(crate) fn adopt_unix(socket: StdUnixListener) -> io::Result<UnixListener> {
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
+}
+
+/// A socket that connections are accepted from.
+pub(crate) trait Accepts: Sync {
+    /// A connection, which no runtime has yet.
+    type Stream: Handed;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accepts for TcpListener {
+    type Stream = std::net::TcpStream;
+
+    async fn accept(&self) -> io::Result<Self::Stream> {
+        let (stream, _) = Self::accept(self).await?;
+        // Answers are small and whole; waiting to send more with them only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+        stream.into_std()
+    }
+}
+
+impl Accepts for UnixListener {
+    type Stream = std::os::unix::net::UnixStream;
+
+    async fn accept(&self) -> io::Result<Self::Stream> {
+        let (stream, _) = Self::accept(self).await?;
+        stream.into_std()
+    }
 }
 
 /// The connections of a door: at most so many at once, and whether they are to end.
@@ -61,10 +117,13 @@ impl Draining {
 
 impl Connections {
     /// Allows so many at once. Further ones wait in the sockets' listen queues.
-    pub(crate) fn new(max: usize, registry: &mut Registry) -> Self {
+    ///
+    /// `door` is its name in the counts.
+    pub(crate) fn new(max: usize, door: &str, registry: &mut Registry) -> Self {
         let max = u32::try_from(max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let accepted = Counter::default();
-        registry.register("donjon_http_connections_accepted", "Connections accepted", accepted.clone());
+        let name = format!("donjon_{door}_connections_accepted");
+        registry.register(name, "Connections accepted", accepted.clone());
         Self {
             slots: Arc::new(Semaphore::new(max as usize)),
             max,
@@ -74,9 +133,10 @@ impl Connections {
     }
 
     /// Has a worker `serve` each connection of a socket, until [`Self::drain`].
-    pub(crate) async fn accept_all<S, F>(&self, listener: TcpListener, workers: &Workers, serve: S)
+    pub(crate) async fn accept_all<L, S, F>(&self, listener: L, workers: &Workers, serve: S)
     where
-        S: FnOnce(TcpStream, Draining) -> F + Clone + Send + 'static,
+        L: Accepts,
+        S: FnOnce(<L::Stream as Handed>::Live, Draining) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let mut draining = Draining(self.draining.subscribe());
@@ -88,7 +148,7 @@ impl Connections {
             };
             self.accepted.inc();
             let (serve, draining) = (serve.clone(), Draining(self.draining.subscribe()));
-            workers.serve(stream, async move |stream| {
+            workers.serve(stream, move |stream| async move {
                 let _slot = slot; // A panic drops it too.
                 serve(stream, draining).await;
             });
@@ -96,32 +156,31 @@ impl Connections {
     }
 
     /// A connection and its slot; the slot first, so that what would be too many is not accepted at all.
-    async fn next(&self, listener: &TcpListener) -> Option<(OwnedSemaphorePermit, TcpStream)> {
+    async fn next<L: Accepts>(&self, listener: &L) -> Option<(OwnedSemaphorePermit, L::Stream)> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         Some((slot, accept(listener).await))
+    }
+
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        (self.max as usize).saturating_sub(self.slots.available_permits())
     }
 
     /// Accepts no more, lets what is in flight finish for so long, and says how many connections remain.
     pub(crate) async fn drain(&self, time: Duration) -> usize {
         self.draining.send_replace(true);
         let _ = tokio::time::timeout(time, self.slots.acquire_many(self.max)).await;
-        (self.max as usize).saturating_sub(self.slots.available_permits())
+        self.open()
     }
 }
 
 /// The next connection. What is wrong with one connection does not keep it from the next, and when the system is
 /// exhausted it waits instead of spinning.
-pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn accept<L: Accepts>(listener: &L) -> L::Stream {
     let mut exhausted = false;
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Answers are small and whole; waiting to send more with them only delays them.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
-                }
-                return stream;
-            }
+        match Accepts::accept(listener).await {
+            Ok(stream) => return stream,
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 if !exhausted {
@@ -145,6 +204,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::threads;
@@ -153,7 +213,7 @@ mod tests {
     async fn door() -> (Arc<Connections>, std::net::SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(Connections::new(1, &mut Registry::default()));
+        let connections = Arc::new(Connections::new(1, "http", &mut Registry::default()));
         let accepting = Arc::clone(&connections);
         tokio::spawn(async move {
             let (workers, _threads) = threads::start(NonZeroUsize::MIN).unwrap();

@@ -20,6 +20,8 @@ mod metrics;
 mod process;
 mod serve;
 mod threads;
+mod token;
+mod unix_socket;
 
 use std::process::ExitCode;
 
@@ -27,9 +29,10 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use error::Error;
+use serve::Idle;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse(); // Help, version and wrong usage end here, with 0 or 2.
+    let cli = Cli::parse_from(cli::arguments(std::env::args_os())); // Help, version and wrong usage end here, with 0 or 2.
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -42,7 +45,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Error> {
     process::harden().map_err(|errno| Error::Harden(errno.into()))?;
     match command {
-        Command::Serve(flags) => serve::run(flags),
+        Command::Serve(flags) => serve::run(flags, Idle::Never),
+        Command::Virtsecretd(flags) => commands::virtsecretd::run(flags),
         Command::Init(flags) => commands::init::run(flags),
         Command::Check(flags) => commands::check::run(flags),
     }

@@ -48,7 +48,10 @@ pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
         let stream = crate::listen::accept(&listener).await;
         let registry = Arc::clone(&registry);
         tokio::spawn(async move {
-            serve_scraper(stream, &registry).await;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => serve_scraper(stream, &registry).await,
+                Err(error) => tracing::debug!(%error, "a metrics connection was lost"),
+            }
             drop(slot);
         });
     }

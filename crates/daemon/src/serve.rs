@@ -11,16 +11,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
 use store::{OpenError, SqliteStore};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -29,21 +30,35 @@ use vault::{AuditSink, Chain, FileSink, Parts, StreamSink, Vault};
 use crate::banner::{self, Addresses};
 use crate::cli;
 use crate::config::Config;
-use crate::config::values::{AuditSync, AuditTarget, Auth, KeySource, MetricsListen, StoreUrl};
+use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket};
+use crate::config::values::{AuditSync, AuditTarget, Auth, KeySource, ListenAt, StoreUrl};
 use crate::error::Error;
-use crate::listen::{self, Connections, Draining};
+use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
 use crate::manager;
 use crate::metrics;
 use crate::threads::{self, Threads, Workers};
+use crate::token;
+use crate::unix_socket::{self, Made};
 
 /// How long threads that still work may take to end once everything else has.
 const LAST_THREADS: Duration = Duration::from_secs(5);
 /// How often the store is told where the audit trail stands: lines cut off its end after that moment are not missed.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether there are connections, by a server that ends without.
+const IDLE_EVERY: Duration = Duration::from_millis(500);
+
+/// Whether the server ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Idle {
+    /// It does not.
+    Never,
+    /// When there was no connection for so long.
+    For(Duration),
+}
 
 /// `donjond serve`.
-pub(crate) fn run(flags: cli::Serve) -> Result<(), Error> {
+pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let passed = listen::passed_sockets().map_err(Error::PassedSocket)?; // Before there are threads.
     let config = load(&flags)?;
     let logging = Logging::start(&config.log, config.log_format);
@@ -53,7 +68,7 @@ pub(crate) fn run(flags: cli::Serve) -> Result<(), Error> {
     let ended = runtime.block_on(async {
         let built = build(&config).await?;
         let reload = Reload { flags, running: config, logging };
-        serve(reload, built, sockets, doors).await
+        serve(reload, built, sockets, doors, idle).await
     });
     match ended {
         Err(Error::Cut) => runtime.shutdown_background(),
@@ -63,8 +78,10 @@ pub(crate) fn run(flags: cli::Serve) -> Result<(), Error> {
 }
 
 fn load(flags: &cli::Serve) -> Result<Config, Error> {
-    let config = Config::load(flags.settings.clone(), flags.config.as_deref())?;
-    config.allow_listening_at(config.listen)?;
+    let config = Config::load_before(flags.settings.clone(), flags.config.as_deref(), flags.behind.clone())?;
+    if let ListenAt::At(address) = config.listen {
+        config.allow_listening_at(address)?;
+    }
     Ok(config)
 }
 
@@ -163,26 +180,63 @@ fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Door {
     Door::new(vault, DoorConfig { auth, host_href, limits }, barbican::Metrics::register(registry))
 }
 
+/// The libvirt door of a vault.
+fn libvirt_door(
+    config: &Config,
+    vault: Arc<Vault>,
+    sockets: &UnixSockets,
+    registry: &mut Registry,
+) -> Result<libvirt::Door, Error> {
+    let token = match config.libvirt.token.clone().or_else(|| sockets.token_path()) {
+        Some(path) => {
+            Some(token::ensure(&path).map_err(|source| Error::Token { path: path.clone(), source })?)
+        }
+        None => None, // A socket that has no path has no neighbours.
+    };
+    let auth = match config.libvirt.auth {
+        LibvirtAuth::None => libvirt::Auth::None,
+        LibvirtAuth::Polkit => libvirt::Auth::Polkit,
+    };
+    let reach = match rustix::process::geteuid().is_root() || sockets.are_passed {
+        true => libvirt::Reach::System,
+        false => libvirt::Reach::Session,
+    };
+    let config = libvirt::DoorConfig {
+        project: config.libvirt.project.clone(),
+        auth,
+        reach,
+        token,
+        drain_time_max: config.limits.door.drain_time_max + LAST_THREADS,
+    };
+    Ok(libvirt::Door::new(vault, config, libvirt::Metrics::register(registry)))
+}
+
 /// The sockets of the server, open before anything else is touched.
 struct Sockets {
     rest: Vec<StdListener>,
+    libvirt: UnixSockets,
     metrics: Option<StdListener>,
 }
 
 impl Sockets {
-    fn open(config: &Config, passed: Vec<StdListener>) -> Result<Self, Error> {
-        for socket in &passed {
+    fn open(config: &Config, passed: Passed) -> Result<Self, Error> {
+        for socket in &passed.tcp {
             config.allow_listening_at(socket.local_addr().map_err(Error::PassedSocket)?)?;
         }
-        let rest = match passed.is_empty() {
-            true => vec![bind(config.listen, "--listen")?],
-            false => passed,
+        let libvirt = UnixSockets::open(&config.libvirt, passed.unix)?;
+        let rest = match (passed.tcp.is_empty(), config.listen) {
+            (false, _) => passed.tcp,
+            (true, ListenAt::At(address)) => vec![bind(address, "--listen")?],
+            (true, ListenAt::Off) => Vec::new(),
         };
+        if rest.is_empty() && libvirt.sockets.is_empty() {
+            return Err(Error::NothingToServe);
+        }
         let metrics = match config.metrics_listen {
-            MetricsListen::Off => None,
-            MetricsListen::At(address) => Some(bind(address, "--metrics-listen")?),
+            ListenAt::Off => None,
+            ListenAt::At(address) => Some(bind(address, "--metrics-listen")?),
         };
-        Ok(Self { rest, metrics })
+        Ok(Self { rest, libvirt, metrics })
     }
 
     /// Where they are, with the port that the system chose if it was to choose.
@@ -190,9 +244,80 @@ impl Sockets {
         let address = |socket: &StdListener| socket.local_addr().ok();
         Addresses {
             rest: self.rest.iter().filter_map(address).collect(),
+            libvirt: self.libvirt.path(libvirt::Socket::ReadWrite),
             metrics: self.metrics.as_ref().and_then(address),
         }
     }
+}
+
+/// The sockets of the libvirt door.
+#[derive(Default)]
+struct UnixSockets {
+    sockets: Vec<(StdUnixListener, libvirt::Socket)>,
+    /// Whether systemd made them, for the whole machine.
+    are_passed: bool,
+    /// Those that go when this does.
+    made: Vec<Made>,
+    /// Why there are none, where there should have been.
+    closed: Option<Error>,
+}
+
+impl UnixSockets {
+    fn open(config: &Libvirt, passed: Vec<StdUnixListener>) -> Result<Self, Error> {
+        if !passed.is_empty() {
+            return Ok(Self::passed(passed));
+        }
+        let LibvirtSocket::At(path) = &config.socket else { return Ok(Self::default()) };
+        match Self::make(config, path) {
+            // Nobody has asked for this path, and nobody who did should find another program's secrets there.
+            Err(closed @ Error::ListenUnix { .. }) if !config.is_socket_chosen => {
+                Ok(Self { closed: Some(closed), ..Self::default() })
+            }
+            made => made,
+        }
+    }
+
+    fn make(config: &Libvirt, path: &Path) -> Result<Self, Error> {
+        let read_only = unix_socket::read_only_path(path);
+        let listen = |path: &Path, mode, group| {
+            unix_socket::listen(path, mode, group)
+                .map_err(|source| Error::ListenUnix { path: path.to_owned(), source })
+        };
+        let (first, made) = listen(path, config.mode, config.group.as_ref())?;
+        let (second, made_too) = listen(&read_only, config.ro_mode, None)?;
+        let sockets = vec![(first, libvirt::Socket::ReadWrite), (second, libvirt::Socket::ReadOnly)];
+        Ok(Self { sockets, made: vec![made, made_too], ..Self::default() })
+    }
+
+    /// Told apart by their names, which are libvirt's. Its daemons have a third one, for virt-admin, which is closed.
+    fn passed(passed: Vec<StdUnixListener>) -> Self {
+        let mut sockets = Vec::new();
+        for socket in passed {
+            let name = path_of(&socket).map(|path| path.display().to_string()).unwrap_or_default();
+            if name.ends_with("-admin-sock") {
+                tracing::info!(name, "not served: there is no administration by libvirt's API");
+            } else if name.ends_with("-ro") {
+                sockets.push((socket, libvirt::Socket::ReadOnly));
+            } else {
+                sockets.push((socket, libvirt::Socket::ReadWrite));
+            }
+        }
+        Self { sockets, are_passed: true, ..Self::default() }
+    }
+
+    fn path(&self, which: libvirt::Socket) -> Option<PathBuf> {
+        self.sockets.iter().find(|(_, socket)| *socket == which).and_then(|(socket, _)| path_of(socket))
+    }
+
+    /// Where libvirt's daemons have the token: below the folder of their sockets.
+    fn token_path(&self) -> Option<PathBuf> {
+        let (socket, _) = self.sockets.first()?;
+        Some(path_of(socket)?.parent()?.join("common/system.token"))
+    }
+}
+
+fn path_of(socket: &StdUnixListener) -> Option<PathBuf> {
+    socket.local_addr().ok()?.as_pathname().map(Path::to_owned)
 }
 
 fn bind(address: SocketAddr, flag: &'static str) -> Result<StdListener, Error> {
@@ -204,17 +329,33 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<StdListener, Error> {
 async fn serve(
     reload: Reload,
     built: Built,
-    sockets: Sockets,
+    mut sockets: Sockets,
     doors: (Workers, Threads),
+    idle: Idle,
 ) -> Result<(), Error> {
     let Built { vault } = built;
     let config = &reload.running;
     let mut signals = Signals::new().map_err(Error::Runtime)?;
     let addresses = sockets.addresses();
     let mut registry = metrics::registry();
-    let connections = Arc::new(Connections::new(config.limits.connections, &mut registry));
+    let connections = Arc::new(Connections::new(config.limits.connections, "http", &mut registry));
+    let libvirt_connections =
+        Arc::new(Connections::new(config.limits.libvirt_connections, "libvirt", &mut registry));
     let door = Arc::new(door(config, Arc::clone(&vault), &mut registry));
     let (workers, threads) = doors;
+    if let Some(closed) = &sockets.libvirt.closed {
+        tracing::warn!("the libvirt door stays closed: {}", closed.to_string().replace('\n', ". "));
+    }
+    if !sockets.libvirt.sockets.is_empty() {
+        let door = Arc::new(libvirt_door(config, Arc::clone(&vault), &sockets.libvirt, &mut registry)?);
+        tokio::spawn(Arc::clone(&door).follow_changes());
+        for (socket, which) in sockets.libvirt.sockets.drain(..) {
+            let listener = listen::adopt_unix(socket).map_err(Error::Runtime)?;
+            let (connections, workers) = (Arc::clone(&libvirt_connections), workers.clone());
+            tokio::spawn(serve_libvirt(listener, which, connections, workers, Arc::clone(&door)));
+        }
+    }
+    let _made = sockets.libvirt.made; // Gone when everything else is.
     for socket in sockets.rest {
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
         tokio::spawn(serve_door(listener, Arc::clone(&connections), workers.clone(), Arc::clone(&door)));
@@ -227,12 +368,17 @@ async fn serve(
     banner::tell(config, &addresses);
     manager::ready();
 
-    until_ended(&mut signals, &reload, &vault).await;
+    tokio::select! {
+        () = until_ended(&mut signals, &reload, &vault) => {}
+        () = until_idle(idle, [&connections, &libvirt_connections], &vault, &config.libvirt) => {
+            tracing::info!("nobody was connected for the time given: ending");
+        }
+    }
     let drain_time = config.limits.door.drain_time_max;
     manager::stopping(drain_time);
     tracing::info!(seconds = drain_time.as_secs(), "draining: requests in flight may finish");
     tokio::select! {
-        () = end(&connections, drain_time, threads) => {}
+        () = end([&connections, &libvirt_connections], drain_time, threads) => {}
         () = signals.end() => return Err(Error::Cut),
     }
     anchoring.abort();
@@ -246,9 +392,45 @@ async fn serve_door(listener: TcpListener, connections: Arc<Connections>, worker
     connections.accept_all(listener, &workers, serve).await;
 }
 
-async fn end(connections: &Connections, drain_time: Duration, threads: Threads) {
-    tell_end(connections.drain(drain_time).await);
+async fn serve_libvirt(
+    listener: tokio::net::UnixListener,
+    socket: libvirt::Socket,
+    connections: Arc<Connections>,
+    workers: Workers,
+    door: Arc<libvirt::Door>,
+) {
+    let serve = async move |stream: UnixStream, mut draining: Draining| {
+        let peer = stream.peer_cred().ok().map(|peer| libvirt::Peer {
+            uid: peer.uid(),
+            pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+        });
+        door.serve_connection(stream, socket, peer, draining.begun()).await;
+    };
+    connections.accept_all(listener, &workers, serve).await;
+}
+
+async fn end(doors: [&Connections; 2], drain_time: Duration, threads: Threads) {
+    let [rest, libvirt] = doors;
+    let (rest, libvirt) = tokio::join!(rest.drain(drain_time), libvirt.drain(drain_time));
+    tell_end(rest + libvirt);
     threads.end().await;
+}
+
+/// Completes when nobody was connected for so long, and nothing would be lost: as libvirt's daemons, which stay while
+/// they have secrets that only they know.
+async fn until_idle(idle: Idle, doors: [&Connections; 2], vault: &Vault, libvirt: &Libvirt) {
+    let Idle::For(time) = idle else { return std::future::pending().await };
+    let mut idle_for = Duration::ZERO;
+    while idle_for < time {
+        tokio::time::sleep(IDLE_EVERY).await;
+        let is_idle = doors.iter().all(|connections| connections.open() == 0);
+        idle_for = if is_idle { idle_for + IDLE_EVERY } else { Duration::ZERO };
+        let keeps = idle_for >= time
+            && vault.has_ephemeral(&libvirt.project, SystemTime::now().into()).await.unwrap_or(true);
+        if keeps {
+            idle_for = Duration::ZERO;
+        }
+    }
 }
 
 fn tell_end(connections_left: usize) {

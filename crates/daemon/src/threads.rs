@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
@@ -37,6 +37,31 @@ pub(crate) struct Threads {
     end: watch::Sender<()>,
     /// Closed when the last thread has ended.
     running: mpsc::Receiver<Infallible>,
+}
+
+/// A connection between two runtimes: accepted on one, to be served on another.
+pub(crate) trait Handed: Send + 'static {
+    /// What it is where it is served.
+    type Live: Send;
+
+    /// Gives it to the runtime that this is called on.
+    fn live(self) -> io::Result<Self::Live>;
+}
+
+impl Handed for std::net::TcpStream {
+    type Live = TcpStream;
+
+    fn live(self) -> io::Result<TcpStream> {
+        TcpStream::from_std(self)
+    }
+}
+
+impl Handed for std::os::unix::net::UnixStream {
+    type Live = UnixStream;
+
+    fn live(self) -> io::Result<UnixStream> {
+        UnixStream::from_std(self)
+    }
 }
 
 /// One thread, as it is seen from outside.
@@ -86,21 +111,18 @@ fn run(runtime: Runtime, mut ending: watch::Receiver<()>) {
 
 impl Workers {
     /// Serves a connection. The future is made on the thread that runs it, so that its timers are that runtime's.
-    pub(crate) fn serve<S, F>(&self, stream: TcpStream, serve: S)
+    pub(crate) fn serve<H, S, F>(&self, stream: H, serve: S)
     where
-        S: FnOnce(TcpStream) -> F + Send + 'static,
+        H: Handed,
+        S: FnOnce(H::Live) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(worker) = self.least_busy() else { return };
-        let stream = match stream.into_std() {
-            Ok(stream) => stream,
-            Err(error) => return tell_lost(&error),
-        };
         let open = Open::count(&worker.open);
         worker.runtime.spawn(async move {
-            match TcpStream::from_std(stream) {
+            match stream.live() {
                 Ok(stream) => serve(stream).await,
-                Err(error) => tell_lost(&error),
+                Err(error) => tracing::debug!(%error, "a connection could not be handed to its thread"),
             }
             drop(open); // A panic drops it too.
         });
@@ -110,10 +132,6 @@ impl Workers {
     fn least_busy(&self) -> Option<&Worker> {
         self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed))
     }
-}
-
-fn tell_lost(error: &io::Error) {
-    tracing::debug!(%error, "a connection could not be handed to its thread");
 }
 
 /// One connection of a worker, counted while this lives.
@@ -166,10 +184,10 @@ mod tests {
     }
 
     /// One connection, and its other end.
-    async fn connection() -> (TcpStream, TcpStream) {
+    async fn connection() -> (std::net::TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (listener.accept().await.unwrap().0, client)
+        (listener.accept().await.unwrap().0.into_std().unwrap(), client)
     }
 
     fn open(workers: &Workers) -> Vec<usize> {

@@ -242,8 +242,9 @@ fn a_flag_says_what_is_allowed() {
 fn every_wrong_line_of_the_file_is_told() {
     let place = Place::new();
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
-    let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, \
-                log_format, master_key, metrics_listen, store";
+    let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, \
+                libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
+                libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store";
     for command in ["serve", "init", "check"] {
         let output = donjond(&[command, "--config", &file]);
         let expected = format!(
@@ -410,9 +411,9 @@ fn a_schema_of_another_version_is_refused() {
         &args,
         1,
         expect![[r#"
-        donjond: DIR/data/donjon.db has schema 99; this program knows schema 1
-        A later donjond wrote it: start that version or a later one; nothing was changed.
-    "#]],
+            donjond: DIR/data/donjon.db has schema 99; this program knows schema 2
+            A later donjond wrote it: start that version or a later one; nothing was changed.
+        "#]],
     );
 }
 

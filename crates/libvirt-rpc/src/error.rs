@@ -26,8 +26,8 @@ pub enum Domain {
     Domain = 20,
     /// Secrets.
     Secret = 30,
-    /// Authentication of a client.
-    Auth = 47,
+    /// D-Bus.
+    Dbus = 47,
     /// polkit.
     Polkit = 60,
 }
@@ -58,8 +58,12 @@ pub enum Code {
     NoSecret = 66,
     /// `VIR_ERR_ARGUMENT_UNSUPPORTED`
     ArgumentUnsupported = 74,
+    /// `VIR_ERR_AUTH_CANCELLED`
+    AuthCancelled = 79,
     /// `VIR_ERR_ACCESS_DENIED`
     AccessDenied = 88,
+    /// `VIR_ERR_DBUS_SERVICE`
+    DbusService = 89,
     /// `VIR_ERR_AUTH_UNAVAILABLE`
     AuthUnavailable = 94,
 }
@@ -83,7 +87,9 @@ impl Code {
             Self::InvalidSecret => ("Invalid secret: ", "Invalid secret: %1$s"),
             Self::NoSecret => ("Secret not found: ", "Secret not found: %1$s"),
             Self::ArgumentUnsupported => ("argument unsupported: ", "argument unsupported: %1$s"),
+            Self::AuthCancelled => ("authentication cancelled: ", "authentication cancelled: %1$s"),
             Self::AccessDenied => ("access denied: ", "access denied: %1$s"),
+            Self::DbusService => ("error from service: ", "error from service: %1$s"),
             Self::AuthUnavailable => ("authentication unavailable: ", "authentication unavailable: %1$s"),
         }
     }

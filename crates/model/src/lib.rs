@@ -11,6 +11,7 @@ mod facets;
 mod handle;
 mod id;
 mod query;
+mod request_id;
 mod secret;
 mod timestamp;
 

@@ -2,8 +2,8 @@
 //! their values, which are payloads as the secret says they are rendered.
 
 use model::{
-    Attributes, Call, ChangeRow, ContentType, Encoding, Facets, Handle, Listed, Secret, SecretId, Status,
-    Usage, Which,
+    Attributes, Call, ChangeRow, ContentType, Encoding, Facets, Handle, Listed, ProjectId, Secret, SecretId,
+    Status, Timestamp, Usage, Which,
 };
 use seal::Bound;
 use store::{Change, Reseal};
@@ -163,6 +163,12 @@ impl Vault {
         let may = self.may(call, action, None).await;
         self.written(call, action, None, may).await?;
         self.record(call, action, None, Outcome::Done).await
+    }
+
+    /// Whether a project has secrets that end with this process. For the process itself: nobody is asked.
+    pub async fn has_ephemeral(&self, project: &ProjectId, now: Timestamp) -> Result<bool, Error> {
+        let which = Which { ephemeral: Some(true), private: None };
+        Ok(self.store.count(project, which, now).await? > 0)
     }
 
     /// The change log after a number, of all projects: a front-end tells each caller what is of theirs.

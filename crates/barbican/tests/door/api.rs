@@ -144,7 +144,11 @@ async fn libvirts_keys_can_be_set_one_by_one() {
     for (key, value, expect) in [
         ("libvirt_color", "red", "Invalid Key."),
         ("libvirt_private", "true", "Invalid Metadata. 'libvirt_private' must be one of: yes, no."),
-        ("libvirt_ephemeral", "yes", "whether a secret is ephemeral is chosen at the libvirt door, where it is defined"),
+        (
+            "libvirt_ephemeral",
+            "yes",
+            "whether a secret is ephemeral is chosen at the libvirt door, where it is defined",
+        ),
     ] {
         let answer = rig.json(&format!("POST {path}"), &pair(key, value)).await;
         assert!(answer.head.status.is_client_error() && answer.text().contains(expect), "{}", answer.text());

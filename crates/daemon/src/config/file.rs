@@ -17,17 +17,25 @@ use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::libvirt;
 use super::values::{self, Invalid};
 use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but `limits`.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 20] = [
     "audit",
     "audit_sync",
     "auth",
     "data_dir",
     "host_href",
     "insecure_listen",
+    "libvirt_auth",
+    "libvirt_project",
+    "libvirt_socket",
+    "libvirt_socket_group",
+    "libvirt_socket_mode",
+    "libvirt_socket_ro_mode",
+    "libvirt_token",
     "limits",
     "listen",
     "log",
@@ -128,8 +136,21 @@ impl Reader {
                 "data_dir" => to.place.data_dir = self.text(key, value, values::path),
                 "host_href" => to.host_href = self.text(key, value, FromStr::from_str),
                 "insecure_listen" => to.insecure_listen = self.switch(key, value),
+                "libvirt_auth" => to.libvirt.libvirt_auth = self.text(key, value, choice),
+                "libvirt_project" => to.libvirt.libvirt_project = self.text(key, value, libvirt::project),
+                "libvirt_socket" => to.libvirt.libvirt_socket = self.text(key, value, FromStr::from_str),
+                "libvirt_socket_group" => {
+                    to.libvirt.libvirt_socket_group = self.text(key, value, FromStr::from_str);
+                }
+                "libvirt_socket_mode" => {
+                    to.libvirt.libvirt_socket_mode = self.text(key, value, FromStr::from_str);
+                }
+                "libvirt_socket_ro_mode" => {
+                    to.libvirt.libvirt_socket_ro_mode = self.text(key, value, FromStr::from_str);
+                }
+                "libvirt_token" => to.libvirt.libvirt_token = self.text(key, value, values::path),
                 "limits" => self.limits(key, value, &mut to.limits),
-                "listen" => to.listen = self.text(key, value, values::address),
+                "listen" => to.listen = self.text(key, value, FromStr::from_str),
                 "log" => to.log = self.text(key, value, FromStr::from_str),
                 "log_format" => to.log_format = self.text(key, value, choice),
                 "master_key" => to.place.master_key = self.text(key, value, FromStr::from_str),

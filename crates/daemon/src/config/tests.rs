@@ -9,12 +9,17 @@ use expect_test::{Expect, expect};
 use super::*;
 
 fn root() -> Surroundings {
-    Surroundings { root: true, xdg_data_home: None, home: None }
+    Surroundings { root: true, ..Surroundings::default() }
 }
 
 /// What `donjon.toml` with this text comes to, or what the operator is told.
 fn load(text: &str) -> Result<Config, ConfigError> {
     Config::resolve(file::parse(Path::new("donjon.toml"), text)?, &root())
+}
+
+fn listen_of(config: &Config) -> SocketAddr {
+    let ListenAt::At(address) = config.listen else { panic!("off") };
+    address
 }
 
 #[track_caller]
@@ -27,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
         ]],
     );
 }
@@ -37,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
         ]],
     );
 }
@@ -47,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
         ]],
     );
 }
@@ -57,7 +62,7 @@ fn a_limit_that_is_none() {
     wrong(
         "[limits]\nconections = 5",
         expect![[
-            r#"donjon.toml:2:1: unknown key "limits.conections": did you mean "connections"?; allowed: header_bytes, header_fields, header_seconds, body_bytes, body_seconds, discarded_bytes, connections, drain_seconds, batch_changes"#
+            r#"donjon.toml:2:1: unknown key "limits.conections": did you mean "connections"?; allowed: header_bytes, header_fields, header_seconds, body_bytes, body_seconds, discarded_bytes, connections, libvirt_connections, drain_seconds, batch_changes"#
         ]],
     );
 }
@@ -72,7 +77,7 @@ fn a_name_for_an_address() {
     wrong(
         "listen = \"localhost:9311\"",
         expect![[
-            r#"donjon.toml:1:10: listen = "localhost:9311": not an address and a port; allowed: IP:PORT, such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"#
+            r#"donjon.toml:1:10: listen = "localhost:9311": neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"#
         ]],
     );
 }
@@ -190,7 +195,7 @@ fn a_metrics_address_that_is_none() {
     wrong(
         "metrics_listen = \"no\"",
         expect![[
-            r#"donjon.toml:1:18: metrics_listen = "no": neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9312"#
+            r#"donjon.toml:1:18: metrics_listen = "no": neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"#
         ]],
     );
 }
@@ -229,7 +234,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, limits, listen, log, log_format, master_key, metrics_listen, store
+            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -237,7 +242,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
 #[test]
 fn an_address_that_others_reach() {
     let config = load("listen = \"0.0.0.0:9311\"").unwrap();
-    let told = config.allow_listening_at(config.listen).unwrap_err().to_string();
+    let told = config.allow_listening_at(listen_of(&config)).unwrap_err().to_string();
     expect![[r#"
         0.0.0.0:9311 is not a loopback address, and with auth project-header whoever reaches it reads and writes the secrets of every project
         Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]]
@@ -248,7 +253,7 @@ fn an_address_that_others_reach() {
 fn loopback_is_loopback_in_every_spelling() {
     let allowed = |text: &str| {
         let config = load(text).unwrap();
-        config.allow_listening_at(config.listen).is_ok()
+        config.allow_listening_at(listen_of(&config)).is_ok()
     };
     for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert!(allowed(&format!("listen = \"{address}\"")), "{address}");
@@ -268,13 +273,33 @@ fn nothing_chosen_works() {
             master_key: File(
                 "/var/lib/donjon/master.key",
             ),
-            listen: 127.0.0.1:9311,
+            listen: At(
+                127.0.0.1:9311,
+            ),
             host_href: None,
             auth: ProjectHeader,
             insecure_listen: false,
             metrics_listen: At(
                 127.0.0.1:9312,
             ),
+            libvirt: Libvirt {
+                socket: At(
+                    "/run/donjon/virtsecretd-sock",
+                ),
+                is_socket_chosen: false,
+                group: None,
+                mode: SocketMode(
+                    384,
+                ),
+                ro_mode: SocketMode(
+                    438,
+                ),
+                project: ProjectId(
+                    "default",
+                ),
+                auth: None,
+                token: None,
+            },
             audit: File(
                 "/var/lib/donjon/audit.log",
             ),
@@ -295,6 +320,7 @@ fn nothing_chosen_works() {
                     drain_time_max: 30s,
                 },
                 connections: 10000,
+                libvirt_connections: 10000,
                 batch_changes: 256,
             },
         }
@@ -325,8 +351,11 @@ fn flags_win_over_the_file() {
 #[test]
 fn a_data_directory_for_everybody() {
     let user = |xdg: Option<&str>, home: Option<&str>| {
-        let around =
-            Surroundings { root: false, xdg_data_home: xdg.map(Into::into), home: home.map(Into::into) };
+        let around = Surroundings {
+            xdg_data_home: xdg.map(Into::into),
+            home: home.map(Into::into),
+            ..Surroundings::default()
+        };
         around.data_dir().map(|dir| dir.display().to_string())
     };
     assert_eq!(user(Some("/data"), Some("/home/u")).as_deref(), Some("/data/donjon"));

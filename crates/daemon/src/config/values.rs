@@ -13,11 +13,16 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Invalid {
     #[error(
-        "not an address and a port; allowed: IP:PORT, such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"
+        "neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9311 or [::1]:9311 (names are \
+         not looked up)"
     )]
     Address,
-    #[error("neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9312")]
-    MetricsAddress,
+    #[error("not the name of a project; allowed: from 1 to 255 characters")]
+    Project,
+    #[error("not a group; allowed: a name or a number")]
+    Group,
+    #[error("not a mode; allowed: from 0 to 0777, in octal, such as 0660")]
+    SocketMode,
     #[error("not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path")]
     HostHref,
     #[error("unknown way to authenticate; allowed: project-header")]
@@ -154,27 +159,22 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, Invalid> {
     file_path(text)
 }
 
-/// An address and a port. Names are not looked up: which address answers would depend on the day.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, Invalid> {
-    text.parse().map_err(|_| Invalid::Address)
-}
-
-/// Where metrics are served.
+/// Where something is served. Names are not looked up: which address answers would depend on the day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum MetricsListen {
+pub(crate) enum ListenAt {
     /// Nowhere.
     Off,
     /// At this address.
     At(SocketAddr),
 }
 
-impl FromStr for MetricsListen {
+impl FromStr for ListenAt {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             "off" => Ok(Self::Off),
-            _ => text.parse().map(Self::At).map_err(|_| Invalid::MetricsAddress),
+            _ => text.parse().map(Self::At).map_err(|_| Invalid::Address),
         }
     }
 }
@@ -208,6 +208,11 @@ impl FromStr for HostHref {
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
+    /// Everything that is of use to whoever looks for a fault.
+    pub(crate) fn debug() -> Self {
+        Self("debug".to_owned())
+    }
+
     /// The filter. It was parsed once before, so it parses.
     pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
@@ -347,10 +352,9 @@ mod tests {
 
     #[test]
     fn addresses_are_numbers() {
-        assert_eq!(address("localhost:9311"), Err(Invalid::Address));
-        assert_eq!(address("127.0.0.1"), Err(Invalid::Address));
-        assert!(address("[::1]:9311").unwrap().ip().is_loopback());
-        assert_eq!("off".parse(), Ok(MetricsListen::Off));
-        refused::<MetricsListen>(&["", "no", "9312"], Invalid::MetricsAddress);
+        refused::<ListenAt>(&["", "no", "9312", "localhost:9311", "127.0.0.1"], Invalid::Address);
+        let loopback = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9311));
+        assert_eq!("[::1]:9311".parse(), Ok(ListenAt::At(loopback)));
+        assert_eq!("off".parse(), Ok(ListenAt::Off));
     }
 }

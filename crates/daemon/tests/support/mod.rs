@@ -9,7 +9,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    socket: PathBuf,
 }
 
 impl Server {
@@ -30,15 +31,18 @@ impl Server {
 
     pub fn start_with(data: &Path, more: &[&str]) -> Self {
         let address = free_address();
+        let socket = data.join("virtsecretd-sock");
         let child = Command::new(env!("CARGO_BIN_EXE_donjond"))
             .args(["serve", "--listen", &address.to_string(), "--metrics-listen", "off", "--data-dir"])
             .arg(data)
+            .arg("--libvirt-socket")
+            .arg(&socket)
             .args(more)
             .stdout(Stdio::null())
             .stderr(std::fs::File::options().create(true).append(true).open(data.join("stderr.txt")).unwrap())
             .spawn()
             .unwrap();
-        let mut server = Self { child, address };
+        let mut server = Self { child, address, socket };
         let begin = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -52,6 +56,20 @@ impl Server {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The read-write socket of the libvirt door.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The URI that libvirt's clients find it by.
+    pub fn uri(&self) -> String {
+        format!("secret:///system?socket={}", self.socket.display())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn connect(&self) -> Client {
@@ -75,6 +93,18 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Debian's Python, which python3-libvirt is made for.
+pub fn python_with_libvirt() -> &'static str {
+    let imports = |python: &&str| {
+        let output = Command::new(python).args(["-c", "import libvirt"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    ["/usr/bin/python3", "python3"]
+        .into_iter()
+        .find(imports)
+        .expect("python3-libvirt is not installed: run `cargo xtask test`, which installs it")
 }
 
 pub fn free_address() -> SocketAddr {

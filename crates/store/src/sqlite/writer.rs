@@ -184,10 +184,10 @@ impl Writer {
             Ok(()) => {
                 self.committed.fetch_add(1, Ordering::Release);
                 let purged = self.settle(&effects);
+                self.announce(&effects); // So that whoever is answered finds its change announced.
                 for (job, answer) in batch.drain(..).zip(answers) {
                     job.answer(answer, &purged);
                 }
-                self.announce(&effects);
             }
             Err(error) => {
                 tracing::error!(%error, changes = batch.len(), "a transaction failed; nothing of it was done");
@@ -227,8 +227,8 @@ impl Writer {
             return;
         }
         let purged = self.settle(&effects);
-        job.answer(answer, &purged);
         self.announce(&effects);
+        job.answer(answer, &purged);
     }
 
     /// What follows a commit before anybody is answered.

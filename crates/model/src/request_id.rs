@@ -5,8 +5,9 @@
 
 use std::cell::Cell;
 
-use model::RequestId;
 use uuid::Uuid;
+
+use crate::RequestId;
 
 thread_local! {
     static STATE: Cell<[u64; 4]> = Cell::new(seed());
@@ -18,15 +19,17 @@ fn seed() -> [u64; 4] {
     [a, b, c, d]
 }
 
-/// The next id.
-pub(crate) fn next() -> RequestId {
-    let [high, low] = STATE.with(|state| {
-        let (first, after) = step(state.get());
-        let (second, after) = step(after);
-        state.set(after);
-        [first, second]
-    });
-    RequestId::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+impl RequestId {
+    /// The next id: not one that nobody could guess.
+    pub fn next() -> Self {
+        let [high, low] = STATE.with(|state| {
+            let (first, after) = step(state.get());
+            let (second, after) = step(after);
+            state.set(after);
+            [first, second]
+        });
+        Self::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+    }
 }
 
 /// One step of xoshiro256++ 1.0 (<https://prng.di.unimi.it/xoshiro256plusplus.c>).
@@ -42,7 +45,7 @@ mod tests {
 
     #[test]
     fn ids_differ_within_and_between_threads() {
-        let draw = || (0..1_000).map(|_| super::next()).collect::<Vec<_>>();
+        let draw = || (0..1_000).map(|_| super::RequestId::next()).collect::<Vec<_>>();
         let drawn: Vec<_> =
             (0..4).map(|_| std::thread::spawn(draw)).flat_map(|t| t.join().unwrap()).collect();
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 4_000);

@@ -1,0 +1,54 @@
+//! `donjond virtsecretd`: in the place of libvirt's own daemon, under its name and with its options.
+
+use std::time::Duration;
+
+use crate::cli;
+use crate::config::Settings;
+use crate::config::libvirt::{LibvirtSettings, LibvirtSocket};
+use crate::config::values::{ListenAt, LogFilter};
+use crate::error::Error;
+use crate::serve::{self, Idle};
+
+/// Serves as virtsecretd does.
+pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
+    if flags.listen {
+        return Err(Error::NotHere(
+            "--listen: TLS and TCP are not served in this version\n\
+             Use the UNIX socket, or ssh to the machine: virsh -c secret+ssh://host/system.",
+        ));
+    }
+    if flags.daemon {
+        return Err(Error::NotHere(
+            "--daemon: donjond stays in the foreground\nLet systemd run it, or put & behind the command.",
+        ));
+    }
+    if flags.pid_file.is_some() {
+        return Err(Error::NotHere(
+            "--pid-file: donjond writes none\nThe lock beside the database keeps a second server out.",
+        ));
+    }
+    // To virtsecretd 0 is no time at all, too.
+    let idle = flags
+        .timeout
+        .filter(|seconds| *seconds > 0)
+        .map_or(Idle::Never, |seconds| Idle::For(Duration::from_secs(seconds)));
+    let settings = Settings {
+        libvirt: LibvirtSettings { libvirt_socket: Some(socket()), ..LibvirtSettings::default() },
+        log: flags.verbose.then(LogFilter::debug),
+        ..Settings::default()
+    };
+    // What the file says of the doors goes before what this name stands for.
+    let behind =
+        Settings { listen: Some(ListenAt::Off), metrics_listen: Some(ListenAt::Off), ..Settings::default() };
+    serve::run(cli::Serve { config: flags.config, settings, behind }, idle)
+}
+
+/// Where clients look.
+fn socket() -> LibvirtSocket {
+    let runtime = if rustix::process::geteuid().is_root() {
+        "/run".into()
+    } else {
+        std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| "/run".into())
+    };
+    LibvirtSocket::At(std::path::Path::new(&runtime).join("libvirt/virtsecretd-sock"))
+}

@@ -1,0 +1,81 @@
+//! The system token's file, which libvirt's daemons on this machine share: whoever starts first makes it, and all keep
+//! what they found, so what is there is never replaced.
+//!
+//! Made as libvirt makes it: mode 0600, in a folder of mode 0700, written under a lock (fcntl(2)) by whoever finds it
+//! empty.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use libvirt::{SystemToken, TOKEN_BYTES};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::rand::{GetRandomFlags, getrandom};
+use zeroize::Zeroizing;
+
+/// The token in the file, which is made if it is not there.
+pub(crate) fn ensure(path: &Path) -> io::Result<SystemToken> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    fcntl_lock(&file, FlockOperation::LockExclusive)?; // Gone with the file, when this returns.
+    let mut text = Zeroizing::new(vec![0; TOKEN_BYTES + 2]); // A line end is not ours, but harmless.
+    let mut length = file.read_at(&mut text, 0)?;
+    if length == 0 {
+        file.write_all(&new()?)?;
+        file.sync_all()?;
+        length = file.read_at(&mut text, 0)?;
+    }
+    text.truncate(length);
+    while text.last().is_some_and(u8::is_ascii_whitespace) {
+        text.pop();
+    }
+    SystemToken::try_from(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Sixteen random bytes in hexadecimal.
+fn new() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut random = Zeroizing::new([0; TOKEN_BYTES / 2]);
+    getrandom(&mut random[..], GetRandomFlags::empty())?;
+    let mut text = Zeroizing::new(Vec::with_capacity(TOKEN_BYTES));
+    for byte in random.iter() {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_first_daemon_makes_the_token_and_all_keep_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("common/system.token");
+        ensure(&path).unwrap();
+        let text = std::fs::read(&path).unwrap();
+        assert_eq!(text.len(), TOKEN_BYTES);
+        ensure(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), text);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let other = folder.path().join("other/system.token");
+        ensure(&other).unwrap();
+        assert_ne!(std::fs::read(&other).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_no_token_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["hello", "0123456789abcdef0123456789abcdeg", "0123456789abcdef0123456789abcdef0"] {
+            let path = folder.path().join("system.token");
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(ensure(&path).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

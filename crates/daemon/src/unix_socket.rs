@@ -1,0 +1,139 @@
+//! UNIX sockets: made where nobody listens, given to whom they are for, and taken away at the end.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::config::libvirt::{Group, SocketMode};
+
+/// A socket that this process made. Its file goes when this does.
+#[derive(Debug)]
+pub(crate) struct Made {
+    path: PathBuf,
+    /// The file, told from one that somebody else puts in its place.
+    file: (u64, u64),
+}
+
+/// Listens at a path. One that nobody listens at any more is taken over; anything else that is there stays.
+pub(crate) fn listen(
+    path: &Path,
+    mode: SocketMode,
+    group: Option<&Group>,
+) -> io::Result<(UnixListener, Made)> {
+    let gid = group.map(gid_of).transpose()?;
+    make_folder(path)?;
+    remove_stale(path)?;
+    let listener = UnixListener::bind(path)?; // For its user alone: so says the umask.
+    let found = std::fs::symlink_metadata(path)?;
+    let made = Made { path: path.to_owned(), file: (found.dev(), found.ino()) };
+    if gid.is_some() {
+        std::os::unix::fs::chown(path, None, gid)?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode.0))?;
+    Ok((listener, made))
+}
+
+/// The read-only socket's path: libvirt's own way to name it.
+pub(crate) fn read_only_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-ro");
+    name.into()
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let is_ours =
+            std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
+        if is_ours {
+            let _ = std::fs::remove_file(&self.path); // If it stays, the next start finds it stale.
+        }
+    }
+}
+
+/// Makes the folder that a socket is in, open to all: the socket's own mode says who may use it.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    match DirBuilder::new().mode(0o755).create(folder) {
+        // The umask has taken the others' part away.
+        Ok(()) => std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something is there that is no socket"));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn gid_of(group: &Group) -> io::Result<u32> {
+    if let Ok(number) = group.0.parse() {
+        return Ok(number);
+    }
+    match nix::unistd::Group::from_name(&group.0)? {
+        Some(found) => Ok(found.gid.as_raw()),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no group called {}", group.0))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODE: SocketMode = SocketMode(0o660);
+
+    #[test]
+    fn a_socket_is_made_with_its_mode_and_goes_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/sock");
+        let (listener, made) = listen(&path, MODE, None).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o660, 0o755));
+        assert!(UnixStream::connect(&path).is_ok());
+        let busy = listen(&path, MODE, None).unwrap_err();
+        assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
+        drop((listener, made));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_was_left_is_taken_over_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let (_listener, made) = listen(&path, MODE, None).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "somebody's").unwrap();
+        let refused = listen(&path, MODE, None).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        drop(made);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's", "it was not ours to take away");
+    }
+
+    #[test]
+    fn a_group_must_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sock");
+        let nobody = Group("no-such-group-at-all".into());
+        assert_eq!(listen(&path, MODE, Some(&nobody)).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+        assert_eq!(gid_of(&Group("root".into())).unwrap(), 0);
+        assert_eq!(gid_of(&Group("1234".into())).unwrap(), 1234);
+    }
+}

@@ -1,0 +1,90 @@
+//! The door itself: what all its connections share.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use model::{Call, Caller, ProjectId, RequestId, Role, UserId};
+use tokio::sync::Semaphore;
+use vault::Vault;
+
+use crate::auth::Auth;
+use crate::events::Events;
+use crate::limits::LARGE_FRAMES_BYTES_MAX;
+use crate::metrics::Metrics;
+use crate::token::SystemToken;
+use crate::uri::Reach;
+
+/// How the door behaves.
+#[derive(Debug)]
+pub struct DoorConfig {
+    /// The project whose secrets it opens.
+    pub project: ProjectId,
+    /// What clients have to do first.
+    pub auth: Auth,
+    /// Whom it is for.
+    pub reach: Reach,
+    /// What proves a client to be one of libvirt's daemons; without one none is believed to be.
+    pub token: Option<SystemToken>,
+    /// How long calls in flight may take once the door is to close.
+    pub drain_time_max: Duration,
+}
+
+/// Which of the two sockets a connection came in by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Socket {
+    /// The one where everything may be asked.
+    ReadWrite,
+    /// The one whose connections are read-only, whatever they say.
+    ReadOnly,
+}
+
+/// libvirt's secret API over a vault.
+#[derive(Debug)]
+pub struct Door {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) config: DoorConfig,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: Events,
+    /// Memory for long messages, in bytes.
+    pub(crate) large_frames: Arc<Semaphore>,
+    /// The next registration's id. They are never used again, whoever asks.
+    callbacks: AtomicI32,
+}
+
+/// The roles of whoever may open the socket.
+static ADMIN: [Role; 1] = [Role::ADMIN];
+
+impl Door {
+    /// A door to a vault.
+    pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
+        Self {
+            vault,
+            config,
+            metrics,
+            events: Events::new(),
+            large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX)),
+            callbacks: AtomicI32::new(0),
+        }
+    }
+
+    /// Hands events on to connections, for as long as it runs. To be started before the first connection.
+    pub async fn follow_changes(self: Arc<Self>) {
+        self.events.follow(&self.vault, &self.config.project).await;
+    }
+
+    pub(crate) fn next_callback(&self) -> i32 {
+        self.callbacks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A call of a client, now.
+    pub(crate) fn call(&self, user: Option<UserId>, is_system: bool) -> Call {
+        Call {
+            caller: Caller { project: self.config.project.clone(), user, roles: Cow::Borrowed(&ADMIN) },
+            time: SystemTime::now().into(),
+            request: RequestId::next(),
+            door: if is_system { model::Door::LibvirtSystem } else { model::Door::Libvirt },
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Events: the change log, told to whoever asked for it.
+//!
+//! ```text
+//! store ─▶ change log ─▶ one follower ─▶ the newest events ─▶ each connection, from where it is
+//! ```
+//!
+//! What either door does reaches both, because both write to the same log. Events are kept once, for all connections,
+//! and only so many: a client that does not read them falls behind and is cut off, which tells it that it missed some.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use libvirt_rpc::frame::{self, Header};
+use libvirt_rpc::messages::{
+    EVENT_ID_LIFECYCLE, EVENT_ID_VALUE_CHANGED, LIFECYCLE_DEFINED, LIFECYCLE_UNDEFINED, Lifecycle, Secret,
+    ValueChanged,
+};
+use libvirt_rpc::procedures::{EVENT_LIFECYCLE, EVENT_VALUE_CHANGED};
+use model::{ChangeKind, ChangeRow, Listed, ProjectId, SecretId, Usage};
+use tokio::sync::watch;
+use vault::Vault;
+
+use crate::limits::{CALLBACKS_MAX, EVENT_BYTES_MAX, EVENTS_MAX};
+
+/// Rows of the change log that are read at once.
+const ROWS: u32 = 256;
+/// How long to wait before a change log that could not be read is read again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Which kind of event: `virSecretEventID`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum EventId {
+    Lifecycle,
+    ValueChanged,
+}
+
+impl EventId {
+    pub(crate) fn of(number: i32) -> Option<Self> {
+        match number {
+            EVENT_ID_LIFECYCLE => Some(Self::Lifecycle),
+            EVENT_ID_VALUE_CHANGED => Some(Self::ValueChanged),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that was done to a secret.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// The row of the change log.
+    number: u64,
+    kind: ChangeKind,
+    secret: Listed,
+}
+
+impl Event {
+    fn of(row: ChangeRow) -> Self {
+        Self { number: row.number, kind: row.kind, secret: Listed { id: row.secret, usage: row.usage } }
+    }
+
+    fn id(&self) -> EventId {
+        match self.kind {
+            ChangeKind::Created | ChangeKind::Redefined | ChangeKind::Deleted => EventId::Lifecycle,
+            ChangeKind::ValueChanged => EventId::ValueChanged,
+        }
+    }
+
+    /// The message for one registration; none if it is longer than a message may be.
+    fn message(&self, callback: i32) -> Option<Vec<u8>> {
+        let secret = handle(&self.secret);
+        let room = secret.bytes() + 16;
+        let lifecycle = |event| {
+            let event = Lifecycle { callback, secret, event, detail: 0 };
+            frame::message(Header::event(EVENT_LIFECYCLE), room, |to| event.encode(to))
+        };
+        match self.kind {
+            ChangeKind::Created | ChangeKind::Redefined => lifecycle(LIFECYCLE_DEFINED),
+            ChangeKind::Deleted => lifecycle(LIFECYCLE_UNDEFINED),
+            ChangeKind::ValueChanged => {
+                let event = ValueChanged { callback, secret };
+                frame::message(Header::event(EVENT_VALUE_CHANGED), room, |to| event.encode(to))
+            }
+        }
+        .ok()
+    }
+
+    /// About what it takes to keep it.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.secret.usage.as_ref().map_or(0, |usage| usage.id.len())
+    }
+}
+
+/// A secret as messages name it.
+pub(crate) fn handle(listed: &Listed) -> Secret<'_> {
+    let (usage_type, usage_id) = match &listed.usage {
+        Some(Usage { usage_type, id }) => (usage_type.number(), id.as_bytes()),
+        None => (0, &b""[..]),
+    };
+    Secret { uuid: *listed.id.as_bytes(), usage_type, usage_id }
+}
+
+/// The newest events.
+#[derive(Debug)]
+pub(crate) struct Events {
+    kept: Mutex<Kept>,
+    /// How many there ever were.
+    count: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+    /// How many were dropped.
+    dropped: u64,
+}
+
+/// There is no more of what a follower has not seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Lagged;
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { kept: Mutex::default(), count: watch::Sender::new(0) }
+    }
+
+    /// Follows the change log of a vault for ever, from where it is now.
+    pub(crate) async fn follow(&self, vault: &Vault, project: &ProjectId) {
+        let mut newest = vault.newest_change();
+        let mut after = *newest.borrow_and_update();
+        loop {
+            match vault.changes(after, ROWS).await {
+                Ok(rows) if rows.is_empty() => {
+                    if newest.changed().await.is_err() {
+                        return; // The store has ended.
+                    }
+                }
+                Ok(rows) => {
+                    after = rows.last().map_or(after, |row| row.number);
+                    self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::of));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the change log cannot be read: events wait");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn add(&self, events: impl Iterator<Item = Event>) {
+        let mut kept = self.kept();
+        let mut count = kept.dropped + u64::try_from(kept.events.len()).unwrap_or(0);
+        for event in events {
+            kept.bytes += event.bytes();
+            kept.events.push_back(Arc::new(event));
+            count += 1;
+            while kept.events.len() > EVENTS_MAX || kept.bytes > EVENT_BYTES_MAX {
+                let Some(oldest) = kept.events.pop_front() else { break };
+                kept.bytes -= oldest.bytes();
+                kept.dropped += 1;
+            }
+        }
+        drop(kept);
+        self.count.send_if_modified(|known| std::mem::replace(known, count) != count);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The event at a place, if there is one yet.
+    fn at(&self, place: u64) -> Result<Option<Arc<Event>>, Lagged> {
+        let kept = self.kept();
+        let index = place.checked_sub(kept.dropped).ok_or(Lagged)?;
+        Ok(usize::try_from(index).ok().and_then(|index| kept.events.get(index)).cloned())
+    }
+
+    /// A follower that sees what comes from now on.
+    pub(crate) fn subscribe(&self) -> Follower {
+        let mut count = self.count.subscribe();
+        let next = *count.borrow_and_update();
+        Follower { next, count }
+    }
+}
+
+/// Where a connection is among the events.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    next: u64,
+    count: watch::Receiver<u64>,
+}
+
+impl Follower {
+    /// The next event, if there is one yet.
+    pub(crate) fn next(&mut self, events: &Events) -> Result<Option<Arc<Event>>, Lagged> {
+        let found = events.at(self.next)?;
+        self.next += u64::from(found.is_some());
+        Ok(found)
+    }
+
+    /// Completes when there is more than was seen. Takes and gives back the follower's own receiver, so that it can be
+    /// kept beside it.
+    pub(crate) fn more(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut count = self.count.clone();
+        let seen = self.next;
+        async move {
+            // The sender lives as long as the door; if not, nothing more comes.
+            if count.wait_for(|count| *count > seen).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// What a connection is to be told of: at most [`CALLBACKS_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Registrations {
+    by_key: HashMap<(EventId, Option<SecretId>), Registration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Registration {
+    callback: i32,
+    /// Told of changes after this one.
+    since: u64,
+}
+
+/// Why a registration was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotRegistered {
+    /// There is one like it.
+    Tracked,
+    /// There are as many as there may be.
+    TooMany,
+}
+
+impl Registrations {
+    /// Adds one, which is told of nothing until it begins. It gets an id only if it is taken, as with libvirtd.
+    pub(crate) fn add(
+        &mut self,
+        event: EventId,
+        secret: Option<SecretId>,
+        next_callback: impl FnOnce() -> i32,
+    ) -> Result<i32, NotRegistered> {
+        if self.by_key.contains_key(&(event, secret)) {
+            return Err(NotRegistered::Tracked);
+        }
+        if self.by_key.len() >= CALLBACKS_MAX {
+            return Err(NotRegistered::TooMany);
+        }
+        let callback = next_callback();
+        self.by_key.insert((event, secret), Registration { callback, since: u64::MAX });
+        Ok(callback)
+    }
+
+    /// Begins one, with changes after a number of the change log.
+    pub(crate) fn begin(&mut self, callback: i32, since: u64) {
+        if let Some(known) = self.by_key.values_mut().find(|known| known.callback == callback) {
+            known.since = since;
+        }
+    }
+
+    /// Removes one; whether it was there.
+    pub(crate) fn remove(&mut self, callback: i32) -> bool {
+        let before = self.by_key.len();
+        self.by_key.retain(|_, known| known.callback != callback);
+        self.by_key.len() < before
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// The messages that an event is to this connection.
+    pub(crate) fn messages(&self, event: &Event) -> impl Iterator<Item = Vec<u8>> {
+        let of = |secret| self.by_key.get(&(event.id(), secret)).copied();
+        let mut told: Vec<_> = [of(None), of(Some(event.secret.id))].into_iter().flatten().collect();
+        told.retain(|known| known.since < event.number);
+        told.sort_by_key(|known| known.callback);
+        told.into_iter().filter_map(|known| event.message(known.callback))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::UsageType;
+
+    use super::*;
+
+    fn event(number: u64, kind: ChangeKind) -> Event {
+        let usage = Some(Usage { usage_type: UsageType::Ceph, id: "c".into() });
+        Event { number, kind, secret: Listed { id: SecretId::from_bytes([7; 16]), usage } }
+    }
+
+    fn add(to: &mut Registrations, event: EventId, secret: Option<SecretId>, callback: i32, since: u64) {
+        to.add(event, secret, || callback).unwrap();
+        to.begin(callback, since);
+    }
+
+    fn told(registrations: &Registrations, event: &Event) -> Vec<String> {
+        let hex = |bytes: Vec<u8>| bytes.iter().skip(12).map(|byte| format!("{byte:02x}")).collect();
+        registrations.messages(event).map(hex).collect()
+    }
+
+    /// raw/093 and raw/095 of the recorded answers, with another id.
+    #[test]
+    fn messages_are_what_libvirtd_sends() {
+        let mut registrations = Registrations::default();
+        add(&mut registrations, EventId::Lifecycle, None, 3, 0);
+        add(&mut registrations, EventId::ValueChanged, Some(SecretId::from_bytes([7; 16])), 4, 0);
+        let secret = "07070707070707070707070707070707000000020000000163000000";
+        for (kind, expect) in [
+            (
+                ChangeKind::Created,
+                format!("0000017e00000002000000010000000000000003{secret}0000000000000000"),
+            ),
+            (
+                ChangeKind::Redefined,
+                format!("0000017e00000002000000010000000000000003{secret}0000000000000000"),
+            ),
+            (
+                ChangeKind::Deleted,
+                format!("0000017e00000002000000010000000000000003{secret}0000000100000000"),
+            ),
+            (ChangeKind::ValueChanged, format!("0000017f00000002000000010000000000000004{secret}")),
+        ] {
+            assert_eq!(told(&registrations, &event(1, kind)), [expect], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_registration_is_told_of_what_comes_after_it_and_of_its_secret() {
+        let mut registrations = Registrations::default();
+        let id = SecretId::from_bytes([7; 16]);
+        add(&mut registrations, EventId::Lifecycle, None, 1, 10);
+        add(&mut registrations, EventId::Lifecycle, Some(id), 2, 11);
+        add(&mut registrations, EventId::Lifecycle, Some(SecretId::NIL), 3, 0);
+        let count = |number| told(&registrations, &event(number, ChangeKind::Created)).len();
+        assert_eq!((count(10), count(11), count(12)), (0, 1, 2));
+        let again = registrations.add(EventId::Lifecycle, None, || 4);
+        assert_eq!(again, Err(NotRegistered::Tracked));
+        assert!(registrations.remove(1) && !registrations.remove(1) && !registrations.is_empty());
+        for n in 10.. {
+            let id = SecretId::random();
+            match registrations.add(EventId::ValueChanged, Some(id), || n) {
+                Ok(_) => {}
+                refused => {
+                    assert_eq!(refused, Err(NotRegistered::TooMany));
+                    assert_eq!(registrations.by_key.len(), CALLBACKS_MAX);
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_falls_behind_is_told_so_and_memory_has_a_bound() {
+        let events = Events::new();
+        let mut slow = events.subscribe();
+        events.add((1..=3).map(|number| event(number, ChangeKind::Created)));
+        let mut late = events.subscribe();
+        assert!(late.next(&events).unwrap().is_none());
+        assert_eq!(slow.next(&events).unwrap().unwrap().number, 1);
+        let long = |number| Event {
+            secret: Listed {
+                id: SecretId::NIL,
+                usage: Some(Usage { usage_type: UsageType::Ceph, id: "u".repeat(1 << 20) }),
+            },
+            ..event(number, ChangeKind::Created)
+        };
+        events.add((4..40).map(long));
+        assert!(events.kept().bytes <= EVENT_BYTES_MAX);
+        assert_eq!(slow.next(&events).unwrap_err(), Lagged);
+        assert!(events.subscribe().next(&events).unwrap().is_none());
+        events.add((40..40 + 2 * EVENTS_MAX as u64).map(|number| event(number, ChangeKind::Created)));
+        assert_eq!(events.kept().events.len(), EVENTS_MAX);
+    }
+}

@@ -1,0 +1,297 @@
+//! The secret driver's procedures: typed arguments, one call of the vault, a typed reply.
+//!
+//! [`begin`] decodes, while the message is there; what it gives back is the rest, with nothing borrowed. Flags are checked
+//! before anything is looked for, as libvirt does.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use libvirt_rpc::error::{Code, RemoteError};
+use libvirt_rpc::frame::{self, Header};
+use libvirt_rpc::messages::{
+    DEFINE_VALIDATE, DefineXml, Get, LIST_EPHEMERAL, LIST_NO_EPHEMERAL, LIST_NO_PRIVATE, LIST_PRIVATE,
+    ListAll, LookupByUsage, SECRETS_MAX, Secret, SetValue, VALUE_BYTES_MAX,
+};
+use libvirt_rpc::procedures::Procedure;
+use libvirt_rpc::xdr::{DecodeError, Decoder, STRING_MAX};
+use model::{Call, Listed, SecretId, Usage, UsageType, Which};
+use vault::{Action, Payload};
+
+use crate::door::Door;
+use crate::error::{About, of_vault, of_xml, rpc, rpc_internal, secret, unencodable, unknown_flags};
+use crate::events::handle;
+use crate::limits::XML_QUICK_BYTES_MAX;
+use crate::output::Frame;
+use crate::session::{Answer, number, reply, text};
+use crate::xml::{self, Definition, XmlError};
+
+/// One call: where it came in, who asks, and what its reply begins with.
+pub(crate) struct Ask {
+    /// The door.
+    pub(crate) door: Arc<Door>,
+    /// Who asks, and when.
+    pub(crate) call: Call,
+    /// The call's header.
+    pub(crate) header: Header,
+}
+
+/// A call whose arguments are decoded.
+pub(crate) type Begun = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Decodes the arguments of one of the secret driver's procedures.
+pub(crate) fn begin(
+    procedure: Procedure,
+    ask: Ask,
+    arguments: &mut Decoder<'_>,
+) -> Result<Begun, DecodeError> {
+    use Procedure as P;
+    Ok(match procedure {
+        P::ConnectListSecrets => {
+            let max = arguments.i32()?;
+            Box::pin(ask.list(max))
+        }
+        P::ConnectListAllSecrets => {
+            let ListAll { need_results, flags } = ListAll::decode(arguments)?;
+            Box::pin(ask.list_all(need_results != 0, flags))
+        }
+        P::SecretLookupByUuid => {
+            let id = SecretId::from_bytes(arguments.uuid()?);
+            Box::pin(ask.lookup_by_uuid(id))
+        }
+        P::SecretLookupByUsage => {
+            let LookupByUsage { usage_type, usage_id } = LookupByUsage::decode(arguments)?;
+            Box::pin(ask.lookup_by_usage(usage_type, usage_id.to_vec()))
+        }
+        P::SecretDefineXml => {
+            let DefineXml { xml, flags } = DefineXml::decode(arguments)?;
+            Box::pin(ask.define_xml(Document::of(xml, flags), flags))
+        }
+        P::SecretGetXmlDesc => {
+            let Get { secret, flags } = Get::decode(arguments)?;
+            Box::pin(ask.xml_desc(id_of(&secret), flags))
+        }
+        P::SecretSetValue => {
+            let SetValue { secret, value, flags } = SetValue::decode(arguments)?;
+            Box::pin(ask.set_value(id_of(&secret), Payload::new(value.to_vec()), flags))
+        }
+        P::SecretGetValue => {
+            let Get { secret, flags } = Get::decode(arguments)?;
+            Box::pin(ask.value(id_of(&secret), flags))
+        }
+        P::SecretUndefine => {
+            let id = id_of(&Secret::decode(arguments)?);
+            Box::pin(ask.undefine(id))
+        }
+        // Everything else is the session's own.
+        _ => Box::pin(ask.number_of_secrets()),
+    })
+}
+
+/// Only the UUID of a handle says which secret; libvirt looks at nothing else of it either.
+fn id_of(secret: &Secret<'_>) -> SecretId {
+    SecretId::from_bytes(secret.uuid)
+}
+
+/// A definition as it came: read already, or too long to be read where others wait.
+enum Document {
+    Read(Result<Definition, XmlError>),
+    Long(Vec<u8>),
+}
+
+impl Document {
+    fn of(xml: &[u8], flags: u32) -> Self {
+        if xml.len() > XML_QUICK_BYTES_MAX {
+            return Self::Long(xml.to_vec());
+        }
+        Self::Read(xml::parse(xml, flags & DEFINE_VALIDATE != 0))
+    }
+
+    async fn definition(self, flags: u32) -> Result<Definition, RemoteError> {
+        let read = match self {
+            Self::Read(read) => read,
+            Self::Long(xml) => {
+                let parse = move || xml::parse(&xml, flags & DEFINE_VALIDATE != 0);
+                match tokio::task::spawn_blocking(parse).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(rpc_internal("the definition could not be read".to_owned())),
+                }
+            }
+        };
+        read.map_err(|error| of_xml(&error))
+    }
+}
+
+impl Ask {
+    /// `CONNECT_NUM_OF_SECRETS` (139), `@acl: connect:search_secrets`.
+    async fn number_of_secrets(self) -> Answer {
+        let count = self.door.vault.count_secrets(&self.call, Which::default()).await;
+        let count = count.map_err(|error| of_vault(&error, About::All))?;
+        number(self.header, i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    /// `CONNECT_LIST_SECRETS` (140), `@acl: connect:search_secrets`.
+    async fn list(self, max: i32) -> Answer {
+        let max = usize::try_from(max).map_err(|_| rpc("maxuuids must be non-negative".to_owned()))?;
+        if max > SECRETS_MAX {
+            return Err(rpc("maxuuids > REMOTE_SECRET_LIST_MAX".to_owned()));
+        }
+        let all = self.all(Which::default(), max).await?;
+        reply(self.header, |to| {
+            to.length(all.len(), SECRETS_MAX)?;
+            for listed in &all {
+                to.string(listed.id.to_string().as_bytes())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `CONNECT_LIST_ALL_SECRETS` (287), `@acl: connect:search_secrets`.
+    async fn list_all(self, need_results: bool, flags: u32) -> Answer {
+        const KNOWN: u32 = LIST_EPHEMERAL | LIST_NO_EPHEMERAL | LIST_PRIVATE | LIST_NO_PRIVATE;
+        if flags & !KNOWN != 0 {
+            return Err(unknown_flags(flags & !KNOWN, "secretConnectListAllSecrets"));
+        }
+        let which = Which {
+            ephemeral: one_of(flags, LIST_EPHEMERAL, LIST_NO_EPHEMERAL),
+            private: one_of(flags, LIST_PRIVATE, LIST_NO_PRIVATE),
+        };
+        if !need_results {
+            let count = self.door.vault.count_secrets(&self.call, which).await;
+            let count = count.map_err(|error| of_vault(&error, About::All))?;
+            return reply(self.header, |to| {
+                to.u32(0).u32(u32::try_from(count).unwrap_or(u32::MAX));
+                Ok(())
+            });
+        }
+        let all = self.all(which, SECRETS_MAX + 1).await?;
+        if all.len() > SECRETS_MAX {
+            let count = self.door.vault.count_secrets(&self.call, which).await;
+            let count = count.map_err(|error| of_vault(&error, About::All))?;
+            return Err(rpc_internal(format!("Too many secrets '{count}' for limit '{SECRETS_MAX}'")));
+        }
+        let bytes = all.iter().map(|listed| handle(listed).bytes() + 3).sum();
+        let message = frame::message(self.header.reply(frame::OK), bytes, |to| {
+            to.length(all.len(), SECRETS_MAX)?;
+            for listed in &all {
+                handle(listed).encode(to)?;
+            }
+            to.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
+            Ok(())
+        });
+        message.map(Frame::open).map_err(|_| unencodable())
+    }
+
+    async fn all(&self, which: Which, limit: usize) -> Result<Vec<Listed>, RemoteError> {
+        let all = self.door.vault.all_secrets(&self.call, which, limit).await;
+        all.map_err(|error| of_vault(&error, About::All))
+    }
+
+    /// `SECRET_LOOKUP_BY_UUID` (141), `@acl: secret:getattr`.
+    async fn lookup_by_uuid(self, id: SecretId) -> Answer {
+        let found = self.door.vault.lookup(&self.call, id).await;
+        self.handle(&found.map_err(|error| of_vault(&error, About::Secret(id)))?)
+    }
+
+    /// `SECRET_LOOKUP_BY_USAGE` (147), `@acl: secret:getattr`.
+    async fn lookup_by_usage(self, usage_type: i32, id: Vec<u8>) -> Answer {
+        let usage = UsageType::of_number(usage_type).zip(str::from_utf8(&id).ok());
+        let found = match usage {
+            Some((usage_type, id)) => {
+                let usage = Usage { usage_type, id: id.to_owned() };
+                self.door.vault.lookup_usage(&self.call, &usage).await
+            }
+            // No secret is used so; that it was asked for is written down all the same.
+            None => self.door.vault.lookup(&self.call, SecretId::NIL).await,
+        };
+        self.handle(&found.map_err(|error| of_vault(&error, About::Usage(&id)))?)
+    }
+
+    /// `SECRET_DEFINE_XML` (142), `@acl: secret:write`, `@acl: secret:save`.
+    async fn define_xml(self, document: Document, flags: u32) -> Answer {
+        if flags & !DEFINE_VALIDATE != 0 {
+            return Err(unknown_flags(flags & !DEFINE_VALIDATE, "secretDefineXML"));
+        }
+        let definition = match document.definition(flags).await {
+            Ok(definition) => definition,
+            Err(error) => return Err(self.refused(error).await),
+        };
+        let (id, facets) = (definition.id.unwrap_or_else(SecretId::random), definition.facets);
+        // What cannot be shown again is not taken: libvirt takes it, and then shows an error for ever.
+        if xml::write(id, &facets).len() > STRING_MAX {
+            let text = format!("the definition would be longer than {STRING_MAX} bytes when it is shown");
+            return Err(self.refused(secret(Code::InvalidArg, text)).await);
+        }
+        let usage = facets.usage();
+        let defined = self.door.vault.define_secret(&self.call, id, facets).await;
+        defined.map_err(|error| of_vault(&error, About::Definition(id, usage.as_ref())))?;
+        self.handle(&Listed { id, usage })
+    }
+
+    /// A definition that is wrong in itself, written down as refused.
+    async fn refused(&self, error: RemoteError) -> RemoteError {
+        let refused = self.door.vault.refuse(&self.call, Action::CreateSecret, None).await;
+        refused.map_or_else(|error| of_vault(&error, About::All), |()| error)
+    }
+
+    /// `SECRET_GET_XML_DESC` (143), `@acl: secret:read`.
+    async fn xml_desc(self, id: SecretId, flags: u32) -> Answer {
+        if flags != 0 {
+            return Err(unknown_flags(flags, "secretGetXMLDesc"));
+        }
+        let found = self.door.vault.secret(&self.call, id).await;
+        let found = found.map_err(|error| of_vault(&error, About::Secret(id)))?;
+        text(self.header, xml::write(id, &found.facets).as_bytes())
+    }
+
+    /// `SECRET_SET_VALUE` (144), `@acl: secret:write`.
+    async fn set_value(self, id: SecretId, value: Payload, flags: u32) -> Answer {
+        if value.is_empty() {
+            let text = &b"value in virSecretSetValue must not be NULL"[..];
+            return Err(RemoteError::invalid_argument("virSecretSetValue", "value", text));
+        }
+        if flags != 0 {
+            return Err(unknown_flags(flags, "secretSetValue"));
+        }
+        let set = self.door.vault.set_value(&self.call, id, value).await;
+        set.map_err(|error| of_vault(&error, About::Secret(id)))?;
+        reply(self.header, |_| Ok(()))
+    }
+
+    /// `SECRET_GET_VALUE` (145), `@acl: secret:read_secure`.
+    async fn value(self, id: SecretId, flags: u32) -> Answer {
+        if flags != 0 {
+            return Err(unknown_flags(flags, "secretGetValue"));
+        }
+        let value = self.door.vault.read_value(&self.call, id).await;
+        let value = value.map_err(|error| of_vault(&error, About::Secret(id)))?;
+        if value.is_empty() {
+            // The REST door can store an empty payload; to libvirt a value of no bytes is none.
+            return Err(of_vault(&vault::Error::NoPayload(id), About::Secret(id)));
+        }
+        let room = value.len() + 8; // All of it, so that no copy is left behind.
+        let message = frame::message(self.header.reply(frame::OK), room, |to| {
+            to.opaque(value.expose(), VALUE_BYTES_MAX).map(drop)
+        });
+        message.map(Frame::secret).map_err(|_| unencodable())
+    }
+
+    /// `SECRET_UNDEFINE` (146), `@acl: secret:delete`.
+    async fn undefine(self, id: SecretId) -> Answer {
+        let undefined = self.door.vault.delete_secret(&self.call, id).await;
+        undefined.map_err(|error| of_vault(&error, About::Secret(id)))?;
+        reply(self.header, |_| Ok(()))
+    }
+
+    fn handle(&self, listed: &Listed) -> Answer {
+        reply(self.header, |to| handle(listed).encode(to))
+    }
+}
+
+/// Of two flags that exclude each other: both, or none, choose nothing.
+fn one_of(flags: u32, yes: u32, no: u32) -> Option<bool> {
+    match (flags & yes != 0, flags & no != 0) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (true, true) | (false, false) => None,
+    }
+}

@@ -1,0 +1,219 @@
+//! Bytes of a stream, cut into messages.
+//!
+//! ```text
+//! as they arrive:  │ end of one │ a whole one │ a whole one │ begin of an-
+//! kept:                                                     └────────────── until it is whole
+//! ```
+//!
+//! - Whoever announces a long message and sends nothing is given no memory for it.
+//! - Of a message longer than any that means something, the rest is dropped as it comes.
+//! - What was kept is wiped, because there may be a value in it: a buffer that has to grow is wiped when it is left.
+
+use libvirt_rpc::frame::{self, BadLength, LENGTH_BYTES};
+use zeroize::Zeroize as _;
+
+use crate::limits::{FRAME_KEPT_BYTES_MAX, FRAME_SMALL_BYTES_MAX};
+
+/// What has arrived and was not handled yet.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    buffer: Vec<u8>,
+    /// Where the first message begins.
+    at: usize,
+    /// Bytes of the first message that were dropped.
+    dropped: usize,
+}
+
+impl Input {
+    /// Adds what has arrived.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        if let Ok(Some(length)) = self.first_length() {
+            let kept = length.min(FRAME_KEPT_BYTES_MAX);
+            let have = self.buffer.len() - self.at;
+            if length > kept && have >= kept {
+                let missing = length - kept - self.dropped;
+                let (dropped, rest) = bytes.split_at(missing.min(bytes.len()));
+                self.dropped += dropped.len();
+                bytes = rest;
+            }
+        }
+        self.make_room(bytes.len());
+        self.buffer.extend_from_slice(bytes);
+        self.drop_excess();
+    }
+
+    /// What is beyond the kept part of a long first message, when its length has only now become known.
+    fn drop_excess(&mut self) {
+        let Ok(Some(length)) = self.first_length() else { return };
+        let excess = (self.buffer.len() - self.at).saturating_sub(FRAME_KEPT_BYTES_MAX);
+        let missing = length.saturating_sub(FRAME_KEPT_BYTES_MAX + self.dropped);
+        let drop = excess.min(missing);
+        if drop > 0 {
+            let from = self.at + FRAME_KEPT_BYTES_MAX;
+            self.buffer.drain(from..from + drop);
+            self.dropped += drop;
+        }
+    }
+
+    /// The next whole message, without its length. It stays until [`Self::done`].
+    pub(crate) fn first(&self) -> Result<Option<&[u8]>, BadLength> {
+        let Some(length) = self.first_length()? else { return Ok(None) };
+        let kept = length.min(FRAME_KEPT_BYTES_MAX);
+        if length - kept != self.dropped {
+            return Ok(None);
+        }
+        Ok(self.buffer.get(self.at + LENGTH_BYTES..self.at + kept))
+    }
+
+    /// The first message was handled.
+    pub(crate) fn done(&mut self) {
+        if let Ok(Some(length)) = self.first_length() {
+            let end = (self.at + length.min(FRAME_KEPT_BYTES_MAX)).min(self.buffer.len());
+            self.buffer.get_mut(self.at..end).unwrap_or_default().zeroize();
+            self.at = end;
+            self.dropped = 0;
+        }
+        if self.at == self.buffer.len() {
+            self.buffer = Vec::new(); // An idle connection keeps nothing.
+            self.at = 0;
+        }
+    }
+
+    /// Whether part of a message has arrived.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Memory it takes beyond what a small message does.
+    pub(crate) fn large_bytes(&self) -> usize {
+        self.buffer.capacity().saturating_sub(FRAME_SMALL_BYTES_MAX)
+    }
+
+    fn first_length(&self) -> Result<Option<usize>, BadLength> {
+        let head = self.buffer.get(self.at..).and_then(|rest| rest.first_chunk::<LENGTH_BYTES>());
+        head.map(|head| frame::length(*head)).transpose()
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        let have = self.buffer.len() - self.at;
+        let needed = have + bytes;
+        if self.buffer.len() + bytes <= self.buffer.capacity() {
+            return;
+        }
+        let announced = self.first_length().ok().flatten().unwrap_or(0);
+        let room = if announced <= FRAME_SMALL_BYTES_MAX {
+            needed.max(announced)
+        } else {
+            (needed * 2).min(needed.max(FRAME_KEPT_BYTES_MAX + bytes))
+        };
+        let mut larger = Vec::with_capacity(room);
+        larger.extend_from_slice(self.buffer.get(self.at..).unwrap_or_default());
+        self.buffer.zeroize();
+        self.buffer = larger;
+        self.at = 0;
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.buffer.zeroize();
+    }
+}
+
+/// A message without its length, and the bytes after it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The next whole message at the front of bytes that need not be kept, and what follows it.
+pub(crate) fn whole(bytes: &[u8]) -> Result<Option<Split<'_>>, BadLength> {
+    let Some(head) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = frame::length(*head)?;
+    Ok(bytes
+        .split_at_checked(length)
+        .map(|(message, rest)| (message.get(LENGTH_BYTES..).unwrap_or_default(), rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(length: usize, fill: u8) -> Vec<u8> {
+        let mut bytes = u32::try_from(length).unwrap().to_be_bytes().to_vec();
+        bytes.resize(length, fill);
+        bytes
+    }
+
+    /// All messages that come out when the bytes arrive in pieces: length and last byte of each.
+    fn cut(stream: &[u8], piece: usize) -> Vec<(usize, u8)> {
+        let mut input = Input::default();
+        let mut found = Vec::new();
+        for piece in stream.chunks(piece) {
+            input.push(piece);
+            while let Some(message) = input.first().unwrap() {
+                found.push((message.len() + 4, *message.last().unwrap()));
+                input.done();
+            }
+        }
+        assert!(input.is_empty());
+        found
+    }
+
+    #[test]
+    fn messages_come_out_whole_however_they_arrive() {
+        let stream = [message(28, 1), message(5000, 2), message(29, 3)].concat();
+        for piece in [1, 3, 28, 4096, 10_000] {
+            assert_eq!(cut(&stream, piece), [(28, 1), (5000, 2), (29, 3)], "{piece}");
+        }
+    }
+
+    #[test]
+    fn of_a_message_longer_than_any_the_end_is_dropped_and_the_next_one_found() {
+        let long = FRAME_KEPT_BYTES_MAX + 100_000;
+        let stream = [message(28, 1), message(long, 2), message(28, 3)].concat();
+        for piece in [16_384, 1 << 20, stream.len()] {
+            assert_eq!(cut(&stream, piece), [(28, 1), (FRAME_KEPT_BYTES_MAX, 2), (28, 3)], "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_promise_takes_no_memory() {
+        let mut input = Input::default();
+        input.push(&33_554_436_u32.to_be_bytes());
+        assert_eq!(input.first(), Ok(None));
+        assert!(input.buffer.capacity() < 100 && input.large_bytes() == 0);
+        input.push(&[0; 200_000]);
+        assert!(input.buffer.capacity() < 500_000, "{}", input.buffer.capacity());
+    }
+
+    #[test]
+    fn a_small_message_has_all_its_room_at_once_and_is_wiped() {
+        let mut input = Input::default();
+        input.push(&message(FRAME_SMALL_BYTES_MAX, 7)[..10]);
+        let room = input.buffer.as_ptr();
+        input.push(&vec![7; FRAME_SMALL_BYTES_MAX - 10]);
+        assert_eq!(input.buffer.as_ptr(), room, "a buffer that is left is a copy that is left");
+    }
+
+    #[test]
+    fn what_is_no_length_is_said_to_be_none() {
+        for word in [0_u32, 27, 33_554_437, 0x4745_5420] {
+            let mut input = Input::default();
+            input.push(&word.to_be_bytes());
+            assert_eq!(input.first(), Err(BadLength(word)));
+            assert_eq!(whole(&word.to_be_bytes()), Err(BadLength(word)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_give_the_same_messages(
+            lengths in proptest::collection::vec(28_usize..300, 1..8),
+            piece in 1_usize..400,
+        ) {
+            let stream: Vec<u8> = lengths.iter().enumerate().flat_map(|(n, length)| message(*length, n as u8)).collect();
+            let expect: Vec<_> = lengths.iter().enumerate().map(|(n, length)| (*length, n as u8)).collect();
+            prop_assert_eq!(cut(&stream, piece), expect);
+        }
+    }
+}

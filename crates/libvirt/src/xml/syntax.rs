@@ -1,0 +1,287 @@
+//! A document: elements, text and what text refers to, told to a [`Document`] as they come.
+//!
+//! What is in an entity is told as text only: libvirt's XPath does not look for elements there, but takes their text.
+//!
+//! Time and memory grow with the input: elements are kept open on a list of our own, [`DEPTH_MAX`] at most; entities
+//! call themselves, not deeply, and what they add is counted and limited, see [`super::references`].
+
+use std::collections::HashSet;
+
+use super::cursor::{Cursor, Fault, Reference};
+use super::doctype::Entities;
+use super::document::{Document, Source};
+use super::encoding::Text;
+use super::error::{Malformed, quoted};
+use super::names::split;
+use super::references::Expansions;
+
+/// Elements in each other, the root included: what libxml2 accepts without `XML_PARSE_HUGE`.
+const DEPTH_MAX: usize = 256;
+
+/// An attribute of an element: its name as it is written, and its value as it is meant.
+pub(super) struct Attribute<'a> {
+    /// With its prefix.
+    pub(super) name: &'a str,
+    /// Line ends are blanks, references replaced.
+    pub(super) value: String,
+}
+
+/// Reads a document.
+pub(super) struct Reader {
+    pub(super) entities: Entities,
+    pub(super) expansions: Expansions,
+    pub(super) document: Document,
+    /// How many elements and expansions are open.
+    depth: usize,
+}
+
+/// An element that is not closed yet.
+struct Open<'a> {
+    name: &'a str,
+    at: usize,
+}
+
+impl Reader {
+    /// Reads a document, and tells it.
+    pub(super) fn read(text: &Text<'_>, document: Document) -> Result<Document, Malformed> {
+        let (entities, expansions) = (Entities::new(text.standalone), Expansions::default());
+        let mut reader = Self { entities, expansions, document, depth: 0 };
+        let mut cursor = text.cursor();
+        miscellany(&mut cursor)?;
+        if cursor.at("<!DOCTYPE") {
+            reader.doctype(&mut cursor)?;
+            miscellany(&mut cursor)?;
+        }
+        reader.root(&mut cursor)?;
+        miscellany(&mut cursor)?;
+        match cursor.peek() {
+            None => Ok(reader.document),
+            Some(_) => Err(cursor.fail("Extra content at the end of the document")),
+        }
+    }
+
+    /// Reads the root with all that is in it.
+    fn root(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        cursor.begin();
+        if !cursor.at("<") {
+            return Err(cursor.fail("Start tag expected, '<' not found"));
+        }
+        match self.start_tag(cursor)? {
+            Some(root) => self.content(cursor, vec![root]),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads content until the last of the open elements is closed, or without any to the end.
+    fn content<'c>(&mut self, cursor: &mut Cursor<'c>, mut open: Vec<Open<'c>>) -> Result<(), Malformed> {
+        let whole = open.is_empty();
+        while whole || !open.is_empty() {
+            cursor.begin();
+            if cursor.at("</") {
+                let element = open.pop().ok_or_else(|| cursor.fail("chunk is not well balanced"))?;
+                self.end_tag(cursor, &element)?;
+            } else if cursor.at("<![CDATA[") {
+                let cdata = cursor.cdata()?;
+                self.text(cdata, Source::Cdata);
+            } else if cursor.at("<!--") {
+                cursor.comment()?;
+            } else if cursor.at("<?") {
+                cursor.instruction()?;
+            } else if cursor.at("<") {
+                open.extend(self.start_tag(cursor)?);
+            } else if cursor.at("&") {
+                self.reference(cursor)?;
+            } else if cursor.peek().is_some() {
+                let text = cursor.characters()?;
+                self.text(text, Source::Text);
+            } else {
+                return open.last().map_or(Ok(()), |element| Err(premature(cursor, element)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an entity as content. libxml2 puts it into an element of its own.
+    pub(super) fn content_of_entity(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        if self.depth >= DEPTH_MAX {
+            return Err(cursor.fail(too_deep()));
+        }
+        self.depth += 1;
+        self.content(cursor, Vec::new())?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads a start tag. The element, unless it is closed at once.
+    fn start_tag<'c>(&mut self, cursor: &mut Cursor<'c>) -> Result<Option<Open<'c>>, Malformed> {
+        let at = cursor.position();
+        cursor.skip("<".len());
+        let element = Open { name: cursor.required("StartTag: invalid element name")?, at };
+        let attributes = self.attributes(cursor, &element)?;
+        if self.depth >= DEPTH_MAX {
+            return Err(cursor.fail(too_deep()));
+        }
+        if self.expansions.none() {
+            self.document.start(element.name, &attributes);
+        }
+        let empty = cursor.eat("/>");
+        if empty {
+            self.close();
+            return Ok(None);
+        }
+        cursor.skip(">".len());
+        self.depth += 1;
+        Ok(Some(element))
+    }
+
+    /// Reads the attributes of an element, up to the end of its tag.
+    fn attributes<'c>(
+        &mut self,
+        cursor: &mut Cursor<'c>,
+        element: &Open<'_>,
+    ) -> Result<Vec<Attribute<'c>>, Malformed> {
+        let mut attributes = Vec::new();
+        let ends = |cursor: &Cursor<'_>| cursor.at(">") || cursor.at("/>");
+        cursor.blanks();
+        while !ends(cursor) {
+            if cursor.peek().is_none_or(|byte| byte < b' ') {
+                return Err(cursor.fail(endless(cursor, element)));
+            }
+            attributes.push(self.attribute(cursor)?);
+            if !ends(cursor) && !cursor.blanks() {
+                return Err(cursor.fail("attributes construct error"));
+            }
+        }
+        match repeated(&attributes) {
+            Some(name) => Err(cursor.fail(format!("Attribute {} redefined", quoted(name)))),
+            None => Ok(attributes),
+        }
+    }
+
+    /// Reads an attribute.
+    fn attribute<'c>(&mut self, cursor: &mut Cursor<'c>) -> Result<Attribute<'c>, Malformed> {
+        let name = cursor.required("error parsing attribute name")?;
+        cursor.blanks();
+        if !cursor.eat("=") {
+            let name = quoted(split(name).1);
+            return Err(cursor.fail(format!("Specification mandates value for attribute {name}")));
+        }
+        cursor.blanks();
+        Ok(Attribute { name, value: self.value(cursor)? })
+    }
+
+    /// Reads the value of an attribute.
+    fn value(&mut self, cursor: &mut Cursor<'_>) -> Result<String, Malformed> {
+        let quote = cursor.quote().ok_or_else(|| cursor.fail("AttValue: \" or ' expected"))?;
+        let stops = |byte| byte == quote || matches!(byte, b'<' | b'&' | b'\t' | b'\n' | b'\r');
+        let mut value = String::new();
+        loop {
+            value.push_str(cursor.run(stops, |_| "invalid character in attribute value".into())?);
+            match cursor.peek() {
+                None => return Err(cursor.fail("AttValue: ' expected")),
+                Some(b'<') => return Err(cursor.fail("Unescaped '<' not allowed in attributes values")),
+                Some(b'&') => match cursor.reference().map_err(|fault| cursor.fail(fault))? {
+                    Reference::Char(char) => value.push(char),
+                    Reference::Entity(name) => self.entity_in_value(cursor, name, &mut value)?,
+                },
+                Some(byte) if byte == quote => {
+                    cursor.skip(1);
+                    return Ok(value);
+                }
+                Some(_) => blank(cursor, &mut value),
+            }
+        }
+    }
+
+    /// Reads an end tag, which has to be that of an element.
+    fn end_tag(&mut self, cursor: &mut Cursor<'_>, element: &Open<'_>) -> Result<(), Malformed> {
+        cursor.skip("</".len());
+        let name = cursor.name().map_err(|fault| cursor.fail(fault))?;
+        cursor.blanks();
+        if !cursor.eat(">") {
+            return Err(cursor.fail("expected '>'"));
+        }
+        if name != Some(element.name) {
+            return Err(mismatch(cursor, element, name));
+        }
+        self.depth -= 1;
+        self.close();
+        Ok(())
+    }
+
+    /// Tells the end of an element.
+    fn close(&mut self) {
+        if self.expansions.none() {
+            self.document.end();
+        }
+    }
+
+    /// Tells text, its line ends made one character each.
+    fn text(&mut self, text: &str, source: Source) {
+        let source = if self.expansions.none() { source } else { Source::Entity };
+        let mut lines = text.split('\r');
+        self.document.text(lines.next().unwrap_or_default(), source);
+        for line in lines {
+            self.document.text("\n", source);
+            self.document.text(line.strip_prefix('\n').unwrap_or(line), source);
+        }
+    }
+}
+
+/// Passes over comments, processing instructions and white space.
+fn miscellany(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    loop {
+        cursor.blanks();
+        cursor.begin();
+        if cursor.at("<!--") {
+            cursor.comment()?;
+        } else if cursor.at("<?") {
+            cursor.instruction()?;
+        } else {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a white space character as a blank; a line end of two characters is one.
+pub(super) fn blank(cursor: &mut Cursor<'_>, value: &mut String) {
+    if !cursor.eat("\r\n") {
+        cursor.skip(1);
+    }
+    value.push(' ');
+}
+
+/// The first name that is there again.
+fn repeated<'c>(attributes: &[Attribute<'c>]) -> Option<&'c str> {
+    let mut names = HashSet::new();
+    attributes.iter().map(|attribute| attribute.name).find(|name| !names.insert(*name))
+}
+
+/// The document ends within an element.
+fn premature(cursor: &Cursor<'_>, element: &Open<'_>) -> Malformed {
+    let (name, line) = (quoted(split(element.name).1), cursor.line_at(element.at));
+    cursor.fail(format!("Premature end of data in tag {name} line {line}"))
+}
+
+/// An end tag is that of another element.
+fn mismatch(cursor: &Cursor<'_>, element: &Open<'_>, name: Option<&str>) -> Malformed {
+    let (prefix, local) = split(element.name);
+    let name = match name {
+        None => "unparsable",
+        Some(name) if prefix.is_some() => split(name).1,
+        Some(name) => name,
+    };
+    let (local, name, line) = (quoted(local), quoted(name), cursor.line_at(element.at));
+    cursor.fail(format!("Opening and ending tag mismatch: {local} line {line} and {name}"))
+}
+
+/// A start tag is followed by nothing that could end it.
+fn endless(cursor: &Cursor<'_>, element: &Open<'_>) -> Fault {
+    let (name, line) = (quoted(split(element.name).1), cursor.line_at(element.at));
+    format!("Couldn't find end of Start Tag {name} line {line}").into()
+}
+
+/// There are more elements in each other than are read.
+fn too_deep() -> Fault {
+    format!("Excessive depth in document: {DEPTH_MAX}, use XML_PARSE_HUGE option").into()
+}

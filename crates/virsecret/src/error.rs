@@ -1,0 +1,106 @@
+//! Why a call failed, and whose fault it is. No variant carries a value.
+
+use std::io;
+use std::path::PathBuf;
+
+use libvirt_rpc::error::{Code, RemoteError};
+use libvirt_rpc::frame::BadLength;
+use libvirt_rpc::xdr::{DecodeError, EncodeError};
+
+use crate::uri::UriError;
+
+/// What every method gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's: the URI is not one that can be opened here.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// The caller's: something is longer than the protocol allows.
+    #[error(transparent)]
+    TooLong(#[from] EncodeError),
+    /// Nobody answers at the socket.
+    #[error("cannot connect to {}: {source}", path.display())]
+    Connect {
+        /// Which socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The daemon wants an authentication that this client has not.
+    #[error("the daemon wants authentication by {}, and this client has only polkit, or none", names(.0))]
+    Authentication(Vec<i32>),
+    /// The daemon refuses, and says why.
+    #[error("{}", .0.text())]
+    Remote(Box<RemoteError>),
+    /// The daemon's: it does not keep to the protocol.
+    #[error("the daemon does not keep to the protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The connection broke under this call. What it asked may have been done or not.
+    #[error("the connection to the daemon broke: {0}")]
+    Io(#[source] io::Error),
+    /// The connection is at its end, by the daemon or since an earlier error.
+    #[error("the connection to the daemon is closed")]
+    Closed,
+    /// No answer in time. What was asked may have been done or not.
+    #[error("the daemon did not answer in time")]
+    Timeout,
+    /// Events came faster than they were taken, and the oldest are gone.
+    #[error("{0} events were dropped, because nobody took them in time")]
+    EventsLost(u64),
+}
+
+impl Error {
+    /// Whether the daemon says that there is no such secret (or, asked for a value, that it has none).
+    pub fn is_no_secret(&self) -> bool {
+        self.is_remote(Code::NoSecret)
+    }
+
+    /// Whether the daemon refuses because the secret is private (or, defining, because it does not fit).
+    pub fn is_invalid_secret(&self) -> bool {
+        self.is_remote(Code::InvalidSecret)
+    }
+
+    fn is_remote(&self, code: Code) -> bool {
+        matches!(self, Self::Remote(error) if error.code == code as i32)
+    }
+}
+
+/// In what the daemon does not keep to the protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ProtocolError {
+    /// A length that no message has.
+    #[error(transparent)]
+    Length(#[from] BadLength),
+    /// Bytes that are not the message they should be.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A reply to something that was not asked.
+    #[error("a reply is to procedure {got}, and {asked} was called")]
+    OtherProcedure {
+        /// What the call was.
+        asked: i32,
+        /// What the reply is to.
+        got: i32,
+    },
+    /// A text that is not UTF-8.
+    #[error("a text is not UTF-8")]
+    NotText,
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+/// What `AUTH_LIST` answered, for people.
+fn names(types: &[i32]) -> String {
+    let name = |number: &i32| match *number {
+        libvirt_rpc::messages::AUTH_SASL => "SASL".to_owned(),
+        other => format!("method {other}"),
+    };
+    types.iter().map(name).collect::<Vec<_>>().join(" or ")
+}

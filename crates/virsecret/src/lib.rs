@@ -1,0 +1,53 @@
+//! The client of libvirt's secret API: safe, blocking, for many threads.
+//!
+//! ```no_run
+//! use virsecret::{Connection, UsageType, Validate};
+//!
+//! # fn main() -> Result<(), virsecret::Error> {
+//! let connection = Connection::open("secret:///system")?;
+//! let xml = "<secret><usage type='ceph'><name>client.x</name></usage></secret>";
+//! let secret = connection.define(xml, Validate::Yes)?;
+//! connection.set_value(&secret, b"AQBHCbtT6APDHhAA5W00cBchwkQjh3dkKsyPjw==")?;
+//!
+//! let found = connection.lookup_by_usage(UsageType::Ceph, "client.x")?;
+//! assert_eq!(found.uuid, secret.uuid);
+//! let value = connection.value(&found)?;
+//! assert_eq!(value.expose().len(), 40);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```text
+//!  uri ──▶ socket ──▶ link ───────────▶ connection ──▶ secret, value, events
+//!                     one stream,       the handshake,
+//!                     many callers      a method a procedure
+//! ```
+//!
+//! It talks to any daemon that serves the API on a UNIX socket: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`.
+//! Values are wiped when they are dropped and in no error text. Nothing waits longer than a limit in [`limits`], unless
+//! the caller says so.
+//!
+//! Left out: TLS and SSH transports, SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
+//! while somebody waits, in [`Connection::next_event`] or for a reply. The C ABI is to come on top.
+
+mod connection;
+mod error;
+mod events;
+pub mod limits;
+mod link;
+#[cfg(test)]
+mod peer;
+mod secret;
+mod socket;
+mod uri;
+mod value;
+
+pub use libvirt_rpc::error::RemoteError;
+pub use uuid::Uuid;
+
+pub use connection::{Access, Connection, Validate};
+pub use error::{Error, Result};
+pub use events::{Change, Event, EventKind, Registration};
+pub use secret::{Filter, Secret, UsageType};
+pub use uri::{Mode, Uri, UriError};
+pub use value::Value;

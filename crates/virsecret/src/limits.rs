@@ -1,0 +1,38 @@
+//! How much and how long: every bound of the client, with where it comes from.
+
+use std::time::Duration;
+
+/// The longest value of a secret (64 KiB): `REMOTE_SECRET_VALUE_MAX`.
+pub const VALUE_BYTES_MAX: usize = libvirt_rpc::messages::VALUE_BYTES_MAX;
+
+/// The longest XML or usage (4 MiB): `REMOTE_STRING_MAX`.
+pub const STRING_BYTES_MAX: usize = libvirt_rpc::xdr::STRING_MAX;
+
+/// The most secrets in one list: `REMOTE_SECRET_LIST_MAX`.
+pub const SECRETS_MAX: usize = libvirt_rpc::messages::SECRETS_MAX;
+
+/// To be accepted. A daemon with `max_clients` lets newcomers wait in the backlog for ever.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// For a reply, unless [`crate::Connection::set_reply_wait`] says otherwise. libvirt's own client waits for ever;
+/// a set-value that waits for a busy disk is answered within seconds.
+pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// For the daemon to take more of a message. Within this it reads, or it is stuck.
+pub const SEND_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// For the goodbye to be answered. Nothing depends on it.
+pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// For an event, at once: whoever wants to wait longer asks again. A year, which a clock can always be asked for.
+pub const EVENT_WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Events that nobody has taken yet. Of more the oldest are dropped, and the next taker is told how many.
+pub const EVENTS_WAITING_MAX: usize = 16_384;
+
+/// Memory taken on the word of a length alone. A message with a value in it is shorter than this, so its buffer never
+/// grows, which would leave a copy behind. Longer ones (lists, XML) grow as their bytes arrive.
+pub(crate) const MESSAGE_BYTES_AT_ONCE: usize = 128 * 1024;
+
+/// The shortest wait that a socket can be asked for: zero means for ever there.
+pub(crate) const WAIT_MIN: Duration = Duration::from_millis(1);
