@@ -59,8 +59,14 @@ pub(crate) fn program(name: &str, package: &str) -> Result<()> {
     }
 }
 
+/// polkit, and the system bus that it is asked over.
+pub(crate) fn polkit() -> Result<()> {
+    program("dbus-daemon", "dbus")?;
+    if Path::new("/usr/lib/polkit-1/polkitd").exists() { Ok(()) } else { apt(&["polkitd"]) }
+}
+
 /// Installs packages of Debian's.
-fn apt(packages: &[&str]) -> Result<()> {
+pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(["update", "-q"]))?;
     run(Command::new("apt-get").args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
 }

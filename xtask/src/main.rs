@@ -3,6 +3,7 @@
 
 mod fuzz;
 mod install;
+mod qemu;
 #[cfg(test)]
 mod tidy;
 
@@ -55,12 +56,16 @@ fn test() -> Result<()> {
     let root = root();
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
+    let emulator = qemu::install(&root)?;
+    install::polkit()?;
     install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
     run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
-    run(cargo(&["test", "--workspace"]).env("DONJON_TEST_PYTHON", clients.join("bin/python")))?;
+    let mut tests = cargo(&["test", "--workspace"]);
+    tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
+    run(&mut tests)?;
     fuzz::smoke(SMOKE_SECONDS)
 }
 
