@@ -4,7 +4,7 @@
 //! Made as libvirt makes it: mode 0600, in a folder of mode 0700, written under a lock (fcntl(2)) by whoever finds it
 //! empty.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -14,25 +14,39 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
-/// The token in the file, which is made if it is not there.
+/// The token in the file, which is made if it is not there. One that is there need only be readable.
 pub(crate) fn ensure(path: &Path) -> io::Result<SystemToken> {
+    if let Ok(file) = File::open(path)
+        && let Some(token) = read(&file)?
+    {
+        return Ok(token);
+    }
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     fcntl_lock(&file, FlockOperation::LockExclusive)?; // Gone with the file, when this returns.
-    let mut text = Zeroizing::new(vec![0; TOKEN_BYTES + 2]); // A line end is not ours, but harmless.
-    let mut length = file.read_at(&mut text, 0)?;
-    if length == 0 {
-        file.write_all(&new()?)?;
-        file.sync_all()?;
-        length = file.read_at(&mut text, 0)?;
+    if let Some(token) = read(&file)? {
+        return Ok(token);
     }
+    file.write_all(&new()?)?;
+    file.sync_all()?;
+    read(&file)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The token in a file; none in an empty one.
+fn read(file: &File) -> io::Result<Option<SystemToken>> {
+    let mut text = Zeroizing::new(vec![0; TOKEN_BYTES + 2]); // A line end is not ours, but harmless.
+    let length = file.read_at(&mut text, 0)?;
     text.truncate(length);
     while text.last().is_some_and(u8::is_ascii_whitespace) {
         text.pop();
     }
-    SystemToken::try_from(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    SystemToken::try_from(text).map(Some).map_err(invalid)
 }
 
 /// Sixteen random bytes in hexadecimal.

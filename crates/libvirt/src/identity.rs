@@ -1,8 +1,8 @@
 //! Who a connection acts for: the process at its other end, and whom that says it acts for.
 //!
 //! libvirt's own daemons hand on calls of their clients and say so by `CONNECT_SET_IDENTITY`. They are believed: they run
-//! as root, or as the user that this daemon runs as. Everybody else may say what they like, as with libvirt, and are
-//! written down as who they are.
+//! as root, or show the system token. Everybody else may say what they like, as with libvirt, and are written down as
+//! who they are.
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::messages::{ParameterValue, SetIdentity};

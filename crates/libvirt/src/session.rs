@@ -196,8 +196,8 @@ impl Session {
         if status != frame::OK {
             return Err(rpc(format!("Unexpected message status {status}")));
         }
-        let foreign = if program == REMOTE { foreign(number) } else { None };
         let Some(procedure) = procedure else {
+            let foreign = if program == REMOTE { foreign(number) } else { None };
             let Some(foreign) = foreign else { return Err(rpc(format!("unknown procedure: {number}"))) };
             self.require_authenticated()?;
             return Err(self.not_supported(foreign));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use model::{Call, SecretId, Timestamp};
@@ -100,7 +101,7 @@ impl Vault {
         outcome: Outcome,
     ) -> Result<(), Error> {
         let ticket = self.audit.queue(&Entry { call, action, secret, outcome });
-        tokio::task::yield_now().await;
+        others_first().await;
         self.audit.settle(&ticket).map_err(|error| {
             unwritten(call, &error);
             Error::Unwritten
@@ -191,6 +192,20 @@ fn verify(
         seal::Error::WrongMasterKey => OpenError::WrongMasterKey { from: keys.describe() },
         other => OpenError::Keys(other),
     })
+}
+
+/// Lets what is ready on this thread go first. tokio's own way to yield asks the system for more before it comes back,
+/// which costs a call of it for each request where there is only one.
+async fn others_first() {
+    let mut is_first = true;
+    std::future::poll_fn(|context| {
+        if std::mem::take(&mut is_first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn unwritten(call: &Call, error: &io::Error) {

@@ -90,6 +90,7 @@ pub(super) fn all(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Listed>, Error> {
+    let expected = usize::try_from(count(reader, project, None, now)?).unwrap_or(usize::MAX);
     let Some(project) = project_number(reader.connection(), project)? else { return Ok(Vec::new()) };
     let condition = if private.is_some() { "AND private = ?4" } else { "AND ?4 IS NULL" };
     let mut statement = reader.connection().prepare_cached(&format!(
@@ -98,7 +99,7 @@ pub(super) fn all(
     ))?;
     let mut rows =
         statement.query((project, now.micros(), i64::try_from(limit).unwrap_or(i64::MAX), private))?;
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(limit.min(expected));
     while let Some(row) = rows.next()? {
         found.push(listed(row)?);
     }
