@@ -11,7 +11,6 @@ others there and none of the machine's change; all processes end with the first.
 tried here: sessions (`subject.active`), which only a machine with logind has, and an agent with a window.
 """
 import argparse
-import ctypes
 import os
 import pathlib
 import pickle
@@ -22,10 +21,10 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
-import tempfile
 import termios
 import time
+
+from sandbox import STEP_SECONDS, accepts, check, make_empty, replace, run, spawn, wait
 
 SOCKET = "/run/libvirt/virtsecretd-sock"
 BUS = "/run/dbus/system_bus_socket"
@@ -35,8 +34,6 @@ PROGRAMS = ["virsh", "dbus-daemon", "dbus-send", "pkttyagent", POLKITD, "unshare
 PRIVATE = ["/run/libvirt", "/run/dbus", "/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d",
            "/usr/share/dbus-1/system-services", "/var/lib/polkit-1"]
 ACTIONS = pathlib.Path("/usr/share/polkit-1/actions")
-# No step takes longer, nor do all of them together, even on a busy machine.
-STEP_SECONDS, ALL_SECONDS = 60, 240
 
 # Accounts that are there only in here, and one that has a password only in here.
 USERS = {"donjon-allowed": 64101, "donjon-denied": 64102, "donjon-challenged": 64103}
@@ -351,85 +348,9 @@ def environment():
     return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
-def check(what, holds):
-    print("ok  " if holds else "FAILED  ", what, sep="", flush=True)
-    if not holds:
-        raise SystemExit(1)
-
-
-def wait(until, what):
-    end = time.monotonic() + STEP_SECONDS
-    while not until():
-        if time.monotonic() > end:
-            check(f"{what} within {STEP_SECONDS} s", False)
-        time.sleep(0.01)
-
-
-def spawn(command, log):
-    with log.open("ab") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-
-
-def accepts(path):
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(path) == 0
-
-
-def arguments():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--read-only")
-    parser.add_argument("--real", action="store_true")
-    parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)  # A folder, in the namespaces.
-    parser.add_argument("command", nargs="*")
-    given = parser.parse_args()
-    if bool(given.command) == given.real:
-        parser.error("either COMMAND or --real")
-    if os.geteuid() != 0:
-        parser.exit(2, "only root may make the namespaces that this runs in\n")
-    missing = [program for program in (*PROGRAMS, *["libvirtd"] * given.real) if not shutil.which(program)]
-    if missing:
-        parser.exit(2, f"not installed: {', '.join(missing)}; run `cargo xtask test`, which installs what is missing\n")
-    return given
-
-
-def outside():
-    """Makes the namespaces. All that runs in there ends with their first process, whatever ends that."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory() as folder:
-        first = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                 sys.executable, __file__, "--inside", folder, *sys.argv[1:]]
-        try:
-            return subprocess.run(first, timeout=ALL_SECONDS).returncode
-        except subprocess.TimeoutExpired:
-            return f"not done within {ALL_SECONDS} s"
-
-
-def inside(given):
-    """As the first process: works in another and buries the dead, which are agents and their helpers."""
-    worker = os.fork()
-    if worker == 0:
-        return work(given, given.inside)
-    while (ended := os.wait())[0] != worker:
-        pass
-    return os.waitstatus_to_exitcode(ended[1])
-
-
-def work(given, folder):
-    make_private(folder)
-    command, read_only = (libvirtd(folder), f"{SOCKET}-ro") if given.real else (given.command, given.read_only)
-    try:
-        scenario(Daemon(command, SOCKET, folder / "secret daemon.log"), read_only)
-    except BaseException:
-        for log in (*folder.glob("*.log"), *pathlib.Path("/run/dbus").glob("*.log")):
-            print(f"--- {log.name}", log.read_text(errors="replace")[-4000:], sep="\n", flush=True)
-        raise
-
-
 def make_private(folder):
     folder.chmod(0o755)
-    for path in PRIVATE:
-        os.makedirs(path, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path], check=True)
+    make_empty(PRIVATE)
     pathlib.Path("/etc/polkit-1/rules.d/10-test.rules").write_text(RULES)
     replace(folder, "/etc/passwd", append="".join(f"{user}:x:{i}:{i}::/:/bin/false\n" for user, i in USERS.items()))
     replace(folder, "/etc/group", append="".join(f"{user}:x:{i}:\n" for user, i in USERS.items()))
@@ -441,14 +362,21 @@ def make_private(folder):
         subprocess.run(["mount", "--bind", actions, ACTIONS], check=True)
 
 
-def replace(folder, path, text=None, append="", mode=0o644):
-    """Puts another file in the place of one of the machine's, in this namespace."""
-    other = folder / os.path.basename(path)
-    other.write_text((pathlib.Path(path).read_text() if text is None else text) + append)
-    other.chmod(mode)
-    subprocess.run(["mount", "--bind", other, path], check=True)
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--read-only")
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)  # A folder, in the namespaces.
+    parser.add_argument("command", nargs="*")
+    given = parser.parse_args()
+
+    def work(folder):
+        make_private(folder)
+        command, read_only = (libvirtd(folder), f"{SOCKET}-ro") if given.real else (given.command, given.read_only)
+        scenario(Daemon(command, SOCKET, folder / "secret daemon.log"), read_only)
+
+    run(parser, given, [*PROGRAMS, *["libvirtd"] * given.real], work)
 
 
 if __name__ == "__main__":
-    given = arguments()
-    sys.exit(inside(given) if given.inside else outside())
+    main()

@@ -17,23 +17,18 @@ import glob
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
-import time
 import uuid
 
 import libvirt
+
+from sandbox import STEP_SECONDS, accepts, check, make_empty, replace, run, spawn, wait
 
 SECRET_SOCKET, QEMU_SOCKET = "/run/libvirt/virtsecretd-sock", "/run/libvirt/libvirt-sock"
 # libvirt has these paths built in. Those that are missing are made, as its daemons would, and left behind empty.
 PRIVATE = [f"{parent}/libvirt" for parent in ("/etc", "/run", "/var/cache", "/var/lib", "/var/log")]
 PROGRAMS = ["libvirtd", "qemu-img", "cc", "unshare", "mount"]
 DRIVER = "/usr/lib/*/libvirt/connection-driver/libvirt_driver_{}.so"
-# No step takes longer, nor do all of them together, even on a busy machine.
-STEP_SECONDS, ALL_SECONDS = 60, 300
 
 # What the guest says once the firmware has run its first sector, which is this program for a PC in real mode.
 BOOTED = b"booted from the encrypted disk\r\n"
@@ -185,12 +180,6 @@ def make_disks(*paths):
     return paths
 
 
-def check(what, holds):
-    print("ok  " if holds else "FAILED  ", what, sep="", flush=True)
-    if not holds:
-        raise SystemExit(1)
-
-
 def refused(call, code, text):
     """Whether a call fails with this error."""
     try:
@@ -200,14 +189,6 @@ def refused(call, code, text):
             return True
         print(f"expected error {code} {text!r}, got {error.get_error_code()} {error.get_error_message()!r}")
     return False
-
-
-def wait(until, what):
-    end = time.monotonic() + STEP_SECONDS
-    while not until():
-        if time.monotonic() > end:
-            check(f"{what} within {STEP_SECONDS} s", False)
-        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -248,8 +229,7 @@ def libvirtd(driver, sockets, folder, *environment):
 
 def start(command, path, log):
     """Starts a daemon and waits until it accepts a connection."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    process = spawn(command, log)
     wait(lambda: accepts(path) or process.poll() is not None, f"{path} answers")
     check(f"{path} answers", process.poll() is None)
     return process
@@ -260,73 +240,29 @@ def stop(process):
     process.wait(STEP_SECONDS)
 
 
-def accepts(path):
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(path) == 0
+def make_private(folder):
+    make_empty(PRIVATE)
+    pathlib.Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
+    for name, account in ACCOUNTS.items():
+        replace(folder, f"/etc/{name}", append=account)
 
 
-def arguments():
+def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--emulator", default="qemu-system-x86_64")
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--inside", type=pathlib.Path, help=argparse.SUPPRESS)  # A folder, in the namespaces.
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
-    if bool(given.command) == given.real:
-        parser.error("either COMMAND or --real")
-    if os.geteuid() != 0:
-        parser.exit(2, "only root may make the namespaces that this runs in\n")
-    missing = [program for program in (*PROGRAMS, given.emulator) if not shutil.which(program)]
-    missing += [pattern for pattern in map(DRIVER.format, ("qemu", "secret")) if not glob.glob(pattern)]
-    if missing:
-        parser.exit(2, f"not installed: {', '.join(missing)}; run `cargo xtask test`, which installs what is missing\n")
-    return given
 
-
-def outside():
-    """Makes the namespaces. All that runs in there ends with their first process, whatever ends that."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory() as folder:
-        first = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                 sys.executable, __file__, "--inside", folder, *sys.argv[1:]]
-        try:
-            return subprocess.run(first, timeout=ALL_SECONDS).returncode
-        except subprocess.TimeoutExpired:
-            return f"not done within {ALL_SECONDS} s"
-
-
-def inside(given):
-    """As the first process: works in another and buries the dead, for libvirtd waits until its guests are gone."""
-    worker = os.fork()
-    if worker == 0:
-        return work(given, given.inside)
-    while (ended := os.wait())[0] != worker:
-        pass
-    return os.waitstatus_to_exitcode(ended[1])
-
-
-def work(given, folder):
-    make_private(folder)
-    libvirt.registerErrorHandler(lambda *_: None, None)  # It would print every error, expected or not.
-    try:
+    def work(folder):
+        make_private(folder)
+        libvirt.registerErrorHandler(lambda *_: None, None)  # It would print every error, expected or not.
         scenario(given.command or virtsecretd(folder), os.path.abspath(shutil.which(given.emulator)), folder)
-    except BaseException:
-        for log in (*folder.glob("*.log"), *pathlib.Path("/var/log/libvirt/qemu").glob("*.log")):
-            print(f"--- {log.name}", log.read_text(errors="replace")[-4000:], sep="\n", flush=True)
-        raise
 
-
-def make_private(folder):
-    for path in PRIVATE:
-        os.makedirs(path, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
-    pathlib.Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
-    for name, account in ACCOUNTS.items():
-        extended = folder / name
-        extended.write_text(pathlib.Path("/etc", name).read_text() + account)
-        subprocess.run(["mount", "--bind", extended, f"/etc/{name}"], check=True)
+    drivers = [next(iter(glob.glob(pattern)), pattern) for pattern in map(DRIVER.format, ("qemu", "secret"))]
+    run(parser, given, [*PROGRAMS, given.emulator, *drivers], work)
 
 
 if __name__ == "__main__":
-    given = arguments()
-    sys.exit(inside(given) if given.inside else outside())
+    main()

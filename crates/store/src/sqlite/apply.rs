@@ -271,14 +271,26 @@ fn define(
     let Some(row) = find(here, secret.id)? else {
         return add(here, elsewhere, secret, None, None, witness, effects);
     };
-    require(project_name(here, row.project)? == secret.project, Error::IdTaken)?;
     if row.is_expired(time) {
+        require(project_name(here, row.project)? == secret.project, Error::IdTaken)?;
         return add(here, elsewhere, secret, None, Some(row), witness, effects);
     }
-    let with = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Error::from)?);
-    let redefined = redefine(here, elsewhere, &row, with, reseal, time)?;
+    let redefined = defined_again(here, elsewhere, &row, secret, reseal)?;
     witness()?;
     redefined.write(here, effects, row, time)
+}
+
+/// Checks a definition of a secret that is there.
+fn defined_again(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    row: &Place,
+    secret: &Secret,
+    reseal: Option<Reseal>,
+) -> Result<Redefined, Failed> {
+    require(project_name(here, row.project)? == secret.project, Error::IdTaken)?;
+    let with = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Error::from)?);
+    redefine(here, elsewhere, row, with, reseal, secret.created)
 }
 
 /// Defines a secret anew on the other side: what was in the file is kept in memory from now on, or the other way round.
@@ -292,9 +304,7 @@ fn carry(
     effects: &mut Effects,
 ) -> Result<(), Failed> {
     let time = secret.created;
-    require(project_name(from, row.project)? == secret.project, Error::IdTaken)?;
-    let with = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Error::from)?);
-    let redefined = redefine(from, Elsewhere::Open(to), &row, with, reseal, time)?;
+    let redefined = defined_again(from, Elsewhere::Open(to), &row, secret, reseal)?;
     witness()?;
     let (mut carried, pairs, users) = whole(from, &row, &secret.project)?;
     from.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
