@@ -244,10 +244,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn finish_calls(&mut self, context: &mut Context<'_>) -> bool {
         let before = self.calls.len();
         let (output, session) = (&mut self.output, &mut self.session);
-        self.calls.retain_mut(|call| match call.as_mut().poll(context) {
+        self.calls.retain_mut(|call| match call.poll(context) {
             Poll::Pending => true,
             Poll::Ready(done) => {
-                session.apply(done.effect);
+                session.apply(call.procedure(), &done);
                 output.push(done.frame);
                 false
             }

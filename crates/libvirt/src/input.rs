@@ -26,23 +26,13 @@ pub(crate) struct Input {
 
 impl Input {
     /// Adds what has arrived.
-    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
-        if let Ok(Some(length)) = self.first_length() {
-            let kept = length.min(FRAME_KEPT_BYTES_MAX);
-            let have = self.buffer.len() - self.at;
-            if length > kept && have >= kept {
-                let missing = length - kept - self.dropped;
-                let (dropped, rest) = bytes.split_at(missing.min(bytes.len()));
-                self.dropped += dropped.len();
-                bytes = rest;
-            }
-        }
-        self.make_room(bytes.len());
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes);
         self.buffer.extend_from_slice(bytes);
         self.drop_excess();
     }
 
-    /// What is beyond the kept part of a long first message, when its length has only now become known.
+    /// Drops what is there of a long first message beyond its kept part.
     fn drop_excess(&mut self) {
         let Ok(Some(length)) = self.first_length() else { return };
         let excess = (self.buffer.len() - self.at).saturating_sub(FRAME_KEPT_BYTES_MAX);
@@ -72,8 +62,10 @@ impl Input {
             self.buffer.get_mut(self.at..end).unwrap_or_default().zeroize();
             self.at = end;
             self.dropped = 0;
+            self.drop_excess(); // Of what is the first message now.
         }
         if self.at == self.buffer.len() {
+            self.buffer.zeroize(); // Also what lies behind its end.
             self.buffer = Vec::new(); // An idle connection keeps nothing.
             self.at = 0;
         }
@@ -94,17 +86,18 @@ impl Input {
         head.map(|head| frame::length(*head)).transpose()
     }
 
-    fn make_room(&mut self, bytes: usize) {
+    fn make_room(&mut self, bytes: &[u8]) {
         let have = self.buffer.len() - self.at;
-        let needed = have + bytes;
-        if self.buffer.len() + bytes <= self.buffer.capacity() {
+        let needed = have + bytes.len();
+        if self.buffer.len() + bytes.len() <= self.buffer.capacity() {
             return;
         }
-        let announced = self.first_length().ok().flatten().unwrap_or(0);
+        let head = if have == 0 { bytes } else { self.buffer.get(self.at..).unwrap_or_default() };
+        let announced = head.first_chunk().and_then(|head| frame::length(*head).ok()).unwrap_or(0);
         let room = if announced <= FRAME_SMALL_BYTES_MAX {
             needed.max(announced)
         } else {
-            (needed * 2).min(needed.max(FRAME_KEPT_BYTES_MAX + bytes))
+            (needed * 2).min(needed.max(FRAME_KEPT_BYTES_MAX + bytes.len()))
         };
         let mut larger = Vec::with_capacity(room);
         larger.extend_from_slice(self.buffer.get(self.at..).unwrap_or_default());

@@ -7,6 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::foreign::foreign;
@@ -23,7 +24,7 @@ use crate::auth::Auth;
 use crate::door::{Door, Socket};
 use crate::error::{About, of_vault, rpc, rpc_internal, undecodable, unencodable};
 use crate::events::{EventId, NotRegistered, Registrations};
-use crate::handlers;
+use crate::handlers::{self, Begun};
 use crate::identity::{Identity, Peer};
 use crate::limits::CALLBACKS_MAX;
 use crate::output::Frame;
@@ -47,7 +48,37 @@ pub(crate) enum Step {
 }
 
 /// A call that is being done.
-pub(crate) type Later = Pin<Box<dyn Future<Output = Done> + Send>>;
+pub(crate) struct Later {
+    procedure: Procedure,
+    header: Header,
+    work: Work,
+}
+
+/// What it takes to do it.
+enum Work {
+    /// One of the secret driver's procedures.
+    Secret(Begun),
+    /// One that makes something else of the session.
+    Session(Pin<Box<dyn Future<Output = Done> + Send>>),
+}
+
+impl Later {
+    /// Goes on with it; when it is done, its answer and what it makes of the session.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Done> {
+        match &mut self.work {
+            Work::Session(work) => work.as_mut().poll(context),
+            Work::Secret(work) => work.as_mut().poll(context).map(|answer| Done {
+                frame: answer.unwrap_or_else(|error| refusal(self.header, &error)),
+                effect: Effect::None,
+            }),
+        }
+    }
+
+    /// What was called.
+    pub(crate) fn procedure(&self) -> Procedure {
+        self.procedure
+    }
+}
 
 /// A call that was done.
 pub(crate) struct Done {
@@ -126,8 +157,9 @@ impl Session {
     }
 
     /// Takes note of what a call has done.
-    pub(crate) fn apply(&mut self, effect: Effect) {
-        match effect {
+    pub(crate) fn apply(&mut self, procedure: Procedure, done: &Done) {
+        self.door.metrics.answered(Some(procedure), !is_error(&done.frame));
+        match done.effect {
             Effect::None => {}
             Effect::Authenticated => self.is_authenticated = true,
             Effect::Registered(callback) => {
@@ -164,14 +196,7 @@ impl Session {
             _ => None,
         };
         match self.answer(header, procedure, arguments) {
-            Ok(Step::Later(later)) => {
-                let door = Arc::clone(&self.door);
-                Step::Later(Box::pin(async move {
-                    let done = later.await;
-                    door.metrics.answered(procedure, !is_error(&done.frame));
-                    done
-                }))
-            }
+            Ok(later @ Step::Later(_)) => later, // Counted when it is done.
             Ok(step) => {
                 self.door.metrics.answered(procedure, true);
                 step
@@ -260,7 +285,10 @@ impl Session {
             P::AuthSaslInit | P::AuthSaslStart | P::AuthSaslStep => {
                 Err(RemoteError::new(Code::AuthFailed, Domain::Rpc, &b"authentication failed"[..]))
             }
-            P::AuthPolkit => self.authenticate(header),
+            P::AuthPolkit => {
+                let work = self.authenticate(header)?;
+                Ok(Step::Later(Later { procedure, header, work }))
+            }
             P::ConnectOpen => {
                 let open = decoded(Open::decode(&mut arguments))?;
                 self.open(open)?;
@@ -305,7 +333,8 @@ impl Session {
             P::ConnectSecretEventRegisterAny => {
                 let arguments = decoded(EventRegister::decode(&mut arguments))?;
                 self.require(procedure)?;
-                self.register(header, arguments)
+                let work = self.register(header, arguments)?;
+                Ok(Step::Later(Later { procedure, header, work }))
             }
             P::ConnectSecretEventDeregisterAny => {
                 let callback = decoded(arguments.i32())?;
@@ -333,10 +362,7 @@ impl Session {
                 // them otherwise.
                 let begun = decoded.map_err(|_| undecodable())?;
                 self.require(procedure)?;
-                Ok(Step::Later(Box::pin(async move {
-                    let frame = begun.await.unwrap_or_else(|error| refusal(header, &error));
-                    Done { frame, effect: Effect::None }
-                })))
+                Ok(Step::Later(Later { procedure, header, work: Work::Secret(begun) }))
             }
         }
     }
@@ -377,7 +403,7 @@ impl Session {
         Ok(())
     }
 
-    fn register(&mut self, header: Header, arguments: EventRegister<'_>) -> Result<Step, RemoteError> {
+    fn register(&mut self, header: Header, arguments: EventRegister<'_>) -> Result<Work, RemoteError> {
         let event = EventId::of(arguments.event)
             .ok_or_else(|| rpc_internal(format!("unsupported secret event ID {}", arguments.event)))?;
         let secret = arguments.secret.map(|secret| SecretId::from_bytes(secret.uuid));
@@ -391,7 +417,7 @@ impl Session {
             }
         })?;
         let (door, call) = (Arc::clone(&self.door), self.vault_call());
-        Ok(Step::Later(Box::pin(async move {
+        Ok(Work::Session(Box::pin(async move {
             let may = door.vault.may_follow(&call).await.map_err(|error| of_vault(&error, About::All));
             match may.and_then(|()| number(header, callback)) {
                 Ok(frame) => Done { frame, effect: Effect::Registered(callback) },
@@ -400,7 +426,7 @@ impl Session {
         })))
     }
 
-    fn authenticate(&mut self, header: Header) -> Result<Step, RemoteError> {
+    fn authenticate(&mut self, header: Header) -> Result<Work, RemoteError> {
         if self.door.config.auth == Auth::None || self.is_authenticated {
             // Said by libvirtd where polkit is not asked: the error that nobody made.
             return Err(RemoteError {
@@ -416,7 +442,7 @@ impl Session {
             Socket::ReadWrite => polkit::Action::Manage,
             Socket::ReadOnly => polkit::Action::Monitor,
         };
-        Ok(Step::Later(Box::pin(async move {
+        Ok(Work::Session(Box::pin(async move {
             let authorised = match subject {
                 Some(subject) => polkit::authorise(&subject, action).await,
                 None => Err(polkit::Refusal::Gone),
