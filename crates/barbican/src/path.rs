@@ -185,9 +185,7 @@ fn secrets(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
     let id = match steps.next_step() {
         None | Some("index") => return Ok(steps.end_at(Place::Secrets)),
         Some("on_get" | "on_post") => return Ok(Found { place: Place::Secrets, rest: Rest::Handler }),
-        Some(text) => {
-            parse_id(text).ok_or_else(|| Problem::not_found("Not Found. Provided secret id is invalid."))?
-        }
+        Some(text) => parse_any_id(text).ok_or_else(Problem::invalid_secret_id)?,
     };
     let place = match steps.next_step() {
         None | Some("index") => Place::Secret(id),
@@ -267,15 +265,21 @@ fn list_and_item<'p>(mut steps: Steps<'p>, list: Place<'p>, item: Place<'p>) -> 
     }
 }
 
-/// A version 4 UUID in exactly the form in which it is handed out: Barbican compares texts.
+/// A version 4 UUID, the only kind that Barbican knows.
 fn parse_id(text: &str) -> Option<SecretId> {
+    parse_any_id(text).filter(SecretId::is_v4)
+}
+
+/// A UUID in exactly the form in which it is handed out: Barbican compares texts. A secret that was defined at the libvirt
+/// door has whatever id its client chose.
+fn parse_any_id(text: &str) -> Option<SecretId> {
     let dashes_where_they_belong = text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == matches!(at, 8 | 13 | 18 | 23));
     let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
     if !dashes_where_they_belong || !lower {
         return None;
     }
-    text.parse().ok().filter(SecretId::is_v4)
+    text.parse().ok()
 }
 
 /// The steps of a path, slashes at its end left out.
@@ -369,6 +373,8 @@ mod tests {
         ] {
             assert_eq!(parse_id(text), None, "{text}");
         }
+        assert!(parse_any_id("6ba7b810-9dad-11d1-80b4-00c04fd430c8").is_some());
+        assert!(parse_any_id("6BA7B810-9DAD-41D1-80B4-00C04FD430C8").is_none());
         assert!(parse_id(ID).is_some() && parse_id("00000000-0000-4000-8000-000000000000").is_some());
     }
 

@@ -52,6 +52,11 @@ impl Problem {
         Self::bad_request("Malformed JSON")
     }
 
+    /// 404, for an id that no secret can have.
+    pub(crate) fn invalid_secret_id() -> Self {
+        Self::not_found("Not Found. Provided secret id is invalid.")
+    }
+
     /// 405. Barbican names no allowed methods in some places.
     pub(crate) fn method_not_allowed(allow: Option<&'static str>) -> Self {
         Self { allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "") }
@@ -75,6 +80,8 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 format!("{operation} attempt not allowed - please review your user/project privileges"),
             ),
+            // Barbican looks for no such id.
+            Error::NotFound(id) if !id.is_v4() => Self::invalid_secret_id(),
             Error::NotFound(_) => Self::not_found("Secret not found."),
             Error::NoPayload(_) => Self::not_found("Not Found. Sorry but your secret has no payload."),
             Error::HasPayload(_) => {
@@ -91,7 +98,7 @@ impl Problem {
             Error::Corrupt { .. } | Error::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }
-            Error::Busy | Error::MemoryFull => Self {
+            Error::Busy | Error::MemoryFull | Error::ListTooLong => Self {
                 retry_after_s: Some(1),
                 ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
             },

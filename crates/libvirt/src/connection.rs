@@ -289,8 +289,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut handled = false;
         while self.has_room() && !self.input.is_empty() {
             let Some(message) = self.input.first().map_err(not_a_message)? else { break };
-            let step = self.session.handle(message);
+            let mut step = self.session.handle(message);
             self.input.done();
+            if let Step::Later(later) = &mut step {
+                later.hold(self.memory.take()); // What the input still has, it asks for again.
+            }
             self.take(step);
             handled = true;
         }

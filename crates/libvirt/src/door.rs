@@ -9,7 +9,7 @@ use model::{Call, Caller, ProjectId, RequestId, Role, UserId};
 use tokio::sync::Semaphore;
 use vault::Vault;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Questions};
 use crate::events::Events;
 use crate::limits::LARGE_FRAMES_BYTES_MAX;
 use crate::metrics::Metrics;
@@ -49,6 +49,8 @@ pub struct Door {
     pub(crate) events: Events,
     /// Memory for long messages, in bytes.
     pub(crate) large_frames: Arc<Semaphore>,
+    /// Questions that polkit is being asked.
+    pub(crate) questions: Arc<Questions>,
     /// The next registration's id. They are never used again, whoever asks.
     callbacks: AtomicI32,
 }
@@ -65,6 +67,7 @@ impl Door {
             metrics,
             events: Events::new(),
             large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX)),
+            questions: Arc::default(),
             callbacks: AtomicI32::new(0),
         }
     }

@@ -5,6 +5,7 @@ use model::{FacetError, SecretId, Usage};
 use tracing::error;
 use vault::Error;
 
+use crate::limits::QUOTED_BYTES_MAX;
 use crate::xml::{Wire, XmlError};
 
 /// What a client asked for, as far as an error names it.
@@ -29,7 +30,7 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
                 secret(Code::NoSecret, format!("no secret with matching uuid '{id}'"))
             }
             About::Usage(usage) => {
-                let text = [b"no secret with matching usage '", usage, b"'"].concat();
+                let text = [b"no secret with matching usage '", quoted(usage), b"'"].concat();
                 RemoteError::new(Code::NoSecret, Domain::Secret, text)
             }
             About::All => secret(Code::AccessDenied, error.to_string()),
@@ -37,7 +38,7 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         Error::Private(_) => secret(Code::InvalidSecret, "secret is private".to_owned()),
         Error::NoPayload(id) => secret(Code::NoSecret, format!("secret '{id}' does not have a value")),
         Error::Facet(FacetError::UsageStays(usage)) => {
-            let usage = usage.as_deref().unwrap_or("(null)");
+            let usage = usage.as_deref().map_or("(null)", quoted_text);
             let id = id_of(about);
             internal(format!("a secret with UUID {id} is already defined for use with {usage}"))
         }
@@ -46,7 +47,7 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         }
         Error::UsageTaken(by) => {
             let usage = match about {
-                About::Definition(_, Some(usage)) => usage.id.as_str(),
+                About::Definition(_, Some(usage)) => quoted_text(&usage.id),
                 _ => "(null)",
             };
             internal(format!("a secret with UUID {by} already defined for use with {usage}"))
@@ -57,6 +58,7 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         | Error::MetadatumExists
         | Error::MetadatumNotFound
         | Error::TooManyMetadata => internal(error.to_string()),
+        Error::ListTooLong => unencodable(),
         Error::MemoryFull | Error::Busy => {
             RemoteError::new(Code::SystemError, Domain::Secret, error.to_string().into_bytes())
         }
@@ -74,6 +76,16 @@ pub(crate) fn of_xml(error: &XmlError) -> RemoteError {
     let prefix = format.split('%').next().unwrap_or_default();
     let message = [prefix.as_bytes(), &detail].concat();
     RemoteError::of_parts(code, domain, message.into(), format, detail.into())
+}
+
+/// A client's own words, as far as an error says them again.
+pub(crate) fn quoted(bytes: &[u8]) -> &[u8] {
+    bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes)
+}
+
+/// The same of a text, to the last whole character.
+pub(crate) fn quoted_text(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(QUOTED_BYTES_MAX)).unwrap_or(text)
 }
 
 fn id_of(about: About<'_>) -> SecretId {

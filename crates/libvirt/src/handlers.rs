@@ -23,7 +23,7 @@ use crate::events::handle;
 use crate::limits::XML_QUICK_BYTES_MAX;
 use crate::output::Frame;
 use crate::session::{Answer, number, reply, text};
-use crate::xml::{self, Definition, XmlError};
+use crate::xml::{self, Definition};
 
 /// One call: where it came in, who asks, and what its reply begins with.
 pub(crate) struct Ask {
@@ -64,7 +64,7 @@ pub(crate) fn begin(
         }
         P::SecretDefineXml => {
             let DefineXml { xml, flags } = DefineXml::decode(arguments)?;
-            Box::pin(ask.define_xml(Document::of(xml, flags), flags))
+            Box::pin(ask.define_xml(xml.to_vec(), flags))
         }
         P::SecretGetXmlDesc => {
             let Get { secret, flags } = Get::decode(arguments)?;
@@ -92,33 +92,19 @@ fn id_of(secret: &Secret<'_>) -> SecretId {
     SecretId::from_bytes(secret.uuid)
 }
 
-/// A definition as it came: read already, or too long to be read where others wait.
-enum Document {
-    Read(Result<Definition, XmlError>),
-    Long(Vec<u8>),
-}
-
-impl Document {
-    fn of(xml: &[u8], flags: u32) -> Self {
-        if xml.len() > XML_QUICK_BYTES_MAX {
-            return Self::Long(xml.to_vec());
+/// Reads a definition, where that may take long on a thread apart.
+async fn definition(xml: Vec<u8>, flags: u32) -> Result<Definition, RemoteError> {
+    let validate = flags & DEFINE_VALIDATE != 0;
+    let has_doctype = xml.windows(2).any(|pair| pair == b"<!");
+    let read = if xml.len() <= XML_QUICK_BYTES_MAX && !has_doctype {
+        xml::parse(&xml, validate)
+    } else {
+        match tokio::task::spawn_blocking(move || xml::parse(&xml, validate)).await {
+            Ok(read) => read,
+            Err(_) => return Err(rpc_internal("the definition could not be read".to_owned())),
         }
-        Self::Read(xml::parse(xml, flags & DEFINE_VALIDATE != 0))
-    }
-
-    async fn definition(self, flags: u32) -> Result<Definition, RemoteError> {
-        let read = match self {
-            Self::Read(read) => read,
-            Self::Long(xml) => {
-                let parse = move || xml::parse(&xml, flags & DEFINE_VALIDATE != 0);
-                match tokio::task::spawn_blocking(parse).await {
-                    Ok(read) => read,
-                    Err(_) => return Err(rpc_internal("the definition could not be read".to_owned())),
-                }
-            }
-        };
-        read.map_err(|error| of_xml(&error))
-    }
+    };
+    read.map_err(|error| of_xml(&error))
 }
 
 impl Ask {
@@ -207,11 +193,11 @@ impl Ask {
     }
 
     /// `SECRET_DEFINE_XML` (142), `@acl: secret:write`, `@acl: secret:save`.
-    async fn define_xml(self, document: Document, flags: u32) -> Answer {
+    async fn define_xml(self, xml: Vec<u8>, flags: u32) -> Answer {
         if flags & !DEFINE_VALIDATE != 0 {
             return Err(unknown_flags(flags & !DEFINE_VALIDATE, "secretDefineXML"));
         }
-        let definition = match document.definition(flags).await {
+        let definition = match definition(xml, flags).await {
             Ok(definition) => definition,
             Err(error) => return Err(self.refused(error).await),
         };

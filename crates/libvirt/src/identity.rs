@@ -8,6 +8,7 @@ use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::messages::{ParameterValue, SetIdentity};
 use model::UserId;
 
+use crate::error::quoted;
 use crate::token::SystemToken;
 
 /// The process at the other end of a UNIX socket, as the kernel knows it (`SO_PEERCRED`).
@@ -59,7 +60,7 @@ impl Identity {
         let mut identity = Self { user: None, is_system: false };
         let mut seen = Vec::with_capacity(arguments.parameters.len());
         for parameter in &arguments.parameters {
-            let field = String::from_utf8_lossy(parameter.field).into_owned();
+            let field = String::from_utf8_lossy(quoted(parameter.field)).into_owned();
             let Some((name, kind)) = KNOWN.iter().find(|(name, _)| name.as_bytes() == parameter.field) else {
                 return Err(refused(Code::ArgumentUnsupported, format!("parameter '{field}' not supported")));
             };

@@ -14,8 +14,8 @@ use zeroize::Zeroize as _;
 
 use crate::limits::{FRAME_KEPT_BYTES_MAX, FRAME_SMALL_BYTES_MAX};
 
-/// What has arrived and was not handled yet.
-#[derive(Debug, Default)]
+/// What has arrived and was not handled yet. No `Debug`: there may be a value in it.
+#[derive(Default)]
 pub(crate) struct Input {
     buffer: Vec<u8>,
     /// Where the first message begins.

@@ -28,8 +28,15 @@ pub(crate) const CALLBACKS_MAX: usize = 1024;
 pub(crate) const EVENTS_MAX: usize = 8192;
 /// The same in bytes of what they say.
 pub(crate) const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Definitions longer than this are read on a thread of their own.
-pub(crate) const XML_QUICK_BYTES_MAX: usize = 64 * 1024;
+/// Definitions longer than this are read on a thread of their own, and so is every one that has a DOCTYPE: a short one can
+/// be a lot of work by its entities.
+pub(crate) const XML_QUICK_BYTES_MAX: usize = 16 * 1024;
+/// The longest URI a connection is opened with: it is kept as long as the connection.
+pub(crate) const URI_BYTES_MAX: usize = 16 * 1024;
+/// The most of a client's own text that an error says to it again.
+pub(crate) const QUOTED_BYTES_MAX: usize = 8 * 1024;
+/// Questions to polkit at once about one user: each has a bus connection of its own, and the bus allows 256 to a service.
+pub(crate) const POLKIT_QUESTIONS_MAX: u32 = 4;
 
 /// `keepalive_interval` of libvirtd.conf: how long a client that asked for it may be silent before it is pinged.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use zeroize::Zeroize as _;
 
-/// One message. If there is a value in it, it is wiped once it is sent or given up.
-#[derive(Debug)]
+/// One message. If there is a value in it, it is wiped once it is sent or given up. No `Debug`, for that.
 pub(crate) struct Frame {
     bytes: Vec<u8>,
     is_secret: bool,
@@ -41,7 +40,7 @@ impl Drop for Frame {
 }
 
 /// What waits to be sent.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Output {
     frames: VecDeque<Frame>,
     /// Bytes of the first that are sent.

@@ -19,6 +19,7 @@ use libvirt_rpc::messages::{
 use libvirt_rpc::procedures::{Access, Procedure};
 use libvirt_rpc::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 use model::{Call, SecretId, UserId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Auth;
 use crate::door::{Door, Socket};
@@ -52,6 +53,8 @@ pub(crate) struct Later {
     procedure: Procedure,
     header: Header,
     work: Work,
+    /// What its message holds of the memory for long ones: it has copies of it until it is done.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What it takes to do it.
@@ -72,6 +75,15 @@ impl Later {
                 effect: Effect::None,
             }),
         }
+    }
+
+    fn new(procedure: Procedure, header: Header, work: Work) -> Self {
+        Self { procedure, header, work, memory: None }
+    }
+
+    /// Holds memory until it is done.
+    pub(crate) fn hold(&mut self, memory: Option<OwnedSemaphorePermit>) {
+        self.memory = memory;
     }
 
     /// What was called.
@@ -95,6 +107,8 @@ pub(crate) enum Effect {
     None,
     /// Its client is authenticated.
     Authenticated,
+    /// Its client is not, and may ask again.
+    Unauthenticated,
     /// A registration holds from now on.
     Registered(i32),
     /// A registration was refused after all.
@@ -112,6 +126,8 @@ pub(crate) struct Session {
     /// The client as polkit knows it, if it is to be asked.
     subject: Option<polkit::Subject>,
     is_authenticated: bool,
+    /// Whether polkit is being asked.
+    is_asking: bool,
     /// The URI it was opened with.
     uri: Option<Vec<u8>>,
     is_read_only: bool,
@@ -129,6 +145,7 @@ impl Session {
         Self {
             subject: asked.and_then(|peer| polkit::Subject::of_peer(peer.pid, peer.uid).ok()),
             is_authenticated,
+            is_asking: false,
             user: peer.and_then(Peer::user),
             door,
             socket,
@@ -162,6 +179,7 @@ impl Session {
         match done.effect {
             Effect::None => {}
             Effect::Authenticated => self.is_authenticated = true,
+            Effect::Unauthenticated => self.is_asking = false,
             Effect::Registered(callback) => {
                 let newest = *self.door.vault.newest_change().borrow();
                 self.registrations.begin(callback, newest);
@@ -287,7 +305,7 @@ impl Session {
             }
             P::AuthPolkit => {
                 let work = self.authenticate(header)?;
-                Ok(Step::Later(Later { procedure, header, work }))
+                Ok(Step::Later(Later::new(procedure, header, work)))
             }
             P::ConnectOpen => {
                 let open = decoded(Open::decode(&mut arguments))?;
@@ -334,7 +352,7 @@ impl Session {
                 let arguments = decoded(EventRegister::decode(&mut arguments))?;
                 self.require(procedure)?;
                 let work = self.register(header, arguments)?;
-                Ok(Step::Later(Later { procedure, header, work }))
+                Ok(Step::Later(Later::new(procedure, header, work)))
             }
             P::ConnectSecretEventDeregisterAny => {
                 let callback = decoded(arguments.i32())?;
@@ -362,7 +380,7 @@ impl Session {
                 // them otherwise.
                 let begun = decoded.map_err(|_| undecodable())?;
                 self.require(procedure)?;
-                Ok(Step::Later(Later { procedure, header, work: Work::Secret(begun) }))
+                Ok(Step::Later(Later::new(procedure, header, Work::Secret(begun))))
             }
         }
     }
@@ -437,12 +455,19 @@ impl Session {
                 ..rpc_internal_bare("Library function returned error but did not set virError")
             });
         }
+        let uid = self.peer.map_or(u32::MAX, |peer| peer.uid);
+        let question = if self.is_asking { None } else { self.door.questions.begin(uid) };
+        let question = question.ok_or_else(|| {
+            RemoteError::new(Code::AuthFailed, Domain::Rpc, &b"authentication is under way"[..])
+        })?;
+        self.is_asking = true;
         let subject = self.subject;
         let action = match self.socket {
             Socket::ReadWrite => polkit::Action::Manage,
             Socket::ReadOnly => polkit::Action::Monitor,
         };
         Ok(Work::Session(Box::pin(async move {
+            let _question = question; // Until it is answered, or given up.
             let authorised = match subject {
                 Some(subject) => polkit::authorise(&subject, action).await,
                 None => Err(polkit::Refusal::Gone),
@@ -452,7 +477,9 @@ impl Session {
                     frame: number(header, 1).unwrap_or_else(|error| refusal(header, &error)),
                     effect: Effect::Authenticated,
                 },
-                Err(refused) => Done { frame: refusal(header, &refused.wire()), effect: Effect::None },
+                Err(refused) => {
+                    Done { frame: refusal(header, &refused.wire()), effect: Effect::Unauthenticated }
+                }
             }
         })))
     }

@@ -2,6 +2,9 @@
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 
+use crate::error::quoted;
+use crate::limits::URI_BYTES_MAX;
+
 /// Whom the daemon is for, which the path of a URI has to say.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Reach {
@@ -15,7 +18,7 @@ pub enum Reach {
 /// Whether a URI leads here. libvirt compares names as they are written, and keeps what it does not know.
 pub(crate) fn check(uri: Option<&[u8]>, reach: Reach) -> Result<Vec<u8>, RemoteError> {
     let bytes = uri.ok_or_else(|| internal(Domain::Rpc, "connection not open".to_owned()))?;
-    let uri = String::from_utf8_lossy(bytes);
+    let uri = String::from_utf8_lossy(quoted(bytes));
     if uri.is_empty() {
         return Err(no_driver("<null>"));
     }
@@ -35,6 +38,7 @@ pub(crate) fn check(uri: Option<&[u8]>, reach: Reach) -> Result<Vec<u8>, RemoteE
         return Err(no_driver(&uri));
     }
     match (path, reach) {
+        _ if bytes.len() > URI_BYTES_MAX => Err(no_driver(&uri)),
         ("/system", _) | ("/session", Reach::Session) => Ok(bytes.to_vec()),
         (other, Reach::System) => Err(wrong_path(other, "system")),
         (other, Reach::Session) => Err(wrong_path(other, "session")),
@@ -96,6 +100,8 @@ mod tests {
             "29/7 operation forbidden: Remote URI 'secret+unix:///system' is not permitted to include a transport",
         );
         check(Some("secret://host/system"), "5/0 no connection driver available for secret://host/system");
+        let long = format!("secret:///system?{}", "x".repeat(URI_BYTES_MAX));
+        assert_eq!(super::check(Some(long.as_bytes()), Reach::System).unwrap_err().code, 5);
         check_at(Reach::Session, Some("secret:///session"), "secret:///session");
         check_at(Reach::Session, Some("secret:///system"), "secret:///system");
     }

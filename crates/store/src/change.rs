@@ -55,6 +55,8 @@ pub enum Change {
         id: SecretId,
         /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
         private: bool,
+        /// How the one before is rendered, from which the payload was made: [`crate::Error::Changed`] if it is another.
+        rendered: Encoding,
         /// How it is rendered from now on.
         encoding: Encoding,
         /// What the payload is.

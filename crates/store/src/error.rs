@@ -28,6 +28,9 @@ pub enum Error {
     /// A secret of another project has this id.
     #[error("a secret of another project has this id")]
     IdTaken,
+    /// A list would be longer than anybody can take.
+    #[error("the list of all secrets is too long")]
+    ListTooLong,
     /// There is no more room for secrets that are kept in memory.
     #[error("ephemeral secrets may take {} MiB of memory, and do", crate::sqlite::EPHEMERAL_MIB_MAX)]
     MemoryFull,

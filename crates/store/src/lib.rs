@@ -98,7 +98,8 @@ pub trait Store: Send + Sync {
     /// How many secrets of a project have not expired by `now`.
     async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error>;
 
-    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order.
+    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order. [`Error::ListTooLong`] if what
+    /// they are used for takes more memory than a list may.
     async fn handles(
         &self,
         project: &ProjectId,
@@ -114,7 +115,7 @@ pub trait Store: Send + Sync {
         version: Option<KeyVersion>,
     ) -> Result<Option<WrappedKey>, Error>;
 
-    /// The change log after a number, oldest first, at most `limit` rows. Rows older than a named number are dropped.
+    /// The change log after a number, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows older than a named number are dropped.
     async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error>;
 
     /// Follows the number of the newest row of the change log.

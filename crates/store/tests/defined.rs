@@ -48,6 +48,7 @@ impl Fixture {
         self.apply(Change::SetPayload {
             id,
             private,
+            rendered: Encoding::Raw,
             encoding: Encoding::Raw,
             content_type: ContentType::OctetStream,
             sealed: sealed.to_vec(),
@@ -202,6 +203,82 @@ async fn a_usage_taken_by_what_has_expired_is_free() {
     let new = Secret { created: NOW.plus_micros(9), id: same_id.id, ..secret("other") };
     fixture.define(&new).await.unwrap();
     assert_eq!(fixture.usage_of(new.id).await, Some(ceph("other")));
+}
+
+#[tokio::test]
+async fn what_has_expired_on_disk_is_in_no_ephemeral_ones_way() {
+    let fixture = Fixture::new();
+    let mut old = secret("c");
+    old.attributes.expiration = Some(NOW.plus_micros(5));
+    fixture.define(&old).await.unwrap();
+    fixture.set(old.id, b"the-envelope-of-the-expired").await.unwrap();
+    let new = ephemeral(Secret { created: NOW.plus_micros(5), ..secret("c") });
+    fixture.define(&new).await.unwrap();
+    assert_eq!(fixture.files_with(b"the-envelope-of-the-expired"), Vec::<std::path::PathBuf>::new());
+    let mut same_id = secret("");
+    same_id.attributes.expiration = Some(NOW.plus_micros(5));
+    fixture.define(&same_id).await.unwrap();
+    let again = ephemeral(Secret { created: NOW.plus_micros(9), id: same_id.id, ..secret("other") });
+    fixture.define(&again).await.unwrap();
+    assert_eq!(fixture.usage_of(again.id).await, Some(ceph("other")));
+    let mut foreign = Secret { project: project("q"), ..secret("") };
+    foreign.attributes.expiration = Some(NOW.plus_micros(5));
+    fixture.define(&foreign).await.unwrap();
+    let same = ephemeral(Secret { created: NOW.plus_micros(9), id: foreign.id, ..secret("") });
+    assert!(matches!(fixture.define(&same).await, Err(Error::IdTaken)));
+}
+
+#[tokio::test]
+async fn a_value_rendered_otherwise_meanwhile_is_not_set() {
+    let fixture = Fixture::new();
+    let secret = secret("c");
+    fixture.define(&secret).await.unwrap();
+    let facet = Facet::Encoding(Encoding::Hex);
+    let set = Change::SetFacet { id: secret.id, facet, expect: Expect::Any, reseal: None, time: NOW };
+    fixture.apply(set).await.unwrap();
+    assert!(matches!(fixture.set(secret.id, b"x").await, Err(Error::Changed)));
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_change_of_file_and_memory_in_order() {
+    let fixture = Fixture::new();
+    let store = Arc::clone(&fixture.store);
+    const CHANGES: u64 = 3000;
+    let follower = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut after = 0;
+        while after < CHANGES {
+            for row in runtime.block_on(store.changes(after, 256)).unwrap() {
+                assert_eq!(row.number, after + 1, "a row was passed over");
+                after = row.number;
+            }
+        }
+    });
+    for n in 0..CHANGES {
+        let secret = if n % 2 == 0 { secret("") } else { ephemeral(secret("")) };
+        fixture.define(&secret).await.unwrap();
+    }
+    follower.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_piece_of_the_change_log_has_a_bound_and_goes_on() {
+    let fixture = Fixture::new();
+    for n in 0..12 {
+        let long = secret(&format!("{n}{}", "u".repeat(300_000)));
+        fixture.define(&if n % 3 == 0 { ephemeral(long) } else { long }).await.unwrap();
+    }
+    let (mut after, mut seen, mut looks) = (0, Vec::new(), 0);
+    loop {
+        let rows = fixture.store.changes(after, 256).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        assert!(rows.len() <= 8, "{} rows at once", rows.len());
+        after = last.number;
+        seen.extend(rows.into_iter().map(|row| row.usage.unwrap().id.trim_end_matches('u').to_owned()));
+        looks += 1;
+    }
+    assert_eq!(seen, (0..12).map(|n: i32| n.to_string()).collect::<Vec<_>>());
+    assert!(looks > 1);
 }
 
 #[tokio::test]

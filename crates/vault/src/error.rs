@@ -40,6 +40,9 @@ pub enum Error {
     /// The id is one of another project's.
     #[error("a secret of another project has the id {0}")]
     IdTaken(SecretId),
+    /// A list of all secrets would be longer than anybody can take.
+    #[error("the list of all secrets is too long")]
+    ListTooLong,
     /// The memory for ephemeral secrets is used up.
     #[error("there is no more memory for ephemeral secrets")]
     MemoryFull,
@@ -70,6 +73,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Busy => Self::Busy,
+            store::Error::ListTooLong => Self::ListTooLong,
             other => Self::Store(other),
         }
     }

@@ -251,6 +251,7 @@ pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
         store::Error::UsageTaken(by) => Error::UsageTaken(by),
         store::Error::IdTaken => Error::IdTaken(id),
         store::Error::MemoryFull => Error::MemoryFull,
+        store::Error::ListTooLong => Error::ListTooLong,
         store::Error::Facet(error) => Error::Facet(error),
         store::Error::Unwitnessed => Error::Unwritten,
         store::Error::Busy => Error::Busy,

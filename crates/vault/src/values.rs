@@ -114,6 +114,8 @@ impl Vault {
                 self.may(call, Action::CreateSecret, None).await?;
                 Ok((Action::CreateSecret, None))
             }
+            // It is another project's, which has to be said: here it is in the way.
+            Err(Error::Denied(_)) => Err(Error::IdTaken(id)),
             Err(error) => Err(error),
         }
     }
@@ -142,6 +144,7 @@ impl Vault {
                 let change = Change::SetPayload {
                     id,
                     private: found.private,
+                    rendered: found.encoding,
                     encoding,
                     content_type: ContentType::OctetStream,
                     sealed: key.seal(&bound, payload).map_err(Error::Keys)?.into_vec(),

@@ -130,7 +130,12 @@ impl Vault {
                 | Error::Facet(_),
             ) => Outcome::Conflict,
             Err(
-                Error::Corrupt { .. } | Error::Keys(_) | Error::Busy | Error::MemoryFull | Error::Store(_),
+                Error::Corrupt { .. }
+                | Error::Keys(_)
+                | Error::Busy
+                | Error::ListTooLong
+                | Error::MemoryFull
+                | Error::Store(_),
             ) => Outcome::Failed,
         };
         self.record(call, action, secret, outcome).await?;

@@ -105,7 +105,8 @@ async fn other_projects_can_neither_define_nor_find_nor_set() {
     vault.define_secret(&call("p"), id, facets("ceph c")).await.unwrap();
     let stranger = call("q");
     let denied = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
-    denied(vault.define_secret(&stranger, id, facets("ceph c")).await);
+    let taken = vault.define_secret(&stranger, id, facets("ceph c")).await;
+    assert!(matches!(taken, Err(Error::IdTaken(_))), "{taken:?}");
     denied(vault.lookup(&stranger, id).await.map(drop));
     denied(vault.set_value(&stranger, id, Payload::new(b"x".to_vec())).await);
     denied(vault.read_value(&stranger, id).await.map(drop));

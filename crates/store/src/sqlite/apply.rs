@@ -3,13 +3,13 @@
 //! Nothing is written before the witness has agreed, and nothing is checked after, so a change that is refused has
 //! written nothing. A secret is in the file or in memory; what must hold of all secrets is checked in both.
 
-use model::{ChangeKind, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp, Usage};
+use model::{ChangeKind, Encoding, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp, Usage};
 use rusqlite::Connection;
 
 use super::METADATA_PAIRS_MAX;
 use super::handles::usage as usage_of;
 use super::memory::Memory;
-use super::rows::{RECORD, facets as facets_of, project_number, record};
+use super::rows::{RECORD, encoding as encoding_of, facets as facets_of, project_number, record};
 use crate::{AuditAnchor, Change, Error, Reseal};
 
 /// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
@@ -113,9 +113,10 @@ pub(super) fn apply(
             .execute((row.seq, content_type.as_str(), &*sealed, time.micros()))?;
             row.log(here, effects, ChangeKind::ValueChanged, *time)?;
         }
-        Change::SetPayload { id, private, encoding, content_type, sealed, time } => {
+        Change::SetPayload { id, private, rendered, encoding, content_type, sealed, time } => {
             let row = row_of(here, *id)?;
             require(row.private == *private, Error::Changed)?; // The envelope is bound to the flag.
+            require(row.encoding == *rendered, Error::Changed)?;
             witness()?;
             here.prepare_cached(
                 "UPDATE secrets SET content_type = ?2, sealed = ?3, updated = ?4, encoding = ?5 WHERE seq = ?1",
@@ -205,6 +206,10 @@ pub(super) fn apply_in_memory(
     effects: &mut Effects,
 ) -> Result<(), Failed> {
     if let Change::DefineSecret { secret, reseal } = change {
+        // What has expired in the file is as if it were not there; here both transactions are open, so it can go now.
+        for expired in expired_in_the_way(file, secret)? {
+            expired.delete(file, effects, secret.created)?;
+        }
         let (stored, kept) = (find(file, secret.id)?, find(memory, secret.id)?);
         match (stored, kept, secret.facets.ephemeral) {
             (Some(row), _, true) if !row.is_expired(secret.created) => {
@@ -214,17 +219,32 @@ pub(super) fn apply_in_memory(
                 effects.departed = true;
                 return carry(memory, file, row, secret, reseal.take(), witness, effects);
             }
-            (stored, _, true) => require(stored.is_none(), Error::IdTaken)?, // Expired, and not gone yet.
+            (stored, _, true) => require(stored.is_none(), Error::IdTaken)?, // Another project's.
             (_, kept, false) => {
-                require(kept.is_none(), Error::IdTaken)?;
+                require(kept.is_none(), Error::IdTaken)?; // Expired, and not gone yet.
                 return apply(file, Elsewhere::Open(memory), change, witness, effects);
             }
         }
     }
+    let deleted_in_file = effects.deleted;
     apply(memory, Elsewhere::Open(file), change, witness, effects)?;
-    effects.deleted = false; // No file has had any of it.
+    effects.deleted = deleted_in_file; // No file has had any of the rest.
     effects.replaced = false;
     Ok(())
+}
+
+/// Secrets in the file that have expired and still have the id or the usage that one is to be defined with.
+fn expired_in_the_way(file: &Connection, secret: &Secret) -> Result<Vec<Place>, Failed> {
+    let same_id = find(file, secret.id)?;
+    let same_usage = match secret.facets.usage() {
+        Some(usage) => holder(file, &secret.project, &usage)?,
+        None => None,
+    };
+    let of_project = project_number(file, &secret.project)?;
+    let mut found: Vec<_> = [same_id, same_usage].into_iter().flatten().collect();
+    found.retain(|row| row.is_expired(secret.created) && Some(row.project) == of_project);
+    found.dedup_by_key(|row| row.seq);
+    Ok(found)
 }
 
 /// Adds a secret, in the place of one that has expired if one `replaced` is still there.
@@ -379,6 +399,7 @@ pub(super) struct Place {
     project: i64,
     filled: bool,
     private: bool,
+    encoding: Encoding,
     expiration: Option<i64>,
     usage: Option<Usage>,
 }
@@ -409,7 +430,8 @@ fn row_of(here: &Connection, id: SecretId) -> Result<Place, Failed> {
     Ok(find(here, id)?.ok_or(Error::NotFound)?)
 }
 
-const PLACE: &str = "seq, project, content_type IS NOT NULL, private, expiration, usage_type, usage_id";
+const PLACE: &str =
+    "seq, project, content_type IS NOT NULL, private, expiration, usage_type, usage_id, encoding";
 
 fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
     let mut statement = here.prepare_cached(&format!("SELECT {PLACE}, id FROM secrets WHERE id = ?1"))?;
@@ -420,7 +442,8 @@ fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
 fn place(row: Option<&rusqlite::Row<'_>>) -> Result<Option<Place>, Failed> {
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Place {
-        id: SecretId::from_bytes(row.get(7)?),
+        id: SecretId::from_bytes(row.get(8)?),
+        encoding: encoding_of(row, 7)?,
         seq: row.get(0)?,
         project: row.get(1)?,
         filled: row.get(2)?,
@@ -577,12 +600,7 @@ fn require_free_usage(
     time: Timestamp,
 ) -> Result<Option<Place>, Failed> {
     let holder = |connection: &Connection| {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {PLACE}, id FROM secrets INDEXED BY secrets_by_usage \
-             WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
-        ))?;
-        let mut rows = statement.query((project.as_str(), usage.usage_type.as_str(), &usage.id))?;
-        Ok(place(rows.next()?)?.filter(|row| Some(row.id) != except))
+        Ok(holder(connection, project, usage)?.filter(|row| Some(row.id) != except))
     };
     if let Some(row) = elsewhere.look(holder)? {
         return Err(Error::UsageTaken(row.id).into());
@@ -591,6 +609,15 @@ fn require_free_usage(
         Some(row) if !row.is_expired(time) => Err(Error::UsageTaken(row.id).into()),
         found => Ok(found),
     }
+}
+
+/// Who has a usage.
+fn holder(connection: &Connection, project: &ProjectId, usage: &Usage) -> Result<Option<Place>, Failed> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {PLACE}, id FROM secrets INDEXED BY secrets_by_usage \
+         WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
+    ))?;
+    place(statement.query((project.as_str(), usage.usage_type.as_str(), &usage.id))?.next()?)
 }
 
 /// Adds a row to the change log: of which secret, of which project, for which use.

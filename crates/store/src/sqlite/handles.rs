@@ -9,6 +9,9 @@ use super::reader::Reader;
 use super::rows::{moment, project_number, user};
 use crate::Error;
 
+/// Bytes of usages in one list: more than any message that shows one may have.
+const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
+
 /// The columns that [`found`] reads, in its order.
 const HANDLE: &str = "id, usage_type, usage_id, project, creator, project_access, expiration";
 
@@ -100,8 +103,14 @@ pub(super) fn all(
     let mut rows =
         statement.query((project, now.micros(), i64::try_from(limit).unwrap_or(i64::MAX), private))?;
     let mut found = Vec::with_capacity(limit.min(expected));
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        found.push(listed(row)?);
+        let next = listed(row)?;
+        bytes += next.usage.as_ref().map_or(0, |usage| usage.id.len());
+        if bytes > LIST_BYTES_MAX {
+            return Err(Error::ListTooLong);
+        }
+        found.push(next);
     }
     Ok(found)
 }

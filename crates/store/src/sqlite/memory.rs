@@ -23,8 +23,9 @@ pub(super) struct Memory {
     reader: Mutex<Reader>,
     /// How many secrets are there; more while one may be coming.
     secrets: AtomicU64,
-    /// How many left it for the file: whoever missed one in the file and then here looks again.
-    departures: AtomicU64,
+    /// Counts twice for each change that brings something here or takes it to the file: before, which leaves it odd, and
+    /// after. Whoever looks here and there, and finds another number afterwards, looks again.
+    moves: AtomicU64,
     /// The number of the newest row of its change log.
     newest_change: AtomicU64,
 }
@@ -42,7 +43,7 @@ impl Memory {
         Ok(Self {
             reader: Mutex::new(Reader::over(connection)),
             secrets: AtomicU64::new(0),
-            departures: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
             newest_change: AtomicU64::new(0),
         })
     }
@@ -52,8 +53,15 @@ impl Memory {
         self.secrets.load(Ordering::Acquire) == 0
     }
 
-    pub(super) fn departures(&self) -> u64 {
-        self.departures.load(Ordering::Acquire)
+    /// The number of moves, while none is under way.
+    pub(super) fn moves(&self) -> u64 {
+        loop {
+            let moves = self.moves.load(Ordering::Acquire);
+            if moves.is_multiple_of(2) {
+                return moves;
+            }
+            drop(self.lock()); // Whoever moves something has it until that is done.
+        }
     }
 
     pub(super) fn newest_change(&self) -> u64 {
@@ -65,23 +73,17 @@ impl Memory {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection for the writer, who may be about to bring something in.
-    pub(super) fn lock_to_write(&self) -> MutexGuard<'_, Reader> {
+    /// The connection for the writer, who may be about to bring something in, or to take it away.
+    pub(super) fn lock_to_write(&self, moves: bool) -> MutexGuard<'_, Reader> {
         let reader = self.lock();
         self.secrets.fetch_max(1, Ordering::Release);
+        self.moves.fetch_add(u64::from(moves), Ordering::Release);
         reader
     }
 
     /// What the writer did, told while it still has the connection.
-    pub(super) fn written(
-        &self,
-        reader: &Reader,
-        departed: bool,
-        newest_change: u64,
-    ) -> rusqlite::Result<()> {
-        if departed {
-            self.departures.fetch_add(1, Ordering::Release);
-        }
+    pub(super) fn written(&self, reader: &Reader, moves: bool, newest_change: u64) -> rusqlite::Result<()> {
+        self.moves.fetch_add(u64::from(moves), Ordering::Release);
         self.newest_change.store(newest_change, Ordering::Release);
         let secrets = reader
             .connection()

@@ -163,7 +163,7 @@ impl SqliteStore {
     /// for again.
     fn either<T>(&self, read: impl Fn(&mut Reader) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
         loop {
-            let departures = self.memory.departures();
+            let moves = self.memory.moves();
             if let Some(found) = self.readers.read(&read)? {
                 return Ok(Some(found));
             }
@@ -172,7 +172,7 @@ impl SqliteStore {
             {
                 return Ok(Some(found));
             }
-            if departures == self.memory.departures() {
+            if moves == self.memory.moves() {
                 return Ok(None);
             }
         }
@@ -247,19 +247,16 @@ impl Store for SqliteStore {
         }
         let (readers, memory, query) = (Arc::clone(&self.readers), Arc::clone(&self.memory), query.clone());
         apart(move || {
-            if memory.is_empty() {
-                return readers.scan(|reader| list::list(reader, &query, now));
-            }
-            // While this connection is held nothing moves between the two.
-            let mut memory = memory.lock();
-            let all = ListQuery { offset: 0, limit: u32::MAX, ..query.clone() };
-            let kept = list::list(&mut memory, &all, now)?;
-            let of_file = merged::of_file(&query, u32::try_from(kept.secrets.len()).unwrap_or(u32::MAX));
-            let mut stored = readers.scan(|reader| list::list(reader, &of_file, now))?;
-            if of_file.offset >= stored.total {
-                stored.secrets.clear();
-            }
-            Ok(merged::page(&query, stored, kept))
+            at_one_moment(&memory, || {
+                if memory.is_empty() {
+                    return readers.scan(|reader| list::list(reader, &query, now));
+                }
+                let all = ListQuery { offset: 0, limit: u32::MAX, ..query.clone() };
+                let kept = list::list(&mut memory.lock(), &all, now)?;
+                let of_file = merged::of_file(&query, u32::try_from(kept.secrets.len()).unwrap_or(u32::MAX));
+                let stored = readers.scan(|reader| list::list(reader, &of_file, now))?;
+                Ok(merged::page(&query, stored, kept))
+            })
         })
         .await
     }
@@ -274,14 +271,12 @@ impl Store for SqliteStore {
 
     async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error> {
         let count = |reader: &mut Reader| handles::count(reader, project, which.private, now);
-        // The one is held while the other is read, so that what moves is counted once.
-        let mut memory = (!self.memory.is_empty()).then(|| self.memory.lock());
-        let kept = match (&mut memory, which.ephemeral) {
-            (None, _) | (_, Some(false)) => 0,
-            (Some(memory), _) => count(memory)?,
-        };
-        let stored = if which.ephemeral == Some(true) { 0 } else { self.readers.read(count)? };
-        Ok(kept + stored)
+        at_one_moment(&self.memory, || {
+            let in_memory = which.ephemeral != Some(false) && !self.memory.is_empty();
+            let kept = if in_memory { count(&mut self.memory.lock())? } else { 0 };
+            let stored = if which.ephemeral == Some(true) { 0 } else { self.readers.read(count)? };
+            Ok(kept + stored)
+        })
     }
 
     async fn handles(
@@ -291,16 +286,16 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        if self.memory.is_empty() {
-            if which.ephemeral == Some(true) {
-                return Ok(Vec::new());
-            }
+        if self.memory.is_empty() && which.ephemeral != Some(true) {
+            let moves = self.memory.moves();
             let few = |reader: &mut Reader| {
                 let secrets = handles::count(reader, project, None, now)?;
                 let few = secrets <= handles::QUICK_HANDLES_MAX;
                 few.then(|| handles::all(reader, project, which.private, now, limit)).transpose()
             };
-            if let Some(found) = self.readers.read(few)? {
+            if let Some(found) = self.readers.read(few)?
+                && moves == self.memory.moves()
+            {
                 return Ok(found);
             }
         }
@@ -308,16 +303,15 @@ impl Store for SqliteStore {
             (Arc::clone(&self.readers), Arc::clone(&self.memory), project.clone());
         apart(move || {
             let all = |reader: &mut Reader| handles::all(reader, &project, which.private, now, limit);
-            let mut memory = (!memory.is_empty()).then(|| memory.lock());
-            let mut found = match (&mut memory, which.ephemeral) {
-                (None, _) | (_, Some(false)) => Vec::new(),
-                (Some(memory), _) => all(memory)?,
-            };
-            if which.ephemeral != Some(true) {
-                found.extend(readers.scan(all)?);
-            }
-            found.truncate(limit);
-            Ok(found)
+            at_one_moment(&memory, || {
+                let in_memory = which.ephemeral != Some(false) && !memory.is_empty();
+                let mut found = if in_memory { all(&mut memory.lock())? } else { Vec::new() };
+                if which.ephemeral != Some(true) {
+                    found.extend(readers.scan(all)?);
+                }
+                found.truncate(limit);
+                Ok(found)
+            })
         })
         .await
     }
@@ -331,13 +325,18 @@ impl Store for SqliteStore {
     }
 
     async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
-        let mut found = self.readers.read(|reader| rows::changes(reader, after, limit))?;
-        if self.memory.newest_change() > after {
-            found.extend(rows::changes(&mut self.memory.lock(), after, limit)?);
-            found.sort_by_key(|row| row.number);
-            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let of_file = |reader: &mut Reader| rows::changes(reader, after, limit);
+        let has_news = || self.memory.newest_change() > after;
+        if !has_news() {
+            let stored = self.readers.read(of_file)?;
+            if !has_news() {
+                return Ok(stored.rows);
+            }
         }
-        Ok(found)
+        // While memory is held nothing is written there, so neither has a row whose forerunner in the other is not there.
+        let mut memory = self.memory.lock();
+        let stored = self.readers.read(of_file)?;
+        Ok(stored.merged(rows::changes(&mut memory, after, limit)?, limit))
     }
 
     fn newest_change(&self) -> watch::Receiver<u64> {
@@ -356,6 +355,21 @@ impl Store for SqliteStore {
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the writer has ended".into()),
         })?;
         done.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
+    }
+}
+
+/// Looks at memory and file until nothing has moved between them meanwhile. Definitions that move one secret to and fro all
+/// the time could have that last, so it ends after some tries, with what was seen last.
+fn at_one_moment<T>(memory: &Memory, mut look: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    const TRIES: u32 = 8;
+    let mut tries = 0;
+    loop {
+        let moves = memory.moves();
+        let found = look()?;
+        tries += 1;
+        if moves == memory.moves() || tries == TRIES {
+            return Ok(found);
+        }
     }
 }
 

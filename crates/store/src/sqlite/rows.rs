@@ -57,7 +57,7 @@ pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedS
                     }
                     _ => None,
                 };
-                let encoding = Encoding::parse(text(row, 7)?).ok_or(Error::Corrupt("encoding"))?;
+                let encoding = encoding(row, 7)?;
                 Some((
                     row.get(0)?,
                     user(row, 1)?,
@@ -113,9 +113,34 @@ pub(super) fn project_key(
     Ok(row)
 }
 
-pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+/// Bytes of usages in one look at the change log, about; the row that goes beyond it is the last.
+const CHANGES_BYTES: usize = 1024 * 1024;
+
+/// A piece of a change log.
+pub(super) struct Changes {
+    pub(super) rows: Vec<ChangeRow>,
+    /// Whether there may be more after it.
+    cut: bool,
+}
+
+impl Changes {
+    /// Two pieces of one sequence of numbers as one: no further than either is known.
+    pub(super) fn merged(self, other: Self, limit: u32) -> Vec<ChangeRow> {
+        let known = [&self, &other].into_iter().filter(|piece| piece.cut);
+        let end = known.filter_map(|piece| piece.rows.last()).map(|row| row.number).min();
+        let mut rows = self.rows;
+        rows.extend(other.rows);
+        rows.sort_by_key(|row| row.number);
+        rows.retain(|row| end.is_none_or(|end| row.number <= end));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        rows
+    }
+}
+
+pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Changes, Error> {
     const SELECT: &str = "SELECT number, secret, project, kind, time, usage_type, usage_id FROM changes \
          WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let (mut bytes, mut cut) = (0, false);
     let rows = {
         let mut statement = reader.connection().prepare_cached(SELECT)?;
         let mut rows = statement.query((i64::try_from(after).unwrap_or(i64::MAX), limit))?;
@@ -125,12 +150,19 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Vec
             let secret = SecretId::from_bytes(row.get(1)?);
             let kind = ChangeKind::parse(text(row, 3)?).ok_or(Error::Corrupt("changes.kind"))?;
             let (time, usage) = (Timestamp::from_micros(row.get(4)?), usage(row, 5)?);
+            bytes += usage.as_ref().map_or(0, |usage| usage.id.len());
             let build = move |project| ChangeRow { number, secret, project, kind, time, usage };
             found.push((row.get(2)?, build));
+            if bytes > CHANGES_BYTES {
+                cut = true;
+                break;
+            }
         }
         found
     };
-    rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?))).collect()
+    cut |= u32::try_from(rows.len()).is_ok_and(|found| found >= limit);
+    let rows = rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?)));
+    Ok(Changes { rows: rows.collect::<Result<_, Error>>()?, cut })
 }
 
 /// The number of a project, if any secret or key of it was ever stored.
@@ -179,11 +211,15 @@ pub(super) fn facets(row: &Row<'_>, first: usize) -> Result<Facets, Error> {
     Ok(Facets {
         private: row.get(first)?,
         ephemeral: row.get(first + 1)?,
-        encoding: Encoding::parse(text(row, first + 2)?).ok_or(Error::Corrupt("encoding"))?,
+        encoding: encoding(row, first + 2)?,
         description: row.get(first + 3)?,
         usage_type: named(row, first + 4, UsageType::parse, "usage_type")?,
         usage_id: row.get(first + 5)?,
     })
+}
+
+pub(super) fn encoding(row: &Row<'_>, column: usize) -> Result<Encoding, Error> {
+    Encoding::parse(text(row, column)?).ok_or(Error::Corrupt("encoding"))
 }
 
 fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {

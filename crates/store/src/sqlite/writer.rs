@@ -46,14 +46,19 @@ impl Job {
     }
 
     /// Answers, once what follows the commit is done. What promises that ciphertext is gone is not done if it is not.
-    fn answer(self, answer: Result<(), Error>, purged: &rusqlite::Result<()>) {
-        let promises = matches!(self.change, Change::DeleteSecret { .. } | Change::DefineSecret { .. });
-        let answer = match purged {
-            Err(error) if promises && answer.is_ok() => Err(Error::Unavailable(error.to_string())),
-            _ => answer,
+    fn answer(self, answer: Result<Done, Error>, purged: &rusqlite::Result<()>) {
+        let answer = match (purged, answer) {
+            (Err(error), Ok(Done { deleted: true })) => Err(Error::Unavailable(error.to_string())),
+            (_, answer) => answer.map(drop),
         };
         let _ = self.done.send(answer); // Nobody waits for an answer whose client has gone.
     }
+}
+
+/// A change that was done.
+struct Done {
+    /// It deleted ciphertext, which is to be gone when it is answered.
+    deleted: bool,
 }
 
 pub(super) struct Writer {
@@ -149,6 +154,16 @@ impl Writer {
         ephemeral || id.is_some_and(|id| self.memory.holds(id).unwrap_or(true))
     }
 
+    /// Whether a change of memory brings something there or takes it away.
+    fn moves(&self, change: &Change) -> bool {
+        match change {
+            Change::DefineSecret { secret, .. } => {
+                self.memory.holds(secret.id).unwrap_or(false) != secret.facets.ephemeral
+            }
+            _ => false,
+        }
+    }
+
     /// Waits for the next change, and empties the log meanwhile when it is time to.
     fn next_job(&mut self) -> Option<Job> {
         loop {
@@ -202,13 +217,14 @@ impl Writer {
     /// Does one change that concerns memory, and answers. Nobody reads there meanwhile.
     fn commit_in_memory(&mut self, mut job: Job) {
         let shared = Arc::clone(&self.memory);
-        let memory = shared.lock_to_write();
+        let moves = self.moves(&job.change);
+        let memory = shared.lock_to_write(moves);
         let mut effects = Effects::after(self.newest_change);
         let done = both(&self.connection, memory.connection(), &mut job, &mut effects);
         if done.is_ok() {
             self.committed.fetch_add(1, Ordering::Release); // Before anybody can miss it here and look there.
         }
-        let told = shared.written(&memory, done.is_ok() && effects.departed, effects.newest_change);
+        let told = shared.written(&memory, moves, effects.newest_change);
         drop(memory);
         if let Err(error) = told {
             tracing::error!(%error, "what is in memory was not counted");
@@ -216,7 +232,8 @@ impl Writer {
         let answer = match done {
             Ok(()) => Ok(()),
             Err(Failed::Alone(error)) => Err(error),
-            Err(Failed::All(error)) if is_full(&error) => Err(Error::MemoryFull),
+            // What goes to the file is the file's to refuse.
+            Err(Failed::All(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
             Err(Failed::All(error)) => {
                 tracing::error!(%error, "a transaction failed; nothing of it was done");
                 Err(Error::Unavailable(error.to_string()))
@@ -228,7 +245,7 @@ impl Writer {
         }
         let purged = self.settle(&effects);
         self.announce(&effects);
-        job.answer(answer, &purged);
+        job.answer(Ok(Done { deleted: effects.deleted }), &purged);
     }
 
     /// What follows a commit before anybody is answered.
@@ -365,16 +382,18 @@ fn transaction(
     memory: &Memory,
     batch: &mut [Job],
     effects: &mut Effects,
-    answers: &mut Vec<Result<(), Error>>,
+    answers: &mut Vec<Result<Done, Error>>,
 ) -> rusqlite::Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
     for Job { change, witness, .. } in batch {
         let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
+        let deleted_before = std::mem::take(&mut effects.deleted);
         answers.push(match apply(connection, Elsewhere::Memory(memory), change, &mut witness, effects) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Done { deleted: effects.deleted }),
             Err(Failed::Alone(error)) => Err(error),
             Err(Failed::All(error)) => return Err(error),
         });
+        effects.deleted |= deleted_before;
     }
     run(connection, "COMMIT")
 }
