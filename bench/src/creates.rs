@@ -19,7 +19,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             for (name, config) in [("one each", "[limits]\nbatch_changes = 1\n"), ("shared", "")] {
                 let data = tempfile::tempdir_in(std::env::current_exe()?.parent().ok_or("no folder")?)?;
                 let server = Server::donjond(data.path(), config)?;
-                let load = wrk::run(server.address, connections, options.seconds, SCRIPT)?;
+                let load = wrk::run(
+                    server.address,
+                    connections,
+                    options.seconds.unwrap_or(wrk::SECONDS_DEFAULT),
+                    SCRIPT,
+                )?;
                 if load.failed > 0.0 {
                     return Err(format!("{name}: {} requests failed", load.failed).into());
                 }
@@ -29,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     load.per_second,
                     load.p50_us,
                     load.p99_us,
-                    server.mebibytes("RssAnon:")?,
+                    server.process.mebibytes("RssAnon:")?,
                     load.requests
                 );
                 loads.push(load);

@@ -12,14 +12,14 @@ pub(crate) fn run(data: &Data) -> Result<()> {
     let server = Server::donjond(empty.path(), "")?;
     println!(
         "empty, idle: {:.1} MiB resident (goal 25), {:.1} MiB of it anonymous; first start in {:?}",
-        server.mebibytes("VmRSS:")?,
-        server.mebibytes("RssAnon:")?,
-        server.started_in
+        server.process.mebibytes("VmRSS:")?,
+        server.process.mebibytes("RssAnon:")?,
+        server.process.started_in
     );
     drop(server);
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        starts.push(Server::donjond(&data.folder, "")?.started_in);
+        starts.push(Server::donjond(&data.folder, "")?.process.started_in);
     }
     println!(
         "{} secrets: starts in {:?} (goal 200 ms)",
@@ -27,7 +27,7 @@ pub(crate) fn run(data: &Data) -> Result<()> {
         crate::median(starts).unwrap_or_default()
     );
     let server = Server::donjond(&data.folder, "")?;
-    let idle = server.mebibytes("RssAnon:")?;
+    let idle = server.process.mebibytes("RssAnon:")?;
     let script = format!(
         "local ids = {{}}\nfor id in io.lines(\"{}\") do ids[#ids + 1] = id end\n\
          request = function() return wrk.format(\"GET\", \"/v1/secrets/\" .. ids[math.random(#ids)] .. \"/payload\", \
@@ -39,7 +39,7 @@ pub(crate) fn run(data: &Data) -> Result<()> {
     println!(
         "{} secrets: {idle:.1} MiB anonymous idle, {:.1} MiB after reads at 64 connections (goal 150)",
         data.secrets,
-        server.mebibytes("RssAnon:")?
+        server.process.mebibytes("RssAnon:")?
     );
     Ok(())
 }

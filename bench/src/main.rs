@@ -7,14 +7,19 @@
 mod client;
 mod creates;
 mod footprint;
+mod libvirt;
+mod libvirtd;
 mod lists;
+mod load;
 mod peer;
+mod process;
 mod reads;
 mod seed;
 mod server;
 mod wrk;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -27,9 +32,11 @@ WHAT, all of it if nothing is named:
   create     durable creates at 1, 16 and 64 connections, beside the same server with one transaction a request
   list       the newest ten of a project, by every sort key and indexed filter, at 1 000 secrets and at N
   footprint  memory and time to start, empty and with N secrets
+  libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd itself;
+             as root, for libvirtd gets a mount namespace of its own
 
   --secrets N   secrets in the large project (1000000; made once and kept in target/bench)
-  --seconds N   how long each measurement takes (8)
+  --seconds N   how long each measurement takes (8; libvirt 2)
   --rounds N    how often each pair is alternated (3)
 ";
 
@@ -37,7 +44,7 @@ WHAT, all of it if nothing is named:
 #[derive(Clone, Debug)]
 struct Options {
     secrets: u64,
-    seconds: u64,
+    seconds: Option<u64>,
     rounds: usize,
 }
 
@@ -52,17 +59,17 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Result<()> {
-    let mut options = Options { secrets: 1_000_000, seconds: 8, rounds: 3 };
+    let mut options = Options { secrets: 1_000_000, seconds: None, rounds: 3 };
     let mut what = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64> { Ok(arguments.next().ok_or(USAGE)?.parse()?) };
         match argument.as_str() {
             "--secrets" => options.secrets = number()?,
-            "--seconds" => options.seconds = number()?,
+            "--seconds" => options.seconds = Some(number()?),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             "peer" => return peer::run(), // The bare server, in a process of its own.
-            "read" | "create" | "list" | "footprint" => what.push(argument),
+            "read" | "create" | "list" | "footprint" | "libvirt" => what.push(argument),
             "--help" | "-h" => {
                 print!("{USAGE}");
                 return Ok(());
@@ -72,7 +79,12 @@ fn measure() -> Result<()> {
     }
     let all = what.is_empty();
     let asked = |name: &str| all || what.iter().any(|asked| asked == name);
-    wrk::check()?;
+    if asked("libvirt") {
+        libvirt::run(&options)?;
+    }
+    if asked("create") || asked("read") || asked("footprint") {
+        wrk::check()?;
+    }
     if asked("create") {
         creates::run(&options)?;
     }
@@ -89,6 +101,11 @@ fn measure() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where builds go.
+fn target() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.ancestors().nth(2).ok_or("no target folder")?.to_owned())
 }
 
 /// The middle one, or the lower of the two in the middle.

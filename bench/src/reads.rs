@@ -33,9 +33,14 @@ pub(crate) fn run(options: &Options, data: &Data) -> Result<()> {
     for round in 0..=options.rounds {
         let mut rates = Vec::new();
         for (name, server) in [("axum", &axum), ("donjond", &donjond)] {
-            let before = server.cpu()?;
-            let load = wrk::run(server.address, CONNECTIONS, options.seconds, &script)?;
-            let cpu = (server.cpu()? - before).as_secs_f64() * 1e6 / load.requests;
+            let before = server.process.cpu()?;
+            let load = wrk::run(
+                server.address,
+                CONNECTIONS,
+                options.seconds.unwrap_or(wrk::SECONDS_DEFAULT),
+                &script,
+            )?;
+            let cpu = (server.process.cpu()? - before).as_secs_f64() * 1e6 / load.requests;
             if load.failed > 0.0 {
                 return Err(format!("{name}: {} requests failed", load.failed).into());
             }

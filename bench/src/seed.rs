@@ -27,9 +27,7 @@ pub(crate) struct Data {
 
 /// The data for so many secrets, made if it is not there yet.
 pub(crate) fn data(secrets: u64) -> Result<Data> {
-    let program = std::env::current_exe()?;
-    let target = program.ancestors().nth(2).ok_or("no target folder")?;
-    let folder = target.join("bench").join(secrets.to_string());
+    let folder = crate::target()?.join("bench").join(secrets.to_string());
     let ids = folder.join("ids.txt");
     let data = Data { folder, ids, secrets };
     if !data.ids.exists() {

@@ -6,6 +6,9 @@ use std::process::Command;
 
 use crate::Result;
 
+/// So long each measurement takes.
+pub(crate) const SECONDS_DEFAULT: u64 = 8;
+
 /// Whether wrk is there.
 pub(crate) fn check() -> Result<()> {
     match Command::new("wrk").arg("--version").output() {

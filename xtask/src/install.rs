@@ -65,6 +65,14 @@ pub(crate) fn polkit() -> Result<()> {
     if Path::new("/usr/lib/polkit-1/polkitd").exists() { Ok(()) } else { apt(&["polkitd"]) }
 }
 
+/// libvirtd with its secret driver, and what its C clients are built with.
+pub(crate) fn libvirtd() -> Result<()> {
+    program("libvirtd", "libvirt-daemon")?;
+    program("gcc", "gcc")?;
+    let is_there = Path::new("/usr/include/libvirt/libvirt.h").exists();
+    if is_there { Ok(()) } else { apt(&["libvirt-dev", "libc6-dev"]) }
+}
+
 /// Installs packages of Debian's.
 pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(["update", "-q"]))?;

@@ -71,6 +71,7 @@ fn test() -> Result<()> {
 
 fn bench(arguments: &[String]) -> Result<()> {
     install::program("wrk", "wrk")?;
+    install::libvirtd()?;
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
     run(Command::new(target(&root()).join("release/bench")).args(arguments))
 }

@@ -98,6 +98,12 @@ pub(crate) enum Error {
     /// What was typed differs.
     #[error("the two values differ\nNothing was changed; try again.")]
     NotTheSame,
+    /// A key at the prompt that makes no text.
+    #[error(
+        "a control character was typed, which nobody sees and hardly anybody means\n\
+         Nothing was changed; try again, or give the value with --file if it has such bytes."
+    )]
+    ControlCharacter,
     /// Ctrl-C at the prompt.
     #[error("given up\nNothing was changed.")]
     Cancelled,
@@ -151,6 +157,7 @@ impl Error {
             | Self::NotBase64
             | Self::NotHex
             | Self::NotTheSame
+            | Self::ControlCharacter
             | Self::Cancelled
             | Self::Binary
             | Self::Xml(_)

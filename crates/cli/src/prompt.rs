@@ -2,11 +2,18 @@
 //!
 //! By hand on termios rather than with a crate for passwords: so the value is in one buffer that is wiped, it may be
 //! longer than the 4095 bytes of a line that the terminal edits, and Ctrl-C gives the terminal back as it was. That costs
-//! the keys for editing: backspace and Ctrl-U are done here, others are characters.
+//! the keys for editing: backspace and Ctrl-U are done here. Other control characters are refused, as nobody sees that a
+//! cursor key, or Ctrl-Z, has become part of the value.
+//!
+//! A signal to end waits until the terminal is as it was, and then ends the program as ever. SIGKILL cannot wait, nor
+//! does SIGSTOP: after them `stty sane` brings the echo back.
 
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use virsecret::limits::VALUE_BYTES_MAX;
 use zeroize::Zeroizing;
@@ -30,34 +37,56 @@ pub(crate) fn twice() -> Result<Zeroizing<Vec<u8>>, Error> {
 
 fn once(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let terminal = input::stdin().map_err(Error::Terminal)?;
-    let quiet = Quiet::begin(&terminal).map_err(Error::Terminal)?;
+    let mut quiet = Quiet::begin(terminal).map_err(Error::Terminal)?;
     console::prompt(text);
-    let line = line(terminal);
-    drop(quiet);
+    let line = line(&mut quiet);
+    drop(quiet); // If a signal to end has come, it does so here.
     console::tell("");
     line
 }
 
-/// As long as it lives, the terminal shows nothing, edits nothing, and sends no signals.
+/// As long as it lives, the terminal shows nothing, edits nothing, and sends no signals, and those from elsewhere that end
+/// a program wait. There is one thread, so none takes them meanwhile.
 struct Quiet {
-    terminal: OwnedFd,
+    terminal: File,
     before: Termios,
+    /// Readable when one waits; it is never read, so it still waits at the end.
+    signals: SignalFd,
+    mask_before: SigSet,
 }
 
 impl Quiet {
-    fn begin(terminal: impl AsFd) -> io::Result<Self> {
-        let terminal = terminal.as_fd().try_clone_to_owned()?;
+    fn begin(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
-        let mut quiet = before.clone();
-        quiet.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
-        tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
-        Ok(Self { terminal, before })
+        let mut modes = before.clone();
+        modes.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        let ending: SigSet =
+            [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM].into_iter().collect();
+        let signals = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC)?;
+        let mask_before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let quiet = Self { terminal, before, signals, mask_before };
+        tcsetattr(&quiet.terminal, OptionalActions::Flush, &modes)?;
+        Ok(quiet)
+    }
+}
+
+impl Read for Quiet {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready =
+            [PollFd::new(&self.terminal, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        poll(&mut ready, None)?;
+        let [_, signals] = ready;
+        if !signals.revents().is_empty() {
+            return Err(io::Error::other("a signal to end has come"));
+        }
+        self.terminal.read(buffer)
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before); // What else could be done?
+        let _ = self.mask_before.thread_set_mask();
     }
 }
 
@@ -73,6 +102,7 @@ fn line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
             CTRL_C | CTRL_BACKSLASH => return Err(Error::Cancelled),
             BACKSPACE | DELETE => rub_out(&mut line),
             CTRL_U => line.clear(),
+            other if other.is_ascii_control() => return Err(Error::ControlCharacter),
             _ if line.len() == VALUE_BYTES_MAX => return Err(Error::TooLong { bytes_max: VALUE_BYTES_MAX }),
             other => line.push(other),
         }
@@ -99,6 +129,14 @@ mod tests {
         check(b"\x08\x08a\n", b"a");
         check(b"wrong\x15right\n", b"right");
         check(b"\n", b"");
+    }
+
+    #[test]
+    fn keys_that_make_no_text_are_refused() {
+        for typed in [&b"hun\x1ater2\n"[..], b"hun\x1b[Dter2\n", b"hun\tter2\n", b"\x00\n"] {
+            let refused = line(typed).map(|line| line.to_vec()).unwrap_err();
+            assert!(refused.to_string().contains("--file"), "{refused}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Place, Settings};
+use crate::config::libvirt::Group;
+use crate::config::{Place, Settings, values};
 
 /// Keeps secrets, encrypted, behind the REST API of OpenStack Barbican and the secret API of libvirt.
 #[derive(Debug, Parser)]
@@ -57,6 +58,14 @@ pub(crate) enum Command {
     /// A server may be running on it meanwhile.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Make the token by which libvirt's daemons prove to be such, and let a group read it
+    ///
+    /// For root, before a server that runs as another user: libvirt makes the token for root alone. One that is there is
+    /// kept, for others have read it.
+    #[command(
+        after_help = "Example:\n  donjond token --group donjon    as donjond.service does before it starts"
+    )]
+    Token(Token),
 }
 
 const SERVE_HELP: &str = "\
@@ -158,6 +167,17 @@ pub(crate) struct Check {
     /// [default: the file that `serve` writes]
     #[arg(long, value_name = "FILE", num_args = 0..)]
     pub(crate) audit: Option<Vec<PathBuf>>,
+}
+
+/// `donjond token`.
+#[derive(Args, Debug)]
+pub(crate) struct Token {
+    /// Let GROUP, a name or a number, read FILE (0640), and enter its directory (0750) if not everybody may
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<Group>,
+    /// Where the token is
+    #[arg(value_name = "FILE", default_value = "/run/libvirt/common/system.token", value_parser = values::path)]
+    pub(crate) file: PathBuf,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(crate) mod file;
 pub(crate) mod libvirt;
 pub(crate) mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -360,6 +360,8 @@ struct Surroundings {
     root: bool,
     xdg_data_home: Option<OsString>,
     xdg_runtime_dir: Option<OsString>,
+    /// What systemd has made for the unit (`RuntimeDirectory=`).
+    runtime_directory: Option<OsString>,
     home: Option<OsString>,
 }
 
@@ -369,6 +371,7 @@ impl Surroundings {
             root: rustix::process::geteuid().is_root(),
             xdg_data_home: std::env::var_os("XDG_DATA_HOME"),
             xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
+            runtime_directory: std::env::var_os("RUNTIME_DIRECTORY"),
             home: std::env::var_os("HOME"),
         }
     }
@@ -387,14 +390,20 @@ impl Surroundings {
         if self.root {
             return Path::new("/run/donjon").join(NAME);
         }
-        let runtime = self.xdg_runtime_dir.as_ref().and_then(absolute);
-        runtime.map_or_else(|| data_dir.join(NAME), |runtime| runtime.join("donjon").join(NAME))
+        let of_unit = self.runtime_directory.as_deref().and_then(first_of_several);
+        let of_user = || self.xdg_runtime_dir.as_ref().and_then(absolute).map(|dir| dir.join("donjon"));
+        of_unit.or_else(of_user).unwrap_or_else(|| data_dir.to_owned()).join(NAME)
     }
 }
 
 /// A relative path is to be ignored where XDG's specification wants an absolute one.
 fn absolute(path: &OsString) -> Option<PathBuf> {
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+}
+
+/// The unit may name several directories, which systemd separates by colons.
+fn first_of_several(paths: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(paths).next().filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]

@@ -90,6 +90,18 @@ pub(crate) enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The same, at `token`, which makes it for them.
+    #[error(
+        "the system token {} cannot be made, or not be given to a group: {source}\n\
+         Run this as root, and name a group that there is, and a file that holds a system token or is not there.",
+        path.display()
+    )]
+    TokenGiven {
+        /// Where it is to be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Nothing is served.
     #[error(
         "there is nothing to serve: both --listen and --libvirt-socket are off\n\
@@ -106,6 +118,14 @@ pub(crate) enum Error {
          donjond.socket."
     )]
     PassedSocket(#[source] io::Error),
+    /// A socket that systemd passed, whose name does not say what it is for.
+    #[error(
+        "the UNIX socket {} that systemd passed is called neither …-sock nor …-ro\n\
+         Name it as libvirt does: virtsecretd-sock to read and write, virtsecretd-sock-ro to look only; see \
+         donjond-libvirt.socket.",
+        .0.display()
+    )]
+    PassedName(PathBuf),
     /// The runtime.
     #[error(
         "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
@@ -149,7 +169,9 @@ impl Error {
             | Self::Listen { .. }
             | Self::ListenUnix { .. }
             | Self::Token { .. }
+            | Self::TokenGiven { .. }
             | Self::PassedSocket(_)
+            | Self::PassedName(_)
             | Self::Runtime(_)
             | Self::Damaged(_)
             | Self::Trail { .. }

@@ -155,10 +155,13 @@ impl Connections {
         }
     }
 
-    /// A connection and its slot; the slot first, so that what would be too many is not accepted at all.
+    /// A connection and its slot. One that would be too many is held, unread, until there is a slot, and keeps further ones
+    /// of its socket in the listen queue. A slot taken before there is a connection would be missing to other sockets,
+    /// and would count as a connection.
     async fn next<L: Accepts>(&self, listener: &L) -> Option<(OwnedSemaphorePermit, L::Stream)> {
+        let stream = accept(listener).await;
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        Some((slot, accept(listener).await))
+        Some((slot, stream))
     }
 
     /// How many there are.

@@ -265,7 +265,7 @@ struct UnixSockets {
 impl UnixSockets {
     fn open(config: &Libvirt, passed: Vec<StdUnixListener>) -> Result<Self, Error> {
         if !passed.is_empty() {
-            return Ok(Self::passed(passed));
+            return Self::passed(passed);
         }
         let LibvirtSocket::At(path) = &config.socket else { return Ok(Self::default()) };
         match Self::make(config, path) {
@@ -290,19 +290,23 @@ impl UnixSockets {
     }
 
     /// Told apart by their names, which are libvirt's. Its daemons have a third one, for virt-admin, which is closed.
-    fn passed(passed: Vec<StdUnixListener>) -> Self {
+    /// One with another name is refused: a guess might let those write who were to look only.
+    fn passed(passed: Vec<StdUnixListener>) -> Result<Self, Error> {
         let mut sockets = Vec::new();
         for socket in passed {
-            let name = path_of(&socket).map(|path| path.display().to_string()).unwrap_or_default();
+            let path = path_of(&socket).unwrap_or_default();
+            let name = path.display().to_string();
             if name.ends_with("-admin-sock") {
                 tracing::info!(name, "not served: there is no administration by libvirt's API");
             } else if name.ends_with("-ro") {
                 sockets.push((socket, libvirt::Socket::ReadOnly));
-            } else {
+            } else if name.ends_with("-sock") {
                 sockets.push((socket, libvirt::Socket::ReadWrite));
+            } else {
+                return Err(Error::PassedName(path));
             }
         }
-        Self { sockets, are_passed: true, ..Self::default() }
+        Ok(Self { sockets, are_passed: true, ..Self::default() })
     }
 
     fn path(&self, which: libvirt::Socket) -> Option<PathBuf> {
@@ -330,7 +334,7 @@ async fn serve(
     reload: Reload,
     built: Built,
     mut sockets: Sockets,
-    doors: (Workers, Threads),
+    workers: (Workers, Threads),
     idle: Idle,
 ) -> Result<(), Error> {
     let Built { vault } = built;
@@ -339,10 +343,12 @@ async fn serve(
     let addresses = sockets.addresses();
     let mut registry = metrics::registry();
     let connections = Arc::new(Connections::new(config.limits.connections, "http", &mut registry));
-    let libvirt_connections =
-        Arc::new(Connections::new(config.limits.libvirt_connections, "libvirt", &mut registry));
+    // Counted apart, so that whoever may only look does not keep out whoever may write.
+    let [read_write, read_only] = ["libvirt", "libvirt_read_only"]
+        .map(|door| Arc::new(Connections::new(config.limits.libvirt_connections, door, &mut registry)));
+    let doors = [Arc::clone(&connections), Arc::clone(&read_write), Arc::clone(&read_only)];
     let door = Arc::new(door(config, Arc::clone(&vault), &mut registry));
-    let (workers, threads) = doors;
+    let (workers, threads) = workers;
     if let Some(closed) = &sockets.libvirt.closed {
         tracing::warn!("the libvirt door stays closed: {}", closed.to_string().replace('\n', ". "));
     }
@@ -351,7 +357,11 @@ async fn serve(
         tokio::spawn(Arc::clone(&door).follow_changes());
         for (socket, which) in sockets.libvirt.sockets.drain(..) {
             let listener = listen::adopt_unix(socket).map_err(Error::Runtime)?;
-            let (connections, workers) = (Arc::clone(&libvirt_connections), workers.clone());
+            let of_socket = match which {
+                libvirt::Socket::ReadWrite => &read_write,
+                libvirt::Socket::ReadOnly => &read_only,
+            };
+            let (connections, workers) = (Arc::clone(of_socket), workers.clone());
             tokio::spawn(serve_libvirt(listener, which, connections, workers, Arc::clone(&door)));
         }
     }
@@ -370,7 +380,7 @@ async fn serve(
 
     tokio::select! {
         () = until_ended(&mut signals, &reload, &vault) => {}
-        () = until_idle(idle, [&connections, &libvirt_connections], &vault, &config.libvirt) => {
+        () = until_idle(idle, &doors, &vault, &config.libvirt) => {
             tracing::info!("nobody was connected for the time given: ending");
         }
     }
@@ -378,7 +388,7 @@ async fn serve(
     manager::stopping(drain_time);
     tracing::info!(seconds = drain_time.as_secs(), "draining: requests in flight may finish");
     tokio::select! {
-        () = end([&connections, &libvirt_connections], drain_time, threads) => {}
+        () = end(&doors, drain_time, threads) => {}
         () = signals.end() => return Err(Error::Cut),
     }
     anchoring.abort();
@@ -409,16 +419,17 @@ async fn serve_libvirt(
     connections.accept_all(listener, &workers, serve).await;
 }
 
-async fn end(doors: [&Connections; 2], drain_time: Duration, threads: Threads) {
-    let [rest, libvirt] = doors;
-    let (rest, libvirt) = tokio::join!(rest.drain(drain_time), libvirt.drain(drain_time));
-    tell_end(rest + libvirt);
+async fn end(doors: &[Arc<Connections>; 3], drain_time: Duration, threads: Threads) {
+    let [rest, libvirt, looking] = doors;
+    let (rest, libvirt, looking) =
+        tokio::join!(rest.drain(drain_time), libvirt.drain(drain_time), looking.drain(drain_time));
+    tell_end(rest + libvirt + looking);
     threads.end().await;
 }
 
 /// Completes when nobody was connected for so long, and nothing would be lost: as libvirt's daemons, which stay while
 /// they have secrets that only they know.
-async fn until_idle(idle: Idle, doors: [&Connections; 2], vault: &Vault, libvirt: &Libvirt) {
+async fn until_idle(idle: Idle, doors: &[Arc<Connections>], vault: &Vault, libvirt: &Libvirt) {
     let Idle::For(time) = idle else { return std::future::pending().await };
     let mut idle_for = Duration::ZERO;
     while idle_for < time {
@@ -527,5 +538,38 @@ impl Reload {
         if !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "these changes need a restart");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_passed_socket_says_what_it_is_for() {
+        use libvirt::Socket::{ReadOnly, ReadWrite};
+        let folder = tempfile::tempdir().unwrap();
+        let check = |name: &str, expect: Option<&[libvirt::Socket]>| {
+            let passed = UnixSockets::passed(vec![StdUnixListener::bind(folder.path().join(name)).unwrap()]);
+            let served =
+                passed.ok().map(|open| open.sockets.iter().map(|(_, which)| *which).collect::<Vec<_>>());
+            assert_eq!(served.as_deref(), expect, "{name}");
+        };
+        check("virtsecretd-sock", Some(&[ReadWrite]));
+        check("virtsecretd-sock-ro", Some(&[ReadOnly]));
+        check("libvirt-sock", Some(&[ReadWrite]));
+        check("keys-ro", Some(&[ReadOnly]));
+        check("virtsecretd-admin-sock", Some(&[]));
+        check("donjon.sock", None);
+        check("virtsecretd-sock-rw", None);
+    }
+
+    #[test]
+    fn a_passed_socket_with_another_name_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("donjon.sock");
+        let refused = UnixSockets::passed(vec![StdUnixListener::bind(&path).unwrap()]).err().unwrap();
+        let said = refused.to_string();
+        assert!(said.contains(path.to_str().unwrap()) && said.contains("virtsecretd-sock-ro"), "{said}");
     }
 }

@@ -52,16 +52,18 @@ impl Drop for Made {
     }
 }
 
-/// Makes the folder that a socket is in, open to all: the socket's own mode says who may use it.
-fn make_folder(path: &Path) -> io::Result<()> {
+/// Makes the folder that a file is in, and those above it, open to all: a socket's own mode says who may use it.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    match DirBuilder::new().mode(0o755).create(folder) {
+    let make = || DirBuilder::new().mode(0o755).create(folder);
+    let made = match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(folder).and_then(|()| make()),
+        made => made,
+    };
+    match made {
         // The umask has taken the others' part away.
         Ok(()) => std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o755).create(folder)
-        }
         Err(error) => Err(error),
     }
 }
@@ -82,7 +84,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-fn gid_of(group: &Group) -> io::Result<u32> {
+/// The number of a group, which is looked up if it is a name.
+pub(crate) fn gid_of(group: &Group) -> io::Result<u32> {
     if let Ok(number) = group.0.parse() {
         return Ok(number);
     }
@@ -110,6 +113,17 @@ mod tests {
         assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
         drop((listener, made));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn every_folder_that_is_made_is_open_to_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/libvirt/sock");
+        let (_listener, _made) = listen(&path, MODE, None).unwrap();
+        for folder in path.ancestors().skip(1).take(2) {
+            let mode = std::fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o755, "{}", folder.display());
+        }
     }
 
     #[test]

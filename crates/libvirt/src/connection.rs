@@ -268,7 +268,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn follow_or_not(&mut self) {
         match (&self.follower, self.session.registrations().is_empty()) {
             (None, false) => {
-                let follower = self.door.events.subscribe();
+                let newest = *self.door.vault.newest_change().borrow();
+                let follower = self.door.events.subscribe(newest);
                 self.follower = Some(Following { more: Box::pin(follower.more()), follower });
             }
             (Some(_), true) => self.follower = None,
@@ -376,7 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Whether there is memory for more of a long message. Small ones have theirs.
     fn may_take_memory(&mut self) -> bool {
-        let needs = self.input.large_bytes();
+        let needs = self.input.large_bytes_after(READ_BYTES);
         let has = self.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = u32::try_from(needs.saturating_sub(has)).unwrap_or(u32::MAX);
         if more == 0 {
@@ -404,7 +405,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut told = false;
         let Some(following) = &mut self.follower else { return Ok(false) };
         while self.output.waiting() < UNSENT_BYTES_MAX {
-            match following.follower.next(&self.door.events) {
+            match following.follower.next() {
                 Err(Lagged) => return Err(End::Lagged),
                 Ok(Some(event)) => {
                     for message in self.session.registrations().messages(&event) {

@@ -46,7 +46,7 @@ pub struct Door {
     pub(crate) vault: Arc<Vault>,
     pub(crate) config: DoorConfig,
     pub(crate) metrics: Metrics,
-    pub(crate) events: Events,
+    pub(crate) events: Arc<Events>,
     /// Memory for long messages, in bytes.
     pub(crate) large_frames: Arc<Semaphore>,
     /// Questions that polkit is being asked.
@@ -65,7 +65,7 @@ impl Door {
             vault,
             config,
             metrics,
-            events: Events::new(),
+            events: Arc::new(Events::new()),
             large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX)),
             questions: Arc::default(),
             callbacks: AtomicI32::new(0),

@@ -106,6 +106,9 @@ pub(crate) struct Events {
     kept: Mutex<Kept>,
     /// How many there ever were.
     count: watch::Sender<u64>,
+    /// The number of the change log after which somebody wants events. With nobody listening it is not read: each look costs
+    /// about a tenth of the change it is about.
+    wanted: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +117,7 @@ struct Kept {
     bytes: usize,
     /// How many were dropped.
     dropped: u64,
+    followers: usize,
 }
 
 /// There is no more of what a follower has not seen.
@@ -122,18 +126,33 @@ pub(crate) struct Lagged;
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { kept: Mutex::default(), count: watch::Sender::new(0) }
+        Self { kept: Mutex::default(), count: watch::Sender::new(0), wanted: watch::Sender::new(None) }
     }
 
-    /// Follows the change log of a vault for ever, from where it is now.
+    /// Follows the change log of a vault for ever, while anybody listens.
     pub(crate) async fn follow(&self, vault: &Vault, project: &ProjectId) {
-        let mut newest = vault.newest_change();
-        let mut after = *newest.borrow_and_update();
+        let mut wanted = self.wanted.subscribe();
         loop {
+            let from = match wanted.wait_for(Option::is_some).await {
+                Ok(from) => from.unwrap_or_default(),
+                Err(_) => return, // The door has ended.
+            };
+            tokio::select! {
+                () = self.follow_from(from, vault, project) => return,
+                _ = wanted.wait_for(Option::is_none) => {}
+            }
+        }
+    }
+
+    /// Follows it from a number on, until the store ends.
+    async fn follow_from(&self, mut after: u64, vault: &Vault, project: &ProjectId) {
+        let mut newest = vault.newest_change();
+        loop {
+            newest.borrow_and_update();
             match vault.changes(after, ROWS).await {
                 Ok(rows) if rows.is_empty() => {
                     if newest.changed().await.is_err() {
-                        return; // The store has ended.
+                        return;
                     }
                 }
                 Ok(rows) => {
@@ -176,31 +195,47 @@ impl Events {
         Ok(usize::try_from(index).ok().and_then(|index| kept.events.get(index)).cloned())
     }
 
-    /// A follower that sees what comes from now on.
-    pub(crate) fn subscribe(&self) -> Follower {
+    /// A follower that sees what comes after a number of the change log, the newest there is.
+    pub(crate) fn subscribe(self: &Arc<Self>, newest: u64) -> Follower {
+        let mut kept = self.kept();
+        kept.followers += 1;
+        if kept.followers == 1 {
+            self.wanted.send_replace(Some(newest));
+        }
+        drop(kept);
         let mut count = self.count.subscribe();
         let next = *count.borrow_and_update();
-        Follower { next, count }
+        Follower { events: Arc::clone(self), next, count }
     }
 }
 
 /// Where a connection is among the events.
 #[derive(Debug)]
 pub(crate) struct Follower {
+    events: Arc<Events>,
     next: u64,
     count: watch::Receiver<u64>,
 }
 
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut kept = self.events.kept();
+        kept.followers -= 1;
+        if kept.followers == 0 {
+            self.events.wanted.send_replace(None);
+        }
+    }
+}
+
 impl Follower {
     /// The next event, if there is one yet.
-    pub(crate) fn next(&mut self, events: &Events) -> Result<Option<Arc<Event>>, Lagged> {
-        let found = events.at(self.next)?;
+    pub(crate) fn next(&mut self) -> Result<Option<Arc<Event>>, Lagged> {
+        let found = self.events.at(self.next)?;
         self.next += u64::from(found.is_some());
         Ok(found)
     }
 
-    /// Completes when there is more than was seen. Takes and gives back the follower's own receiver, so that it can be
-    /// kept beside it.
+    /// Completes when there is more than was seen.
     pub(crate) fn more(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut count = self.count.clone();
         let seen = self.next;
@@ -357,12 +392,12 @@ mod tests {
 
     #[test]
     fn who_falls_behind_is_told_so_and_memory_has_a_bound() {
-        let events = Events::new();
-        let mut slow = events.subscribe();
+        let events = Arc::new(Events::new());
+        let mut slow = events.subscribe(0);
         events.add((1..=3).map(|number| event(number, ChangeKind::Created)));
-        let mut late = events.subscribe();
-        assert!(late.next(&events).unwrap().is_none());
-        assert_eq!(slow.next(&events).unwrap().unwrap().number, 1);
+        let mut late = events.subscribe(3);
+        assert!(late.next().unwrap().is_none());
+        assert_eq!(slow.next().unwrap().unwrap().number, 1);
         let long = |number| Event {
             secret: Listed {
                 id: SecretId::NIL,
@@ -372,9 +407,12 @@ mod tests {
         };
         events.add((4..40).map(long));
         assert!(events.kept().bytes <= EVENT_BYTES_MAX);
-        assert_eq!(slow.next(&events).unwrap_err(), Lagged);
-        assert!(events.subscribe().next(&events).unwrap().is_none());
+        assert_eq!(slow.next().unwrap_err(), Lagged);
+        assert!(events.subscribe(39).next().unwrap().is_none());
         events.add((40..40 + 2 * EVENTS_MAX as u64).map(|number| event(number, ChangeKind::Created)));
         assert_eq!(events.kept().events.len(), EVENTS_MAX);
+        assert_eq!(*events.wanted.borrow(), Some(0));
+        drop((slow, late));
+        assert_eq!(*events.wanted.borrow(), None, "nobody listens, so nobody reads");
     }
 }

@@ -76,6 +76,12 @@ impl Input {
         self.buffer.is_empty()
     }
 
+    /// Memory it may take beyond what a small message does, once so many more bytes have come.
+    pub(crate) fn large_bytes_after(&self, bytes: usize) -> usize {
+        let announced = self.first_length().ok().flatten().unwrap_or(0);
+        self.room_after(bytes, announced).saturating_sub(FRAME_SMALL_BYTES_MAX)
+    }
+
     /// Memory it takes beyond what a small message does.
     pub(crate) fn large_bytes(&self) -> usize {
         self.buffer.capacity().saturating_sub(FRAME_SMALL_BYTES_MAX)
@@ -86,20 +92,27 @@ impl Input {
         head.map(|head| frame::length(*head)).transpose()
     }
 
+    /// The capacity that the buffer has once so many bytes were added to it.
+    fn room_after(&self, bytes: usize, announced: usize) -> usize {
+        if self.buffer.len() + bytes <= self.buffer.capacity() {
+            return self.buffer.capacity();
+        }
+        let needed = self.buffer.len() - self.at + bytes;
+        if announced <= FRAME_SMALL_BYTES_MAX {
+            needed.max(announced)
+        } else {
+            (needed * 2).min(needed.max(FRAME_KEPT_BYTES_MAX + bytes))
+        }
+    }
+
     fn make_room(&mut self, bytes: &[u8]) {
-        let have = self.buffer.len() - self.at;
-        let needed = have + bytes.len();
         if self.buffer.len() + bytes.len() <= self.buffer.capacity() {
             return;
         }
+        let have = self.buffer.len() - self.at;
         let head = if have == 0 { bytes } else { self.buffer.get(self.at..).unwrap_or_default() };
         let announced = head.first_chunk().and_then(|head| frame::length(*head).ok()).unwrap_or(0);
-        let room = if announced <= FRAME_SMALL_BYTES_MAX {
-            needed.max(announced)
-        } else {
-            (needed * 2).min(needed.max(FRAME_KEPT_BYTES_MAX + bytes.len()))
-        };
-        let mut larger = Vec::with_capacity(room);
+        let mut larger = Vec::with_capacity(self.room_after(bytes.len(), announced));
         larger.extend_from_slice(self.buffer.get(self.at..).unwrap_or_default());
         self.buffer.zeroize();
         self.buffer = larger;
@@ -196,6 +209,19 @@ mod tests {
             assert_eq!(input.first(), Err(BadLength(word)));
             assert_eq!(whole(&word.to_be_bytes()), Err(BadLength(word)));
         }
+    }
+
+    #[test]
+    fn memory_is_asked_for_before_it_is_taken() {
+        const PIECE: usize = 16 * 1024;
+        let long = message(2 * FRAME_KEPT_BYTES_MAX, 7);
+        let mut input = Input::default();
+        for piece in long.chunks(PIECE) {
+            let asked = input.large_bytes_after(PIECE);
+            input.push(piece);
+            assert!(input.large_bytes() <= asked, "{} of {asked}", input.large_bytes());
+        }
+        assert!(input.first().unwrap().is_some());
     }
 
     proptest! {

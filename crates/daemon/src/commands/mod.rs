@@ -2,4 +2,5 @@
 
 pub(crate) mod check;
 pub(crate) mod init;
+pub(crate) mod token;
 pub(crate) mod virtsecretd;

@@ -18,7 +18,8 @@ pub(crate) struct LibvirtSettings {
     /// Sockets that systemd passes take precedence. At /run/libvirt/virtsecretd-sock virsh and libvirt's daemons find it
     /// without being told.
     ///
-    /// [default: /run/donjon/virtsecretd-sock as root, else $XDG_RUNTIME_DIR/donjon/virtsecretd-sock]
+    /// [default: /run/donjon/virtsecretd-sock as root, else $RUNTIME_DIRECTORY/virtsecretd-sock (in a systemd unit with
+    /// RuntimeDirectory=), else $XDG_RUNTIME_DIR/donjon/virtsecretd-sock, else DATA-DIR/virtsecretd-sock]
     #[arg(long, value_name = "PATH")]
     pub(crate) libvirt_socket: Option<LibvirtSocket>,
 
@@ -211,6 +212,21 @@ mod tests {
         assert_eq!(socket(&root), at("/run/donjon/virtsecretd-sock"));
         let user = Surroundings { xdg_runtime_dir: Some("/run/user/5".into()), ..Surroundings::default() };
         assert_eq!(socket(&user), at("/run/user/5/donjon/virtsecretd-sock"));
+        let unit = |paths: &str| Surroundings {
+            runtime_directory: Some(paths.into()),
+            xdg_runtime_dir: Some("/run/user/5".into()),
+            ..Surroundings::default()
+        };
+        assert_eq!(socket(&unit("/run/keys")), at("/run/keys/virtsecretd-sock"));
+        assert_eq!(socket(&unit("/run/keys:/run/more")), at("/run/keys/virtsecretd-sock"));
+        assert_eq!(socket(&unit("keys")), at("/run/user/5/donjon/virtsecretd-sock"));
+        assert_eq!(socket(&unit("")), at("/run/user/5/donjon/virtsecretd-sock"));
+        assert_eq!(
+            socket(&Surroundings { root: true, ..unit("/run/keys") }),
+            at("/run/donjon/virtsecretd-sock")
+        );
+        let by_default = LibvirtSettings::default().resolve(Path::new("/d"), &unit("/run/keys"));
+        assert!(!by_default.is_socket_chosen, "nobody has named it");
         assert_eq!(socket(&Surroundings::default()), at("/d/virtsecretd-sock"));
     }
 }

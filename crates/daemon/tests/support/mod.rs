@@ -10,11 +10,28 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+pub mod process;
+pub mod rpc;
+
+/// The program under test.
+pub const DONJOND: &str = env!("CARGO_BIN_EXE_donjond");
 /// No step of any test takes longer, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// `donjond serve`, killed at the latest when the test ends.
 pub struct Server {
@@ -30,9 +47,14 @@ impl Server {
     }
 
     pub fn start_with(data: &Path, more: &[&str]) -> Self {
+        Self::start_by(Command::new(DONJOND), data, more)
+    }
+
+    /// The same, by a command that runs the program.
+    pub fn start_by(mut command: Command, data: &Path, more: &[&str]) -> Self {
         let address = free_address();
         let socket = data.join("virtsecretd-sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_donjond"))
+        let child = command
             .args(["serve", "--listen", &address.to_string(), "--metrics-listen", "off", "--data-dir"])
             .arg(data)
             .arg("--libvirt-socket")
@@ -82,6 +104,17 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// SIGTERM, which drains.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// How it ended by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("the server ends", || !self.is_running());
+        self.child.wait().unwrap()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -93,6 +126,20 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A Python that python-barbicanclient was installed for.
+pub fn python_with_barbicanclient() -> PathBuf {
+    let target = Path::new(DONJOND).ancestors().nth(2).unwrap();
+    let named = std::env::var_os("DONJON_TEST_PYTHON").map(PathBuf::from);
+    named
+        .into_iter()
+        .chain([target.join("clients/bin/python"), "python3".into()])
+        .find(|python| {
+            let imports = Command::new(python).args(["-c", "import barbicanclient"]).output();
+            imports.is_ok_and(|output| output.status.success())
+        })
+        .expect("python-barbicanclient is not installed: run `cargo xtask test`, which installs it")
 }
 
 /// Debian's Python, which python3-libvirt is made for.

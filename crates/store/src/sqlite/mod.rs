@@ -36,6 +36,7 @@ use model::{
     ChangeRow, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId, Secret, SecretId,
     Timestamp, Usage, UserId, Which,
 };
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
@@ -433,6 +434,8 @@ fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // Plans do not look at what is bound. Otherwise a bound LIMIT has its statement prepared anew at each call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if purpose == Purpose::Serve {
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

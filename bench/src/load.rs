@@ -1,0 +1,122 @@
+//! Load by libvirt's own client library: `load.c`, compiled here, the same program on every daemon measured.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::Result;
+use crate::process::Process;
+
+/// The compiled client.
+pub(crate) struct LoadClient {
+    program: PathBuf,
+}
+
+/// What it measured of one daemon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) per_second: f64,
+    pub(crate) p50_us: f64,
+    /// CPU time of the daemon for each call.
+    pub(crate) cpu_us: f64,
+}
+
+impl LoadClient {
+    /// Compiles it into this folder.
+    pub(crate) fn compile(folder: &Path) -> Result<Self> {
+        let (source, program) = (folder.join("load.c"), folder.join("load"));
+        std::fs::write(&source, include_str!("load.c"))?;
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
+        let status = gcc.arg(&program).arg(&source).arg("-lvirt").status()?;
+        if status.success() { Ok(Self { program }) } else { Err("load.c: needs gcc and libvirt-dev".into()) }
+    }
+
+    /// Waits, in a process of its own, until the daemon there has answered a call.
+    pub(crate) fn until_answered(&self, uri: &str) -> Result<Running> {
+        Running::start(self.command(uri).arg("answers"))
+    }
+
+    /// How many secrets there are.
+    pub(crate) fn count(&self, uri: &str) -> Result<u64> {
+        let output = self.command(uri).arg("count").stderr(Stdio::inherit()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+    }
+
+    /// Defines so many secrets.
+    pub(crate) fn fill(&self, uri: &str, secrets: u64) -> Result<()> {
+        let status = self.command(uri).arg("fill").arg(secrets.to_string()).status()?;
+        if status.success() { Ok(()) } else { Err(format!("{uri} could not be filled").into()) }
+    }
+
+    /// One operation again and again, on secrets that `fill` made, for so many seconds.
+    pub(crate) fn measure(
+        &self,
+        (uri, daemon): (&str, &Process),
+        operation: &str,
+        secrets: u64,
+        connections: usize,
+        seconds: u64,
+    ) -> Result<Load> {
+        let mut command = self.command(uri);
+        command.args([operation, &secrets.to_string(), &connections.to_string(), &seconds.to_string()]);
+        let mut client = Running::start(&mut command)?;
+        let before = daemon.cpu()?;
+        let line = client.run()?;
+        let cpu = daemon.cpu()? - before;
+        let numbers: Vec<f64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        match *numbers.as_slice() {
+            [per_second, calls, p50_us, _p99_us, 0.0] if calls > 0.0 => {
+                Ok(Load { per_second, p50_us, cpu_us: cpu.as_secs_f64() * 1e6 / calls })
+            }
+            _ => Err(format!("{operation} at {uri} failed: {line}").into()),
+        }
+    }
+
+    fn command(&self, uri: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(uri);
+        command
+    }
+}
+
+/// The client after it has said that it is ready; ended when dropped.
+pub(crate) struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        let mut running = Self { child, output };
+        let mut line = String::new();
+        running.output.read_line(&mut line)?;
+        if line == "ready\n" { Ok(running) } else { Err(format!("{command:?} is not ready: {line}").into()) }
+    }
+
+    /// Lets it begin, and waits for what it has to tell.
+    fn run(&mut self) -> Result<String> {
+        self.child.stdin.as_mut().ok_or("no input")?.write_all(b"\n")?;
+        let mut line = String::new();
+        self.output.read_to_string(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Whether it has ended well; ended otherwise, it is an error.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        match self.child.try_wait()? {
+            None => Ok(false),
+            Some(status) if status.success() => Ok(true),
+            Some(status) => Err(format!("the load client: {status}").into()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

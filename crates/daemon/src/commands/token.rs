@@ -1,0 +1,92 @@
+//! `donjond token`: makes the token that libvirt's daemons share, which run as root, and lets the group of a server read it
+//! that does not. It replaces nothing, and locks as they do: any of them may be making the token at the same moment.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+
+use crate::cli;
+use crate::config::libvirt::Group;
+use crate::console::say;
+use crate::error::Error;
+use crate::{token, unix_socket};
+
+/// Makes the token, unless it is there, and gives it to the group.
+pub(crate) fn run(flags: &cli::Token) -> Result<(), Error> {
+    let path = &flags.file;
+    make(path, flags.group.as_ref()).map_err(|source| Error::TokenGiven { path: path.clone(), source })?;
+    say(format_args!("system token {}", path.display()));
+    Ok(())
+}
+
+fn make(path: &Path, group: Option<&Group>) -> io::Result<()> {
+    let gid = group.map(unix_socket::gid_of).transpose()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    unix_socket::make_folder(folder)?; // Those above it, such as /run/libvirt, are everybody's.
+    token::ensure(path)?;
+    let Some(gid) = gid else { return Ok(()) };
+    if !may_everybody_enter(folder)? {
+        give(folder, gid, 0o750)?;
+    }
+    give(path, gid, 0o640)
+}
+
+/// Such a folder, /run or /etc say, has others in it: its group and mode are theirs.
+fn may_everybody_enter(folder: &Path) -> io::Result<bool> {
+    Ok(std::fs::metadata(folder)?.permissions().mode() & 0o001 != 0)
+}
+
+fn give(path: &Path, gid: u32, mode: u32) -> io::Result<()> {
+    chown(path, None, Some(gid))?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    /// A group that anybody may give what is theirs: their own.
+    fn own() -> Group {
+        Group(rustix::process::getegid().as_raw().to_string())
+    }
+
+    #[test]
+    fn the_group_may_read_what_was_made_and_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libvirt/common/system.token");
+        let common = path.parent().unwrap();
+        make(&path, None).unwrap();
+        assert_eq!((mode(&path), mode(common), mode(common.parent().unwrap())), (0o600, 0o700, 0o755));
+        let text = std::fs::read(&path).unwrap();
+        make(&path, Some(&own())).unwrap();
+        assert_eq!((mode(&path), mode(common)), (0o640, 0o750));
+        assert_eq!(std::fs::read(&path).unwrap(), text, "libvirt's daemons have read it");
+    }
+
+    #[test]
+    fn a_folder_that_is_everybodys_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("system.token");
+        make(&path, Some(&own())).unwrap();
+        assert_eq!((mode(&path), mode(folder.path())), (0o640, 0o755));
+    }
+
+    #[test]
+    fn nothing_is_made_for_a_group_that_is_none_and_what_is_no_token_stays_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("system.token");
+        let nobody = Group("no-such-group-at-all".into());
+        assert_eq!(make(&path, Some(&nobody)).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+        std::fs::write(&path, "hello").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(make(&path, Some(&own())).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!((std::fs::read(&path).unwrap(), mode(&path)), (b"hello".to_vec(), 0o600));
+    }
+}
