@@ -3,6 +3,8 @@
 //! Texts are bytes, because a client's need not be UTF-8 and come back in errors as they were. They borrow from the
 //! message. A `_ret` of one number or one string has no type of its own: [`crate::xdr`] reads and writes it.
 
+use std::fmt;
+
 use crate::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 
 /// `REMOTE_SECRET_VALUE_MAX`: the longest value of a secret.
@@ -292,8 +294,8 @@ impl<'a> ValueChanged<'a> {
     }
 }
 
-/// The value of a typed parameter: `remote_typed_param_value`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The value of a typed parameter: `remote_typed_param_value`. Its `Debug` shows no text: the system token is one.
+#[derive(Clone, Copy, PartialEq)]
 pub enum ParameterValue<'a> {
     /// `VIR_TYPED_PARAM_INT`
     Int(i32),
@@ -309,6 +311,12 @@ pub enum ParameterValue<'a> {
     Boolean(i32),
     /// `VIR_TYPED_PARAM_STRING`
     String(&'a [u8]),
+}
+
+impl fmt::Debug for ParameterValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.type_name())
+    }
 }
 
 impl ParameterValue<'_> {

@@ -35,8 +35,8 @@ pub struct EncodeError {
     pub max: usize,
 }
 
-/// Reads fields off the front of a payload.
-#[derive(Clone, Debug)]
+/// Reads fields off the front of a payload. No `Debug`: a value may be among them.
+#[derive(Clone)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
 }
@@ -131,8 +131,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Writes fields, one after the other.
-#[derive(Debug, Default)]
+/// Writes fields, one after the other. No `Debug`: a value may be among them.
+#[derive(Default)]
 pub struct Encoder {
     bytes: Vec<u8>,
 }
