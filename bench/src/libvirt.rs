@@ -184,7 +184,7 @@ fn tell_growth(operation: &str, connections: usize, few: &[Round], many: &[Round
 }
 
 /// A goal, if there is one.
-struct Goal(Option<f64>);
+pub(crate) struct Goal(pub(crate) Option<f64>);
 
 impl Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

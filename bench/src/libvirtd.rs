@@ -65,6 +65,11 @@ impl Daemon {
         Ok(Self { process, secrets, uri, _sockets: sockets })
     }
 
+    /// Where clients find it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// Sees to it that its data are there, made once and kept; anew, if they are not what they should be.
     pub(crate) fn prepare(kind: Kind, secrets: u64, client: &LoadClient) -> Result<()> {
         let _ = std::fs::remove_file(data_folder(kind, secrets)?.join("audit.log")); // Of the last run; it is long.

@@ -10,6 +10,8 @@ use crate::process::Process;
 /// The compiled client.
 pub(crate) struct LoadClient {
     program: PathBuf,
+    /// Where the dynamic linker looks first.
+    libraries: Option<PathBuf>,
 }
 
 /// What it measured of one daemon.
@@ -19,17 +21,19 @@ pub(crate) struct Load {
     pub(crate) p50_us: f64,
     /// CPU time of the daemon for each call.
     pub(crate) cpu_us: f64,
+    /// CPU time of the client for each call.
+    pub(crate) client_cpu_us: f64,
 }
 
 impl LoadClient {
     /// Compiles it into this folder.
     pub(crate) fn compile(folder: &Path) -> Result<Self> {
-        let (source, program) = (folder.join("load.c"), folder.join("load"));
-        std::fs::write(&source, include_str!("load.c"))?;
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
-        let status = gcc.arg(&program).arg(&source).arg("-lvirt").status()?;
-        if status.success() { Ok(Self { program }) } else { Err("load.c: needs gcc and libvirt-dev".into()) }
+        Ok(Self { program: compile(folder, "load", include_str!("load.c"))?, libraries: None })
+    }
+
+    /// The same program with the libraries of a folder in the place of the system's.
+    pub(crate) fn with_libraries(&self, folder: &Path) -> Self {
+        Self { program: self.program.clone(), libraries: Some(folder.to_owned()) }
     }
 
     /// Waits, in a process of its own, until the daemon there has answered a call.
@@ -66,8 +70,8 @@ impl LoadClient {
         let cpu = daemon.cpu()? - before;
         let numbers: Vec<f64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
         match *numbers.as_slice() {
-            [per_second, calls, p50_us, _p99_us, 0.0] if calls > 0.0 => {
-                Ok(Load { per_second, p50_us, cpu_us: cpu.as_secs_f64() * 1e6 / calls })
+            [per_second, calls, p50_us, _p99_us, 0.0, client_cpu_us] if calls > 0.0 => {
+                Ok(Load { per_second, p50_us, cpu_us: cpu.as_secs_f64() * 1e6 / calls, client_cpu_us })
             }
             _ => Err(format!("{operation} at {uri} failed: {line}").into()),
         }
@@ -75,9 +79,22 @@ impl LoadClient {
 
     fn command(&self, uri: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(uri);
+        command.arg(uri).env_remove("LD_LIBRARY_PATH");
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         command
     }
+}
+
+/// Compiles a client with libvirt's own library into this folder.
+pub(crate) fn compile(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let (source, program) = (folder.join(name).with_extension("c"), folder.join(name));
+    std::fs::write(&source, text)?;
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"]);
+    let status = gcc.arg(&program).arg(&source).arg("-lvirt").status()?;
+    if status.success() { Ok(program) } else { Err(format!("{name}.c: needs gcc and libvirt-dev").into()) }
 }
 
 /// The client after it has said that it is ready; ended when dropped.

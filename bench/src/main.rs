@@ -7,6 +7,7 @@
 mod client;
 mod creates;
 mod footprint;
+mod library;
 mod libvirt;
 mod libvirtd;
 mod lists;
@@ -34,9 +35,10 @@ WHAT, all of it if nothing is named:
   footprint  memory and time to start, empty and with N secrets
   libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd itself;
              as root, for libvirtd gets a mount namespace of its own
+  library    the C library: size, a program's start, calls on donjond, beside libvirt's own library
 
   --secrets N   secrets in the large project (1000000; made once and kept in target/bench)
-  --seconds N   how long each measurement takes (8; libvirt 2)
+  --seconds N   how long each measurement takes (8; libvirt and library 2)
   --rounds N    how often each pair is alternated (3)
 ";
 
@@ -69,7 +71,7 @@ fn measure() -> Result<()> {
             "--seconds" => options.seconds = Some(number()?),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             "peer" => return peer::run(), // The bare server, in a process of its own.
-            "read" | "create" | "list" | "footprint" | "libvirt" => what.push(argument),
+            "read" | "create" | "list" | "footprint" | "libvirt" | "library" => what.push(argument),
             "--help" | "-h" => {
                 print!("{USAGE}");
                 return Ok(());
@@ -79,6 +81,9 @@ fn measure() -> Result<()> {
     }
     let all = what.is_empty();
     let asked = |name: &str| all || what.iter().any(|asked| asked == name);
+    if asked("library") {
+        library::run(&options)?;
+    }
     if asked("libvirt") {
         libvirt::run(&options)?;
     }

@@ -1,8 +1,10 @@
-//! What is done to the project, each with one command: `cargo xtask test`, `fuzz`, `bench`.
+//! What is done to the project, each with one command: `cargo xtask test`, `fuzz`, `bench`, `install`.
 #![allow(clippy::print_stderr, reason = "it tells what it runs")]
 
 mod fuzz;
 mod install;
+mod installation;
+mod library;
 mod qemu;
 #[cfg(test)]
 mod tidy;
@@ -21,6 +23,11 @@ usage: cargo xtask COMMAND
   fuzz [SECONDS] [TARGET…]
                   runs fuzz targets, each for so long (600)
   bench [WHAT…]   measures Donjon beside its peers; `cargo xtask bench --help` tells what there is
+  library [--debug]
+                  links the C library: target/library/libvirsecret.so.0
+  install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] [--as-libvirt]
+                  builds and installs the C library with headers and pkg-config files below a prefix (/usr/local),
+                  and, if told so, in libvirt's own place
 ";
 
 /// How long each fuzz target runs as a part of the tests.
@@ -44,6 +51,8 @@ fn command() -> Result<()> {
         Some("test") => test(),
         Some("fuzz") => fuzz::run(&rest),
         Some("bench") => bench(&rest),
+        Some("library") => library::run(&rest),
+        Some("install") => installation::run(&rest),
         Some("help" | "--help" | "-h") => {
             eprint!("{USAGE}");
             Ok(())
@@ -63,8 +72,10 @@ fn test() -> Result<()> {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
     run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
+    let library = installation::stage(&root)?.join("usr");
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
+    tests.env("DONJON_TEST_LIBRARY", library);
     run(&mut tests)?;
     fuzz::smoke(SMOKE_SECONDS)
 }
@@ -72,6 +83,7 @@ fn test() -> Result<()> {
 fn bench(arguments: &[String]) -> Result<()> {
     install::program("wrk", "wrk")?;
     install::libvirtd()?;
+    installation::stage(&root())?;
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
     run(Command::new(target(&root()).join("release/bench")).args(arguments))
 }

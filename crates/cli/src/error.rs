@@ -201,7 +201,11 @@ fn client_advice(error: &virsecret::Error) -> &'static str {
         virsecret::Error::Authentication(_) => {
             "Let the daemon's UNIX socket use no authentication of its own (auth_unix_rw = \"none\")."
         }
-        virsecret::Error::Closed | virsecret::Error::Io(_) => {
+        virsecret::Error::Closed
+        | virsecret::Error::Ended
+        | virsecret::Error::Unsent(_)
+        | virsecret::Error::Silent
+        | virsecret::Error::Io(_) => {
             "The daemon has ended or hung up; look at its log. What was asked may have been done."
         }
         virsecret::Error::Timeout => "Look at the daemon's log. What was asked may have been done.",
@@ -212,6 +216,10 @@ fn client_advice(error: &virsecret::Error) -> &'static str {
         virsecret::Error::EventsLost(_) => "Take them faster, or ask for one secret alone.",
         // Never here: they have variants of their own.
         virsecret::Error::Uri(_) | virsecret::Error::Connect { .. } => "Name a daemon with --connect.",
+        virsecret::Error::Resolve { .. } | virsecret::Error::Refused { .. } => {
+            "Does a daemon listen there? Name another with --connect."
+        }
+        virsecret::Error::Program { .. } => "Install it, or name another with ?command=PATH.",
     }
 }
 

@@ -8,7 +8,6 @@
 //! a client to answer within seconds even while nobody calls anything.
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +17,8 @@ use libvirt_rpc::frame;
 use libvirt_rpc::messages;
 use libvirt_rpc::messages::{
     AUTH_NONE, AUTH_POLKIT, AUTH_TYPES_MAX, DEFINE_VALIDATE, DefineXml, EventRegister,
-    FEATURE_CLOSE_CALLBACK, FEATURE_EVENT_CALLBACK, Get, ListAll, LookupByUsage, OPEN_READ_ONLY, Open,
-    SetValue,
+    FEATURE_CLOSE_CALLBACK, FEATURE_EVENT_CALLBACK, FEATURE_KEEPALIVE, Get, ListAll, LookupByUsage,
+    OPEN_READ_ONLY, Open, SetValue,
 };
 use libvirt_rpc::procedures::Procedure;
 use libvirt_rpc::xdr::{DecodeError, Decoder, EncodeError, Encoder};
@@ -28,9 +27,10 @@ use uuid::Uuid;
 use crate::error::{Error, ProtocolError, Result};
 use crate::events::{Event, EventKind, Registration};
 use crate::limits::{CLOSE_WAIT_MAX, EVENT_WAIT_MAX, REPLY_WAIT_MAX, SECRETS_MAX, VALUE_BYTES_MAX};
-use crate::link::Link;
+use crate::link::{CloseReason, Link};
+use crate::reach;
 use crate::secret::{Filter, Secret, UsageType};
-use crate::socket;
+use crate::stream::Stream;
 use crate::uri::Uri;
 use crate::value::Value;
 
@@ -57,7 +57,8 @@ pub enum Validate {
 /// Dropping it says goodbye and waits shortly for that to be heard.
 pub struct Connection {
     link: Link,
-    reply_wait: Mutex<Duration>,
+    /// For ever, if there is none.
+    reply_wait: Mutex<Option<Duration>>,
 }
 
 impl Connection {
@@ -82,25 +83,57 @@ impl Connection {
 
     /// Opens a URI that was parsed before.
     pub fn open_uri(uri: &Uri, access: Access) -> Result<Self> {
-        let runtime_folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let sockets = uri.sockets(access, runtime_folder.as_deref())?;
-        Self::over(socket::open(&sockets)?, uri.name(), access)
+        Self::over_stream(reach::daemon(uri, access)?, uri.name(), access)
+    }
+
+    /// Opens a URI for a caller who waits for each reply for as long as it takes. `keepalive` is as for [`Self::begin`].
+    pub(crate) fn open_for_ever(uri: &Uri, access: Access, keepalive: bool) -> Result<(Self, bool)> {
+        let (connection, keepalive) = Self::begin(reach::daemon(uri, access)?, None, keepalive)?;
+        connection.open_name(uri.name(), access)?;
+        Ok((connection, keepalive))
     }
 
     /// Opens a stream on which nothing was said yet, asking for `name`, as `secret:///system`.
     pub fn over(stream: UnixStream, name: &str, access: Access) -> Result<Self> {
+        Self::over_stream(stream.into(), name, access)
+    }
+
+    fn over_stream(stream: Stream, name: &str, access: Access) -> Result<Self> {
+        let (connection, _) = Self::begin(stream, Some(REPLY_WAIT_MAX), false)?;
+        connection.open_name(name, access)?;
+        Ok(connection)
+    }
+
+    /// What comes before anything is opened. With `keepalive` the daemon is asked whether it answers PINGs, and may send
+    /// some itself from then on; the answer is whether it does.
+    pub(crate) fn begin(stream: Stream, wait: Option<Duration>, keepalive: bool) -> Result<(Self, bool)> {
         let link = Link::over(stream).map_err(Error::Io)?;
-        let connection = Self { link, reply_wait: Mutex::new(REPLY_WAIT_MAX) };
+        let connection = Self { link, reply_wait: Mutex::new(wait) };
         connection.authenticate()?;
+        let keepalive = keepalive && connection.supports(FEATURE_KEEPALIVE)?;
+        Ok((connection, keepalive))
+    }
+
+    /// Asks the daemon to open what this names.
+    pub(crate) fn open_name(&self, name: &str, access: Access) -> Result<()> {
         let flags = if access == Access::ReadOnly { OPEN_READ_ONLY } else { 0 };
         let open = Open { uri: Some(name.as_bytes()), flags };
-        connection.call(Procedure::ConnectOpen, |to| open.encode(to), nothing)?;
+        self.call(Procedure::ConnectOpen, |to| open.encode(to), nothing)?;
         for feature in [FEATURE_EVENT_CALLBACK, FEATURE_CLOSE_CALLBACK] {
             // Asked because every client asks. Daemons that have secret events (3.0.0) have both, so nothing depends
             // on the answer.
-            connection.call(Procedure::ConnectSupportsFeature, |to| int(to, feature), read_int)?;
+            self.supports(feature)?;
         }
-        Ok(connection)
+        Ok(())
+    }
+
+    fn supports(&self, feature: i32) -> Result<bool> {
+        let answer = self.call(Procedure::ConnectSupportsFeature, |to| int(to, feature), read_int)?;
+        Ok(answer != 0)
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Says goodbye. Dropping does the same, and tells nobody how it went.
@@ -111,7 +144,7 @@ impl Connection {
     /// How long each later call waits for its reply, in place of [`crate::limits::REPLY_WAIT_MAX`]. More than
     /// [`crate::limits::EVENT_WAIT_MAX`] is that.
     pub fn set_reply_wait(&self, wait: Duration) {
-        *self.reply_wait.lock().unwrap_or_else(PoisonError::into_inner) = wait.min(EVENT_WAIT_MAX);
+        *self.reply_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait.min(EVENT_WAIT_MAX));
     }
 
     /// Whether the connection can still be used, as far as is known without asking.
@@ -247,21 +280,21 @@ impl Connection {
         }
     }
 
-    fn goodbye(&self) -> Result<()> {
+    pub(crate) fn goodbye(&self) -> Result<()> {
         if self.link.is_closed() {
             return Ok(());
         }
-        let wait = self.reply_wait().min(CLOSE_WAIT_MAX);
-        let said = self.link.call(Procedure::ConnectClose as i32, 0, no_arguments, wait);
-        self.link.close();
+        let wait = self.reply_wait().unwrap_or(CLOSE_WAIT_MAX).min(CLOSE_WAIT_MAX);
+        let said = self.link.call(Procedure::ConnectClose as i32, 0, no_arguments, Some(wait));
+        self.link.close(CloseReason::Client);
         said.map(drop)
     }
 
-    fn reply_wait(&self) -> Duration {
+    fn reply_wait(&self) -> Option<Duration> {
         *self.reply_wait.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         procedure: Procedure,
         write: impl FnOnce(&mut Encoder) -> std::result::Result<(), EncodeError>,
@@ -270,7 +303,7 @@ impl Connection {
         self.call_with(procedure, 0, write, read)
     }
 
-    fn call_with<T>(
+    pub(crate) fn call_with<T>(
         &self,
         procedure: Procedure,
         payload_capacity: usize,
@@ -558,7 +591,7 @@ mod tests {
             ),
         ]);
         let result = Connection::over(stream, "x", Access::ReadWrite);
-        assert!(matches!(result, Err(Error::Closed)));
+        assert!(matches!(result, Err(Error::Ended)));
         playing.join().unwrap();
     }
 }

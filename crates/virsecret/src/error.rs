@@ -7,6 +7,7 @@ use libvirt_rpc::error::{Code, RemoteError};
 use libvirt_rpc::frame::BadLength;
 use libvirt_rpc::xdr::{DecodeError, EncodeError};
 
+use crate::link::CloseReason;
 use crate::uri::UriError;
 
 /// What every method gives.
@@ -29,6 +30,34 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The host has no address.
+    #[error("cannot find the host {host:?}: {source}")]
+    Resolve {
+        /// Which host.
+        host: String,
+        /// Which port of it.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nobody answers at the host.
+    #[error("cannot connect to {host}, port {port}: {source}")]
+    Refused {
+        /// Which host.
+        host: String,
+        /// Which port of it.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The program that is the way to the daemon does not run.
+    #[error("cannot run {}, which is the way to the daemon: {source}", program.display())]
+    Program {
+        /// Which.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The daemon wants an authentication that this client has not.
     #[error("the daemon wants authentication by {}, and this client has only polkit, or none", names(.0))]
     Authentication(Vec<i32>),
@@ -41,6 +70,15 @@ pub enum Error {
     /// The connection broke under this call. What it asked may have been done or not.
     #[error("the connection to the daemon broke: {0}")]
     Io(#[source] io::Error),
+    /// The daemon closed the connection while it was waited for. What was asked may have been done or not.
+    #[error("the daemon closed the connection")]
+    Ended,
+    /// The daemon closed the connection before it had taken all of what was asked.
+    #[error("the daemon closed the connection: {0}")]
+    Unsent(#[source] io::Error),
+    /// The daemon gave no sign of life for as long as it may.
+    #[error("the daemon gave no sign of life in time")]
+    Silent,
     /// The connection is at its end, by the daemon or since an earlier error.
     #[error("the connection to the daemon is closed")]
     Closed,
@@ -53,6 +91,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What somebody is told who waited when the connection closed.
+    pub(crate) fn closed_by(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::EndOfFile => Self::Ended,
+            CloseReason::Keepalive => Self::Silent,
+            CloseReason::Error | CloseReason::Client => Self::Closed,
+        }
+    }
+
     /// Whether the daemon says that there is no such secret (or, asked for a value, that it has none).
     pub fn is_no_secret(&self) -> bool {
         self.is_remote(Code::NoSecret)

@@ -23,22 +23,28 @@
 //!                     many callers      a method a procedure
 //! ```
 //!
-//! It talks to any daemon that serves the API on a UNIX socket: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`.
+//! It talks to any daemon that serves the API: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`; on this machine, over
+//! TCP, through ssh, or through a program.
 //! Values are wiped when they are dropped and in no error text. Nothing waits longer than a limit in [`limits`], unless
 //! the caller says so.
 //!
-//! Left out: TLS and SSH transports, SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
-//! while somebody waits, in [`Connection::next_event`] or for a reply. The C ABI is to come on top.
+//! Left out: TLS, SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
+//! while somebody waits, in [`Connection::next_event`] or for a reply. The C API of libvirt is on top, in
+//! `abi`.
 
+mod abi;
 mod connection;
 mod error;
 mod events;
+mod inbox;
 pub mod limits;
 mod link;
 #[cfg(test)]
 mod peer;
+mod reach;
 mod secret;
 mod socket;
+mod stream;
 mod uri;
 mod value;
 
@@ -48,6 +54,7 @@ pub use uuid::Uuid;
 pub use connection::{Access, Connection, Validate};
 pub use error::{Error, Result};
 pub use events::{Change, Event, EventKind, Registration};
+pub use link::CloseReason;
 pub use secret::{Filter, Secret, UsageType};
 pub use uri::{Mode, Uri, UriError};
 pub use value::Value;

@@ -34,5 +34,11 @@ pub const EVENTS_WAITING_MAX: usize = 16_384;
 /// grows, which would leave a copy behind. Longer ones (lists, XML) grow as their bytes arrive.
 pub(crate) const MESSAGE_BYTES_AT_ONCE: usize = 128 * 1024;
 
-/// The shortest wait that a socket can be asked for: zero means for ever there.
+/// The shortest wait: so that a wait of nothing looks once.
 pub(crate) const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// What a connection keeps to receive into: room for most replies, and for many events at once.
+pub(crate) const INBOX_BYTES: usize = 8 * 1024;
+
+/// Reads in one go for an event loop, so that a daemon that never stops sending does not keep it from anything else.
+pub(crate) const READS_AT_ONCE_MAX: usize = 64;

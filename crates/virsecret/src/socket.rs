@@ -10,11 +10,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use crate::error::{Error, Result};
 use crate::limits::CONNECT_WAIT_MAX;
 
-/// Connects to the first that is there, or says of the first why it is not.
+/// Connects to the first that is there, or says of the last why it is not, as libvirt does.
 pub(crate) fn open(candidates: &[PathBuf]) -> Result<UnixStream> {
     // One that may not be looked at is there, so that the error is about that.
     let is_there = |path: &&PathBuf| !matches!(path.try_exists(), Ok(false));
-    let there = candidates.iter().find(is_there).or(candidates.first());
+    let there = candidates.iter().find(is_there).or(candidates.last());
     let path = there.cloned().unwrap_or_default();
     open_one(&path).map_err(|source| Error::Connect { path, source })
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_socket_that_is_there_is_taken_and_else_the_first_is_blamed() {
+    fn the_first_socket_that_is_there_is_taken_and_else_the_last_is_blamed() {
         let folder = std::env::temp_dir().join(format!("virsecret-socket-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (absent, present) = (folder.join("absent"), folder.join("present"));
@@ -45,7 +45,7 @@ mod tests {
             Err(Error::Connect { path, source }) => (path, source.kind()),
             _ => panic!("connected"),
         };
-        assert_eq!(blamed(&[absent.clone(), folder.join("b")]), (absent, io::ErrorKind::NotFound));
+        assert_eq!(blamed(&[folder.join("b"), absent.clone()]), (absent, io::ErrorKind::NotFound));
         drop(listener);
         assert_eq!(blamed(std::slice::from_ref(&present)), (present, io::ErrorKind::ConnectionRefused));
         std::fs::remove_dir_all(folder).unwrap();

@@ -1,12 +1,13 @@
-//! A libvirt URI, as far as it can name a secret daemon on this machine.
+//! A libvirt URI: which daemon is meant, and the way there.
 //!
 //! ```text
-//! secret[+unix]:///system[?socket=PATH][&mode=auto|direct|legacy][&name=TEXT][&…]
-//!                 /session
+//! DRIVER[+TRANSPORT]://[[USER@]HOST[:PORT]]/system[?socket=PATH][&mode=auto|direct|legacy][&name=TEXT][&…]
+//!                                          /session
 //! ```
 //!
-//! What only concerns the client (`socket`, `mode`, `name`, the parameters of other transports) stays here; the rest is
-//! the name that the daemon is asked to open, unknown parameters included, as libvirt's client has it.
+//! What only concerns the client (`socket`, `mode`, `name`, `command` and the like) stays here; the rest is the name that
+//! the daemon is asked to open, unknown parameters included, as libvirt's client has it. Only the daemon knows which
+//! drivers and paths there are, so any will do here; for secrets it is `secret`, or `qemu` at a daemon that has all.
 //!
 //! Nothing is looked up here: which sockets to try is said, whether one is there is [`crate::Connection`]'s business.
 
@@ -19,14 +20,29 @@ use crate::connection::Access;
 
 /// Where the sockets of the system's daemons are.
 const SYSTEM_FOLDER: &str = "/run/libvirt";
-/// The socket of a daemon that has secrets alone.
-const DIRECT: &str = "virtsecretd-sock";
 /// The socket of a daemon that has everything.
 const LEGACY: &str = "libvirt-sock";
+/// Drivers with a daemon of their own, which is named after them.
+const DIRECT: &[&str] = &[
+    "bhyve",
+    "ch",
+    "interface",
+    "lxc",
+    "network",
+    "nodedev",
+    "nwfilter",
+    "qemu",
+    "secret",
+    "storage",
+    "vbox",
+    "vz",
+    "xen",
+];
+/// `LIBVIRTD_TCP_PORT`
+const TCP_PORT: u16 = 16_509;
 
-/// What stays with libvirt's client beside `socket`, `mode` and `name`: `EXTRACT_URI_ARG_*` of
-/// `src/remote/remote_driver.c`, release 12.8.0. They are about transports that are not here, so they are left out of
-/// the name and otherwise ignored.
+/// What stays with libvirt's client: `EXTRACT_URI_ARG_*` of `src/remote/remote_driver.c`, release 12.8.0. Those that are
+/// not asked for below are about transports or authentications that are not here, and are otherwise ignored.
 const CLIENT_PARAMETERS: &[&str] = &[
     "command",
     "auth",
@@ -47,25 +63,55 @@ const CLIENT_PARAMETERS: &[&str] = &[
 /// A URI that can be opened.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Uri {
-    place: Place,
+    driver: String,
+    transport: Transport,
+    host: Host,
+    is_session: bool,
     mode: Mode,
+    socket: Option<PathBuf>,
+    options: Options,
     name: String,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Place {
-    Socket(PathBuf),
-    System,
-    Session,
+/// The way to the daemon.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Transport {
+    /// A socket on this machine.
+    Unix,
+    /// A connection that nobody encrypts.
+    Tcp,
+    /// The program ssh, which runs libvirt's helper at the other end.
+    Ssh,
+    /// A program that the URI names.
+    Ext,
+}
+
+/// Where the daemon is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Host {
+    /// Empty for this machine.
+    pub(crate) name: String,
+    pub(crate) user: Option<String>,
+    pub(crate) port: Option<u16>,
+}
+
+/// What the programs that are a way there are told.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) command: Option<String>,
+    pub(crate) netcat: Option<String>,
+    pub(crate) keyfile: Option<String>,
+    pub(crate) no_verify: bool,
+    pub(crate) no_tty: bool,
 }
 
 /// Whose socket is meant, where none is named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mode {
-    /// The secret daemon's if it is there, else that of a daemon that has everything.
+    /// The driver's own daemon's if it is there, else that of a daemon that has everything.
     #[default]
     Auto,
-    /// The secret daemon's.
+    /// The driver's own daemon's.
     Direct,
     /// That of a daemon that has everything.
     Legacy,
@@ -79,33 +125,45 @@ pub enum UriError {
         "{0:?} is no URI: one looks like secret:///system or secret:///system?socket=/run/donjon/virtsecretd-sock"
     )]
     NotUri(String),
-    /// It names the daemon of something else.
-    #[error("{0:?} is not for secrets: the URI must begin with secret:// (or secret+unix://)")]
-    Driver(String),
-    /// It names a way that is not here.
-    #[error("the transport {0:?} is not supported: only unix, to a daemon on this machine, is")]
+    /// Something stands where it may not: a space, or a `%` without two hexadecimal digits, or one that makes a NUL or
+    /// what is not UTF-8.
+    #[error("{0:?} is not well written: a URI has no spaces, and a % begins two hexadecimal digits")]
+    Unparsable(String),
+    /// It names a way that there is not.
+    #[error("the transport {0:?} is unknown: it may be unix, tcp, ssh or ext")]
     Transport(String),
-    /// It names a host.
-    #[error("the host {0:?} cannot be reached: only daemons on this machine can, as secret:///system")]
+    /// It names a way that libvirt has and this client has not. A host without a transport is reached by TLS.
+    #[error("the transport {0:?} is not here: unix, tcp, ssh and ext are")]
+    NotHere(String),
+    /// It names a host and a way that leads to none.
+    #[error(
+        "a UNIX socket is on this machine, and not on {0:?}: name a transport, as secret+ssh://HOST/system"
+    )]
     Host(String),
-    /// Its path is unknown.
-    #[error("the path {0:?} is unknown: it may be /system or /session")]
-    Path(String),
     /// Its mode is unknown.
     #[error("the mode {0:?} is unknown: it may be auto, direct or legacy")]
     Mode(String),
-    /// A `%` without two hexadecimal digits, or a NUL or text that is not UTF-8 from one with them.
-    #[error("the parameter {0:?} is not well written: a % begins two hexadecimal digits")]
-    Escape(String),
-    /// There is no folder for a session's sockets.
-    #[error("XDG_RUNTIME_DIR is not set, so the socket of the session is unknown: name it with ?socket=PATH")]
-    NoSession,
+    /// The way there is a program, and none is named.
+    #[error("the transport ext needs the program that is the way there: name it with ?command=PATH")]
+    NoCommand,
+    /// A parameter should be a number.
+    #[error("the parameter {0} should be 0 or 1")]
+    NotNumber(&'static str),
 }
 
 impl Uri {
     /// The daemon at this socket, asked for the system's secrets.
     pub fn of_socket(path: impl Into<PathBuf>) -> Self {
-        Self { place: Place::Socket(path.into()), mode: Mode::Auto, name: "secret:///system".into() }
+        Self {
+            driver: "secret".into(),
+            transport: Transport::Unix,
+            host: Host::default(),
+            is_session: false,
+            mode: Mode::Auto,
+            socket: Some(path.into()),
+            options: Options::default(),
+            name: "secret:///system".into(),
+        }
     }
 
     /// What the daemon is asked to open.
@@ -113,28 +171,62 @@ impl Uri {
         &self.name
     }
 
-    /// The sockets to try, the best first. `runtime_folder` is `XDG_RUNTIME_DIR`.
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The socket that is named.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// The sockets to try, the best first. `session` is the folder of the user's own, if this user has one: root's is the
+    /// system's.
     ///
     /// A read-only connection goes to a socket of its own, except in a session, whose daemon has only one.
-    pub fn sockets(&self, access: Access, runtime_folder: Option<&Path>) -> Result<Vec<PathBuf>, UriError> {
-        let (folder, ending) = match (&self.place, access) {
-            (Place::Socket(path), _) => return Ok(vec![path.clone()]),
-            (Place::System, Access::ReadOnly) => (PathBuf::from(SYSTEM_FOLDER), "-ro"),
-            (Place::System, Access::ReadWrite) => (PathBuf::from(SYSTEM_FOLDER), ""),
-            (Place::Session, _) => (runtime_folder.ok_or(UriError::NoSession)?.join("libvirt"), ""),
+    pub fn sockets(&self, access: Access, session: Option<&Path>) -> Vec<PathBuf> {
+        if let Some(socket) = &self.socket {
+            return vec![socket.clone()];
+        }
+        let (folder, ending) = match (session.filter(|_| self.is_session), access) {
+            (Some(folder), _) => (folder, ""),
+            (None, Access::ReadOnly) => (Path::new(SYSTEM_FOLDER), "-ro"),
+            (None, Access::ReadWrite) => (Path::new(SYSTEM_FOLDER), ""),
         };
-        let at = |name: &&str| folder.join(format!("{name}{ending}"));
-        Ok(self.mode.sockets().iter().map(at).collect())
+        let has_own = DIRECT.contains(&self.driver.as_str()) && self.mode != Mode::Legacy;
+        let own = has_own.then(|| format!("virt{}d-sock", self.driver));
+        let legacy = (self.mode != Mode::Direct || !has_own).then(|| LEGACY.to_owned());
+        own.into_iter().chain(legacy).map(|name| folder.join(format!("{name}{ending}"))).collect()
     }
 }
 
-impl Mode {
-    const fn sockets(self) -> &'static [&'static str] {
-        match self {
-            Self::Auto => &[DIRECT, LEGACY],
-            Self::Direct => &[DIRECT],
-            Self::Legacy => &[LEGACY],
-        }
+impl Host {
+    /// Where to knock, by TCP.
+    pub(crate) fn tcp(&self) -> (&str, u16) {
+        let name = if self.name.is_empty() { "localhost" } else { &self.name };
+        (name, self.port.filter(|port| *port != 0).unwrap_or(TCP_PORT))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (user, rest) = text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
+        let (name, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((name, port)) => (name, port.strip_prefix(':')),
+            None => rest.split_once(':').map_or((rest, None), |(name, port)| (name, Some(port))),
+        };
+        let port = port.filter(|port| !port.is_empty()).map(str::parse).transpose().ok()?;
+        let user = match user {
+            Some(user) => Some(String::from_utf8(unescape(user)?).ok()?),
+            None => None,
+        };
+        Some(Self { name: name.into(), user, port })
     }
 }
 
@@ -154,29 +246,48 @@ impl FromStr for Mode {
 impl FromStr for Uri {
     type Err = UriError;
 
-    fn from_str(text: &str) -> Result<Self, UriError> {
-        let text = text.split('#').next().unwrap_or_default();
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| UriError::NotUri(text.into()))?;
-        check_scheme(scheme)?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if !host.is_empty() {
-            return Err(UriError::Host(host.into()));
-        }
-        let place = match path {
-            "/system" => Place::System,
-            "/session" => Place::Session,
-            other => return Err(UriError::Path(other.into())),
+    fn from_str(whole: &str) -> Result<Self, UriError> {
+        let wrong = || UriError::Unparsable(whole.into());
+        let (scheme, rest) = match whole.split_once(':') {
+            Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
+            _ => return Err(UriError::NotUri(whole.into())),
         };
-        Parameters::parse(query)?.into_uri(place, path)
+        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let is_good = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(is_scheme)
+            && !rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
+        if !is_good {
+            return Err(wrong());
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = match rest.strip_prefix("//") {
+            Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+            None => ("", rest),
+        };
+        let host = Host::parse(authority).ok_or_else(wrong)?;
+        let path = unescape(path).and_then(|path| String::from_utf8(path).ok()).ok_or_else(wrong)?;
+        let parameters = Parameters::parse(query, whole)?;
+        let (driver, transport) = scheme.split_once('+').map_or((scheme, None), |(d, t)| (d, Some(t)));
+        let transport = transport_of(transport, &host)?;
+        if transport == Transport::Ext && parameters.options.command.is_none() {
+            return Err(UriError::NoCommand);
+        }
+        Ok(parameters.into_uri(driver, transport, host, &path))
     }
 }
 
-fn check_scheme(scheme: &str) -> Result<(), UriError> {
-    match scheme.split_once('+').unwrap_or((scheme, "unix")) {
-        ("secret", "unix") => Ok(()),
-        ("secret", transport) => Err(UriError::Transport(transport.into())),
-        _ => Err(UriError::Driver(scheme.into())),
+fn transport_of(named: Option<&str>, host: &Host) -> Result<Transport, UriError> {
+    match named.map(str::to_ascii_lowercase).as_deref() {
+        None if host.name.is_empty() => Ok(Transport::Unix),
+        None => Err(UriError::NotHere("tls".into())),
+        Some("unix") if host.name.is_empty() => Ok(Transport::Unix),
+        Some("unix") => Err(UriError::Host(host.name.clone())),
+        Some("tcp") => Ok(Transport::Tcp),
+        Some("ssh") => Ok(Transport::Ssh),
+        Some("ext") => Ok(Transport::Ext),
+        Some(other @ ("tls" | "libssh" | "libssh2")) => Err(UriError::NotHere(other.into())),
+        Some(other) => Err(UriError::Transport(other.into())),
     }
 }
 
@@ -186,42 +297,57 @@ struct Parameters<'a> {
     socket: Option<PathBuf>,
     mode: Mode,
     name: Option<String>,
+    options: Options,
     /// As they were written.
     of_daemon: Vec<&'a str>,
 }
 
 impl<'a> Parameters<'a> {
-    fn parse(query: &'a str) -> Result<Self, UriError> {
+    fn parse(query: &'a str, whole: &str) -> Result<Self, UriError> {
         let mut found = Self::default();
         for parameter in query.split(['&', ';']).filter(|parameter| !parameter.is_empty()) {
-            found.take(parameter)?;
+            found.take(parameter, whole)?;
         }
         Ok(found)
     }
 
-    fn take(&mut self, parameter: &'a str) -> Result<(), UriError> {
+    fn take(&mut self, parameter: &'a str, whole: &str) -> Result<(), UriError> {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let wrong = || UriError::Escape(parameter.into());
+        let wrong = || UriError::Unparsable(whole.into());
         let bytes = unescape(value).ok_or_else(wrong)?;
         let text = |bytes| String::from_utf8(bytes).map_err(|_| wrong());
-        match key {
+        let flag = |name, bytes| match text(bytes)?.parse::<i32>() {
+            Ok(number) => Ok(number != 0),
+            Err(_) => Err(UriError::NotNumber(name)),
+        };
+        match key.to_ascii_lowercase().as_str() {
             "socket" => self.socket = Some(OsString::from_vec(bytes).into()),
             "mode" => self.mode = text(bytes)?.parse()?,
             "name" => self.name = Some(text(bytes)?),
+            "command" => self.options.command = Some(text(bytes)?),
+            "netcat" => self.options.netcat = Some(text(bytes)?),
+            "keyfile" => self.options.keyfile = Some(text(bytes)?),
+            "no_verify" => self.options.no_verify = flag("no_verify", bytes)?,
+            "no_tty" => self.options.no_tty = flag("no_tty", bytes)?,
             key if CLIENT_PARAMETERS.contains(&key) => {}
             _ => self.of_daemon.push(parameter),
         }
         Ok(())
     }
 
-    fn into_uri(self, place: Place, path: &str) -> Result<Uri, UriError> {
+    fn into_uri(self, driver: &str, transport: Transport, host: Host, path: &str) -> Uri {
         let ask = if self.of_daemon.is_empty() { "" } else { "?" };
-        let name = || format!("secret://{path}{ask}{}", self.of_daemon.join("&"));
-        Ok(Uri {
+        let name = || format!("{driver}://{path}{ask}{}", self.of_daemon.join("&"));
+        Uri {
             name: self.name.clone().unwrap_or_else(name),
-            place: self.socket.map_or(place, Place::Socket),
+            driver: driver.to_ascii_lowercase(),
+            transport,
+            host,
+            is_session: path == "/session",
             mode: self.mode,
-        })
+            socket: self.socket,
+            options: self.options,
+        }
     }
 }
 
@@ -253,7 +379,7 @@ mod tests {
     fn check(text: &str, name: &str, sockets: &[&str]) {
         let uri: Uri = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(uri.name(), name, "{text}");
-        let found = uri.sockets(Access::ReadWrite, Some(Path::new("/run/user/7"))).unwrap();
+        let found = uri.sockets(Access::ReadWrite, Some(Path::new("/run/user/7/libvirt")));
         assert_eq!(found, sockets.iter().map(PathBuf::from).collect::<Vec<_>>(), "{text}");
     }
 
@@ -261,53 +387,77 @@ mod tests {
     fn a_uri_says_which_sockets_to_try_and_what_to_ask_the_daemon_for() {
         let system = ["/run/libvirt/virtsecretd-sock", "/run/libvirt/libvirt-sock"];
         check("secret:///system", "secret:///system", &system);
-        check("secret+unix:///system", "secret:///system", &system);
+        check("secret:/system", "secret:///system", &system);
+        check("secret+UNIX:///sys%74em", "secret:///system", &system);
         check("secret:///system?mode=auto", "secret:///system", &system);
         check("secret:///system?mode=direct", "secret:///system", &system[..1]);
         check("secret:///system?mode=legacy", "secret:///system", &system[1..]);
         let session = ["/run/user/7/libvirt/virtsecretd-sock", "/run/user/7/libvirt/libvirt-sock"];
         check("secret:///session", "secret:///session", &session);
         check("secret:///session?socket=/a", "secret:///session", &["/a"]);
-        check("secret:///system?socket=/a%20b/%C3%a4", "secret:///system", &["/a b/ä"]);
+        check("secret:///system?SOCKET=/a%20b/%C3%a4", "secret:///system", &["/a b/ä"]);
         check("secret:///system?foo=b%20r&socket=/a;x", "secret:///system?foo=b%20r&x", &["/a"]);
         check("secret:///system?socket=/a&no_tty=1&authfile=/b", "secret:///system", &["/a"]);
         check("secret:///system?socket=/a&name=test:///x%3fy", "test:///x?y", &["/a"]);
         check("secret:///system?#piece", "secret:///system", &system);
+        check("secret://", "secret://", &system);
+        check("secret:///foo", "secret:///foo", &system);
+        let qemu = ["/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock"];
+        check("qemu:///system", "qemu:///system", &qemu);
+        check("bogus:///system?mode=direct", "bogus:///system", &["/run/libvirt/libvirt-sock"]);
     }
 
     #[test]
     fn a_read_only_connection_of_the_system_has_sockets_of_its_own() {
-        let check = |text: &str, expect: &str| {
-            let sockets = text.parse::<Uri>().unwrap().sockets(Access::ReadOnly, Some(Path::new("/r")));
-            assert_eq!(sockets.unwrap().first(), Some(&PathBuf::from(expect)), "{text}");
+        let check = |text: &str, session: Option<&str>, expect: &str| {
+            let sockets = text.parse::<Uri>().unwrap().sockets(Access::ReadOnly, session.map(Path::new));
+            assert_eq!(sockets.first(), Some(&PathBuf::from(expect)), "{text}");
         };
-        check("secret:///system", "/run/libvirt/virtsecretd-sock-ro");
-        check("secret:///session", "/r/libvirt/virtsecretd-sock");
-        check("secret:///system?socket=/s", "/s");
+        check("secret:///system", Some("/r"), "/run/libvirt/virtsecretd-sock-ro");
+        check("secret:///session", Some("/r"), "/r/virtsecretd-sock");
+        check("secret:///session", None, "/run/libvirt/virtsecretd-sock-ro");
+        check("secret:///system?socket=/s", None, "/s");
+    }
+
+    #[test]
+    fn a_host_is_reached_by_the_transport_that_is_named() {
+        let check = |text: &str, transport, user: Option<&str>, tcp: (&str, u16)| {
+            let uri: Uri = text.parse().unwrap();
+            assert_eq!(uri.transport(), transport, "{text}");
+            assert_eq!((uri.host().user.as_deref(), uri.host().tcp()), (user, tcp), "{text}");
+            assert_eq!(uri.name(), "secret:///system", "{text}");
+        };
+        check("secret+tcp://h:7/system", Transport::Tcp, None, ("h", 7));
+        check("secret+tcp:///system", Transport::Tcp, None, ("localhost", 16_509));
+        check("secret+tcp://[::1]:0/system", Transport::Tcp, None, ("::1", 16_509));
+        check("secret+ssh://me@h/system", Transport::Ssh, Some("me"), ("h", 16_509));
+        check("secret+ext:///system?command=/x", Transport::Ext, None, ("localhost", 16_509));
     }
 
     #[test]
     fn what_cannot_be_opened_is_refused_by_name() {
+        let unparsable = |text: &'static str| (text, UriError::Unparsable(text.into()));
         for (text, expect) in [
             ("", UriError::NotUri("".into())),
             ("/run/sock", UriError::NotUri("/run/sock".into())),
-            ("qemu:///system", UriError::Driver("qemu".into())),
-            ("secret+ssh://h/system", UriError::Transport("ssh".into())),
-            ("secret+tls:///system", UriError::Transport("tls".into())),
-            ("secret://host/system", UriError::Host("host".into())),
+            ("garbage", UriError::NotUri("garbage".into())),
+            ("secret+bogus:///system", UriError::Transport("bogus".into())),
+            ("secret+tls:///system", UriError::NotHere("tls".into())),
+            ("secret://host/system", UriError::NotHere("tls".into())),
             ("secret+unix://host/system", UriError::Host("host".into())),
-            ("secret:///", UriError::Path("/".into())),
-            ("secret://", UriError::Path("".into())),
-            ("secret:///system/x", UriError::Path("/system/x".into())),
+            ("secret+ext:///system", UriError::NoCommand),
             ("secret:///system?mode=x", UriError::Mode("x".into())),
-            ("secret:///system?socket=%2", UriError::Escape("socket=%2".into())),
-            ("secret:///system?socket=%zz", UriError::Escape("socket=%zz".into())),
-            ("secret:///system?socket=/a%00b", UriError::Escape("socket=/a%00b".into())),
-            ("secret:///system?name=%ff", UriError::Escape("name=%ff".into())),
+            ("secret:///system?no_verify=x", UriError::NotNumber("no_verify")),
+            unparsable("secret:///system?socket=%2"),
+            unparsable("secret:///system?socket=%zz"),
+            unparsable("secret:///system?socket=/a b"),
+            unparsable("secret:///system?socket=/a%00b"),
+            unparsable("secret:///system?name=%ff"),
+            unparsable("secret+tcp://h:x/system"),
+            unparsable("+unix:///system"),
+            unparsable(" secret:///system"),
         ] {
             assert_eq!(text.parse::<Uri>(), Err(expect), "{text}");
         }
-        let session: Uri = "secret:///session".parse().unwrap();
-        assert_eq!(session.sockets(Access::ReadWrite, None), Err(UriError::NoSession));
     }
 }

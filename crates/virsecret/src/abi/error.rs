@@ -1,0 +1,555 @@
+//! `virError`: what a function says beside its result, to the thread that called it, and about its connection.
+//!
+//! ```text
+//!  body ──Err──▶ the thread's last error ──▶ the connection's ──▶ the connection's handler, or the program's,
+//!                                                                 or a line on stderr
+//! ```
+//!
+//! Every function that can fail runs in [`enter`]. A panic ends there too, as an internal error.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use libvirt_rpc::error::{Code, Domain, RemoteError};
+
+use super::handle::{Connect, First};
+use super::raw::{self, Opaque};
+use crate::error::Error;
+use crate::uri::UriError;
+
+/// `virError`
+#[repr(C)]
+pub struct VirError {
+    code: c_int,
+    domain: c_int,
+    message: *mut c_char,
+    level: c_int,
+    conn: *mut c_void,
+    dom: *mut c_void,
+    str1: *mut c_char,
+    str2: *mut c_char,
+    str3: *mut c_char,
+    int1: c_int,
+    int2: c_int,
+    net: *mut c_void,
+}
+
+/// `virErrorFunc`
+pub(super) type ErrorFunc = Option<unsafe extern "C" fn(data: *mut c_void, error: *mut VirError)>;
+
+/// Who is told of errors.
+#[derive(Clone, Copy)]
+pub(super) struct Handler {
+    pub(super) function: ErrorFunc,
+    pub(super) data: Opaque,
+}
+
+impl Handler {
+    pub(super) const NONE: Self = Self { function: None, data: Opaque(ptr::null_mut()) };
+}
+
+/// The program's, for errors of connections that have none and for those without a connection.
+static HANDLER: Mutex<Handler> = Mutex::new(Handler::NONE);
+
+const NONE: VirError = VirError {
+    code: 0,
+    domain: 0,
+    message: ptr::null_mut(),
+    level: 0,
+    conn: ptr::null_mut(),
+    dom: ptr::null_mut(),
+    str1: ptr::null_mut(),
+    str2: ptr::null_mut(),
+    str3: ptr::null_mut(),
+    int1: 0,
+    int2: 0,
+    net: ptr::null_mut(),
+};
+
+/// An error that is kept, and freed with its keeper.
+pub(super) struct Slot(UnsafeCell<VirError>);
+
+// SAFETY: what the API says of pointers to it: the thread's is for that thread alone, and whoever looks at the
+// connection's sees to it that no other thread uses the connection meanwhile. We write it under a lock.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    pub(super) const fn new() -> Self {
+        Self(UnsafeCell::new(NONE))
+    }
+
+    pub(super) fn get(&self) -> *mut VirError {
+        self.0.get()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: its texts are its own, and nobody uses it any more.
+        unsafe { reset(self.get()) }
+    }
+}
+
+thread_local! {
+    static LAST: Slot = const { Slot::new() };
+}
+
+/// The thread's last error; NULL while the thread ends.
+fn last() -> *mut VirError {
+    LAST.try_with(Slot::get).unwrap_or(ptr::null_mut())
+}
+
+/// The same, unless there is none.
+fn last_if_any() -> *mut VirError {
+    let last = last();
+    // SAFETY: it is the thread's own.
+    if last.is_null() || unsafe { (*last).code } == 0 { ptr::null_mut() } else { last }
+}
+
+/// Frees the texts of an error and makes it none.
+///
+/// # Safety
+/// It is NULL, or can be written to and its texts are its own.
+unsafe fn reset(error: *mut VirError) {
+    if error.is_null() {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        for text in [(*error).message, (*error).str1, (*error).str2, (*error).str3] {
+            raw::free(text);
+        }
+        error.write(NONE);
+    }
+}
+
+/// Makes one error a copy of another.
+///
+/// # Safety
+/// Both are errors whose texts are their own.
+unsafe fn copy(from: *const VirError, to: *mut VirError) {
+    if ptr::eq(from, to) {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        reset(to);
+        let text = |text: *mut c_char| raw::text(text).map_or(ptr::null_mut(), raw::copy_text);
+        to.write(VirError {
+            message: text((*from).message),
+            str1: text((*from).str1),
+            str2: text((*from).str2),
+            str3: text((*from).str3),
+            conn: ptr::null_mut(),
+            dom: ptr::null_mut(),
+            net: ptr::null_mut(),
+            ..*from
+        });
+    }
+}
+
+/// Makes the thread's last error this one.
+fn set_last(error: &RemoteError) {
+    let last = last();
+    if last.is_null() {
+        return;
+    }
+    let text = |text: &Option<_>| text.as_deref().map_or(ptr::null_mut(), raw::copy_text);
+    // SAFETY: it is the thread's own.
+    unsafe {
+        reset(last);
+        last.write(VirError {
+            code: error.code,
+            domain: error.domain,
+            message: text(&error.message),
+            level: error.level,
+            str1: text(&error.str1),
+            str2: text(&error.str2),
+            str3: text(&error.str3),
+            int1: error.int1,
+            int2: error.int2,
+            ..NONE
+        });
+    }
+}
+
+/// The connection that a function turned out to be about, if any: its handler is told.
+#[derive(Default)]
+pub(super) struct Scope<'a> {
+    pub(super) connect: Option<&'a Connect>,
+}
+
+/// Runs the body of a function of the API: forgets the thread's last error, and makes it what the body fails with.
+pub(super) fn enter<'a, T>(failure: T, body: impl FnOnce(&mut Scope<'a>) -> Result<T, RemoteError>) -> T {
+    // SAFETY: both are the thread's own.
+    let before = unsafe {
+        reset(last());
+        *libc::__errno_location()
+    };
+    let mut scope = Scope::default();
+    let error = match catch_unwind(AssertUnwindSafe(|| body(&mut scope))) {
+        Ok(Ok(value)) => return value,
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            std::mem::forget(panic); // What is in it may panic again.
+            RemoteError::new(Code::InternalError, Domain::None, &b"a fault in libvirsecret"[..])
+        }
+    };
+    tell(scope.connect, &error);
+    // SAFETY: it is the thread's own. A failure leaves it as it was, as libvirt's do.
+    unsafe { *libc::__errno_location() = before }
+    failure
+}
+
+/// Runs what neither forgets nor makes errors.
+pub(super) fn quietly<T>(failure: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        std::mem::forget(panic);
+        failure
+    })
+}
+
+fn tell(connect: Option<&Connect>, error: &RemoteError) {
+    set_last(error);
+    let last = last();
+    if last.is_null() {
+        return;
+    }
+    let mut handler = lock(&HANDLER);
+    if let Some(connect) = connect {
+        let own = connect.keep_error(|slot| {
+            // SAFETY: both are errors of ours.
+            unsafe { copy(last, slot) }
+        });
+        handler = if own.function.is_some() { own } else { handler };
+    }
+    let function = handler.function.unwrap_or(virDefaultErrorFunc);
+    // SAFETY: the program gave us both together, and the error is the thread's own.
+    unsafe { function(handler.data.0, last) }
+}
+
+fn lock<T: Copy>(mutex: &Mutex<T>) -> T {
+    *mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error with the text that its code begins with.
+pub(super) fn new(code: Code, domain: Domain, detail: impl Into<String>) -> RemoteError {
+    RemoteError::new(code, domain, detail.into().into_bytes())
+}
+
+/// An error whose text is given whole, and its format.
+pub(super) fn report(code: i32, domain: i32, format: &'static str, text: String) -> RemoteError {
+    let text = text.into_bytes();
+    RemoteError::of_parts(code, domain, text.clone().into(), format, text.into())
+}
+
+/// An argument that a function refuses, as `uuid in virSecretGetUUID must not be NULL`.
+pub(super) fn invalid_arg(
+    domain: i32,
+    function: &'static str,
+    argument: &'static str,
+    message: String,
+) -> RemoteError {
+    RemoteError { domain, ..RemoteError::invalid_argument(function, argument, message.into_bytes()) }
+}
+
+/// An error that the system numbers.
+pub(super) fn system(domain: Domain, number: c_int, what: &str) -> RemoteError {
+    let text = format!("{what}: {}", raw::system_text(number));
+    RemoteError { int1: number, ..new(Code::SystemError, domain, text) }
+}
+
+/// A NULL or something else in the place of a connection.
+pub(super) fn invalid_connection(function: &'static str, domain: i32) -> RemoteError {
+    invalid_handle(
+        6,
+        domain,
+        "invalid connection pointer in ",
+        "invalid connection pointer in %1$s",
+        function,
+    )
+}
+
+/// A NULL or something else in the place of a handle.
+pub(super) fn invalid_handle(
+    code: i32,
+    domain: i32,
+    prefix: &'static str,
+    format: &'static str,
+    function: &'static str,
+) -> RemoteError {
+    let message = format!("{prefix}{function}").into_bytes();
+    RemoteError::of_parts(code, domain, message.into(), format, function.as_bytes().into())
+}
+
+/// What a function says that the library exports and does not have.
+pub(super) fn unsupported(
+    scope: &mut Scope<'_>,
+    first: First,
+    name: &'static str,
+    driver_function: &'static str,
+    domain: i32,
+) -> RemoteError {
+    match first {
+        First::Connect(connect) => {
+            // SAFETY: it is the first argument, which the header says is a connection or NULL.
+            match unsafe { Connect::of(connect) } {
+                None => return invalid_connection(name, domain),
+                found => scope.connect = found,
+            }
+        }
+        First::Object { ptr, null_code, null_domain, prefix, format } if ptr.is_null() => {
+            return invalid_handle(null_code, null_domain, prefix, format, name);
+        }
+        First::Object { .. } => {}
+    }
+    RemoteError { domain, ..new(Code::NoSupport, Domain::Domain, driver_function) }
+}
+
+/// What libvirt's client says in the place of our errors.
+pub(super) fn of(error: Error) -> RemoteError {
+    match error {
+        Error::Remote(error) => *error,
+        Error::Uri(error) => of_uri(&error),
+        Error::TooLong(_) => new(Code::Rpc, Domain::Rpc, "Unable to encode message payload"),
+        Error::Protocol(_) => new(Code::Rpc, Domain::Rpc, "Unable to decode message payload"),
+        Error::Connect { path, source } => {
+            let what = format!("Failed to connect socket to '{}'", path.display());
+            system(Domain::Rpc, source.raw_os_error().unwrap_or(libc::EIO), &what)
+        }
+        Error::Resolve { host, port, source } => {
+            let why = source.to_string();
+            let why = why.rsplit_once(": ").map_or(why.as_str(), |(_, why)| why);
+            let text = format!("Unable to resolve address '{host}' service '{port}': {why}");
+            new(Code::SystemError, Domain::Rpc, text)
+        }
+        Error::Refused { host, port, source } => {
+            let what = format!("unable to connect to server at '{host}:{port}'");
+            system(Domain::Rpc, source.raw_os_error().unwrap_or(libc::EIO), &what)
+        }
+        Error::Program { program, source } => {
+            let what = format!("Cannot find '{}' in path", program.display());
+            system(Domain::None, source.raw_os_error().unwrap_or(libc::ENOENT), &what)
+        }
+        Error::Authentication(types) => report(
+            Code::AuthFailed as i32,
+            Domain::Remote as i32,
+            "authentication failed: %1$s",
+            format!(
+                "authentication failed: unsupported authentication type {}",
+                types.first().copied().unwrap_or_default()
+            ),
+        ),
+        Error::Ended => system(Domain::Rpc, libc::EIO, "End of file while reading data"),
+        Error::Unsent(source) => {
+            system(Domain::Rpc, source.raw_os_error().unwrap_or(libc::EPIPE), "Cannot write data")
+        }
+        Error::Io(source) => {
+            system(Domain::Rpc, source.raw_os_error().unwrap_or(libc::EIO), "Cannot recv data")
+        }
+        Error::Silent => new(Code::InternalError, Domain::Rpc, "connection closed due to keepalive timeout"),
+        Error::Timeout => system(Domain::Rpc, libc::ETIMEDOUT, "Cannot write data"),
+        Error::Closed | Error::EventsLost(_) => {
+            new(Code::InternalError, Domain::Rpc, "client socket is closed")
+        }
+    }
+}
+
+fn of_uri(error: &UriError) -> RemoteError {
+    let invalid = |text: String| new(Code::InvalidArg, Domain::Remote, text);
+    match error {
+        UriError::NotUri(text) => {
+            new(Code::NoConnect, Domain::None, format!("URI '{text}' does not include a driver name"))
+        }
+        UriError::Unparsable(text) => report(
+            Code::InternalError as i32,
+            45, // VIR_FROM_URI
+            "internal error: %1$s",
+            format!("internal error: Unable to parse URI {text}"),
+        ),
+        UriError::Mode(mode) => invalid(format!("Unknown remote mode '{mode}'")),
+        UriError::Transport(_) => invalid(
+            "remote_open: transport in URL not recognised (should be tls|unix|ssh|ext|tcp|libssh2|libssh)"
+                .into(),
+        ),
+        UriError::NotHere(transport) => {
+            new(Code::NoSupport, Domain::Rpc, format!("{transport} transport support was not enabled"))
+        }
+        UriError::Host(host) => {
+            invalid(format!("using unix socket and remote server '{host}' is not supported."))
+        }
+        UriError::NoCommand => invalid("remote_open: for 'ext' transport, command is required".into()),
+        UriError::NotNumber(name) => invalid(format!("Failed to parse value of URI component {name}")),
+    }
+}
+
+/// `virGetLastError`
+#[unsafe(no_mangle)]
+pub extern "C" fn virGetLastError() -> *mut VirError {
+    last_if_any()
+}
+
+/// `virGetLastErrorCode`
+#[unsafe(no_mangle)]
+pub extern "C" fn virGetLastErrorCode() -> c_int {
+    let last = last();
+    // SAFETY: it is the thread's own.
+    if last.is_null() { 0 } else { unsafe { (*last).code } }
+}
+
+/// `virGetLastErrorDomain`
+#[unsafe(no_mangle)]
+pub extern "C" fn virGetLastErrorDomain() -> c_int {
+    let last = last();
+    // SAFETY: it is the thread's own.
+    if last.is_null() { 0 } else { unsafe { (*last).domain } }
+}
+
+/// `virGetLastErrorMessage`
+#[unsafe(no_mangle)]
+pub extern "C" fn virGetLastErrorMessage() -> *const c_char {
+    let last = last_if_any();
+    if last.is_null() {
+        return c"no error".as_ptr();
+    }
+    // SAFETY: it is the thread's own.
+    let message = unsafe { (*last).message };
+    if message.is_null() { c"unknown error".as_ptr() } else { message }
+}
+
+/// `virSaveLastError`
+#[unsafe(no_mangle)]
+pub extern "C" fn virSaveLastError() -> *mut VirError {
+    let size = size_of::<VirError>();
+    // SAFETY: malloc may be asked for any size.
+    let to: *mut VirError = unsafe { libc::malloc(size) }.cast();
+    if !to.is_null() {
+        // SAFETY: it was just made for this.
+        unsafe {
+            to.write(NONE);
+            virCopyLastError(to);
+        }
+    }
+    to
+}
+
+/// `virCopyLastError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virCopyLastError(to: *mut VirError) -> c_int {
+    if to.is_null() {
+        return -1;
+    }
+    let last = last();
+    // SAFETY: one is the program's, as the header asks, the other the thread's own.
+    unsafe {
+        if last.is_null() {
+            reset(to);
+        } else {
+            copy(last, to);
+        }
+        (*to).code
+    }
+}
+
+/// `virResetError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virResetError(error: *mut VirError) {
+    // SAFETY: it is the program's, as the header asks.
+    unsafe { reset(error) }
+}
+
+/// `virFreeError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virFreeError(error: *mut VirError) {
+    // SAFETY: it came from `virSaveLastError`, as the header asks.
+    unsafe {
+        reset(error);
+        raw::free(error);
+    }
+}
+
+/// `virResetLastError`
+#[unsafe(no_mangle)]
+pub extern "C" fn virResetLastError() {
+    // SAFETY: it is the thread's own.
+    unsafe { reset(last()) }
+}
+
+/// `virConnGetLastError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virConnGetLastError(connect: *mut Connect) -> *mut VirError {
+    // SAFETY: it is a connection or NULL, as the header asks.
+    unsafe { Connect::of(connect) }.map_or(ptr::null_mut(), |connect| connect.error())
+}
+
+/// `virConnCopyLastError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virConnCopyLastError(connect: *mut Connect, to: *mut VirError) -> c_int {
+    // SAFETY: it is a connection or NULL, as the header asks.
+    let Some(connect) = (unsafe { Connect::of(connect) }) else { return -1 };
+    if to.is_null() {
+        return -1;
+    }
+    connect.keep_error(|slot| {
+        // SAFETY: one is the program's, as the header asks, the other the connection's.
+        unsafe { copy(slot, to) }
+    });
+    // SAFETY: it is the program's.
+    unsafe { (*to).code }
+}
+
+/// `virConnResetLastError`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virConnResetLastError(connect: *mut Connect) {
+    // SAFETY: it is a connection or NULL, as the header asks.
+    if let Some(connect) = unsafe { Connect::of(connect) } {
+        connect.keep_error(|slot| {
+            // SAFETY: it is the connection's own.
+            unsafe { reset(slot) }
+        });
+    }
+}
+
+/// `virSetErrorFunc`
+#[unsafe(no_mangle)]
+pub extern "C" fn virSetErrorFunc(data: *mut c_void, function: ErrorFunc) {
+    *HANDLER.lock().unwrap_or_else(PoisonError::into_inner) = Handler { function, data: Opaque(data) };
+}
+
+/// `virConnSetErrorFunc`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virConnSetErrorFunc(connect: *mut Connect, data: *mut c_void, function: ErrorFunc) {
+    // SAFETY: it is a connection or NULL, as the header asks.
+    if let Some(connect) = unsafe { Connect::of(connect) } {
+        connect.set_handler(Handler { function, data: Opaque(data) });
+    }
+}
+
+/// `virDefaultErrorFunc`: a line on stderr. The first argument is not looked at.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virDefaultErrorFunc(_data: *mut c_void, error: *mut VirError) {
+    if error.is_null() {
+        return;
+    }
+    // SAFETY: it is an error, as the header asks.
+    let (code, domain, level, message) =
+        unsafe { ((*error).code, (*error).domain, (*error).level, raw::text((*error).message)) };
+    if code == 0 {
+        return;
+    }
+    let line = super::texts::line(domain, level, message);
+    let mut rest = line.as_slice();
+    while !rest.is_empty() {
+        // SAFETY: the bytes are there. Rust's own stderr has a lock that a fork may leave locked.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+            _ => return,
+        }
+    }
+}

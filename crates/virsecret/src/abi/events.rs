@@ -1,0 +1,189 @@
+//! The event loop that a program registers, or the default one, and what we ask of it.
+
+use std::ffi::{c_int, c_void};
+use std::sync::{PoisonError, RwLock};
+
+use libvirt_rpc::error::{Code, Domain};
+
+use super::default_loop::{self, FreeCallback, HandleCallback, TimeoutCallback};
+use super::error::{enter, new, quietly, system};
+
+/// `VIR_EVENT_HANDLE_READABLE`
+pub(super) const READABLE: c_int = 1;
+
+type AddHandle = unsafe extern "C" fn(c_int, c_int, HandleCallback, *mut c_void, FreeCallback) -> c_int;
+type Update = unsafe extern "C" fn(c_int, c_int);
+type Remove = unsafe extern "C" fn(c_int) -> c_int;
+type AddTimeout = unsafe extern "C" fn(c_int, TimeoutCallback, *mut c_void, FreeCallback) -> c_int;
+
+/// What an event loop offers: the six arguments of `virEventRegisterImpl`.
+#[derive(Clone, Copy)]
+struct Loop {
+    add_handle: Option<AddHandle>,
+    update_handle: Option<Update>,
+    remove_handle: Option<Remove>,
+    add_timeout: Option<AddTimeout>,
+    update_timeout: Option<Update>,
+    remove_timeout: Option<Remove>,
+}
+
+static LOOP: RwLock<Option<Loop>> = RwLock::new(None);
+
+fn registered() -> Option<Loop> {
+    *LOOP.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there is one at all.
+pub(super) fn is_registered() -> bool {
+    registered().is_some()
+}
+
+/// `virEventRegisterImpl`: the first stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventRegisterImpl(
+    add_handle: Option<AddHandle>,
+    update_handle: Option<Update>,
+    remove_handle: Option<Remove>,
+    add_timeout: Option<AddTimeout>,
+    update_timeout: Option<Update>,
+    remove_timeout: Option<Remove>,
+) {
+    let given =
+        Loop { add_handle, update_handle, remove_handle, add_timeout, update_timeout, remove_timeout };
+    LOOP.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(given);
+}
+
+/// `virEventRegisterDefaultImpl`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventRegisterDefaultImpl() -> c_int {
+    enter(-1, |_| {
+        virEventRegisterImpl(
+            Some(default_loop::add_handle),
+            Some(default_loop::update_handle),
+            Some(default_loop::remove_handle),
+            Some(default_loop::add_timeout),
+            Some(default_loop::update_timeout),
+            Some(default_loop::remove_timeout),
+        );
+        Ok(0)
+    })
+}
+
+/// `virEventRunDefaultImpl`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventRunDefaultImpl() -> c_int {
+    enter(-1, |_| match default_loop::run_once() {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            let number = error.raw_os_error().unwrap_or(libc::EIO);
+            Err(if number == 0 {
+                new(Code::InternalError, Domain::None, "the event loop failed")
+            } else {
+                system(Domain::None, number, "Unable to poll on file handles")
+            })
+        }
+    })
+}
+
+/// `virEventAddHandle`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virEventAddHandle(
+    fd: c_int,
+    events: c_int,
+    callback: HandleCallback,
+    opaque: *mut c_void,
+    free: FreeCallback,
+) -> c_int {
+    let add = registered().and_then(|registered| registered.add_handle);
+    // SAFETY: the program registered the function for this, and passes what it asks for.
+    quietly(-1, || add.map_or(-1, |add| unsafe { add(fd, events, callback, opaque, free) }))
+}
+
+/// `virEventUpdateHandle`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventUpdateHandle(watch: c_int, events: c_int) {
+    if let Some(update) = registered().and_then(|registered| registered.update_handle) {
+        // SAFETY: the program registered the function for this.
+        quietly((), || unsafe { update(watch, events) });
+    }
+}
+
+/// `virEventRemoveHandle`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventRemoveHandle(watch: c_int) -> c_int {
+    let remove = registered().and_then(|registered| registered.remove_handle);
+    // SAFETY: the program registered the function for this.
+    quietly(-1, || remove.map_or(-1, |remove| unsafe { remove(watch) }))
+}
+
+/// `virEventAddTimeout`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virEventAddTimeout(
+    milliseconds: c_int,
+    callback: TimeoutCallback,
+    opaque: *mut c_void,
+    free: FreeCallback,
+) -> c_int {
+    let add = registered().and_then(|registered| registered.add_timeout);
+    // SAFETY: the program registered the function for this, and passes what it asks for.
+    quietly(-1, || add.map_or(-1, |add| unsafe { add(milliseconds, callback, opaque, free) }))
+}
+
+/// `virEventUpdateTimeout`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventUpdateTimeout(timer: c_int, milliseconds: c_int) {
+    if let Some(update) = registered().and_then(|registered| registered.update_timeout) {
+        // SAFETY: the program registered the function for this.
+        quietly((), || unsafe { update(timer, milliseconds) });
+    }
+}
+
+/// `virEventRemoveTimeout`
+#[unsafe(no_mangle)]
+pub extern "C" fn virEventRemoveTimeout(timer: c_int) -> c_int {
+    let remove = registered().and_then(|registered| registered.remove_timeout);
+    // SAFETY: the program registered the function for this.
+    quietly(-1, || remove.map_or(-1, |remove| unsafe { remove(timer) }))
+}
+
+type Task = Box<dyn Fn() + Send + Sync>;
+
+/// Has something done whenever a descriptor can be read; the watch, or nothing if no loop takes it.
+pub(super) fn when_readable(fd: c_int, task: Task) -> Option<c_int> {
+    let opaque = Box::into_raw(Box::new(task)).cast();
+    // SAFETY: `readable` and `forget` take what was made here, and the loop calls `forget` once, last.
+    let watch = unsafe { virEventAddHandle(fd, READABLE, Some(readable), opaque, Some(forget)) };
+    kept(watch, opaque)
+}
+
+/// Has something done after a time, again and again; -1 for not at all. The timer, or nothing if no loop takes it.
+pub(super) fn when_due(milliseconds: c_int, task: Task) -> Option<c_int> {
+    let opaque = Box::into_raw(Box::new(task)).cast();
+    // SAFETY: `due` and `forget` take what was made here, and the loop calls `forget` once, last.
+    let timer = unsafe { virEventAddTimeout(milliseconds, Some(due), opaque, Some(forget)) };
+    kept(timer, opaque)
+}
+
+fn kept(number: c_int, opaque: *mut c_void) -> Option<c_int> {
+    if number < 0 {
+        // SAFETY: the loop did not take it.
+        unsafe { forget(opaque) };
+        return None;
+    }
+    Some(number)
+}
+
+unsafe extern "C" fn readable(_watch: c_int, _fd: c_int, _events: c_int, opaque: *mut c_void) {
+    // SAFETY: it is what `when_readable` gave, and not forgotten yet.
+    quietly((), || unsafe { &*opaque.cast::<Task>() }());
+}
+
+unsafe extern "C" fn due(_timer: c_int, opaque: *mut c_void) {
+    // SAFETY: it is what `when_due` gave, and not forgotten yet.
+    quietly((), || unsafe { &*opaque.cast::<Task>() }());
+}
+
+unsafe extern "C" fn forget(opaque: *mut c_void) {
+    // SAFETY: it was made by `when_readable` or `when_due`, and is used no more.
+    quietly((), || drop(unsafe { Box::from_raw(opaque.cast::<Task>()) }));
+}

@@ -1,0 +1,186 @@
+//! What the pointers are that a program holds: a connection, a secret. Each is counted, and knows its kind.
+//!
+//! A pointer is checked for NULL and for the kind it should be, as libvirt checks it. One to something that was freed
+//! is the program's fault, and may not be noticed.
+
+use std::ffi::{CString, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use libvirt_rpc::error::RemoteError;
+use libvirt_rpc::messages;
+
+use super::callbacks::{CloseCallbacks, Dispatcher};
+use super::error::{Handler, Scope, Slot, VirError, invalid_connection, invalid_handle};
+use super::watch::Watch;
+use crate::Connection;
+
+const CONNECT: u32 = 0x6c5f_c4a1;
+const SECRET: u32 = 0x6c5f_5ec2;
+
+/// What every handle begins with.
+struct Kind(AtomicU32);
+
+impl Kind {
+    /// # Safety
+    /// The handle is NULL, or points to something of ours, of whatever kind.
+    unsafe fn is<T>(handle: *const T, kind: u32) -> bool {
+        let kind_of = handle.cast::<Self>();
+        // SAFETY: as the caller promises; every handle begins with its kind.
+        kind_of.is_aligned() && !kind_of.is_null() && unsafe { &*kind_of }.0.load(Ordering::Relaxed) == kind
+    }
+}
+
+impl Drop for Kind {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// `virConnect`
+#[repr(C)]
+pub struct Connect {
+    kind: Kind,
+    pub(super) client: Arc<Connection>,
+    /// As the program gave it.
+    pub(super) uri: CString,
+    pub(super) read_only: bool,
+    /// Whether the daemon answers PINGs; an event loop is there to send them.
+    pub(super) keepalive: bool,
+    pub(super) driver: OnceLock<CString>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) close_callbacks: CloseCallbacks,
+    pub(super) watch: Watch,
+    error: Mutex<()>,
+    last: Slot,
+    handler: Mutex<Handler>,
+}
+
+impl Connect {
+    pub(super) fn new(client: Connection, uri: CString, read_only: bool, keepalive: bool) -> Arc<Self> {
+        let client = Arc::new(client);
+        Arc::new(Self {
+            kind: Kind(AtomicU32::new(CONNECT)),
+            dispatcher: Arc::new(Dispatcher::new(Arc::clone(&client))),
+            client,
+            uri,
+            read_only,
+            keepalive,
+            driver: OnceLock::new(),
+            close_callbacks: CloseCallbacks::default(),
+            watch: Watch::default(),
+            error: Mutex::new(()),
+            last: Slot::new(),
+            handler: Mutex::new(Handler::NONE),
+        })
+    }
+
+    /// # Safety
+    /// The handle is NULL, or points to something of ours that lives for as long as `'a`.
+    pub(super) unsafe fn of<'a>(handle: *const Self) -> Option<&'a Self> {
+        // SAFETY: as the caller promises.
+        unsafe { Kind::is(handle, CONNECT).then(|| &*handle) }
+    }
+
+    /// The same, as the beginning of a function.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn enter<'a>(
+        scope: &mut Scope<'a>,
+        handle: *const Self,
+        function: &'static str,
+        domain: i32,
+    ) -> Result<&'a Self, RemoteError> {
+        // SAFETY: as the caller promises.
+        let connect = unsafe { Self::of(handle) }.ok_or_else(|| invalid_connection(function, domain))?;
+        scope.connect = Some(connect);
+        Ok(connect)
+    }
+
+    /// Looks at, or changes, the last error of the connection, and says who is told of errors.
+    pub(super) fn keep_error(&self, with: impl FnOnce(*mut VirError)) -> Handler {
+        let _guard = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        with(self.last.get());
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn error(&self) -> *mut VirError {
+        self.last.get()
+    }
+
+    pub(super) fn set_handler(&self, handler: Handler) {
+        *self.handler.lock().unwrap_or_else(PoisonError::into_inner) = handler;
+    }
+}
+
+impl Drop for Connect {
+    fn drop(&mut self) {
+        let _ = self.client.goodbye(); // Nobody is left who would want to know.
+        self.watch.stop();
+    }
+}
+
+/// `virSecret`
+#[repr(C)]
+pub struct Secret {
+    kind: Kind,
+    pub(super) connect: Arc<Connect>,
+    pub(super) uuid: [u8; 16],
+    pub(super) usage_type: i32,
+    pub(super) usage_id: CString,
+}
+
+impl Secret {
+    pub(super) fn new(connect: Arc<Connect>, of: &messages::Secret<'_>) -> Arc<Self> {
+        Arc::new(Self {
+            kind: Kind(AtomicU32::new(SECRET)),
+            connect,
+            uuid: of.uuid,
+            usage_type: of.usage_type,
+            // What came has no NUL in it: the decoder cuts there.
+            usage_id: CString::new(of.usage_id).unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn wire(&self) -> messages::Secret<'_> {
+        messages::Secret { uuid: self.uuid, usage_type: self.usage_type, usage_id: self.usage_id.to_bytes() }
+    }
+
+    /// # Safety
+    /// The handle is NULL, or points to something of ours that lives for as long as `'a`.
+    pub(super) unsafe fn of<'a>(handle: *const Self) -> Option<&'a Self> {
+        // SAFETY: as the caller promises.
+        unsafe { Kind::is(handle, SECRET).then(|| &*handle) }
+    }
+
+    /// The same, as the beginning of a function.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn enter<'a>(
+        scope: &mut Scope<'a>,
+        handle: *const Self,
+        function: &'static str,
+    ) -> Result<&'a Self, RemoteError> {
+        // SAFETY: as the caller promises.
+        let secret = unsafe { Self::of(handle) }
+            .ok_or_else(|| invalid_handle(65, 30, "Invalid secret: ", "Invalid secret: %1$s", function))?;
+        scope.connect = Some(&secret.connect);
+        Ok(secret)
+    }
+}
+
+/// The first argument of a function that the library exports and does not have.
+pub(super) enum First {
+    /// A connection.
+    Connect(*const Connect),
+    /// Something that nobody can have got from this library, and what a NULL in its place is called.
+    Object {
+        ptr: *const c_void,
+        null_code: i32,
+        null_domain: i32,
+        prefix: &'static str,
+        format: &'static str,
+    },
+}

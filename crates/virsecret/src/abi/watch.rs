@@ -1,0 +1,68 @@
+//! How an event loop takes part in a connection: it reads while nobody waits for a reply, and asks for signs of life.
+
+use std::ffi::c_int;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::events;
+use crate::Connection;
+
+/// What of a connection is in the event loop.
+#[derive(Default)]
+pub(super) struct Watch(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    handle: Option<c_int>,
+    keepalive: Option<c_int>,
+    stopped: bool,
+}
+
+impl Watch {
+    /// Has the loop read, if there is one and it does not yet.
+    pub(super) fn start(&self, client: &Arc<Connection>) {
+        let mut entries = self.entries();
+        if entries.handle.is_some() || entries.stopped || !events::is_registered() {
+            return;
+        }
+        let fd = client.link().fd().as_raw_fd();
+        let client = Arc::clone(client);
+        entries.handle = events::when_readable(fd, Box::new(move || client.link().receive_ready()));
+    }
+
+    /// Has the loop ask for signs of life; with no interval, no more. False if it does already: that is not changed.
+    pub(super) fn keep_alive(&self, client: &Arc<Connection>, every: Option<(Duration, u32)>) -> bool {
+        let mut entries = self.entries();
+        let Some((interval, _)) = every else {
+            client.link().set_keepalive(None);
+            entries.keepalive.take().map(|timer| events::virEventRemoveTimeout(timer));
+            return true;
+        };
+        if entries.keepalive.is_some() {
+            return false;
+        }
+        client.link().set_keepalive(every);
+        if !entries.stopped {
+            // Looked at twice as often as is due, so that it is never late by a whole interval.
+            let period = c_int::try_from(interval.as_millis() / 2).unwrap_or(c_int::MAX).max(1);
+            let client = Arc::clone(client);
+            entries.keepalive = events::when_due(period, Box::new(move || _ = client.link().keep_alive()));
+        }
+        true
+    }
+
+    /// Leaves the loop.
+    pub(super) fn stop(&self) {
+        let mut entries = self.entries();
+        entries.stopped = true;
+        let (handle, keepalive) = (entries.handle.take(), entries.keepalive.take());
+        drop(entries);
+        handle.map(|watch| events::virEventRemoveHandle(watch));
+        keepalive.map(|timer| events::virEventRemoveTimeout(timer));
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

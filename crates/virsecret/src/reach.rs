@@ -1,0 +1,154 @@
+//! How a daemon is reached: over a socket of this machine, over the network, or through a program.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::connection::Access;
+use crate::error::{Error, Result};
+use crate::limits::CONNECT_WAIT_MAX;
+use crate::socket;
+use crate::stream::Stream;
+use crate::uri::{Transport, Uri};
+
+/// A stream to the daemon that the URI means, on which nothing was said yet.
+pub(crate) fn daemon(uri: &Uri, access: Access) -> Result<Stream> {
+    match uri.transport() {
+        Transport::Unix => socket::open(&uri.sockets(access, session_folder().as_deref())).map(Stream::from),
+        Transport::Tcp => tcp(uri.host().tcp()).map(Stream::from),
+        Transport::Ext => carried(Command::new(uri.options().command.as_deref().unwrap_or_default())),
+        Transport::Ssh => carried(ssh(uri, access)),
+    }
+}
+
+/// Where a user's own daemons have their sockets; root's are the system's.
+fn session_folder() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let named = |name, below| std::env::var_os(name).map(|folder| PathBuf::from(folder).join(below));
+    named("XDG_RUNTIME_DIR", "libvirt").or_else(|| named("HOME", ".cache/libvirt"))
+}
+
+/// The first of the host's addresses that answers.
+fn tcp((host, port): (&str, u16)) -> Result<TcpStream> {
+    let resolved = (host, port).to_socket_addrs();
+    let addresses = resolved.map_err(|source| Error::Resolve { host: host.into(), port, source })?;
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, CONNECT_WAIT_MAX) {
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(Error::Io)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Refused { host: host.into(), port, source: last })
+}
+
+/// Runs a program whose standard input and output are the stream. What it says on stderr is for the user to see.
+fn carried(mut command: Command) -> Result<Stream> {
+    let (ours, theirs) = UnixStream::pair().map_err(Error::Io)?;
+    let theirs = OwnedFd::from(theirs);
+    let input = theirs.try_clone().map_err(Error::Io)?;
+    let program = PathBuf::from(command.get_program());
+    let child = command
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::from(theirs))
+        .spawn()
+        .map_err(|source| Error::Program { program, source })?;
+    Ok(Stream::carried(ours, child))
+}
+
+/// `ssh … HOST sh -c 'virt-ssh-helper URI'`, or netcat at the other end where that helper is not, or a socket is named.
+fn ssh(uri: &Uri, access: Access) -> Command {
+    let (host, options) = (uri.host(), uri.options());
+    let mut command = Command::new(options.command.as_deref().unwrap_or("ssh"));
+    if let Some(port) = host.port {
+        command.args(["-p", &port.to_string()]);
+    }
+    if let Some(user) = &host.user {
+        command.args(["-l", user]);
+    }
+    if let Some(keyfile) = &options.keyfile {
+        command.args(["-i", keyfile]);
+    }
+    if options.no_tty {
+        command.args(["-o", "PasswordAuthentication=no", "-o", "BatchMode=yes"]);
+    }
+    if options.no_verify {
+        command.args(["-o", "StrictHostKeyChecking=no"]);
+    }
+    let name = if host.name.is_empty() { "localhost" } else { &host.name };
+    command.args(["-T", "-e", "none", "--", name, "sh", "-c", &quoted(&remote_script(uri, access))]);
+    command
+}
+
+fn remote_script(uri: &Uri, access: Access) -> String {
+    let netcat = quoted(uri.options().netcat.as_deref().unwrap_or("nc"));
+    let sockets = uri.sockets(access, None);
+    // The last is that of a daemon that has everything, which is all that netcat's age has.
+    let socket = uri.socket().or(sockets.last().map(PathBuf::as_path)).unwrap_or(Path::new(""));
+    let by_netcat = format!("exec {netcat} -U {}", quoted(&socket.to_string_lossy()));
+    if uri.socket().is_some() || uri.options().netcat.is_some() {
+        return by_netcat;
+    }
+    let read_only = if access == Access::ReadOnly { "-r " } else { "" };
+    let helper = format!("exec virt-ssh-helper {read_only}{}", quoted(uri.name()));
+    format!("if command -v virt-ssh-helper >/dev/null 2>&1; then {helper}; else {by_netcat}; fi")
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(uri: &str, expect: &[&str]) {
+        let command = ssh(&uri.parse().unwrap(), Access::ReadOnly);
+        let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(words, expect, "{uri}");
+    }
+
+    #[test]
+    fn ssh_is_told_what_the_uri_says() {
+        let options = ["-p", "22", "-l", "me", "-i", "/k", "-o", "StrictHostKeyChecking=no"];
+        let rest = ["-T", "-e", "none", "--", "far", "sh", "-c"];
+        let by_netcat = quoted("exec 'nc' -U '/a b'");
+        let expect: Vec<_> = options.into_iter().chain(rest).chain([by_netcat.as_str()]).collect();
+        check("secret+ssh://me@far:22/system?keyfile=/k&no_verify=1&socket=/a%20b", &expect);
+        let by_helper = quoted(
+            "if command -v virt-ssh-helper >/dev/null 2>&1; then exec virt-ssh-helper -r 'secret:///system'; \
+             else exec 'nc' -U '/run/libvirt/libvirt-sock-ro'; fi",
+        );
+        let expect: Vec<_> = rest.into_iter().chain([by_helper.as_str()]).collect();
+        check("secret+ssh://far/system", &expect);
+    }
+
+    #[test]
+    fn a_word_for_a_shell_stays_one() {
+        for text in ["", "a b", "it's", "$(x) `y` \\ \"z\""] {
+            let said =
+                Command::new("sh").args(["-c", &format!("printf %s {}", quoted(text))]).output().unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_program_is_a_way_and_leaves_no_zombie() {
+        let stream = carried(Command::new("cat")).unwrap();
+        stream.send_all(b"echo").unwrap();
+        let mut came = [0; 4];
+        assert_eq!(stream.receive(&mut came, true).unwrap(), 4);
+        assert_eq!(&came, b"echo");
+        drop(stream);
+        assert!(matches!(carried(Command::new("/nonexistent")), Err(Error::Program { .. })));
+    }
+}

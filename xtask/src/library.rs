@@ -1,0 +1,312 @@
+//! Links the C library from the crate `virsecret`, with the symbols of `symbols.txt` and no others.
+//!
+//! ```text
+//!  cargo build --profile library ──▶ libvirsecret.a ─┐
+//!  symbols.txt ──▶ version script ───────────────────┴─ cc -shared ──▶ target/library/
+//!                                                                        libvirsecret.so.0
+//!                                                                        libvirsecret-as-libvirt.so.0
+//! ```
+//!
+//! The second is the same under another soname, for who installs it as libvirt's: ldconfig makes links by soname, and
+//! would link libvirsecret.so.0 to a libvirt.so.0 that is a link to it.
+//!
+//! rustc links shared libraries itself, but its version script is its own and has no versions. Programs ask for each
+//! symbol with its version, so the link is done here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Result, cargo, root, run as execute, target};
+
+pub(crate) const NAME: &str = "libvirsecret.so.0";
+pub(crate) const STAND_IN: &str = "libvirsecret-as-libvirt.so.0";
+/// What programs that were built with libvirt look for.
+pub(crate) const LIBVIRT: &str = "libvirt.so.0";
+const USAGE: &str = "usage: cargo xtask library [--debug]";
+
+/// What the linker is told, beside names. Programs that `dlclose` a library must not unmap code that a thread of theirs
+/// returns to, or a destructor of its thread-locals: `nodelete`, as libvirt is linked too.
+const LINK: &[&str] = &[
+    "-shared",
+    "-static-libgcc",
+    "-Wl,--gc-sections,--as-needed,--no-undefined,--build-id,--hash-style=gnu,-O1",
+    "-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete",
+    "-Wl,-Bsymbolic-functions",
+];
+/// What Rust's standard library needs (`--print native-static-libs`), all of it libc's.
+const LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm", "-lc"];
+/// What a library of libc's is called.
+const LIBC: &[&str] = &["libc.so.", "libm.so.", "libdl.so.", "libpthread.so.", "ld-linux"];
+
+/// A version of libvirt, as the symbols have it: `LIBVIRT_0.10.2`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Version([u32; 3]);
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let numbers: Vec<u32> = text
+            .strip_prefix("LIBVIRT_")?
+            .split('.')
+            .map(str::parse)
+            .collect::<std::result::Result<_, _>>()
+            .ok()?;
+        Some(Self(numbers.try_into().ok()?))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self([major, minor, micro]) = self;
+        write!(f, "LIBVIRT_{major}.{minor}.{micro}")
+    }
+}
+
+/// The names of each version.
+struct Symbols(BTreeMap<Version, BTreeSet<String>>);
+
+impl Symbols {
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let (mut versions, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+            let mut words = line.split_whitespace();
+            let (Some(name), Some(version)) = (words.next(), words.next().and_then(Version::parse)) else {
+                return Err(format!("not a name and a version: {line}").into());
+            };
+            if !names.insert(name) {
+                return Err(format!("{name} is there twice").into());
+            }
+            versions.entry(version).or_default().insert(name.to_owned());
+        }
+        if versions.is_empty() { Err("no symbols".into()) } else { Ok(Self(versions)) }
+    }
+
+    /// The linker's version script: each version inherits the one before.
+    fn script(&self) -> String {
+        let (mut script, mut before) = (String::new(), None);
+        for (version, names) in &self.0 {
+            let _ = writeln!(script, "{version} {{\nglobal:");
+            for name in names {
+                let _ = writeln!(script, "    {name};");
+            }
+            match before.replace(version) {
+                None => script.push_str("local:\n    *;\n};\n"),
+                Some(before) => {
+                    let _ = writeln!(script, "}} {before};");
+                }
+            }
+        }
+        script
+    }
+
+    /// Arguments of the linker that take each symbol from the archive, and fail if one is not in it.
+    fn required(&self) -> String {
+        self.0.values().flatten().fold(String::new(), |mut arguments, name| {
+            let _ = writeln!(arguments, "-Wl,--require-defined={name}");
+            arguments
+        })
+    }
+
+    /// As [`exported`] has them.
+    fn names(&self) -> BTreeSet<String> {
+        let of = |(version, names): (&Version, &BTreeSet<String>)| -> Vec<String> {
+            names.iter().map(|name| format!("{name}@@{version}")).collect()
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let debug = match arguments {
+        [] => false,
+        [flag] if flag == "--debug" => true,
+        _ => return Err(USAGE.into()),
+    };
+    let root = root();
+    let library = build(&root, debug)?.join(NAME);
+    eprintln!(
+        "{}: {} bytes, {} symbols, needs {}",
+        library.display(),
+        std::fs::metadata(&library)?.len(),
+        exported(&library)?.len(),
+        needed(&library)?.join(" ")
+    );
+    Ok(())
+}
+
+/// Builds both and tells the folder that they are in.
+pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
+    let profile = if debug { "dev" } else { "library" };
+    execute(&mut cargo(&["build", "--quiet", "--package", "virsecret", "--lib", "--profile", profile]))?;
+    let archive = target(root).join(if debug { "debug" } else { profile }).join("libvirsecret.a");
+    let symbols = Symbols::read(&root.join("crates/virsecret/symbols.txt"))?;
+    let folder = target(root).join("library");
+    std::fs::create_dir_all(&folder)?;
+    for (file, soname) in [(NAME, NAME), (STAND_IN, LIBVIRT)] {
+        link(&archive, &symbols, &folder.join(file), soname, debug)?;
+    }
+    symlink(NAME, &folder.join("libvirsecret.so"))?;
+    Ok(folder)
+}
+
+fn link(archive: &Path, symbols: &Symbols, library: &Path, soname: &str, debug: bool) -> Result<()> {
+    let (script, required) = (library.with_extension("map"), library.with_extension("required"));
+    std::fs::write(&script, symbols.script())?;
+    std::fs::write(&required, symbols.required())?;
+    let mut command = Command::new(compiler());
+    command.args(LINK).arg(format!("-Wl,-soname,{soname}"));
+    command.arg(with("-Wl,--version-script=", &script)).arg(with("@", &required));
+    if !debug {
+        command.arg("-Wl,--strip-all");
+    }
+    command.arg("-o").arg(library).arg(archive).args(LIBRARIES);
+    execute(&mut command).map_err(|error| {
+        format!("{error}\nThe linker says above what it misses: a symbol of symbols.txt that the crate does not define, or cc itself (apt-get install gcc libc6-dev).")
+    })?;
+    check(library, symbols)
+}
+
+/// The linker is not trusted with what programs depend on.
+fn check(library: &Path, symbols: &Symbols) -> Result<()> {
+    let (found, wanted) = (exported(library)?, symbols.names());
+    let differing: Vec<_> = found.symmetric_difference(&wanted).cloned().collect();
+    if !differing.is_empty() {
+        return Err(format!(
+            "{} does not export what symbols.txt says: {}. See how `link` in xtask/src/library.rs calls the linker.",
+            library.display(),
+            differing.join(" ")
+        )
+        .into());
+    }
+    let foreign = |name: &String| !LIBC.iter().any(|libc| name.starts_with(libc));
+    match needed(library)?.into_iter().find(foreign) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "{} needs {name}, and is to need libc alone. Find what brings it with `ldd`, and leave that out.",
+            library.display()
+        )
+        .into()),
+    }
+}
+
+/// The symbols that a library defines for others, as `virInitialize@@LIBVIRT_0.1.0`.
+pub(crate) fn exported(library: &Path) -> Result<BTreeSet<String>> {
+    let listed = listing("nm", &["-D", "--defined-only", "--with-symbol-versions"], library)?;
+    let symbol = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, "A", _] => None, // The versions themselves are symbols too.
+        [_, _, name] => Some(name.to_owned()),
+        _ => None,
+    };
+    Ok(listed.lines().filter_map(symbol).collect())
+}
+
+/// The libraries that a library needs.
+pub(crate) fn needed(library: &Path) -> Result<Vec<String>> {
+    let listed = listing("readelf", &["--dynamic", "--wide"], library)?;
+    let name =
+        |line: &str| Some(line.split_once("(NEEDED)")?.1.split_once('[')?.1.trim_end_matches(']').to_owned());
+    Ok(listed.lines().filter_map(name).collect())
+}
+
+fn listing(tool: &str, arguments: &[&str], file: &Path) -> Result<String> {
+    let mut command = Command::new(tool);
+    let command = command.args(arguments).arg(file).env("LC_ALL", "C");
+    let output =
+        command.output().map_err(|error| format!("{tool}: {error}. Run apt-get install binutils."))?;
+    if !output.status.success() {
+        return Err(format!("{tool} {}: {}", file.display(), String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Makes a link, or makes it anew.
+pub(crate) fn symlink(to: &str, at: &Path) -> Result<()> {
+    match std::fs::remove_file(at) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{}: {error}", at.display()).into())
+        }
+        _ => Ok(std::os::unix::fs::symlink(to, at)?),
+    }
+}
+
+fn compiler() -> OsString {
+    std::env::var_os("CC").unwrap_or_else(|| "cc".into())
+}
+
+/// One argument of two parts.
+fn with(flag: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(flag);
+    argument.push(path);
+    argument
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(table: &str) -> String {
+        Symbols::parse(table).unwrap().script()
+    }
+
+    fn refusal(table: &str) -> String {
+        Symbols::parse(table).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn one_version_hides_everything_else() {
+        let expected = "LIBVIRT_0.1.0 {\nglobal:\n    virInitialize;\nlocal:\n    *;\n};\n";
+        assert_eq!(script("virInitialize LIBVIRT_0.1.0 here\n"), expected);
+    }
+
+    #[test]
+    fn versions_ascend_as_numbers_and_each_inherits_the_one_before() {
+        let table = "# a comment\n\
+            virC LIBVIRT_0.10.0 here\n\
+            virD LIBVIRT_12.5.0 stub int domain 20 7/6\n\
+            virB LIBVIRT_0.9.13 data\n\
+            \n\
+            virA LIBVIRT_0.9.2 stub void none 20\n\
+            virE LIBVIRT_0.9.2 here\n";
+        let expected = "LIBVIRT_0.9.2 {\nglobal:\n    virA;\n    virE;\nlocal:\n    *;\n};\n\
+            LIBVIRT_0.9.13 {\nglobal:\n    virB;\n} LIBVIRT_0.9.2;\n\
+            LIBVIRT_0.10.0 {\nglobal:\n    virC;\n} LIBVIRT_0.9.13;\n\
+            LIBVIRT_12.5.0 {\nglobal:\n    virD;\n} LIBVIRT_0.10.0;\n";
+        assert_eq!(script(table), expected);
+    }
+
+    #[test]
+    fn each_symbol_is_required_of_the_archive() {
+        let symbols = Symbols::parse("virB LIBVIRT_1.0.0 here\nvirA LIBVIRT_0.9.0 here\n").unwrap();
+        assert_eq!(symbols.required(), "-Wl,--require-defined=virA\n-Wl,--require-defined=virB\n");
+    }
+
+    #[test]
+    fn what_is_not_a_table_is_refused() {
+        assert_eq!(refusal("# nothing\n"), "no symbols");
+        assert_eq!(refusal("virA\n"), "not a name and a version: virA");
+        assert_eq!(refusal("virA 1.0.0 here\n"), "not a name and a version: virA 1.0.0 here");
+        assert_eq!(refusal("virA LIBVIRT_1.0 here\n"), "not a name and a version: virA LIBVIRT_1.0 here");
+        assert_eq!(
+            refusal("virA LIBVIRT_PRIVATE_9.0.0 here\n"),
+            "not a name and a version: virA LIBVIRT_PRIVATE_9.0.0 here"
+        );
+        assert_eq!(refusal("virA LIBVIRT_1.0.0\nvirA LIBVIRT_1.1.0\n"), "virA is there twice");
+    }
+
+    #[test]
+    fn the_table_is_the_public_api_of_libvirt_12_8() {
+        let symbols = Symbols::read(&root().join("crates/virsecret/symbols.txt")).unwrap();
+        assert_eq!(symbols.names().len(), 526);
+        assert_eq!(symbols.0.len(), 104);
+        assert!(symbols.names().contains("virSecretGetValue@@LIBVIRT_0.7.1"));
+        assert_eq!(symbols.0.keys().next(), Version::parse("LIBVIRT_0.0.3").as_ref());
+        assert_eq!(symbols.0.keys().next_back(), Version::parse("LIBVIRT_12.5.0").as_ref());
+    }
+}
