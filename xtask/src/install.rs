@@ -33,6 +33,13 @@ pub(crate) fn clients(root: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with a Python environment in it that has the newest libvirt-python, and programs that use secrets.
+pub(crate) fn bindings(root: &Path) -> Result<PathBuf> {
+    let folder = target(root).join("clients-bindings");
+    run(Command::new("sh").arg(root.join("crates/virsecret/tests/bindings/install.sh")).arg(&folder))?;
+    Ok(folder)
+}
+
 /// Where a tool of cargo's is: the machine's own, or ours.
 pub(crate) fn tool(root: &Path, name: &str) -> PathBuf {
     let ours = target(root).join("tools/bin").join(name);

@@ -67,6 +67,9 @@ fn test() -> Result<()> {
     let clients = install::clients(&root)?;
     let emulator = qemu::install(&root)?;
     install::polkit()?;
+    install::libvirtd()?;
+    install::program("valgrind", "valgrind")?;
+    let bindings = install::bindings(&root)?;
     install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
@@ -75,7 +78,7 @@ fn test() -> Result<()> {
     let library = installation::stage(&root)?.join("usr");
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
-    tests.env("DONJON_TEST_LIBRARY", library);
+    tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
     run(&mut tests)?;
     fuzz::smoke(SMOKE_SECONDS)
 }

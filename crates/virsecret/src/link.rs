@@ -17,8 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use libvirt_rpc::frame::{self, Header, KEEPALIVE, Kind, PING, PONG, REMOTE};
@@ -84,9 +83,37 @@ struct State {
 
 /// A thread that sleeps until something is there for it, or until it is its turn to read.
 struct Waiter {
-    thread: Thread,
+    bell: Arc<Bell>,
     /// For the reply to this call, or else for events.
     serial: Option<u32>,
+}
+
+/// What wakes one waiter. Not the standard library's handle of a thread, which every thread of a foreign program would
+/// keep until it ends.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *lock(&self.rung) = true;
+        self.ringing.notify_one();
+    }
+
+    /// Until it has rung, or this moment.
+    fn wait(&self, deadline: Option<Instant>) {
+        let mut rung = lock(&self.rung);
+        while !*rung {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            rung = match left {
+                None => self.ringing.wait(rung).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return,
+                Some(left) => self.ringing.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
 }
 
 /// How long the daemon may be silent.
@@ -356,16 +383,12 @@ impl Link {
         serial: Option<u32>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, State> {
-        let thread = thread::current();
-        let id = thread.id();
-        state.waiting.push(Waiter { thread, serial });
+        let bell = Arc::new(Bell::default());
+        state.waiting.push(Waiter { bell: Arc::clone(&bell), serial });
         drop(state);
-        match deadline {
-            Some(deadline) => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
-            None => thread::park(),
-        }
+        bell.wait(deadline);
         let mut state = self.state();
-        state.waiting.retain(|waiter| waiter.thread.id() != id);
+        state.waiting.retain(|waiter| !Arc::ptr_eq(&waiter.bell, &bell));
         state
     }
 
@@ -490,7 +513,7 @@ impl State {
     }
 
     fn wake(&self, whom: impl Fn(&Waiter) -> bool) {
-        self.waiting.iter().filter(|waiter| whom(waiter)).for_each(|waiter| waiter.thread.unpark());
+        self.waiting.iter().filter(|waiter| whom(waiter)).for_each(|waiter| waiter.bell.ring());
     }
 
     /// Whoever stops waiting wakes another, who reads from then on. One who is woken and stops too does the same, so
@@ -499,7 +522,7 @@ impl State {
         if self.inbox.is_some()
             && let Some(next) = self.waiting.first()
         {
-            next.thread.unpark();
+            next.bell.ring();
         }
     }
 
@@ -523,7 +546,7 @@ impl State {
 mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
+    use std::thread;
 
     use libvirt_rpc::frame::{LENGTH_BYTES, LENGTH_MIN};
     use libvirt_rpc::messages::{Secret, ValueChanged};

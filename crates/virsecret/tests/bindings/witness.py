@@ -72,7 +72,7 @@ def eventually(what, holds):
 def check_library(process="self"):
     """Which libvirt.so.0 a process has loaded."""
     maps = pathlib.Path(f"/proc/{process}/maps").read_text()
-    check_libraries({line.split()[-1] for line in maps.splitlines() if "/libvirt.so" in line})
+    check_libraries({line.split()[-1] for line in maps.splitlines() if "/libvirt.so" in line or "/libvirsecret" in line})
 
 
 def check_libraries(loaded):

@@ -59,7 +59,7 @@ fn library(_: &str) {
     let loaded: HashSet<_> = maps
         .lines()
         .filter_map(|line| line.split(' ').next_back())
-        .filter(|path| path.contains("/libvirt.so"))
+        .filter(|path| path.contains("/libvirt.so") || path.contains("/libvirsecret"))
         .collect();
     println!("     {loaded:?} {}", Connect::version().unwrap());
     assert_eq!(loaded.len(), 1);

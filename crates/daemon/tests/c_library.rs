@@ -1,0 +1,234 @@
+//! The C library against the built binary: recorded answers, bindings and programs that nobody changed, and what watches
+//! over memory.
+//!
+//! `cargo xtask test` builds and stages the library, installs what the tests need, and says where both are in
+//! DONJON_TEST_LIBRARY and DONJON_TEST_BINDINGS. Without them the tests find them where it puts them, or fail and say
+//! what to run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{DONJOND, Server};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// What is named, or else lies below the target folder.
+fn found(variable: &str, below_target: &str) -> PathBuf {
+    let target = Path::new(DONJOND).ancestors().nth(2).unwrap().to_owned();
+    let path = std::env::var_os(variable).map_or_else(|| target.join(below_target), PathBuf::from);
+    assert!(path.exists(), "there is no {}: run `cargo xtask test`, which makes it", path.display());
+    path
+}
+
+/// Where the library is installed.
+fn prefix() -> PathBuf {
+    found("DONJON_TEST_LIBRARY", "library/stage/usr")
+}
+
+/// A Python with libvirt-python from PyPI and the programs in it.
+fn bindings() -> PathBuf {
+    found("DONJON_TEST_BINDINGS", "clients-bindings").join("bin/python")
+}
+
+fn tests(name: &str) -> PathBuf {
+    root().join("crates/virsecret/tests").join(name)
+}
+
+/// Runs a command that loads our library, and gives back what it said.
+#[track_caller]
+fn run(command: &mut Command) -> String {
+    let folder = prefix().join("lib");
+    let command = command.env("LD_LIBRARY_PATH", &folder).env("LIBDIR", &folder).env("STANDIN", "1");
+    let ran = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{command:?}\n{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    said
+}
+
+/// Compiles a C program with our headers, linked to our library.
+#[track_caller]
+fn compile(source: &Path, folder: &Path, flags: &[&str]) -> PathBuf {
+    let program = folder.join(source.file_stem().unwrap());
+    let compiled = Command::new("gcc")
+        .args(["-g", "-Wall", "-Wextra", "-Wno-cast-function-type"])
+        .args(flags)
+        .arg(format!("-I{}", prefix().join("include").display()))
+        .arg("-o")
+        .args([&program, source])
+        .arg(format!("-L{}", prefix().join("lib").display()))
+        .args(["-lvirsecret", "-lpthread"])
+        .output()
+        .expect("gcc is not installed: run `cargo xtask test`, which installs it");
+    let said = String::from_utf8_lossy(&compiled.stderr);
+    assert!(compiled.status.success() && said.is_empty(), "{said}");
+    program
+}
+
+#[test]
+fn recorded_answers_are_the_same_with_both_headers_and_both_daemons() {
+    let suite = root().join("../shared/conformance/libvirt");
+    if !suite.exists() {
+        eprintln!("no recorded answers at {}: nothing compared", suite.display());
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let output = Command::new("python3")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c_library.py"))
+        .arg("--stage")
+        .arg(prefix())
+        .arg("--suite")
+        .arg(suite.canonicalize().unwrap())
+        .arg("--differences")
+        .arg(root().join("docs/libvirt-differences.md"))
+        .args(["--", DONJOND, "serve", "--listen", &support::free_address().to_string()])
+        .args(["--metrics-listen", "off", "--libvirt-socket", "/run/libvirt/virtsecretd-sock", "--data-dir"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn exactly_the_symbols_of_libvirt_are_exported_with_their_versions() {
+    let listed = Command::new("nm")
+        .args(["-D", "--defined-only", "--with-symbol-versions"])
+        .arg(prefix().join("lib/libvirsecret.so.0"))
+        .output()
+        .unwrap();
+    let mut exported: Vec<String> = String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .filter(|words| words[0] != "A") // The versions themselves.
+        .map(|words| words[1].replace("@@", " "))
+        .collect();
+    exported.sort();
+    let table = std::fs::read_to_string(root().join("crates/virsecret/symbols.txt")).unwrap();
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    let mut wanted: Vec<String> =
+        rows.map(|row| row.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    wanted.sort();
+    assert_eq!(wanted.len(), 526);
+    assert_eq!(exported, wanted);
+    let reference = root().join("../shared/reference/libvirt-public-symbols-12.8.0.txt");
+    if let Ok(reference) = std::fs::read_to_string(reference) {
+        let mut libvirts: Vec<&str> = reference.lines().collect();
+        libvirts.sort_unstable();
+        assert_eq!(exported, libvirts);
+    }
+}
+
+#[test]
+fn the_headers_declare_what_libvirts_do() {
+    let mut command = Command::new("python3");
+    command.arg(tests("headers.py")).arg(prefix().join("include"));
+    let suite = root().join("../shared/conformance/libvirt");
+    if suite.exists() {
+        command.env("DONJON_CONFORMANCE", suite.canonicalize().unwrap());
+    }
+    run(&mut command);
+}
+
+#[test]
+fn functions_for_show_fail_as_libvirts_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let library = prefix().join("lib/libvirsecret.so.0");
+    let said = run(Command::new("python3").arg(tests("stubs.py")).arg(library).arg(server.uri()));
+    assert!(said.contains("442 with NULL, 107 with a connection, 0 differ"), "{said}");
+}
+
+#[test]
+fn threads_events_and_ten_thousand_connections_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
+    for (mode, count) in [("threads", "30"), ("events", "200"), ("cycles", "10000")] {
+        run(Command::new(&program).arg(server.uri()).args([mode, count]));
+    }
+    let mortal = tempfile::tempdir().unwrap();
+    let mortal = Server::start(mortal.path());
+    // A parent that waits for it at the end only: until then it is there as a zombie, which answers signals.
+    let (uri, pid) = (mortal.uri(), mortal.pid().to_string());
+    let reaper = std::thread::spawn(move || {
+        let mut mortal = mortal;
+        mortal.wait()
+    });
+    run(Command::new(&program).arg(uri).args(["dead", &pid]));
+    reaper.join().unwrap();
+}
+
+#[test]
+fn valgrind_and_address_sanitizer_find_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
+    for (mode, count) in [("threads", "3"), ("events", "30"), ("cycles", "60")] {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["-q", "--leak-check=full", "--error-exitcode=9"]);
+        valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+        run(valgrind.arg(&program).arg(server.uri()).args([mode, count]));
+    }
+    let sanitized = compile(&tests("life.c"), folder.path(), &["-O1", "-fsanitize=address,undefined"]);
+    for (mode, count) in [("threads", "10"), ("events", "50"), ("cycles", "100")] {
+        run(Command::new(&sanitized).arg(server.uri()).args([mode, count]));
+    }
+}
+
+/// Runs a script beside a daemon, with its URI and the REST door's.
+#[track_caller]
+fn beside_a_daemon(python: &Path, script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    run(Command::new(python).arg(tests("bindings").join(script)).arg(server.uri()).arg(server.url()))
+}
+
+#[test]
+fn libvirt_python_of_debian_and_the_newest_of_pypi_work() {
+    for python in [PathBuf::from(support::python_with_libvirt()), bindings()] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path());
+        let script = tests("bindings/libvirt_python.py");
+        let said = run(Command::new(&python).arg(script).arg(server.uri()));
+        assert!(said.contains("ok everything_else"), "{said}");
+    }
+}
+
+#[test]
+fn the_virt_crate_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let target = Path::new(DONJOND).ancestors().nth(2).unwrap().join("virt-binding");
+    let stage = prefix();
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--locked"])
+        .current_dir(tests("bindings/virt"))
+        .env("CARGO_TARGET_DIR", &target)
+        .env("PKG_CONFIG_PATH", stage.join("lib/pkgconfig"))
+        .env("PKG_CONFIG_SYSROOT_DIR", stage.parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    run(Command::new(target.join("debug/virt-binding")).arg(server.uri()));
+}
+
+#[test]
+fn nova_keeps_its_secrets_here() {
+    beside_a_daemon(&bindings(), "program_nova.py");
+}
+
+#[test]
+fn ansible_manages_secrets_here() {
+    beside_a_daemon(&bindings(), "program_ansible.py");
+}
+
+#[test]
+fn libvirt_dbus_offers_these_secrets() {
+    beside_a_daemon(&bindings(), "program_libvirt_dbus.py");
+}
