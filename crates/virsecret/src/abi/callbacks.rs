@@ -314,6 +314,10 @@ impl CloseCallbacks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_set(&self) -> bool {
+        self.slot().is_some()
+    }
+
     pub(super) fn run(&self, reason: CloseReason) {
         let callback = self.slot().take();
         if let Some(callback) = callback {

@@ -124,8 +124,15 @@ fn attend(connect: &Arc<Connect>) {
         match notice {
             Notice::Events => connect.dispatcher.schedule(),
             Notice::Closed(reason) => {
-                connect.watch.stop();
-                connect.close_callbacks.run(reason);
+                let is_in_loop = connect.watch.stop();
+                if !connect.close_callbacks.is_set() {
+                    return;
+                }
+                // By the loop, if there is one: whoever is just calling us may hold what the callback wants, as Nova does.
+                let later = Arc::clone(&connect);
+                if !is_in_loop || !events::soon(move || later.close_callbacks.run(reason)) {
+                    connect.close_callbacks.run(reason);
+                }
             }
         }
     }));

@@ -1,7 +1,8 @@
 //! The event loop that a program registers, or the default one, and what we ask of it.
 
 use std::ffi::{c_int, c_void};
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use libvirt_rpc::error::{Code, Domain};
 
@@ -162,6 +163,24 @@ pub(super) fn when_due(milliseconds: c_int, task: Task) -> Option<c_int> {
     // SAFETY: `due` and `forget` take what was made here, and the loop calls `forget` once, last.
     let timer = unsafe { virEventAddTimeout(milliseconds, Some(due), opaque, Some(forget)) };
     kept(timer, opaque)
+}
+
+/// Has something done once by the loop, soon. False, and it is not done, if no loop takes it.
+pub(super) fn soon(task: impl Fn() + Send + Sync + 'static) -> bool {
+    let (timer, is_done) = (Arc::new(AtomicI32::new(-1)), Arc::new(AtomicBool::new(false)));
+    let (its_timer, its_done) = (Arc::clone(&timer), Arc::clone(&is_done));
+    let once = move || {
+        if !its_done.swap(true, Ordering::SeqCst) {
+            virEventRemoveTimeout(its_timer.load(Ordering::SeqCst)); // If it is not known yet, see below.
+            task();
+        }
+    };
+    let Some(number) = when_due(0, Box::new(once)) else { return false };
+    timer.store(number, Ordering::SeqCst);
+    if is_done.load(Ordering::SeqCst) {
+        virEventRemoveTimeout(number); // Done by another thread before the number was known; twice does no harm.
+    }
+    true
 }
 
 fn kept(number: c_int, opaque: *mut c_void) -> Option<c_int> {

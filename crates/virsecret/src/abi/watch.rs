@@ -52,14 +52,14 @@ impl Watch {
         true
     }
 
-    /// Leaves the loop.
-    pub(super) fn stop(&self) {
+    /// Leaves the loop. Whether it was in one.
+    pub(super) fn stop(&self) -> bool {
         let mut entries = self.entries();
         entries.stopped = true;
         let (handle, keepalive) = (entries.handle.take(), entries.keepalive.take());
         drop(entries);
-        handle.map(|watch| events::virEventRemoveHandle(watch));
         keepalive.map(|timer| events::virEventRemoveTimeout(timer));
+        handle.map(|watch| events::virEventRemoveHandle(watch)).is_some()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
