@@ -121,14 +121,9 @@ struct Keepalive {
     interval: Duration,
     /// PINGs that may stay unanswered.
     count: u32,
-    heard: Instant,
     pings: u32,
-}
-
-impl Keepalive {
-    fn due(&self) -> Instant {
-        self.heard + self.interval * (self.pings + 1)
-    }
+    /// When to ask again, or give up: an interval after something was heard, or asked.
+    due: Instant,
 }
 
 /// What came with one read.
@@ -253,8 +248,12 @@ impl Link {
     /// Asks the daemon for a sign of life after every `interval` of silence, and closes after `count` of them without
     /// one. `None` asks no more.
     pub(crate) fn set_keepalive(&self, keepalive: Option<(Duration, u32)>) {
-        let keepalive =
-            keepalive.map(|(interval, count)| Keepalive { interval, count, heard: Instant::now(), pings: 0 });
+        let keepalive = keepalive.map(|(interval, count)| Keepalive {
+            interval,
+            count,
+            pings: 0,
+            due: Instant::now() + interval,
+        });
         self.state().keepalive = keepalive;
     }
 
@@ -263,16 +262,17 @@ impl Link {
         let mut state = self.state();
         let keepalive = state.keepalive.as_mut()?;
         let now = Instant::now();
-        if now < keepalive.due() {
-            return Some(keepalive.due() - now);
+        if now < keepalive.due {
+            return Some(keepalive.due - now);
         }
         if keepalive.pings >= keepalive.count {
             drop(state);
             self.close(CloseReason::Keepalive);
             return None;
         }
+        let left = keepalive.interval;
         keepalive.pings += 1;
-        let left = keepalive.due().saturating_duration_since(now);
+        keepalive.due = now + left;
         drop(state);
         self.owe(OWED_PING);
         Some(left)
@@ -399,7 +399,7 @@ impl Link {
         mut inbox: Inbox,
         deadline: Option<Instant>,
     ) -> (MutexGuard<'a, State>, Option<Error>) {
-        let keepalive = state.keepalive.as_ref().map(Keepalive::due);
+        let keepalive = state.keepalive.as_ref().map(|keepalive| keepalive.due);
         drop(state);
         let until = deadline.into_iter().chain(keepalive).min();
         let read = match until.map(|until| self.stream.wait_until(until)) {
@@ -479,7 +479,7 @@ impl State {
         if received > 0
             && let Some(keepalive) = &mut self.keepalive
         {
-            (keepalive.heard, keepalive.pings) = (Instant::now(), 0);
+            (keepalive.due, keepalive.pings) = (Instant::now() + keepalive.interval, 0);
         }
         let mut came = Came::default();
         while let Some(message) = inbox.take()? {
@@ -714,6 +714,17 @@ mod tests {
         }
         assert!(matches!(link.next_event(SHORT), Err(Error::EventsLost(3))));
         assert_eq!(link.next_event(SHORT).unwrap().unwrap().registration, Registration(3));
+    }
+
+    #[test]
+    fn a_daemon_that_stays_silent_is_asked_as_often_as_is_said_and_then_given_up() {
+        let (link, mut peer) = pair();
+        link.set_keepalive(Some((SHORT, 2)));
+        let begin = Instant::now();
+        assert!(matches!(link.next_event(PATIENCE), Err(Error::Silent)));
+        assert!(begin.elapsed() >= 3 * SHORT);
+        assert_eq!([next_call(&mut peer), next_call(&mut peer)], [Header::keepalive(PING); 2]);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,10 +45,15 @@ impl Watch {
         }
         client.link().set_keepalive(every);
         if !entries.stopped {
-            // Looked at twice as often as is due, so that it is never late by a whole interval.
-            let period = c_int::try_from(interval.as_millis() / 2).unwrap_or(c_int::MAX).max(1);
             let client = Arc::clone(client);
-            entries.keepalive = events::when_due(period, Box::new(move || _ = client.link().keep_alive()));
+            let timer = Arc::new(AtomicI32::new(-1));
+            let its_timer = Arc::clone(&timer);
+            let look = move || {
+                let left = client.link().keep_alive().unwrap_or(interval);
+                events::virEventUpdateTimeout(its_timer.load(Ordering::SeqCst), milliseconds(left));
+            };
+            entries.keepalive = events::when_due(milliseconds(interval), Box::new(look));
+            timer.store(entries.keepalive.unwrap_or(-1), Ordering::SeqCst);
         }
         true
     }
@@ -65,4 +71,9 @@ impl Watch {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Rounded up: a loop that wakes too early finds nothing to do.
+fn milliseconds(time: Duration) -> c_int {
+    c_int::try_from(time.as_millis().saturating_add(1)).unwrap_or(c_int::MAX)
 }
