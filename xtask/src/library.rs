@@ -144,7 +144,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Builds both and tells the folder that they are in.
 pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     let profile = if debug { "dev" } else { "library" };
-    execute(&mut cargo(&["build", "--quiet", "--package", "virsecret", "--lib", "--profile", profile]))?;
+    let mut command = cargo(&["build", "--quiet", "--package", "virsecret", "--lib", "--profile", profile]);
+    if !debug {
+        command.env("CARGO_ENCODED_RUSTFLAGS", without_paths(root));
+    }
+    execute(&mut command)?;
     let archive = target(root).join(if debug { "debug" } else { profile }).join("libvirsecret.a");
     let symbols = Symbols::read(&root.join("crates/virsecret/symbols.txt"))?;
     let folder = target(root).join("library");
@@ -154,6 +158,14 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     }
     symlink(NAME, &folder.join("libvirsecret.so"))?;
     Ok(folder)
+}
+
+/// Flags that keep the paths of whoever builds it out of a library that others get.
+fn without_paths(root: &Path) -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    let [home, root] = [home, root.to_owned()].map(|path| path.display().to_string());
+    format!("--remap-path-prefix={home}=cargo\x1f--remap-path-prefix={root}=donjon")
 }
 
 fn link(archive: &Path, symbols: &Symbols, library: &Path, soname: &str, debug: bool) -> Result<()> {
