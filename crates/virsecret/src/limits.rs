@@ -42,3 +42,6 @@ pub(crate) const INBOX_BYTES: usize = 8 * 1024;
 
 /// Reads in one go for an event loop, so that a daemon that never stops sending does not keep it from anything else.
 pub(crate) const READS_AT_ONCE_MAX: usize = 64;
+
+/// Bytes of usages in events that nobody has taken yet: a usage may be as long as a string.
+pub(crate) const EVENTS_BYTES_MAX: usize = 16 << 20;

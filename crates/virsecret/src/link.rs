@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, Registration};
 use crate::inbox::{Inbox, Message};
-use crate::limits::{EVENTS_WAITING_MAX, READS_AT_ONCE_MAX, WAIT_MIN};
+use crate::limits::{EVENTS_BYTES_MAX, EVENTS_WAITING_MAX, READS_AT_ONCE_MAX, WAIT_MIN};
 use crate::stream::Stream;
 
 /// The stream and everything about it.
@@ -74,6 +74,7 @@ struct State {
     calls: HashMap<u32, Option<Message>>,
     waiting: Vec<Waiter>,
     events: VecDeque<Event>,
+    events_bytes: usize,
     events_lost: u64,
     /// Away while somebody reads.
     inbox: Option<Inbox>,
@@ -126,6 +127,18 @@ struct Keepalive {
     due: Instant,
 }
 
+/// Why something was not sent, and whether the link was closed for that and the watcher is still to be told.
+struct Failed {
+    error: Error,
+    closed: Option<CloseReason>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, closed: None }
+    }
+}
+
 /// What came with one read.
 #[derive(Default)]
 struct Came {
@@ -141,6 +154,7 @@ impl Link {
             calls: HashMap::new(),
             waiting: Vec::new(),
             events: VecDeque::new(),
+            events_bytes: 0,
             events_lost: 0,
             inbox: Some(Inbox::default()),
             keepalive: None,
@@ -199,13 +213,15 @@ impl Link {
     /// The events that have come. How many were lost before them is an error that comes first.
     pub(crate) fn take_events(&self) -> VecDeque<Event> {
         let mut state = self.state();
-        state.events_lost = 0;
+        (state.events_lost, state.events_bytes) = (0, 0);
         std::mem::take(&mut state.events)
     }
 
     /// Forgets events for somebody who does not want them any more.
     pub(crate) fn forget_events(&self, registration: Registration) {
-        self.state().events.retain(|event| event.registration != registration);
+        let mut state = self.state();
+        state.events.retain(|event| event.registration != registration);
+        state.events_bytes = state.events.iter().map(|event| event.secret.usage_id.len()).sum();
     }
 
     /// Receives what has come, and waits for nothing. For an event loop, when the [descriptor](Self::fd) is ready.
@@ -229,15 +245,22 @@ impl Link {
 
     /// Lets go of the stream. Whoever waits is told that it is closed.
     pub(crate) fn close(&self, reason: CloseReason) {
+        if self.shut(reason) {
+            self.tell(Notice::Closed(reason));
+        }
+    }
+
+    /// The same without telling the watcher, for who holds a lock. True if it was open.
+    fn shut(&self, reason: CloseReason) -> bool {
         let mut state = self.state();
         if state.closed.is_some() {
-            return;
+            return false;
         }
         state.closed = Some(reason);
         state.wake(|_| true);
         drop(state);
         self.stream.shut_down();
-        self.tell(Notice::Closed(reason));
+        true
     }
 
     /// Whether nothing can be asked any more.
@@ -284,15 +307,25 @@ impl Link {
         payload_capacity: usize,
         write: impl FnOnce(&mut Encoder) -> std::result::Result<(), EncodeError>,
     ) -> Result<u32> {
+        let sent = self.send_alone(procedure, payload_capacity, write);
+        self.send_owed();
+        sent.map_err(|failed| self.tell_of(failed))
+    }
+
+    /// With no other message between.
+    fn send_alone(
+        &self,
+        procedure: i32,
+        payload_capacity: usize,
+        write: impl FnOnce(&mut Encoder) -> std::result::Result<(), EncodeError>,
+    ) -> std::result::Result<u32, Failed> {
         let mut next_serial = lock(&self.next_serial);
         let serial = *next_serial;
-        let message = frame::message(Header::call(procedure, serial), payload_capacity, write)?;
-        let message = Zeroizing::new(message);
+        let message = frame::message(Header::call(procedure, serial), payload_capacity, write);
+        let message = Zeroizing::new(message.map_err(Error::from)?);
         *next_serial = serial.wrapping_add(1);
         self.announce(serial)?; // Before it is sent: the reply may be there at once.
         let sent = self.write_all(&message);
-        drop(next_serial);
-        self.send_owed();
         sent.map(|()| serial).inspect_err(|_| drop(self.state().calls.remove(&serial)))
     }
 
@@ -305,22 +338,26 @@ impl Link {
         Ok(())
     }
 
-    /// Half a message cannot be taken back, so whatever goes wrong here closes the link.
-    fn write_all(&self, message: &[u8]) -> Result<()> {
-        self.stream.send_all(message).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                self.close(CloseReason::Error);
-                Error::Timeout
-            }
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                self.close(CloseReason::EndOfFile);
-                Error::Unsent(error)
-            }
-            _ => {
-                self.close(CloseReason::Error);
-                Error::Io(error)
-            }
+    /// Half a message cannot be taken back, so whatever goes wrong here closes the link, before the next is written.
+    fn write_all(&self, message: &[u8]) -> std::result::Result<(), Failed> {
+        self.stream.send_all(message).map_err(|error| {
+            let (reason, error) = match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => (CloseReason::Error, Error::Timeout),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                    (CloseReason::EndOfFile, Error::Unsent(error))
+                }
+                _ => (CloseReason::Error, Error::Io(error)),
+            };
+            Failed { error, closed: self.shut(reason).then_some(reason) }
         })
+    }
+
+    /// Tells the watcher, now that no lock is held.
+    fn tell_of(&self, Failed { error, closed }: Failed) -> Error {
+        if let Some(reason) = closed {
+            self.tell(Notice::Closed(reason));
+        }
+        error
     }
 
     fn owe(&self, what: u8) {
@@ -332,13 +369,16 @@ impl Link {
     /// writer, if there is one, sends what is owed when it is done; that it looks after unlocking leaves no gap.
     fn send_owed(&self) {
         while self.owed.load(Ordering::SeqCst) != 0
-            && let Ok(_writing) = self.next_serial.try_lock()
+            && let Ok(writing) = self.next_serial.try_lock()
         {
             let owed = self.owed.swap(0, Ordering::SeqCst);
-            for (bit, procedure) in [(OWED_PONG, PONG), (OWED_PING, PING)] {
-                if owed & bit != 0 {
-                    let _ = self.write_all(&frame::empty(Header::keepalive(procedure))); // Closes the link if it fails.
-                }
+            let mut due =
+                [(OWED_PONG, PONG), (OWED_PING, PING)].into_iter().filter(|(bit, _)| owed & bit != 0);
+            let sent = due
+                .try_for_each(|(_, procedure)| self.write_all(&frame::empty(Header::keepalive(procedure))));
+            drop(writing);
+            if let Err(failed) = sent {
+                self.tell_of(failed); // The link is closed: that is all there is to say.
             }
         }
     }
@@ -412,6 +452,7 @@ impl Link {
         if error.is_some() || keepalive.is_none_or(|due| Instant::now() < due) {
             return (state, error);
         }
+        state.hand_over();
         drop(state);
         self.keep_alive();
         (self.state(), None)
@@ -425,6 +466,8 @@ impl Link {
         let error = match taken {
             Ok(Came { events: false, ping: false }) => return (state, None),
             Ok(came) => {
+                // Before anything that may take long: a sleeper must be able to read meanwhile.
+                state.hand_over();
                 drop(state);
                 if came.ping {
                     self.owe(OWED_PONG);
@@ -527,16 +570,23 @@ impl State {
     }
 
     fn put_event(&mut self, event: Event) {
-        if self.events.len() >= EVENTS_WAITING_MAX {
-            self.events.pop_front();
+        self.events_bytes += event.secret.usage_id.len();
+        self.events.push_back(event);
+        while self.events.len() > EVENTS_WAITING_MAX || self.events_bytes > EVENTS_BYTES_MAX {
+            self.pop_event();
             self.events_lost += 1;
         }
-        self.events.push_back(event);
+    }
+
+    fn pop_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.events_bytes -= event.secret.usage_id.len();
+        Some(event)
     }
 
     fn take_event(&mut self) -> Option<Result<Event>> {
         match std::mem::take(&mut self.events_lost) {
-            0 => self.events.pop_front().map(Ok),
+            0 => self.pop_event().map(Ok),
             lost => Some(Err(Error::EventsLost(lost))),
         }
     }

@@ -98,7 +98,12 @@ static void *loop(void *data) { (void)data; while (!stop) virEventRunDefaultImpl
 static int freed;
 static void count_free(void *data) { (void)data; __sync_fetch_and_add(&freed, 1); }
 static void nothing(virConnectPtr connect, virSecretPtr secret, int event, int detail, void *data) { (void)connect; (void)secret; (void)event; (void)detail; (void)data; }
-static void closed(virConnectPtr connect, int reason, void *data) { (void)connect; *(int *)data = reason; }
+static void closed(virConnectPtr connect, int reason, void *data)
+{
+    unsigned long version;
+    *(int *)data = reason;
+    CHECK(virConnectGetLibVersion(connect, &version) == -1); /* Any function may be called, and none waits for ever. */
+}
 
 static void cycle(int with_loop)
 {

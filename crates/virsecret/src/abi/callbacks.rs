@@ -64,10 +64,13 @@ struct Callbacks {
     all: Vec<Arc<Callback>>,
 }
 
-/// The registrations of a connection. The lock is held while the daemon is asked, so that no event of a registration
-/// comes before it is there.
+/// The registrations of a connection. While the daemon is asked for one, events stay where they are, so that none of
+/// its own comes before it is there.
 pub(super) struct Dispatcher {
     client: Arc<Connection>,
+    /// Held by who changes registrations, also while the daemon and the event loop are asked. Never by who dispatches.
+    changing: Mutex<()>,
+    is_asking: AtomicBool,
     callbacks: Mutex<Callbacks>,
     /// -1 while there is none.
     timer: AtomicI32,
@@ -75,7 +78,13 @@ pub(super) struct Dispatcher {
 
 impl Dispatcher {
     pub(super) fn new(client: Arc<Connection>) -> Self {
-        Self { client, callbacks: Mutex::default(), timer: AtomicI32::new(-1) }
+        Self {
+            client,
+            changing: Mutex::default(),
+            is_asking: AtomicBool::new(false),
+            callbacks: Mutex::default(),
+            timer: AtomicI32::new(-1),
+        }
     }
 
     /// Has the event loop dispatch what has come.
@@ -90,6 +99,9 @@ impl Dispatcher {
         let timer = self.timer.load(Ordering::SeqCst);
         if timer >= 0 {
             events::virEventUpdateTimeout(timer, -1);
+        }
+        if self.is_asking.load(Ordering::SeqCst) {
+            return; // Whoever asks schedules it again.
         }
         for event in self.client.link().take_events() {
             let wanted = |callback: &&Arc<Callback>| callback.registration == event.registration.0;
@@ -126,23 +138,33 @@ impl Dispatcher {
 
     /// Takes a registration, and asks the daemon unless it tells that anyway.
     fn add(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<c_int, RemoteError> {
-        let mut callbacks = self.callbacks();
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.start_timer()?;
         let of_secret = wanted.secret.map(|secret| secret.uuid);
         let alike = |callback: &&Arc<Callback>| callback.event == wanted.event && callback.of == of_secret;
         let same_function = |callback: &Arc<Callback>| ptr::fn_addr_eq(callback.function, wanted.function);
+        let callbacks = self.callbacks();
         if callbacks.all.iter().filter(alike).any(same_function) {
             return Err(new(Code::InvalidArg, Domain::None, "event callback already tracked"));
         }
         let known = callbacks.all.iter().find(alike).map(|callback| callback.registration);
+        let is_first = callbacks.all.is_empty();
+        drop(callbacks);
         let registration = match known {
             Some(registration) => registration,
-            None => self.ask(&wanted).inspect_err(|_| {
-                if callbacks.all.is_empty() {
-                    self.stop_timer();
+            None => {
+                self.is_asking.store(true, Ordering::SeqCst);
+                let asked = self.ask(&wanted);
+                if asked.is_err() {
+                    self.asked();
+                    if is_first {
+                        self.stop_timer();
+                    }
                 }
-            })?,
+                asked?
+            }
         };
+        let mut callbacks = self.callbacks();
         let id = callbacks.next_id;
         callbacks.next_id += 1;
         callbacks.all.push(Arc::new(Callback {
@@ -156,7 +178,15 @@ impl Dispatcher {
             is_over: AtomicBool::new(false),
             connect: wanted.connect,
         }));
+        drop(callbacks);
+        self.asked();
         Ok(id)
+    }
+
+    fn asked(&self) {
+        if self.is_asking.swap(false, Ordering::SeqCst) {
+            self.schedule();
+        }
     }
 
     fn ask(&self, wanted: &Wanted<'_>) -> Result<i32, RemoteError> {
@@ -166,6 +196,7 @@ impl Dispatcher {
     }
 
     fn remove(&self, id: c_int) -> Result<(), RemoteError> {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut callbacks = self.callbacks();
         let place = callbacks.all.iter().position(|callback| callback.id == id).ok_or_else(|| {
             new(Code::InvalidArg, Domain::None, format!("event callback id {id} not registered"))
@@ -174,7 +205,9 @@ impl Dispatcher {
         callback.is_over.store(true, Ordering::SeqCst);
         let registration = callback.registration;
         let is_last = !callbacks.all.iter().any(|other| other.registration == registration);
-        if callbacks.all.is_empty() {
+        let is_idle = callbacks.all.is_empty();
+        drop(callbacks);
+        if is_idle {
             self.stop_timer();
         }
         let told = if is_last {
@@ -187,8 +220,8 @@ impl Dispatcher {
         } else {
             Ok(())
         };
-        drop(callbacks);
-        drop(callback); // With no lock held: it calls the program, and may be the last to hold the connection.
+        drop(changing);
+        drop(callback); // With no lock held: it calls the program.
         told
     }
 }
@@ -217,6 +250,18 @@ impl Callback {
                 _ => {}
             }
         }
+    }
+}
+
+/// A reference of our own to a connection, so that it outlives the callback that may be the last to hold it.
+///
+/// # Safety
+/// It is a connection that the program holds.
+unsafe fn hold(connect: *const Connect) -> Arc<Connect> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        Arc::increment_strong_count(connect);
+        Arc::from_raw(connect)
     }
 }
 
@@ -260,10 +305,7 @@ pub unsafe extern "C" fn virConnectSecretEventRegisterAny(
             return refuse("eventID", &format!("be less than {EVENT_ID_LAST}"));
         }
         // SAFETY: it was found to be a connection, which the program holds.
-        let connect = unsafe {
-            Arc::increment_strong_count(connect);
-            Arc::from_raw(connect)
-        };
+        let connect = unsafe { hold(connect) };
         found.watch.start(&found.client);
         found.dispatcher.add(Wanted { event, secret, function, opaque: Opaque(opaque), free, connect })
     })
@@ -273,15 +315,20 @@ pub unsafe extern "C" fn virConnectSecretEventRegisterAny(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnectSecretEventDeregisterAny(connect: *const Connect, id: c_int) -> c_int {
     const NAME: &str = "virConnectSecretEventDeregisterAny";
-    enter(-1, |scope| {
+    let mut held = None;
+    let result = enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
-        let connect = unsafe { Connect::enter(scope, connect, NAME, SECRET) }?;
+        let found = unsafe { Connect::enter(scope, connect, NAME, SECRET) }?;
         if id < 0 {
             let message = format!("callbackID in {NAME} must be zero or greater");
             return Err(invalid_arg(SECRET, NAME, "callbackID", message));
         }
-        connect.dispatcher.remove(id).map(|()| 0)
-    })
+        // SAFETY: it was found to be a connection.
+        held = Some(unsafe { hold(connect) });
+        found.dispatcher.remove(id).map(|()| 0)
+    });
+    drop(held);
+    result
 }
 
 /// `virConnectCloseFunc`
@@ -312,6 +359,24 @@ pub(super) struct CloseCallbacks(Mutex<Option<CloseCallback>>);
 impl CloseCallbacks {
     fn slot(&self) -> MutexGuard<'_, Option<CloseCallback>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a callback, unless another thread was faster, or the connection has ended meanwhile: then it is the
+    /// program's still.
+    fn keep(&self, callback: CloseCallback) -> Result<(), RemoteError> {
+        let connect = Arc::clone(&callback.connect);
+        let mut slot = self.slot();
+        let (refused, error) = if slot.is_some() {
+            (Some(callback), close_callback_error("A close callback is already registered"))
+        } else {
+            *slot = Some(callback);
+            let refused = if connect.client.is_alive() { None } else { slot.take() };
+            (refused, of(crate::Error::Closed))
+        };
+        drop(slot);
+        let Some(mut refused) = refused else { return Ok(()) };
+        refused.free = None;
+        Err(error)
     }
 
     pub(super) fn is_set(&self) -> bool {
@@ -354,12 +419,9 @@ pub unsafe extern "C" fn virConnectRegisterCloseCallback(
         let register = Procedure::ConnectRegisterCloseCallback;
         found.client.call(register, |_| Ok(()), |_| Ok(())).map_err(of)?;
         // SAFETY: it was found to be a connection, which the program holds.
-        let connect = unsafe {
-            Arc::increment_strong_count(connect);
-            Arc::from_raw(connect)
-        };
+        let connect = unsafe { hold(connect) };
         let callback = CloseCallback { function, opaque: Opaque(opaque), free, connect };
-        *found.close_callbacks.slot() = Some(callback);
+        found.close_callbacks.keep(callback)?;
         Ok(0)
     })
 }
@@ -371,19 +433,25 @@ pub unsafe extern "C" fn virConnectUnregisterCloseCallback(
     function: Option<CloseFunction>,
 ) -> c_int {
     const NAME: &str = "virConnectUnregisterCloseCallback";
-    enter(-1, |scope| {
+    let mut held = None;
+    let result = enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
-        let connect = unsafe { Connect::enter(scope, connect, NAME, DOMAIN) }?;
+        let found = unsafe { Connect::enter(scope, connect, NAME, DOMAIN) }?;
         let Some(function) = function else {
             return Err(invalid_arg(DOMAIN, NAME, "cb", format!("cb in {NAME} must not be NULL")));
         };
-        let is_it = |callback: &mut CloseCallback| ptr::fn_addr_eq(callback.function, function);
-        let Some(callback) = connect.close_callbacks.slot().take_if(is_it) else {
+        // SAFETY: it was found to be a connection.
+        held = Some(unsafe { hold(connect) });
+        let is_it = |callback: &CloseCallback| ptr::fn_addr_eq(callback.function, function);
+        if !found.close_callbacks.slot().as_ref().is_some_and(is_it) {
             return Err(close_callback_error("A different callback was requested"));
-        };
+        }
         let unregister = Procedure::ConnectUnregisterCloseCallback;
-        let told = connect.client.call(unregister, |_| Ok(()), |_| Ok(())).map_err(of);
+        found.client.call(unregister, |_| Ok(()), |_| Ok(())).map_err(of)?;
+        let callback = found.close_callbacks.slot().take_if(|callback| is_it(callback));
         drop(callback); // With no lock held: it calls the program.
-        told.map(|()| 0)
-    })
+        Ok(0)
+    });
+    drop(held);
+    result
 }

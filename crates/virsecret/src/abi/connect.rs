@@ -98,8 +98,9 @@ unsafe fn open(uri: *const c_char, access: Access) -> *const Connect {
         let given = unsafe { raw::text(uri) }.map(|text| String::from_utf8_lossy(text).into_owned());
         let given = given.filter(|text| !text.is_empty()).unwrap_or_else(default_uri);
         let uri: Uri = given.parse().map_err(|error| of(crate::Error::Uri(error)))?;
-        let (client, keepalive) =
-            Connection::open_for_ever(&uri, access, events::is_registered()).map_err(of)?;
+        let has_loop = events::is_registered();
+        let (client, answers) = Connection::open_for_ever(&uri, access, has_loop).map_err(of)?;
+        let keepalive = has_loop.then_some(answers);
         let text = CString::new(given).unwrap_or_default();
         let connect = Connect::new(client, text, access == Access::ReadOnly, keepalive);
         attend(&connect);
@@ -252,9 +253,14 @@ pub unsafe extern "C" fn virConnectSetKeepAlive(
     enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
         let connect = unsafe { Connect::enter(scope, connect, "virConnectSetKeepAlive", DOMAIN) }?;
-        if !connect.keepalive {
-            let text = "the caller doesn't support keepalive protocol; perhaps it's missing event loop implementation";
-            return Err(new(Code::InternalError, Domain::Remote, text));
+        match connect.keepalive {
+            Some(true) => {}
+            Some(false) => return Ok(1),
+            None => {
+                let text = "the caller doesn't support keepalive protocol; \
+                            perhaps it's missing event loop implementation";
+                return Err(new(Code::InternalError, Domain::Remote, text));
+            }
         }
         let seconds = u64::try_from(interval).ok().filter(|seconds| *seconds > 0);
         let every = seconds.map(|seconds| (Duration::from_secs(seconds), count));

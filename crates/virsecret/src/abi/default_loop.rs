@@ -67,6 +67,8 @@ struct Entries {
     handles: BTreeMap<c_int, Handle>,
     timers: BTreeMap<c_int, Timer>,
     to_free: Vec<Call<FreeCallback>>,
+    /// Callbacks that run just now, in whatever thread: until there are none, nothing is freed under them.
+    running: usize,
 }
 
 static ENTRIES: Mutex<Entries> = Mutex::new(Entries {
@@ -75,6 +77,7 @@ static ENTRIES: Mutex<Entries> = Mutex::new(Entries {
     handles: BTreeMap::new(),
     timers: BTreeMap::new(),
     to_free: Vec::new(),
+    running: 0,
 });
 /// Held by the thread whose turn it is.
 static TURN: Mutex<()> = Mutex::new(());
@@ -184,8 +187,8 @@ pub(super) unsafe extern "C" fn remove_timeout(timer: c_int) -> c_int {
 
 /// One turn: waits until something is due or changes, and does what is due.
 pub(super) fn run_once() -> io::Result<()> {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     free_removed();
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let polled: Vec<(c_int, c_int, c_int)> =
         entries().handles.iter().map(|(watch, handle)| (*watch, handle.fd, handle.events)).collect();
     let ready = wait(&polled)?;
@@ -238,13 +241,32 @@ fn time_left() -> Option<Duration> {
     Some(due.saturating_duration_since(Instant::now()))
 }
 
-fn run_handle(watch: c_int, events: c_int) {
-    let found = entries().handles.get(&watch).map(|handle| (handle.fd, handle.events, handle.call));
-    let Some((fd, wanted, Call { function: Some(function), opaque })) = found else { return };
-    if wanted != 0 {
-        // SAFETY: the program gave both together, and they are not removed.
-        unsafe { function(watch, fd, events, opaque.0) }
+/// That a callback runs.
+struct Running;
+
+impl Running {
+    fn begin(entries: &mut Entries) -> Self {
+        entries.running += 1;
+        Self
     }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        entries().running -= 1;
+    }
+}
+
+fn run_handle(watch: c_int, events: c_int) {
+    let mut entries = entries();
+    let Some(handle) = entries.handles.get(&watch).filter(|handle| handle.events != 0) else { return };
+    let (fd, Call { function, opaque }) = (handle.fd, handle.call);
+    let Some(function) = function else { return };
+    let running = Running::begin(&mut entries);
+    drop(entries);
+    // SAFETY: the program gave both together, and they are not freed while it runs.
+    unsafe { function(watch, fd, events, opaque.0) }
+    drop(running);
 }
 
 fn run_timers() {
@@ -257,16 +279,22 @@ fn run_timers() {
         let Some(timer) = entries.timers.get_mut(&number).filter(|timer| is_due(timer)) else { continue };
         timer.due = now + timer.every.unwrap_or_default();
         let Call { function, opaque } = timer.call;
+        let Some(function) = function else { continue };
+        let running = Running::begin(&mut entries);
         drop(entries);
-        if let Some(function) = function {
-            // SAFETY: the program gave both together, and they are not removed.
-            unsafe { function(number, opaque.0) }
-        }
+        // SAFETY: the program gave both together, and they are not freed while it runs.
+        unsafe { function(number, opaque.0) }
+        drop(running);
     }
 }
 
 fn free_removed() {
-    let removed = std::mem::take(&mut entries().to_free);
+    let mut entries = entries();
+    if entries.running > 0 {
+        return;
+    }
+    let removed = std::mem::take(&mut entries.to_free);
+    drop(entries);
     for Call { function, opaque } in removed {
         if let Some(function) = function {
             // SAFETY: the program gave both together; this is the last use of them.

@@ -171,16 +171,24 @@ pub(super) fn soon(task: impl Fn() + Send + Sync + 'static) -> bool {
     let (its_timer, its_done) = (Arc::clone(&timer), Arc::clone(&is_done));
     let once = move || {
         if !its_done.swap(true, Ordering::SeqCst) {
-            virEventRemoveTimeout(its_timer.load(Ordering::SeqCst)); // If it is not known yet, see below.
+            remove_known(&its_timer);
             task();
         }
     };
     let Some(number) = when_due(0, Box::new(once)) else { return false };
     timer.store(number, Ordering::SeqCst);
     if is_done.load(Ordering::SeqCst) {
-        virEventRemoveTimeout(number); // Done by another thread before the number was known; twice does no harm.
+        remove_known(&timer); // Done by another thread before the number was known.
     }
     true
+}
+
+/// Once, whoever comes first: a loop may give the number to another timer.
+fn remove_known(timer: &AtomicI32) {
+    let number = timer.swap(-1, Ordering::SeqCst);
+    if number >= 0 {
+        virEventRemoveTimeout(number);
+    }
 }
 
 fn kept(number: c_int, opaque: *mut c_void) -> Option<c_int> {

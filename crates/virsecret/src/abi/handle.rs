@@ -45,8 +45,8 @@ pub struct Connect {
     /// As the program gave it.
     pub(super) uri: CString,
     pub(super) read_only: bool,
-    /// Whether the daemon answers PINGs; an event loop is there to send them.
-    pub(super) keepalive: bool,
+    /// Whether the daemon answers PINGs; `None` if it was not asked, because no event loop is there to send them.
+    pub(super) keepalive: Option<bool>,
     pub(super) driver: OnceLock<CString>,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) close_callbacks: CloseCallbacks,
@@ -57,7 +57,12 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(super) fn new(client: Connection, uri: CString, read_only: bool, keepalive: bool) -> Arc<Self> {
+    pub(super) fn new(
+        client: Connection,
+        uri: CString,
+        read_only: bool,
+        keepalive: Option<bool>,
+    ) -> Arc<Self> {
         let client = Arc::new(client);
         Arc::new(Self {
             kind: Kind(AtomicU32::new(CONNECT)),

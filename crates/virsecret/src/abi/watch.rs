@@ -15,45 +15,72 @@ pub(super) struct Watch(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
+    is_started: bool,
     handle: Option<c_int>,
-    keepalive: Option<c_int>,
+    keepalive: Option<Arc<Timer>>,
     stopped: bool,
+}
+
+/// A timer's number, -1 as long as it has none.
+struct Timer(AtomicI32);
+
+impl Timer {
+    fn remove(&self) -> Option<c_int> {
+        let number = self.0.swap(-1, Ordering::SeqCst);
+        (number >= 0).then(|| events::virEventRemoveTimeout(number))
+    }
 }
 
 impl Watch {
     /// Has the loop read, if there is one and it does not yet.
     pub(super) fn start(&self, client: &Arc<Connection>) {
         let mut entries = self.entries();
-        if entries.handle.is_some() || entries.stopped || !events::is_registered() {
+        if entries.is_started || entries.stopped || !events::is_registered() {
             return;
         }
+        entries.is_started = true;
+        drop(entries); // The loop is the program's, and may have locks of its own.
         let fd = client.link().fd().as_raw_fd();
         let client = Arc::clone(client);
-        entries.handle = events::when_readable(fd, Box::new(move || client.link().receive_ready()));
+        let handle = events::when_readable(fd, Box::new(move || client.link().receive_ready()));
+        let mut entries = self.entries();
+        if !entries.stopped {
+            entries.handle = handle;
+            return;
+        }
+        drop(entries);
+        handle.map(|watch| events::virEventRemoveHandle(watch));
     }
 
     /// Has the loop ask for signs of life; with no interval, no more. False if it does already: that is not changed.
     pub(super) fn keep_alive(&self, client: &Arc<Connection>, every: Option<(Duration, u32)>) -> bool {
         let mut entries = self.entries();
         let Some((interval, _)) = every else {
+            let timer = entries.keepalive.take();
+            drop(entries);
             client.link().set_keepalive(None);
-            entries.keepalive.take().map(|timer| events::virEventRemoveTimeout(timer));
+            timer.and_then(|timer| timer.remove());
             return true;
         };
         if entries.keepalive.is_some() {
             return false;
         }
+        let timer = Arc::new(Timer(AtomicI32::new(-1)));
+        entries.keepalive = Some(Arc::clone(&timer));
+        let stopped = entries.stopped;
+        drop(entries);
         client.link().set_keepalive(every);
-        if !entries.stopped {
-            let client = Arc::clone(client);
-            let timer = Arc::new(AtomicI32::new(-1));
-            let its_timer = Arc::clone(&timer);
+        if !stopped {
+            let (client, its_timer) = (Arc::clone(client), Arc::clone(&timer));
             let look = move || {
                 let left = client.link().keep_alive().unwrap_or(interval);
-                events::virEventUpdateTimeout(its_timer.load(Ordering::SeqCst), milliseconds(left));
+                events::virEventUpdateTimeout(its_timer.0.load(Ordering::SeqCst), milliseconds(left));
             };
-            entries.keepalive = events::when_due(milliseconds(interval), Box::new(look));
-            timer.store(entries.keepalive.unwrap_or(-1), Ordering::SeqCst);
+            let number = events::when_due(milliseconds(interval), Box::new(look)).unwrap_or(-1);
+            timer.0.store(number, Ordering::SeqCst);
+            if !self.entries().keepalive.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &timer)) {
+                timer.remove(); // Switched off meanwhile, or stopped.
+            }
         }
         true
     }
@@ -64,7 +91,7 @@ impl Watch {
         entries.stopped = true;
         let (handle, keepalive) = (entries.handle.take(), entries.keepalive.take());
         drop(entries);
-        keepalive.map(|timer| events::virEventRemoveTimeout(timer));
+        keepalive.and_then(|timer| timer.remove());
         handle.map(|watch| events::virEventRemoveHandle(watch)).is_some()
     }
 
