@@ -1,7 +1,7 @@
 //! `virTypedParams*`: lists of named values, as `virConnectSetIdentity` takes them. They live in libc's memory, because a
 //! program may make, grow and free them as well as we.
 
-use std::ffi::{CStr, c_char, c_double, c_int, c_longlong, c_uint, c_ulonglong};
+use std::ffi::{c_char, c_double, c_int, c_longlong, c_uint, c_ulonglong};
 use std::ptr;
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
@@ -77,20 +77,34 @@ impl List {
     /// # Safety
     /// The three belong together, as the header asks, and so do name and value.
     unsafe fn add(&self, name: *const c_char, kind: c_int, value: Value) -> Result<(), RemoteError> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.make_room()?;
+            let field = field(name)?;
+            (*self.parameters).add(self.len()).write(TypedParameter { field, kind, value });
+            *self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// The count can be read.
+    unsafe fn len(&self) -> usize {
+        // SAFETY: as the caller promises.
+        usize::try_from(unsafe { *self.count }).unwrap_or_default()
+    }
+
+    /// Room for one more. libvirt makes it before it looks at what is to be added, so that it stays if that is refused.
+    ///
+    /// # Safety
+    /// As for [`Self::add`].
+    unsafe fn make_room(&self) -> Result<(), RemoteError> {
         if self.parameters.is_null() || self.count.is_null() || self.count_max.is_null() {
             return Err(new(Code::InvalidArg, Domain::None, "the list of parameters must not be NULL"));
         }
         // SAFETY: as the caller promises.
-        let name = unsafe { raw::text(name) }.unwrap_or_default();
-        if name.len() >= FIELD_BYTES {
-            let name = String::from_utf8_lossy(name);
-            return Err(new(Code::InternalError, Domain::None, format!("Field name '{name}' too long")));
-        }
-        let mut field = [0; FIELD_BYTES];
-        field.iter_mut().zip(name).for_each(|(to, from)| *to = from.cast_signed() as c_char);
-        // SAFETY: as the caller promises.
         unsafe {
-            let count = usize::try_from(*self.count).unwrap_or_default();
+            let count = self.len();
             let room = usize::try_from(*self.count_max).unwrap_or_default();
             if room < count + 1 {
                 let room = (room + room / 2).max(count + 1);
@@ -101,8 +115,6 @@ impl List {
                 *self.parameters = grown.cast();
                 *self.count_max = c_int::try_from(room).unwrap_or(c_int::MAX);
             }
-            (*self.parameters).add(count).write(TypedParameter { field, kind, value });
-            *self.count += 1;
         }
         Ok(())
     }
@@ -114,6 +126,26 @@ impl List {
         // SAFETY: as the caller promises; what was not taken is freed.
         unsafe { self.add(name, STRING, Value { s }).inspect_err(|_| raw::free(s)) }
     }
+}
+
+/// The name of a parameter in its place; NULL is the empty one.
+///
+/// # Safety
+/// It is NULL or a text.
+unsafe fn field(name: *const c_char) -> Result<[c_char; FIELD_BYTES], RemoteError> {
+    // SAFETY: as the caller promises.
+    let name = unsafe { raw::text(name) }.unwrap_or_default();
+    if name.len() >= FIELD_BYTES {
+        return Err(refuse(Code::InternalError, &[b"Field name '", name, b"' too long"]));
+    }
+    let mut field = [0; FIELD_BYTES];
+    field.iter_mut().zip(name).for_each(|(to, from)| *to = from.cast_signed() as c_char);
+    Ok(field)
+}
+
+/// An error that names a parameter: its name need not be UTF-8, and is told as it came.
+fn refuse(code: Code, parts: &[&[u8]]) -> RemoteError {
+    RemoteError::new(code, Domain::None, parts.concat())
 }
 
 macro_rules! add {
@@ -170,21 +202,25 @@ pub unsafe extern "C" fn virTypedParamsAddStringList(
     values: *const *const c_char,
 ) -> c_int {
     let list = List { parameters, count, count_max };
-    let mut result = if values.is_null() { 0 } else { -1 };
-    let added = enter(-1, |_| {
+    if values.is_null() {
+        return 0;
+    }
+    // SAFETY: the values end in NULL, as the header asks.
+    if unsafe { *values }.is_null() {
+        return -1; // Nothing is added, and the thread's last error stays as it is: so libvirt.
+    }
+    enter(-1, |_| {
         let mut at = values;
         // SAFETY: the values end in NULL, as the header asks.
-        while let Some(text) = (!at.is_null()).then(|| unsafe { raw::text(*at) }).flatten() {
+        while let Some(text) = unsafe { raw::text(*at) } {
             // SAFETY: as the header asks; there is one more after one that is not NULL.
             unsafe {
                 list.add_text(name, text)?;
                 at = at.add(1);
             }
-            result = 0;
         }
         Ok(0)
-    });
-    added.min(result)
+    })
 }
 
 /// `virTypedParamsAddFromString`: the text of a value of this type.
@@ -200,10 +236,14 @@ pub unsafe extern "C" fn virTypedParamsAddFromString(
     let list = List { parameters, count, count_max };
     enter(-1, |_| {
         // SAFETY: both are texts or NULL, as the header asks.
-        let (shown, text) = unsafe { (raw::text(name), raw::text(value)) };
-        let shown = String::from_utf8_lossy(shown.unwrap_or_default()).into_owned();
-        let refuse = |what: String| new(Code::InvalidArg, Domain::None, what);
-        let text = text.ok_or_else(|| refuse(format!("NULL value for field '{shown}'")))?;
+        let (shown, text) = unsafe {
+            list.make_room()?;
+            (raw::text(name).unwrap_or(b"(null)"), raw::text(value)) // As libvirt's printf has it.
+        };
+        let invalid = |parts: &[&[u8]]| refuse(Code::InvalidArg, parts);
+        let text = text.ok_or_else(|| invalid(&[b"NULL value for field '", shown, b"'"]))?;
+        // SAFETY: as the header asks.
+        unsafe { field(name) }?;
         if kind == STRING {
             // SAFETY: as the header asks.
             return unsafe { list.add_text(name, text) }.map(|()| 0);
@@ -216,7 +256,7 @@ pub unsafe extern "C" fn virTypedParamsAddFromString(
                 word if word.eq_ignore_ascii_case(b"false") => Some(0),
                 _ => None,
             };
-            let b = parsed.ok_or_else(|| refuse(format!("Invalid boolean value for field '{shown}'")))?;
+            let b = parsed.ok_or_else(|| invalid(&[b"Invalid boolean value for field '", shown, b"'"]))?;
             // SAFETY: as the header asks.
             return unsafe { list.add(name, kind, Value { b }) }.map(|()| 0);
         }
@@ -237,12 +277,14 @@ pub unsafe extern "C" fn virTypedParamsAddFromString(
             // SAFETY: it is a text, as the header asks.
             DOUBLE => (unsafe { double(value) }.map(|d| Value { d }), "double"),
             _ => {
-                let text = format!("unexpected type {kind} for field {shown}");
-                return Err(new(Code::InternalError, Domain::None, text));
+                let kind = kind.to_string();
+                let parts = [b"unexpected type ", kind.as_bytes(), b" for field ", shown];
+                return Err(refuse(Code::InternalError, &parts));
             }
         };
-        let value = parsed
-            .ok_or_else(|| refuse(format!("Invalid value for field '{shown}': expected {expected}")))?;
+        let value = parsed.ok_or_else(|| {
+            invalid(&[b"Invalid value for field '", shown, b"': expected ", expected.as_bytes()])
+        })?;
         // SAFETY: as the header asks.
         unsafe { list.add(name, kind, value) }.map(|()| 0)
     })
@@ -250,27 +292,34 @@ pub unsafe extern "C" fn virTypedParamsAddFromString(
 
 /// A decimal number with nothing after it. One that is unsigned may be written as a negative, as strtoul has it.
 fn number(text: &[u8], min: i128, max: i128) -> Option<i128> {
-    let text = std::str::from_utf8(text).ok()?.trim_start();
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r'); // C's, which has the vertical tab too.
+    let start = text.iter().position(|byte| !is_space(byte))?;
+    let text = std::str::from_utf8(text.get(start..)?).ok()?;
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_number && (min..=max).contains(number))
 }
 
+/// A number as strtod reads it, with nothing after it, and not too large or too small to be written so.
+///
 /// # Safety
 /// It is a text.
 unsafe fn double(text: *const c_char) -> Option<f64> {
     let mut end = ptr::null_mut();
-    // SAFETY: as the caller promises.
-    let (number, rest) = unsafe {
+    // SAFETY: the locale is our own, and freed when the thread has its own again; the text is as the caller promises.
+    unsafe {
+        // The point is a point, whatever the program's locale says.
+        let plain = libc::newlocale(libc::LC_NUMERIC_MASK, c"C".as_ptr(), ptr::null_mut());
+        let before = libc::uselocale(plain);
+        *libc::__errno_location() = 0;
         let number = libc::strtod(text, &raw mut end);
-        (number, CStr::from_ptr(end))
-    };
-    // SAFETY: as the caller promises.
-    let is_all = rest.is_empty() && !unsafe { CStr::from_ptr(text) }.is_empty();
-    // What is too large comes out as infinity, which may also be written out.
-    // SAFETY: as the caller promises.
-    let is_written = || unsafe { CStr::from_ptr(text) }.to_bytes().iter().any(|byte| byte | 32 == b'n');
-    (is_all && (number.is_finite() || is_written())).then_some(number)
+        let is_in_range = *libc::__errno_location() == 0;
+        libc::uselocale(before);
+        if !plain.is_null() {
+            libc::freelocale(plain);
+        }
+        (is_in_range && !ptr::eq(end, text) && *end == 0).then_some(number)
+    }
 }
 
 /// # Safety
@@ -325,14 +374,20 @@ unsafe fn get<T>(
         // SAFETY: as the caller promises.
         let Some(found) = (unsafe { find(parameters, count, name) }) else { return Ok(0) };
         if found.kind != kind {
-            let name = String::from_utf8_lossy(found.name());
-            let text = match (type_name(kind), type_name(found.kind)) {
+            let name = found.name();
+            let other = found.kind.to_string();
+            return Err(match (type_name(kind), type_name(found.kind)) {
                 (Some(wanted), Some(is)) => {
-                    format!("invalid type '{wanted}' for parameter '{name}', expected '{is}'")
+                    let (wanted, is) = (wanted.as_bytes(), is.as_bytes());
+                    let parts =
+                        [b"invalid type '", wanted, b"' for parameter '", name, b"', expected '", is, b"'"];
+                    refuse(Code::InvalidArg, &parts)
                 }
-                _ => format!("unknown type ('{}') of parameter '{name}'", found.kind),
-            };
-            return Err(new(Code::InvalidArg, Domain::None, text));
+                _ => {
+                    let parts = [b"unknown type ('", other.as_bytes(), b"') of parameter '", name, b"'"];
+                    refuse(Code::InvalidArg, &parts)
+                }
+            });
         }
         // SAFETY: as the caller promises.
         unsafe { raw::put(to, value(found.value)) }
@@ -422,4 +477,182 @@ pub(super) fn set_identity(
     }
     let ask = SetIdentity { parameters, flags };
     connect.client.call(Procedure::ConnectSetIdentity, |to| ask.encode(to), |_| Ok(())).map_err(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{CStr, CString};
+
+    use super::super::error::{virGetLastErrorMessage, virResetLastError};
+    use super::*;
+
+    /// A list as a program has it.
+    struct Program {
+        parameters: *mut TypedParameter,
+        count: c_int,
+        room: c_int,
+    }
+
+    impl Program {
+        fn new() -> Self {
+            Self { parameters: ptr::null_mut(), count: 0, room: 0 }
+        }
+
+        fn add(&mut self, name: &CStr, kind: c_int, text: Option<&CStr>) -> c_int {
+            let text = text.map_or(ptr::null(), CStr::as_ptr);
+            let (list, count, room) = (&raw mut self.parameters, &raw mut self.count, &raw mut self.room);
+            // SAFETY: the three belong together, and the texts are texts.
+            unsafe { virTypedParamsAddFromString(list, count, room, name.as_ptr(), kind, text) }
+        }
+
+        fn strings(&mut self, name: &CStr, values: *const *const c_char) -> c_int {
+            let (list, count, room) = (&raw mut self.parameters, &raw mut self.count, &raw mut self.room);
+            // SAFETY: the three belong together, and the texts are texts.
+            unsafe { virTypedParamsAddStringList(list, count, room, name.as_ptr(), values) }
+        }
+
+        fn shown(&self) -> Vec<String> {
+            // SAFETY: it is a list, whose kinds say which field of the union was written.
+            let show = |it: &TypedParameter| unsafe {
+                match it.kind {
+                    INT => format!("{}", it.value.i),
+                    UINT => format!("{}", it.value.ui),
+                    LLONG => format!("{}", it.value.l),
+                    ULLONG => format!("{}", it.value.ul),
+                    DOUBLE => format!("{}", it.value.d),
+                    BOOLEAN => format!("{}", it.value.b),
+                    _ => raw::text(it.value.s).unwrap_or_default().escape_ascii().to_string(),
+                }
+            };
+            // SAFETY: as above.
+            unsafe { slice(self.parameters, self.count) }.iter().map(show).collect()
+        }
+    }
+
+    impl Drop for Program {
+        fn drop(&mut self) {
+            // SAFETY: it is a list, and used no more.
+            unsafe { virTypedParamsFree(self.parameters, self.count) }
+        }
+    }
+
+    fn message() -> String {
+        // SAFETY: the library keeps it until its next error.
+        unsafe { CStr::from_ptr(virGetLastErrorMessage()) }.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn the_layout_is_the_headers() {
+        let sizes = (
+            size_of::<TypedParameter>(),
+            std::mem::offset_of!(TypedParameter, kind),
+            std::mem::offset_of!(TypedParameter, value),
+        );
+        assert_eq!(sizes, (96, 80, 88));
+    }
+
+    #[test]
+    fn a_list_grows_as_libvirts_does() {
+        let mut list = Program::new();
+        let rooms = (0..20).map(|_| {
+            assert_eq!(list.add(c"k", INT, Some(c"1")), 0);
+            list.room
+        });
+        let grown = [1, 2, 3, 4, 6, 6, 9, 9, 9, 13, 13, 13, 13, 19, 19, 19, 19, 19, 19, 28];
+        assert_eq!(rooms.collect::<Vec<_>>(), grown);
+    }
+
+    #[test]
+    fn texts_are_read_as_they_were_measured() {
+        // libvirt 9.0.0; the empty text is for what it refuses.
+        for (kind, text, value) in [
+            (INT, c" 12", "12"),
+            (INT, c"\x0b5", "5"),
+            (INT, c"010", "10"),
+            (INT, c"-2147483648", "-2147483648"),
+            (INT, c"2147483648", ""),
+            (INT, c"12 ", ""),
+            (INT, c"0x10", ""),
+            (INT, c"+-1", ""),
+            (INT, c"\xc2\xa01", ""),
+            (INT, c"", ""),
+            (UINT, c"-1", "4294967295"),
+            (UINT, c"4294967296", ""),
+            (LLONG, c"9223372036854775808", ""),
+            (ULLONG, c"-18446744073709551615", "1"),
+            (ULLONG, c"18446744073709551616", ""),
+            (DOUBLE, c"0x1p3", "8"),
+            (DOUBLE, c"-inf", "-inf"),
+            (DOUBLE, c"1e999", ""),
+            (DOUBLE, c"1e-310", ""),
+            (DOUBLE, c"1,5", ""),
+            (DOUBLE, c" ", ""),
+            (BOOLEAN, c"tRuE", "1"),
+            (BOOLEAN, c"0", "0"),
+            (BOOLEAN, c"00", ""),
+            (STRING, c"12x", "12x"),
+        ] {
+            let mut list = Program::new();
+            let result = list.add(c"k", kind, Some(text));
+            assert_eq!(result == 0, !value.is_empty(), "{kind} {text:?}");
+            assert_eq!(list.room, 1, "it is made before the text is looked at");
+            assert_eq!(list.shown().concat(), value, "{kind} {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_says_so() {
+        let mut list = Program::new();
+        assert_eq!(list.add(c"k", INT, None), -1);
+        assert_eq!(message(), "invalid argument: NULL value for field 'k'");
+        assert_eq!(list.add(c"k", BOOLEAN, Some(c"yes")), -1);
+        assert_eq!(message(), "invalid argument: Invalid boolean value for field 'k'");
+        assert_eq!(list.add(c"k", 9, Some(c"yes")), -1);
+        assert_eq!(message(), "internal error: unexpected type 9 for field k");
+        let name = CString::new("k".repeat(80)).unwrap();
+        assert_eq!(list.add(&name, INT, Some(c"x")), -1);
+        assert_eq!(message(), format!("internal error: Field name '{}' too long", "k".repeat(80)));
+        assert_eq!((list.count, list.room), (0, 1));
+    }
+
+    #[test]
+    fn no_strings_leave_the_last_error() {
+        let mut list = Program::new();
+        list.add(c"k", INT, None);
+        assert_eq!(list.strings(c"k", ptr::null()), 0);
+        assert_eq!(list.strings(c"k", [ptr::null()].as_ptr()), -1);
+        assert_eq!(message(), "invalid argument: NULL value for field 'k'");
+        assert_eq!(list.strings(c"k", [c"a".as_ptr(), c"".as_ptr(), ptr::null()].as_ptr()), 0);
+        assert_eq!(message(), "no error");
+        assert_eq!(list.shown(), ["a", ""]);
+    }
+
+    #[test]
+    fn a_value_is_found_by_name_and_type() {
+        let mut list = Program::new();
+        list.add(c"a", INT, Some(c"7"));
+        list.add(c"a", INT, Some(c"8"));
+        list.add(c"s", STRING, Some(c"x"));
+        let mut value = 0;
+        let (parameters, count) = (list.parameters, list.count);
+        // SAFETY: it is a list, the names are texts, and the value can be written to.
+        unsafe {
+            assert_eq!(virTypedParamsGetInt(parameters, count, c"a".as_ptr(), &raw mut value), 1);
+            assert_eq!(value, 7, "the first");
+            assert_eq!(virTypedParamsGetInt(parameters, count, c"a".as_ptr(), ptr::null_mut()), 1);
+            assert_eq!(virTypedParamsGetInt(parameters, count, c"b".as_ptr(), &raw mut value), 0);
+            assert_eq!(virTypedParamsGetInt(parameters, count, ptr::null(), &raw mut value), 0);
+            assert_eq!(virTypedParamsGetInt(ptr::null_mut(), 3, c"a".as_ptr(), &raw mut value), 0);
+            assert_eq!(virTypedParamsGetInt(parameters, count, c"s".as_ptr(), &raw mut value), -1);
+            assert_eq!(
+                message(),
+                "invalid argument: invalid type 'int' for parameter 's', expected 'string'"
+            );
+            virResetLastError();
+            assert!(virTypedParamsGet(parameters, count, c"b".as_ptr()).is_null());
+            virTypedParamsClear(parameters, count);
+            virTypedParamsClear(parameters, count);
+        }
+        assert_eq!(list.shown(), ["7", "8", ""]);
+    }
 }
