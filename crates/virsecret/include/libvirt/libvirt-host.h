@@ -66,8 +66,8 @@ struct _virConnectCredential {
 typedef struct _virConnectCredential virConnectCredential;
 typedef virConnectCredential *virConnectCredentialPtr;
 
-/* Answers ncred questions at once: 0 when all have a result, -1 to give up the connection. Runs within
- * virConnectOpenAuth(), in its thread. */
+/* Answers ncred questions at once: 0 when all have a result, -1 to give up the connection. No authentication that this
+ * library has asks anything, so it never calls one. */
 typedef int (*virConnectAuthCallbackPtr)(virConnectCredentialPtr cred, unsigned int ncred, void *cbdata);
 
 /* Whoever answers, and what they can be asked. It must last as long as the call that takes it. */
@@ -80,7 +80,7 @@ struct _virConnectAuth {
 typedef struct _virConnectAuth virConnectAuth;
 typedef virConnectAuth *virConnectAuthPtr;
 
-/* Asks on the terminal: authname, echo prompt, realm, passphrase, no-echo prompt, external. */
+/* For programs that pass it: authname, echo prompt, realm, passphrase, no-echo prompt, external. It asks nobody. */
 VIR_EXPORT_VAR virConnectAuthPtr virConnectAuthPtrDefault;
 
 /* Opening and closing. */
@@ -103,14 +103,15 @@ virConnectPtr virConnectOpen(const char *name);
  * VIR_ERR_OPERATION_DENIED. */
 virConnectPtr virConnectOpenReadOnly(const char *name);
 
-/* The same with flags, and with somebody to ask for credentials; NULL for auth when nobody is there. */
+/* The same with flags. auth may be NULL and is not looked at: a daemon that wants credentials gives
+ * VIR_ERR_AUTH_FAILED. */
 virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth, unsigned int flags);
 
 /* One more reference, to be taken back with virConnectClose(). */
 int virConnectRef(virConnectPtr conn);
 
-/* Take a reference back. Returns how many are left, -1 on error; at 0 the connection is closed and the pointer is
- * dead. Each secret holds a reference to its connection, and so does each registered callback: deregister first. */
+/* Take a reference back. Returns 0 if it was the last, 1 if others are left, -1 on error; at 0 the connection is closed
+ * and the pointer is dead. Each secret holds a reference to its connection, and so does each registered callback: deregister first. */
 int virConnectClose(virConnectPtr conn);
 
 /* Who the connection acts for, told by a service that passes on calls of others. Only these names may be given, each
