@@ -23,7 +23,7 @@ pub(crate) async fn answer(ask: &Ask<'_>, place: Place<'_>) -> Problem {
         Place::SecretAcl(id) if verb == Verb::Get => about_secret(ask, id, Action::ReadAcl, false).await,
         Place::SecretAcl(id) => about_secret(ask, id, Action::ChangeAcl, verb != Verb::Delete).await,
         Place::SecretConsumers(id) | Place::SecretConsumer(id) => {
-            about_secret(ask, id, Action::Consumers, verb != Verb::Get).await
+            about_secret(ask, id, Action::ReadConsumers, verb != Verb::Get).await
         }
         Place::Containers if verb == Verb::Post => new_container(ask).await,
         Place::Orders if verb == Verb::Put => {

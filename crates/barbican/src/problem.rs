@@ -92,9 +92,31 @@ impl Problem {
             }
             Error::MetadatumNotFound => Self::not_found("Secret metadata not found."),
             Error::Facet(reason) => Self::issue(StatusCode::CONFLICT, operation, reason),
-            Error::UsageTaken(_) | Error::IdTaken(_) | Error::TooManyMetadata => {
-                Self::issue(StatusCode::CONFLICT, operation, error)
+            Error::UsageTaken(_)
+            | Error::IdTaken(_)
+            | Error::TooManyMetadata
+            | Error::TooManyParts
+            | Error::EphemeralReference(_) => Self::issue(StatusCode::CONFLICT, operation, error),
+            Error::HasConsumers(_) => {
+                let reason = "Secret cannot be deleted as it has consumers.";
+                Self::issue(StatusCode::BAD_REQUEST, operation, reason)
             }
+            Error::QuotaReached(_) => {
+                let reason = "Creation not allowed because a quota has been reached";
+                Self::issue(StatusCode::FORBIDDEN, operation, reason)
+            }
+            Error::NoSuchContainer => Self::not_found("Secrets container not found."),
+            Error::NotGeneric => Self::bad_request("Only 'generic' containers can be modified."),
+            Error::NoSuchReference(_) => Self::not_found("Secret provided doesn't exist."),
+            Error::ReferenceTaken(_) => Self::new(
+                StatusCode::CONFLICT,
+                "Conflict. A secret with that name and ID is already stored in this container. The same secret can \
+                 exist in a container as long as the name is unique.",
+            ),
+            Error::NoSuchConsumer => Self::not_found("Consumer not found."),
+            Error::NoSuchOrder => Self::not_found("Order not found."),
+            Error::NoSuchQuotas => Self::not_found("Project quotas not found."),
+            Error::NoSuchTransportKey => Self::not_found("Not Found. Transport Key not found."),
             Error::Corrupt { .. } | Error::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }

@@ -174,7 +174,7 @@ pub(crate) async fn delete(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem
     {
         return Err(ask.refuse(Action::DeleteSecret, Some(id), problem).await);
     }
-    ask.vault.delete_secret(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    ask.vault.delete_secret(ask.call, id, false).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::no_content())
 }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig};
+use model::{Quotas, UNLIMITED};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
@@ -109,7 +110,9 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
-    let vault = Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit }).await.map_err(failed)?;
+    let quotas = Quotas::all(UNLIMITED);
+    let vault =
+        Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit, quotas }).await.map_err(failed)?;
     Ok(Built { vault: Arc::new(vault) })
 }
 

@@ -57,9 +57,21 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         | Error::HasPayload(_)
         | Error::MetadatumExists
         | Error::MetadatumNotFound
-        | Error::TooManyMetadata => internal(error.to_string()),
+        | Error::TooManyMetadata
+        // What this door never asks for.
+        | Error::HasConsumers(_)
+        | Error::NoSuchContainer
+        | Error::NotGeneric
+        | Error::NoSuchReference(_)
+        | Error::ReferenceTaken(_)
+        | Error::EphemeralReference(_)
+        | Error::TooManyParts
+        | Error::NoSuchConsumer
+        | Error::NoSuchOrder
+        | Error::NoSuchQuotas
+        | Error::NoSuchTransportKey => internal(error.to_string()),
         Error::ListTooLong => unencodable(),
-        Error::MemoryFull | Error::Busy => {
+        Error::MemoryFull | Error::Busy | Error::QuotaReached(_) => {
             RemoteError::new(Code::SystemError, Domain::Secret, error.to_string().into_bytes())
         }
         Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {

@@ -263,7 +263,7 @@ impl Ask {
 
     /// `SECRET_UNDEFINE` (146), `@acl: secret:delete`.
     async fn undefine(self, id: SecretId) -> Answer {
-        let undefined = self.door.vault.delete_secret(&self.call, id).await;
+        let undefined = self.door.vault.delete_secret(&self.call, id, false).await;
         undefined.map_err(|error| of_vault(&error, About::Secret(id)))?;
         reply(self.header, |_| Ok(()))
     }

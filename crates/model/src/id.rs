@@ -11,54 +11,81 @@ use uuid::Uuid;
 #[error("not a valid identifier")]
 pub struct InvalidId;
 
-/// Names one secret in both protocols: a Barbican href ends in it, libvirt sends its 16 bytes.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct SecretId(Uuid);
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new random (version 4) id.
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+
+            /// The 16 bytes, in the order in which they are printed.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// From 16 bytes, as stored or sent.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// Whether this is a version 4 id, the only kind Barbican hands out and accepts.
+            pub fn is_v4(&self) -> bool {
+                self.0.get_version_num() == 4 && self.0.get_variant() == uuid::Variant::RFC4122
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self.0.as_hyphenated(), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Accepts any form the `uuid` crate does; a door that is stricter compares the text with the printed id.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.parse().map(Self).map_err(|_| InvalidId)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// Names one secret in both protocols: a Barbican href ends in it, libvirt sends its 16 bytes.
+    SecretId
+);
+uuid_id!(
+    /// Names one container.
+    ContainerId
+);
+uuid_id!(
+    /// Names one consumer of a secret or a container.
+    ConsumerId
+);
+uuid_id!(
+    /// Names one order.
+    OrderId
+);
+uuid_id!(
+    /// Names one transport key.
+    TransportKeyId
+);
 
 impl SecretId {
     /// Sixteen zero bytes: no secret's id.
     pub const NIL: Self = Self(Uuid::nil());
-
-    /// A new random (version 4) id.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
-
-    /// The 16 bytes, in the order both protocols print them.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-
-    /// From 16 bytes as stored or as libvirt sends them.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
-    /// Whether this is a version 4 id, the only kind Barbican hands out and accepts.
-    pub fn is_v4(&self) -> bool {
-        self.0.get_version_num() == 4 && self.0.get_variant() == uuid::Variant::RFC4122
-    }
-}
-
-impl fmt::Display for SecretId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.0.as_hyphenated(), f)
-    }
-}
-
-impl fmt::Debug for SecretId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for SecretId {
-    type Err = InvalidId;
-
-    /// Accepts any form the `uuid` crate does; a door that is stricter compares the text with the printed id.
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.parse().map(Self).map_err(|_| InvalidId)
-    }
 }
 
 /// Names one request in answers, logs and the audit trail, printed as OpenStack does: `req-` and a UUID.

@@ -1,7 +1,9 @@
 //! What can be done to a store, as values: each is one transaction, checked and done inside it.
 
 use model::{
-    ContentType, Encoding, Expect, Facet, KeyVersion, Metadatum, ProjectId, Secret, SecretId, Timestamp,
+    AclChange, Consumer, Container, ContainerId, ContainerSecret, ContentType, Encoding, Expect, Facet,
+    Guarded, KeyVersion, Metadatum, Order, OrderId, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp,
+    TransportKey, TransportKeyId, Uses,
 };
 
 use crate::AuditAnchor;
@@ -26,6 +28,8 @@ pub enum Change {
         secret: Box<Secret>,
         /// Its payload's envelope.
         sealed: Option<Vec<u8>>,
+        /// The most secrets that its project may have.
+        limit: Limit,
     },
     /// Adds a secret under the id it says, with no payload; or, if its project has it already, changes its facets to
     /// these by the rules of [`model::Facets::redefined`]. [`crate::Error::IdTaken`] if another project has it.
@@ -34,6 +38,8 @@ pub enum Change {
         secret: Box<Secret>,
         /// The payload, bound to the new facets.
         reseal: Option<Reseal>,
+        /// The most secrets that its project may have.
+        limit: Limit,
     },
     /// Gives a secret its payload, once.
     FillPayload {
@@ -70,6 +76,8 @@ pub enum Change {
     DeleteSecret {
         /// Which.
         id: SecretId,
+        /// Only if nobody says that they use it: [`crate::Error::HasConsumers`].
+        unless_used: bool,
         /// When.
         time: Timestamp,
     },
@@ -120,8 +128,109 @@ pub enum Change {
         /// When.
         time: Timestamp,
     },
+    /// Changes the ACL of a secret or a container.
+    SetAcl {
+        /// Whose.
+        of: Guarded,
+        /// What it is to say.
+        change: AclChange,
+        /// When.
+        time: Timestamp,
+    },
+    /// Registers a consumer. If it is registered already, it stays as it is, and this is no error.
+    AddConsumer {
+        /// Of what.
+        of: Guarded,
+        /// The consumer.
+        consumer: Consumer,
+        /// The most consumers that its project may have.
+        limit: Limit,
+    },
+    /// Removes a consumer. [`crate::Error::NotFound`] if it is not registered.
+    RemoveConsumer {
+        /// Of what.
+        of: Guarded,
+        /// Which.
+        who: Uses,
+    },
+    /// Adds a container. [`crate::Error::NoSuchReference`] if one of the secrets is not there, has expired or is another
+    /// project's.
+    CreateContainer {
+        /// The record.
+        container: Box<Container>,
+        /// What is in it.
+        secrets: Vec<ContainerSecret>,
+        /// The most containers that its project may have.
+        limit: Limit,
+    },
+    /// Puts a secret into a container; [`crate::Error::ReferenceTaken`] if it is there under that name. One of another
+    /// project, or none, is [`crate::Error::NoSuchReference`].
+    AddContainerSecret {
+        /// Into which.
+        id: ContainerId,
+        /// What.
+        secret: ContainerSecret,
+        /// When.
+        time: Timestamp,
+    },
+    /// Takes a secret out of a container; [`crate::Error::NoSuchReference`] if it is not there under that name.
+    RemoveContainerSecret {
+        /// Out of which.
+        id: ContainerId,
+        /// What.
+        secret: ContainerSecret,
+        /// When.
+        time: Timestamp,
+    },
+    /// Deletes a container. The secrets that were in it stay.
+    DeleteContainer(ContainerId),
+    /// Adds an order and what came of it.
+    CreateOrder {
+        /// The record.
+        order: Box<Order>,
+        /// The secrets that were made, with their envelopes.
+        secrets: Vec<(Secret, Vec<u8>)>,
+        /// The container they are in.
+        container: Option<(Box<Container>, Vec<ContainerSecret>)>,
+        /// The most orders that its project may have.
+        limit: Limit,
+    },
+    /// Deletes an order. What came of it stays.
+    DeleteOrder(OrderId),
+    /// Says how much a project may have. What is left out stays as it was.
+    SetProjectQuotas {
+        /// Which.
+        project: ProjectId,
+        /// How much.
+        quotas: ProjectQuotas,
+    },
+    /// Gives a project the default quotas. [`crate::Error::NotFound`] if it had no others.
+    DeleteProjectQuotas(ProjectId),
+    /// Adds a transport key.
+    AddTransportKey(TransportKey),
+    /// Deletes a transport key.
+    DeleteTransportKey(TransportKeyId),
+    /// Takes away what is not there for anybody any more, oldest first, no more than [`crate::REAPED_AT_ONCE`] of each
+    /// kind: secrets that have expired, and orders that failed or whose outcome is gone. The ciphertext is gone as after
+    /// a deletion.
+    Reap {
+        /// Secrets that have expired by then.
+        expired_by: Timestamp,
+        /// Orders that were done before, and have nothing to show for it.
+        orders_before: Timestamp,
+    },
     /// Writes down where the audit trail stands.
     AnchorAudit(AuditAnchor),
+}
+
+/// The most of something that a project may have where it has no quota of its own; anything negative is no limit. One more
+/// is [`crate::Error::QuotaReached`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limit(pub i64);
+
+impl Limit {
+    /// No limit.
+    pub const NONE: Self = Self(model::UNLIMITED);
 }
 
 /// A payload sealed anew, because something it is bound to changes. Done only if the old envelope is still there;

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use model::{FacetError, SecretId};
+use model::{Counted, FacetError, SecretId};
 
 /// Why a change or a read was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such secret.
-    #[error("no such secret")]
+    /// There is no such thing.
+    #[error("there is no such thing")]
     NotFound,
     /// The secret has a payload.
     #[error("the secret has a payload already")]
@@ -22,6 +22,24 @@ pub enum Error {
     /// The secret has as many pairs as it may have.
     #[error("the secret has {} metadata keys, and may not have more", crate::sqlite::METADATA_PAIRS_MAX)]
     TooManyMetadata,
+    /// Somebody says that they use the secret.
+    #[error("the secret has consumers")]
+    HasConsumers,
+    /// What a container is to hold, or to lose, is not there.
+    #[error("secret {0} is not there")]
+    NoSuchReference(SecretId),
+    /// The container holds the secret under that name.
+    #[error("secret {0} is in the container already")]
+    ReferenceTaken(SecretId),
+    /// A container is on disk, and this secret is not to be known there.
+    #[error("secret {0} is ephemeral: it cannot be in a container")]
+    EphemeralReference(SecretId),
+    /// The container holds as many secrets, or has as many consumers, as it may; or the secret.
+    #[error("it has {} of these, and may not have more", crate::sqlite::PARTS_MAX)]
+    TooManyParts,
+    /// The project has as many as it may have.
+    #[error("the quota of {} is reached", .0.as_str())]
+    QuotaReached(Counted),
     /// Another secret of the project has this usage.
     #[error("secret {0} of the project has this usage")]
     UsageTaken(SecretId),

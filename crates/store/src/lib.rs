@@ -16,14 +16,16 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, ContentType, Encoding, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId,
-    Secret, SecretId, Timestamp, Usage, UserId, Which,
+    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret,
+    ContentType, Encoding, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId,
+    OrderQuery, Page, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId,
+    Usage, UserId, Which,
 };
 use tokio::sync::watch;
 
-pub use change::{Change, Reseal, Unwitnessed, Witness, unwitnessed};
+pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{Error, OpenError};
-pub use sqlite::SqliteStore;
+pub use sqlite::{REAPED_AT_ONCE, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];
@@ -65,6 +67,29 @@ pub struct AuditAnchor {
     pub hash: [u8; 32],
 }
 
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Slice {
+    /// How many to pass over.
+    pub offset: u64,
+    /// The most to give.
+    pub limit: u32,
+}
+
+impl Slice {
+    /// All there are of what is bounded elsewhere.
+    pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
+}
+
+/// A part of a list, and how long the whole is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sliced<T> {
+    /// The part.
+    pub items: Vec<T>,
+    /// How many there are.
+    pub total: u64,
+}
+
 /// A database of secrets.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -83,11 +108,51 @@ pub trait Store: Send + Sync {
     /// The user metadata of a secret, in the order of keys.
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error>;
 
-    /// Whether the ACL of a secret names this user.
-    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error>;
+    /// Whether an ACL names this user.
+    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error>;
+
+    /// An ACL, if there is one.
+    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error>;
+
+    /// The consumers of a secret or a container, in order of registration.
+    async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error>;
+
+    /// One consumer.
+    async fn consumer(&self, of: Guarded, id: ConsumerId) -> Result<Option<Consumer>, Error>;
+
+    /// One container.
+    async fn container(&self, id: ContainerId) -> Result<Option<Container>, Error>;
+
+    /// What is in a container, in order of adding.
+    async fn container_secrets(&self, id: ContainerId) -> Result<Vec<ContainerSecret>, Error>;
+
+    /// The containers of a project, in order of creation.
+    async fn containers(&self, query: &ContainerQuery) -> Result<Sliced<Container>, Error>;
+
+    /// One order.
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, Error>;
+
+    /// The orders of a project, in order of creation.
+    async fn orders(&self, query: &OrderQuery) -> Result<Sliced<Order>, Error>;
+
+    /// What was said of a project's quotas, if anything was.
+    async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error>;
+
+    /// The projects of whose quotas something was said, in order of first mention.
+    async fn all_project_quotas(&self, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error>;
+
+    /// One transport key.
+    async fn transport_key(&self, id: TransportKeyId) -> Result<Option<TransportKey>, Error>;
+
+    /// Transport keys, in order of creation; those of one back end, if it is named.
+    async fn transport_keys(&self, plugin: Option<&str>, slice: Slice)
+    -> Result<Sliced<TransportKey>, Error>;
 
     /// One page of secrets that have not expired by `now`.
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error>;
+
+    /// Whether [`Change::Reap`] would take anything away.
+    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error>;
 
     /// What a secret's id points at, expired or not.
     async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error>;

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{
-    Attributes, BitLength, ChangeKind, Comparison, ContentType, DateFilter, Direction, Encoding, Expect,
-    Facet, FacetError, Facets, Filters, KeyVersion, ListQuery, Metadatum, Pattern, ProjectId, Scope, Secret,
-    SecretId, SecretType, SortKey, SortOrder, Status, Text, Timestamp, TypeFilter, UsageType, UserId,
+    AclChange, Attributes, BitLength, ChangeKind, Comparison, ContentType, DateFilter, Direction, Encoding,
+    Expect, Facet, FacetError, Facets, Filters, Guarded, KeyVersion, ListQuery, Metadatum, Pattern,
+    ProjectId, Scope, Secret, SecretId, SecretType, SortKey, SortOrder, Status, Text, Timestamp, TypeFilter,
+    UsageType, UserId,
 };
 use store::sqlite::Purpose;
-use store::{AuditAnchor, Change, Error, OpenError, Reseal, SqliteStore, Store, Unwitnessed, unwitnessed};
+use store::{
+    AuditAnchor, Change, Error, Limit, OpenError, Reseal, SqliteStore, Store, Unwitnessed, unwitnessed,
+};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -46,7 +49,11 @@ fn plain(project_name: &str) -> Secret {
 async fn add(store: &Arc<dyn Store>, mut secret: Secret, sealed: Option<&[u8]>) -> SecretId {
     let id = secret.id;
     secret.content_type = sealed.map(|_| ContentType::OctetStream);
-    let change = Change::CreateSecret { secret: Box::new(secret), sealed: sealed.map(<[u8]>::to_vec) };
+    let change = Change::CreateSecret {
+        secret: Box::new(secret),
+        sealed: sealed.map(<[u8]>::to_vec),
+        limit: Limit::NONE,
+    };
     store.apply(change, unwitnessed()).await.unwrap();
     id
 }
@@ -139,7 +146,7 @@ async fn an_unwitnessed_change_leaves_no_trace() {
     with_store(|store| async move {
         let secret = plain("p");
         let id = secret.id;
-        let change = Change::CreateSecret { secret: Box::new(secret), sealed: None };
+        let change = Change::CreateSecret { secret: Box::new(secret), sealed: None, limit: Limit::NONE };
         let refused = store.apply(change, Box::new(|| Err(Unwitnessed))).await;
         assert!(matches!(refused, Err(Error::Unwitnessed)));
         assert!(store.secret(id).await.unwrap().is_none());
@@ -190,7 +197,13 @@ async fn writers_at_once_all_succeed_and_totals_agree() {
                             "a read sees what was acknowledged"
                         );
                         if n % 4 == 0 {
-                            store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await.unwrap();
+                            store
+                                .apply(
+                                    Change::DeleteSecret { id, unless_used: false, time: NOW },
+                                    unwitnessed(),
+                                )
+                                .await
+                                .unwrap();
                             assert!(store.secret(id).await.unwrap().is_none());
                         }
                     }
@@ -210,12 +223,12 @@ async fn a_deleted_secret_is_gone_with_all_it_had() {
     with_store(|store| async move {
         let id = add(&store, plain("p"), Some(b"x")).await;
         store.apply(Change::AddMetadatum { id, datum: datum("k", "v") }, unwitnessed()).await.unwrap();
-        store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await.unwrap();
+        store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await.unwrap();
         assert!(store.secret(id).await.unwrap().is_none());
         assert!(store.metadata(id).await.unwrap().is_empty());
         for change in [
             fill(id, b"y"),
-            Change::DeleteSecret { id, time: NOW },
+            Change::DeleteSecret { id, unless_used: false, time: NOW },
             Change::AddMetadatum { id, datum: datum("k", "v") },
             set(id, Facet::Private(true), Expect::Any),
         ] {
@@ -300,7 +313,8 @@ async fn a_usage_is_unique_in_its_project() {
         };
         add(&store, with_usage("p"), None).await;
         add(&store, with_usage("q"), None).await;
-        let change = Change::CreateSecret { secret: Box::new(with_usage("p")), sealed: None };
+        let change =
+            Change::CreateSecret { secret: Box::new(with_usage("p")), sealed: None, limit: Limit::NONE };
         assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::UsageTaken(_))));
         let other = add(&store, plain("p"), None).await;
         let apply = |change| store.apply(change, unwitnessed());
@@ -345,7 +359,7 @@ async fn the_change_log_tells_what_was_done_in_order() {
         store.apply(fill(id, b"x"), unwitnessed()).await.unwrap();
         let _ = store.apply(fill(id, b"x"), unwitnessed()).await;
         store.apply(set(id, Facet::Encoding(Encoding::Hex), Expect::Any), unwitnessed()).await.unwrap();
-        store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await.unwrap();
+        store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await.unwrap();
         let rows = store.changes(0, 100).await.unwrap();
         let kinds: Vec<_> = rows.iter().map(|row| row.kind).collect();
         assert_eq!(
@@ -386,7 +400,8 @@ async fn lot(store: &Arc<dyn Store>, some_ephemeral: bool) -> Vec<Secret> {
         if some_ephemeral && n % 5 == 1 {
             secret.created = at(1000 - n);
             secret.facets.ephemeral = true;
-            let define = Change::DefineSecret { secret: Box::new(secret.clone()), reseal: None };
+            let define =
+                Change::DefineSecret { secret: Box::new(secret.clone()), reseal: None, limit: Limit::NONE };
             store.apply(define, unwitnessed()).await.unwrap();
         } else {
             add(store, secret.clone(), None).await;
@@ -570,13 +585,12 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(open(folder.path()));
     let all = lot(&store, false).await;
-    drop(store);
-    // Nothing writes ACLs yet, so the rows are put in from outside: every third secret, of both projects.
-    let raw = rusqlite::Connection::open(folder.path().join("donjon.db")).unwrap();
-    raw.execute("INSERT INTO secret_acl_users SELECT 'friend', seq FROM secrets WHERE seq % 3 = 0", [])
-        .unwrap();
-    drop(raw);
-    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    for secret in all.iter().skip(2).step_by(3) {
+        let users = vec![Text::try_from("friend").unwrap(), Text::try_from("other").unwrap()];
+        let change = AclChange::Replace { project_access: true, users };
+        let change = Change::SetAcl { of: Guarded::Secret(secret.id), change, time: NOW };
+        store.apply(change, unwitnessed()).await.unwrap();
+    }
     let user = |name| UserId::try_from(name).unwrap();
     let named: Vec<_> = all.iter().skip(2).step_by(3).collect();
     let query =
@@ -598,8 +612,8 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
     }
     let stranger = ListQuery { scope: Scope::AclOf(user("stranger")), ..everything("p") };
     assert_eq!(store.list(&stranger, NOW).await.unwrap().total, 0);
-    assert!(store.acl_names(named[0].id, &user("friend")).await.unwrap());
-    assert!(!store.acl_names(all[0].id, &user("friend")).await.unwrap());
+    assert!(store.acl_names(Guarded::Secret(named[0].id), &user("friend")).await.unwrap());
+    assert!(!store.acl_names(Guarded::Secret(all[0].id), &user("friend")).await.unwrap());
 }
 
 #[tokio::test]
@@ -638,7 +652,7 @@ async fn ciphertext_is_in_no_file_once_its_deletion_is_acknowledged() {
         let needle = &ciphertext[8..40];
         assert!(!files_with(needle).is_empty(), "the search finds what is there");
         assert!(store.secret(id).await.unwrap().is_some(), "a reader's snapshot is open meanwhile");
-        store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await.unwrap();
+        store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await.unwrap();
         assert_eq!(files_with(needle), Vec::<std::path::PathBuf>::new());
     }
 }
@@ -654,7 +668,9 @@ async fn a_program_that_reads_the_database_delays_a_deletion_and_nothing_else() 
     reader.execute_batch("BEGIN; SELECT * FROM secrets").unwrap();
     let deleting = {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.apply(Change::DeleteSecret { id, time: NOW }, unwitnessed()).await })
+        tokio::spawn(async move {
+            store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await
+        })
     };
     while !deleting.is_finished() {
         assert!(store.sealed(kept).await.unwrap().is_some(), "reads go on meanwhile");
@@ -760,7 +776,7 @@ fn only_our_own_files_of_our_schema_are_opened_and_by_one_process() {
     raw.pragma_update(None, "user_version", 77).unwrap();
     drop(raw);
     let refused = SqliteStore::open(&path, Purpose::Serve).unwrap_err();
-    assert!(matches!(refused, OpenError::Schema { found: 77, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Schema { found: 77, known: 3, .. }), "{refused}");
     for (name, content) in [("text", &b"hello"[..]), ("db", b"")] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();

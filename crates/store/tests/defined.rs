@@ -10,7 +10,7 @@ use model::{
     Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
 };
 use store::sqlite::Purpose;
-use store::{Change, Error, Reseal, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Limit, Reseal, SqliteStore, Store, unwitnessed};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -37,7 +37,12 @@ impl Fixture {
     }
 
     async fn define(&self, secret: &Secret) -> Result<(), Error> {
-        self.apply(Change::DefineSecret { secret: Box::new(secret.clone()), reseal: None }).await
+        self.apply(Change::DefineSecret {
+            secret: Box::new(secret.clone()),
+            reseal: None,
+            limit: Limit::NONE,
+        })
+        .await
     }
 
     async fn set(&self, id: SecretId, sealed: &[u8]) -> Result<(), Error> {
@@ -145,7 +150,8 @@ async fn a_definition_creates_once_and_then_changes_by_the_rules() {
         private.facets.private = true;
         assert!(matches!(fixture.define(&private).await, Err(Error::Changed)), "the envelope is bound to it");
         let reseal = Reseal { from: Some(b"value".to_vec()), to: Some(b"bound".to_vec()) };
-        let change = Change::DefineSecret { secret: Box::new(private), reseal: Some(reseal) };
+        let change =
+            Change::DefineSecret { secret: Box::new(private), reseal: Some(reseal), limit: Limit::NONE };
         fixture.apply(change).await.unwrap();
         assert_eq!(fixture.envelope(secret.id).await.unwrap(), b"bound");
         assert!(matches!(fixture.define(&secret).await, Err(Error::Facet(FacetError::StaysPrivate))));
@@ -386,17 +392,21 @@ async fn the_change_log_says_what_a_secret_is_used_for_even_when_it_is_gone() {
         fixture.define(&secret).await.unwrap();
         fixture.set(secret.id, b"x").await.unwrap();
         fixture.define(&secret).await.unwrap();
-        fixture.apply(Change::DeleteSecret { id: secret.id, time: NOW }).await.unwrap();
+        fixture.apply(Change::DeleteSecret { id: secret.id, unless_used: false, time: NOW }).await.unwrap();
         let kinds: Vec<_> =
             [Created, ValueChanged, Redefined, Deleted].map(|kind| (kind, Some("c".to_owned()))).into();
         assert_eq!(fixture.log().await, kinds);
     }
     let fixture = Fixture::new();
-    let create = Change::CreateSecret { secret: Box::new(secret("")), sealed: Some(b"x".to_vec()) };
+    let create = Change::CreateSecret {
+        secret: Box::new(secret("")),
+        sealed: Some(b"x".to_vec()),
+        limit: Limit::NONE,
+    };
     let create = match create {
-        Change::CreateSecret { mut secret, sealed } => {
+        Change::CreateSecret { mut secret, sealed, limit } => {
             secret.content_type = Some(ContentType::Text);
-            Change::CreateSecret { secret, sealed }
+            Change::CreateSecret { secret, sealed, limit }
         }
         other => other,
     };
@@ -490,7 +500,7 @@ async fn memory_that_is_full_refuses_more_and_loses_nothing() {
     };
     assert!(matches!(refused, Error::MemoryFull), "{refused}");
     assert_eq!(fixture.store.count(&project("p"), Which::default(), NOW).await.unwrap(), defined);
-    fixture.apply(Change::DeleteSecret { id: first.id, time: NOW }).await.unwrap();
+    fixture.apply(Change::DeleteSecret { id: first.id, unless_used: false, time: NOW }).await.unwrap();
     fixture.define(&first).await.unwrap();
     fixture.define(&secret("on disk")).await.unwrap();
 }
@@ -524,5 +534,5 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId, Secret, SecretId,
-    Timestamp, Usage, UserId, Which,
+    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
+    Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
+    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, UserId, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
-use store::{AuditAnchor, Change, Error, SealedSecret, Store, StoreId, Witness, WrappedKey};
+use store::{AuditAnchor, Change, Error, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey};
 use vault::{AuditSink, Entry, Ticket};
 
 /// Tells a part at which of its calls to begin failing.
@@ -82,9 +83,78 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.metadata(id).await
     }
 
-    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error> {
+    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error> {
         self.check()?;
-        self.inner.acl_names(id, user).await
+        self.inner.acl_names(of, user).await
+    }
+
+    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error> {
+        self.check()?;
+        self.inner.acl(of).await
+    }
+
+    async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
+        self.check()?;
+        self.inner.consumers(of, slice).await
+    }
+
+    async fn consumer(&self, of: Guarded, id: ConsumerId) -> Result<Option<Consumer>, Error> {
+        self.check()?;
+        self.inner.consumer(of, id).await
+    }
+
+    async fn container(&self, id: ContainerId) -> Result<Option<Container>, Error> {
+        self.check()?;
+        self.inner.container(id).await
+    }
+
+    async fn container_secrets(&self, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
+        self.check()?;
+        self.inner.container_secrets(id).await
+    }
+
+    async fn containers(&self, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
+        self.check()?;
+        self.inner.containers(query).await
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
+        self.check()?;
+        self.inner.order(id).await
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
+        self.check()?;
+        self.inner.orders(query).await
+    }
+
+    async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error> {
+        self.check()?;
+        self.inner.project_quotas(project).await
+    }
+
+    async fn all_project_quotas(&self, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
+        self.check()?;
+        self.inner.all_project_quotas(slice).await
+    }
+
+    async fn transport_key(&self, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
+        self.check()?;
+        self.inner.transport_key(id).await
+    }
+
+    async fn transport_keys(
+        &self,
+        plugin: Option<&str>,
+        slice: Slice,
+    ) -> Result<Sliced<TransportKey>, Error> {
+        self.check()?;
+        self.inner.transport_keys(plugin, slice).await
+    }
+
+    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error> {
+        self.check()?;
+        self.inner.is_reaping_due(expired_by, orders_before).await
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Call, Caller, Door, ProjectId, RequestId, Role, Timestamp, UserId};
+use model::{Call, Caller, Door, ProjectId, Quotas, RequestId, Role, Timestamp, UNLIMITED, UserId};
 use seal::FileProvider;
 use store::sqlite::Purpose;
 use store::{SqliteStore, Store};
@@ -60,6 +60,7 @@ impl Fixture {
                 let sink = FileSink::open(&path("audit.log"), Sync::Batch, chain)?;
                 Ok(Arc::new(FaultyAudit::new(sink, audit_fails.clone())) as Arc<dyn AuditSink>)
             },
+            quotas: Quotas::all(UNLIMITED),
         };
         let vault = Arc::new(Vault::open(parts).await.unwrap());
         Self { vault, store, store_fails, audit_fails, folder }

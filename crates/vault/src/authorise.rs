@@ -3,7 +3,7 @@
 //! The rules are Barbican's defaults up to release 22, in the names of its policy files. In project-header mode, the
 //! only one there is yet, a caller without `X-Roles` is an admin of the project named.
 
-use model::{Caller, ProjectId, Role, UserId};
+use model::{Caller, Guarded, ProjectId, Role, UserId};
 
 /// What a caller wants to do; each is one rule of the policy.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -36,10 +36,76 @@ pub enum Action {
     RemoveMetadatum,
     /// Read its ACL.
     ReadAcl,
-    /// Set or remove its ACL.
+    /// Set its ACL.
     ChangeAcl,
-    /// Read, add or remove its consumers.
-    Consumers,
+    /// Remove its ACL.
+    DeleteAcl,
+    /// Read its consumers.
+    ReadConsumers,
+    /// Register a consumer of it.
+    AddConsumer,
+    /// Remove a consumer of it.
+    RemoveConsumer,
+    /// Create a container.
+    CreateContainer,
+    /// List containers.
+    ListContainers,
+    /// Read a container.
+    ReadContainer,
+    /// Delete a container.
+    DeleteContainer,
+    /// Put a secret into a container.
+    AddContainerSecret,
+    /// Take a secret out of a container.
+    RemoveContainerSecret,
+    /// Read a container's ACL.
+    ReadContainerAcl,
+    /// Set a container's ACL.
+    ChangeContainerAcl,
+    /// Remove a container's ACL.
+    DeleteContainerAcl,
+    /// Read a container's consumers.
+    ReadContainerConsumers,
+    /// Register a consumer of a container.
+    AddContainerConsumer,
+    /// Remove a consumer of a container.
+    RemoveContainerConsumer,
+    /// Give an order.
+    CreateOrder,
+    /// List orders.
+    ListOrders,
+    /// Read an order.
+    ReadOrder,
+    /// Delete an order.
+    DeleteOrder,
+    /// Read what the own project may have.
+    ReadQuotas,
+    /// Read what was said of any project's quotas.
+    ReadProjectQuotas,
+    /// Say how much a project may have.
+    SetProjectQuotas,
+    /// Give a project the default quotas.
+    DeleteProjectQuotas,
+    /// List secret stores.
+    ListSecretStores,
+    /// Read of one secret store.
+    ReadSecretStore,
+    /// Read which secret store is everybody's.
+    ReadGlobalDefaultStore,
+    /// Read which secret store the project prefers.
+    ReadPreferredStore,
+    /// Choose a secret store for the project.
+    SetPreferredStore,
+    /// Take that choice back.
+    UnsetPreferredStore,
+    /// List transport keys.
+    ListTransportKeys,
+    /// Register a transport key.
+    CreateTransportKey,
+    /// Read a transport key.
+    ReadTransportKey,
+    /// Delete a transport key.
+    DeleteTransportKey,
 }
 
 impl Action {
@@ -54,7 +120,7 @@ impl Action {
         match self {
             Self::CreateSecret => ("secrets:post", Rule::Anywhere(&[ADMIN, CREATOR])),
             Self::ListSecrets => ("secrets:get", Rule::Anywhere(ALL_BUT_AUDIT)),
-            Self::ReadSecret => ("secret:get", Rule::Of(&[Who::Shared(ALL), Owner, Who::Admin, Acl])),
+            Self::ReadSecret => ("secret:get", READ),
             Self::ReadPayload => {
                 ("secret:decrypt", Rule::Of(&[Who::Shared(ALL_BUT_AUDIT), Owner, Who::Admin, Acl]))
             }
@@ -64,7 +130,7 @@ impl Action {
             Self::SetPayload => ("secret:set", Rule::Of(&[Who::Admin, Creator])),
             Self::FollowSecrets => ("secrets:follow", Rule::Anywhere(ALL_BUT_AUDIT)),
             Self::DeleteSecret => ("secret:delete", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])])),
-            Self::ReadMetadata => ("secret_meta:get", Rule::Of(&[Who::Shared(ALL), Owner, Who::Admin, Acl])),
+            Self::ReadMetadata => ("secret_meta:get", READ),
             Self::AddMetadatum => {
                 ("secret_meta:post", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
             }
@@ -78,9 +144,50 @@ impl Action {
             Self::ChangeAcl => {
                 ("secret_acls:put_patch", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
             }
-            Self::Consumers => {
-                ("secret_consumers:get", Rule::Of(&[Who::Shared(ALL), Owner, Who::Admin, Acl]))
+            Self::DeleteAcl => {
+                ("secret_acls:delete", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
             }
+            Self::ReadConsumers => ("secret_consumers:get", READ),
+            Self::AddConsumer => ("secret_consumers:post", READ),
+            Self::RemoveConsumer => ("secret_consumers:delete", READ),
+            Self::CreateContainer => ("containers:post", Rule::Anywhere(&[ADMIN, CREATOR])),
+            Self::ListContainers => ("containers:get", Rule::Anywhere(ALL_BUT_AUDIT)),
+            Self::ReadContainer => ("container:get", READ),
+            Self::DeleteContainer => ("container:delete", Rule::Of(&[Who::Admin, Owner])),
+            Self::AddContainerSecret => {
+                ("container_secret:post", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
+            }
+            Self::RemoveContainerSecret => {
+                ("container_secret:delete", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
+            }
+            Self::ReadContainerAcl => ("container_acls:get", Rule::Of(&[Who::Project(ALL_BUT_AUDIT)])),
+            Self::ChangeContainerAcl => {
+                ("container_acls:put_patch", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
+            }
+            Self::DeleteContainerAcl => {
+                ("container_acls:delete", Rule::Of(&[Who::Admin, Owner, Who::Shared(&[CREATOR])]))
+            }
+            Self::ReadContainerConsumers => ("container_consumers:get", READ),
+            Self::AddContainerConsumer => ("container_consumers:post", READ),
+            Self::RemoveContainerConsumer => ("container_consumers:delete", READ),
+            Self::CreateOrder => ("orders:post", Rule::Anywhere(&[ADMIN, CREATOR])),
+            Self::ListOrders => ("orders:get", Rule::Anywhere(ALL_BUT_AUDIT)),
+            Self::ReadOrder => ("order:get", Rule::Of(&[Who::Project(ALL)])),
+            Self::DeleteOrder => ("order:delete", Rule::Of(&[Who::Admin])),
+            Self::ReadQuotas => ("quotas:get", Rule::Anywhere(ALL)),
+            Self::ReadProjectQuotas => ("project_quotas:get", Rule::Anywhere(&[Role::SERVICE_ADMIN])),
+            Self::SetProjectQuotas => ("project_quotas:put", Rule::Anywhere(&[Role::SERVICE_ADMIN])),
+            Self::DeleteProjectQuotas => ("project_quotas:delete", Rule::Anywhere(&[Role::SERVICE_ADMIN])),
+            Self::ListSecretStores => ("secretstores:get", Rule::Anywhere(ALL)),
+            Self::ReadSecretStore => ("secretstore:get", Rule::Anywhere(ALL)),
+            Self::ReadGlobalDefaultStore => ("secretstores:get_global_default", Rule::Anywhere(ALL)),
+            Self::ReadPreferredStore => ("secretstores:get_preferred", Rule::Anywhere(ALL)),
+            Self::SetPreferredStore => ("secretstore_preferred:post", Rule::Anywhere(&[ADMIN])),
+            Self::UnsetPreferredStore => ("secretstore_preferred:delete", Rule::Anywhere(&[ADMIN])),
+            Self::ListTransportKeys => ("transport_keys:get", Rule::Anywhere(ALL)),
+            Self::CreateTransportKey => ("transport_keys:post", Rule::Anywhere(&[Role::SERVICE_ADMIN])),
+            Self::ReadTransportKey => ("transport_key:get", Rule::Anywhere(ALL)),
+            Self::DeleteTransportKey => ("transport_key:delete", Rule::Anywhere(&[Role::SERVICE_ADMIN])),
         }
     }
 }
@@ -89,6 +196,8 @@ const ADMIN: Role = Role::ADMIN;
 const CREATOR: Role = Role::CREATOR;
 const ALL: &[Role] = &[ADMIN, Role::OBSERVER, CREATOR, Role::AUDIT, Role::SERVICE_ADMIN];
 const ALL_BUT_AUDIT: &[Role] = &[ADMIN, Role::OBSERVER, CREATOR];
+
+const READ: Rule = Rule::Of(&[Who::Shared(ALL), Who::Owner, Who::Admin, Who::Acl]);
 
 enum Rule {
     /// Any of these roles, whatever is asked for: it will be of the caller's own project.
@@ -115,6 +224,8 @@ enum Who {
 /// What a rule needs to know of a secret.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
+    /// Whose ACL can decide, if it has one.
+    pub(crate) guarded: Option<Guarded>,
     pub(crate) project: &'a ProjectId,
     pub(crate) creator: Option<&'a UserId>,
     pub(crate) project_access: bool,
@@ -186,7 +297,7 @@ mod tests {
             roles: Cow::Owned(roles.split(',').map(Role::from).collect()),
         };
         let (project, creator) = (ProjectId::try_from("p").unwrap(), UserId::try_from("owner").unwrap());
-        let subject = Subject { project: &project, creator: Some(&creator), project_access };
+        let subject = Subject { guarded: None, project: &project, creator: Some(&creator), project_access };
         assert_eq!(verdict(action, &caller, Some(subject)), expect, "{action:?} by {who}");
     }
 
@@ -236,7 +347,8 @@ mod tests {
             user: None,
             roles: Cow::Owned(vec![Role::CREATOR]),
         };
-        let subject = Subject { project: &caller.project, creator: None, project_access: false };
+        let subject =
+            Subject { guarded: None, project: &caller.project, creator: None, project_access: false };
         assert_eq!(verdict(Action::ReadPayload, &caller, Some(subject)), Verdict::Denied);
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, in the vault's own words: no protocol in sight.
 
-use model::{FacetError, SecretId};
+use model::{Counted, FacetError, SecretId};
 
 use crate::Action;
 
@@ -40,6 +40,42 @@ pub enum Error {
     /// The id is one of another project's.
     #[error("a secret of another project has the id {0}")]
     IdTaken(SecretId),
+    /// Somebody says that they use the secret.
+    #[error("secret {0} has consumers")]
+    HasConsumers(SecretId),
+    /// No such container.
+    #[error("container not found")]
+    NoSuchContainer,
+    /// Only generic containers can be changed.
+    #[error("the container is not a generic one")]
+    NotGeneric,
+    /// What a container is to hold, or to lose, is not there.
+    #[error("secret {0} is not there")]
+    NoSuchReference(SecretId),
+    /// The container holds the secret under that name.
+    #[error("secret {0} is in the container already")]
+    ReferenceTaken(SecretId),
+    /// A container is on disk, and this secret is not to be known there.
+    #[error("secret {0} is ephemeral: it cannot be in a container")]
+    EphemeralReference(SecretId),
+    /// As many secrets of one container, or consumers of one thing, as there may be.
+    #[error("there are as many of these as there may be")]
+    TooManyParts,
+    /// No such consumer.
+    #[error("consumer not found")]
+    NoSuchConsumer,
+    /// No such order.
+    #[error("order not found")]
+    NoSuchOrder,
+    /// The project has as many as it may have.
+    #[error("the quota of {} is reached", .0.as_str())]
+    QuotaReached(Counted),
+    /// Nothing was said of the project's quotas.
+    #[error("no quotas of the project")]
+    NoSuchQuotas,
+    /// No such transport key.
+    #[error("transport key not found")]
+    NoSuchTransportKey,
     /// A list of all secrets would be longer than anybody can take.
     #[error("the list of all secrets is too long")]
     ListTooLong,
@@ -69,11 +105,24 @@ pub enum Error {
 }
 
 impl From<store::Error> for Error {
-    /// For reads, where none of the store's answers about a change can come up.
+    /// What needs no telling of which thing it is about. Whoever changes something that can be missing, or is in the way,
+    /// says so first.
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Busy => Self::Busy,
             store::Error::ListTooLong => Self::ListTooLong,
+            store::Error::MetadatumExists => Self::MetadatumExists,
+            store::Error::MetadatumNotFound => Self::MetadatumNotFound,
+            store::Error::TooManyMetadata => Self::TooManyMetadata,
+            store::Error::UsageTaken(by) => Self::UsageTaken(by),
+            store::Error::MemoryFull => Self::MemoryFull,
+            store::Error::Facet(error) => Self::Facet(error),
+            store::Error::Unwitnessed => Self::Unwritten,
+            store::Error::NoSuchReference(id) => Self::NoSuchReference(id),
+            store::Error::ReferenceTaken(id) => Self::ReferenceTaken(id),
+            store::Error::EphemeralReference(id) => Self::EphemeralReference(id),
+            store::Error::TooManyParts => Self::TooManyParts,
+            store::Error::QuotaReached(counted) => Self::QuotaReached(counted),
             other => Self::Store(other),
         }
     }

@@ -9,23 +9,34 @@
 //! The vault knows no protocol: a front-end parses bytes into the types of `model` and of this crate, makes one
 //! call, and translates the answer or the [`Error`]. It reads no clock either: [`model::Call`] carries the time.
 
+mod acls;
 mod audit;
 mod authorise;
+mod consumers;
+mod containers;
 mod error;
 mod keys;
 mod metadata;
+mod orders;
+mod quotas;
 mod rendering;
 mod secrets;
+mod transport_keys;
+mod upkeep;
 mod values;
 mod vault;
 
 pub use audit::{
-    AuditSink, Chain, CheckedTrail, Entry, FileSink, Outcome, StreamSink, Sync, Ticket, TrailError,
+    AuditSink, Chain, CheckedTrail, Entry, FileSink, Object, Outcome, StreamSink, Sync, Ticket, TrailError,
     check_trail,
 };
 pub use authorise::Action;
+pub use consumers::{SecretUse, Used};
+pub use containers::{ContainerView, NewContainer};
 pub use error::{Error, OpenError};
 pub use metadata::{Expect, Metadata};
 pub use seal::Payload;
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
+pub use store::{Slice, Sliced};
+pub use upkeep::Grace;
 pub use vault::{Parts, Vault, unlock};

@@ -27,7 +27,7 @@ impl Vault {
         let read = async {
             let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
             let secret = secret.ok_or(Error::NotFound(id))?;
-            self.may(call, action, Some((id, subject_of(&secret)))).await?;
+            self.may(call, action, Some(subject_of(&secret))).await?;
             Ok(Metadata { user: self.store.metadata(id).await?, facets: secret.facets })
         };
         let metadata = self.written(call, action, Some(id), read.await).await?;

@@ -1,7 +1,8 @@
 //! Secrets and their payloads.
 
 use model::{
-    Attributes, Call, ContentType, Encoding, Facets, ListQuery, Page, Scope, Secret, SecretId, Status,
+    Attributes, Call, ContentType, Counted, Encoding, Facets, Guarded, ListQuery, Page, Scope, Secret,
+    SecretId, Status,
 };
 use seal::{Bound, Sealed};
 use store::{Change, SealedSecret};
@@ -72,7 +73,8 @@ impl Vault {
                 Some(key.seal(&bound, payload).map_err(Error::Keys)?.into_vec())
             }
         };
-        let change = Change::CreateSecret { secret: Box::new(secret), sealed };
+        let change =
+            Change::CreateSecret { secret: Box::new(secret), sealed, limit: self.limit(Counted::Secrets) };
         self.change(call, Action::CreateSecret, id, change).await.map_err(|error| about(id, error))
     }
 
@@ -82,7 +84,7 @@ impl Vault {
         let found = async {
             let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
             let secret = secret.ok_or(Error::NotFound(id))?;
-            self.may(call, action, Some((id, subject_of(&secret)))).await?;
+            self.may(call, action, Some(subject_of(&secret))).await?;
             Ok(secret)
         };
         let secret = self.written(call, action, Some(id), found.await).await?;
@@ -148,12 +150,13 @@ impl Vault {
         self.written(call, action, Some(id), filled.await).await
     }
 
-    /// Deletes a secret; its ciphertext is gone from the store when this returns.
-    pub async fn delete_secret(&self, call: &Call, id: SecretId) -> Result<(), Error> {
+    /// Deletes a secret; its ciphertext is gone from the store when this returns. [`Error::HasConsumers`] if somebody says
+    /// that they use it, and `unless_used` is asked for.
+    pub async fn delete_secret(&self, call: &Call, id: SecretId, unless_used: bool) -> Result<(), Error> {
         let action = Action::DeleteSecret;
         let deleted = async {
             self.accessible(call, id, action).await?;
-            let change = Change::DeleteSecret { id, time: call.time };
+            let change = Change::DeleteSecret { id, unless_used, time: call.time };
             self.change(call, action, id, change).await.map_err(|error| about(id, error))
         };
         self.written(call, action, Some(id), deleted.await).await
@@ -223,17 +226,19 @@ impl Vault {
         let found = self.store.sealed(id).await?.filter(|found| !expired(found.expiration, call));
         let found = found.ok_or(Error::NotFound(id))?;
         let subject = Subject {
+            guarded: Some(Guarded::Secret(id)),
             project: &found.project,
             creator: found.creator.as_ref(),
             project_access: found.project_access,
         };
-        self.may(call, action, Some((id, subject))).await?;
+        self.may(call, action, Some(subject)).await?;
         Ok(found)
     }
 }
 
 pub(crate) fn subject_of(secret: &Secret) -> Subject<'_> {
     Subject {
+        guarded: Some(Guarded::Secret(secret.id)),
         project: &secret.project,
         creator: secret.creator.as_ref(),
         project_access: secret.project_access,
@@ -245,18 +250,8 @@ pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
     match error {
         store::Error::NotFound => Error::NotFound(id),
         store::Error::HasPayload => Error::HasPayload(id),
-        store::Error::MetadatumExists => Error::MetadatumExists,
-        store::Error::MetadatumNotFound => Error::MetadatumNotFound,
-        store::Error::TooManyMetadata => Error::TooManyMetadata,
-        store::Error::UsageTaken(by) => Error::UsageTaken(by),
+        store::Error::HasConsumers => Error::HasConsumers(id),
         store::Error::IdTaken => Error::IdTaken(id),
-        store::Error::MemoryFull => Error::MemoryFull,
-        store::Error::ListTooLong => Error::ListTooLong,
-        store::Error::Facet(error) => Error::Facet(error),
-        store::Error::Unwitnessed => Error::Unwritten,
-        store::Error::Busy => Error::Busy,
-        error @ (store::Error::Changed | store::Error::Corrupt(_) | store::Error::Unavailable(_)) => {
-            Error::Store(error)
-        }
+        other => other.into(),
     }
 }

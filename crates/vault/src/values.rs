@@ -2,8 +2,8 @@
 //! their values, which are payloads as the secret says they are rendered.
 
 use model::{
-    Attributes, Call, ChangeRow, ContentType, Encoding, Facets, Handle, Listed, ProjectId, Secret, SecretId,
-    Status, Timestamp, Usage, Which,
+    Attributes, Call, ChangeRow, ContentType, Counted, Encoding, Facets, Guarded, Handle, Listed, ProjectId,
+    Secret, SecretId, Status, Timestamp, Usage, Which,
 };
 use seal::Bound;
 use store::{Change, Reseal};
@@ -39,11 +39,12 @@ impl Vault {
     ) -> Result<Listed, Error> {
         let handle = handle?.filter(|handle| !expired(handle.expiration, call)).ok_or(Error::NotFound(id))?;
         let subject = Subject {
+            guarded: Some(Guarded::Secret(handle.listed.id)),
             project: &handle.project,
             creator: handle.creator.as_ref(),
             project_access: handle.project_access,
         };
-        self.may(call, Action::ReadSecret, Some((handle.listed.id, subject))).await?;
+        self.may(call, Action::ReadSecret, Some(subject)).await?;
         Ok(handle.listed)
     }
 
@@ -88,8 +89,9 @@ impl Vault {
             loop {
                 let (action, reseal) = self.prepare_definition(call, id, &facets).await?;
                 let secret = Box::new(defined(call, id, facets.clone()));
+                let limit = self.limit(Counted::Secrets);
                 tries += 1;
-                match self.change(call, action, id, Change::DefineSecret { secret, reseal }).await {
+                match self.change(call, action, id, Change::DefineSecret { secret, reseal, limit }).await {
                     Err(store::Error::Changed) if tries < TRIES => {} // Its payload or its flag changed meanwhile.
                     done => return done.map_err(|error| about(id, error)),
                 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use model::{Call, SecretId, Timestamp};
+use model::{Call, Quotas, SecretId, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
 use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
 
-use crate::audit::{AuditSink, Chain, Entry, Outcome};
+use crate::audit::{AuditSink, Chain, Entry, Object, Outcome};
 use crate::authorise::{Subject, Verdict, verdict};
 use crate::keys::Keys;
 use crate::{Action, Error, OpenError};
@@ -25,6 +25,8 @@ pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     audit: Arc<dyn AuditSink>,
+    /// What a project may have of whose quotas nothing was said.
+    pub(crate) quotas: Quotas,
 }
 
 /// What a vault is made of.
@@ -35,6 +37,8 @@ pub struct Parts<'a, A> {
     pub keys: &'a dyn KeyProvider,
     /// Opens the audit trail, which goes on from the chain it is given.
     pub audit: A,
+    /// What a project may have of whose quotas nothing was said.
+    pub quotas: Quotas,
 }
 
 /// Gets the master key of an existing store, checked against it. For looking at what the store and its audit trail
@@ -55,7 +59,7 @@ impl Vault {
     where
         A: FnOnce(Chain) -> io::Result<Arc<dyn AuditSink>>,
     {
-        let Parts { store, keys, audit } = parts;
+        let Parts { store, keys, audit, quotas } = parts;
         let (master, anchor) = match unlock(&*store, keys).await? {
             Some(unlocked) => unlocked,
             None => {
@@ -69,7 +73,7 @@ impl Vault {
         let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
         let chain_key: ChainKey = master.chain_key();
         let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
-        Ok(Self { store, keys: Keys::new(master), audit })
+        Ok(Self { store, keys: Keys::new(master), audit, quotas })
     }
 
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
@@ -97,10 +101,11 @@ impl Vault {
         &self,
         call: &Call,
         action: Action,
-        secret: Option<SecretId>,
+        of: impl Into<Subjects>,
         outcome: Outcome,
     ) -> Result<(), Error> {
-        let ticket = self.audit.queue(&Entry { call, action, secret, outcome });
+        let of = of.into().0;
+        let ticket = self.audit.queue(&Entry { call, action, of: of.as_ref(), outcome });
         others_first().await;
         self.audit.settle(&ticket).map_err(|error| {
             unwritten(call, &error);
@@ -114,15 +119,31 @@ impl Vault {
         &self,
         call: &Call,
         action: Action,
-        secret: Option<SecretId>,
+        of: impl Into<Subjects>,
         done: Result<T, Error>,
     ) -> Result<T, Error> {
         let outcome = match &done {
             Ok(_) | Err(Error::Unwritten) => return done,
             Err(Error::Denied(_) | Error::Private(_)) => Outcome::Denied,
-            Err(Error::NotFound(_) | Error::NoPayload(_) | Error::MetadatumNotFound) => Outcome::Absent,
+            Err(
+                Error::NotFound(_)
+                | Error::NoPayload(_)
+                | Error::MetadatumNotFound
+                | Error::NoSuchContainer
+                | Error::NoSuchConsumer
+                | Error::NoSuchReference(_)
+                | Error::NoSuchOrder
+                | Error::NoSuchQuotas
+                | Error::NoSuchTransportKey,
+            ) => Outcome::Absent,
             Err(
                 Error::HasPayload(_)
+                | Error::HasConsumers(_)
+                | Error::ReferenceTaken(_)
+                | Error::EphemeralReference(_)
+                | Error::TooManyParts
+                | Error::NotGeneric
+                | Error::QuotaReached(_)
                 | Error::MetadatumExists
                 | Error::TooManyMetadata
                 | Error::UsageTaken(_)
@@ -138,7 +159,7 @@ impl Vault {
                 | Error::Store(_),
             ) => Outcome::Failed,
         };
-        self.record(call, action, secret, outcome).await?;
+        self.record(call, action, of, outcome).await?;
         done
     }
 
@@ -148,12 +169,13 @@ impl Vault {
         &self,
         call: &Call,
         action: Action,
-        id: SecretId,
+        of: impl Into<Object>,
         change: Change,
     ) -> Result<(), store::Error> {
+        let of = of.into();
         let (audit, call) = (Arc::clone(&self.audit), call.clone());
         let witness: Witness = Box::new(move || {
-            let entry = Entry { call: &call, action, secret: Some(id), outcome: Outcome::Done };
+            let entry = Entry { call: &call, action, of: Some(&of), outcome: Outcome::Done };
             audit.record(&entry).map_err(|error| {
                 unwritten(&call, &error);
                 Unwitnessed
@@ -167,17 +189,32 @@ impl Vault {
         &self,
         call: &Call,
         action: Action,
-        secret: Option<(SecretId, Subject<'_>)>,
+        subject: Option<Subject<'_>>,
     ) -> Result<(), Error> {
-        let allowed = match verdict(action, &call.caller, secret.map(|(_, subject)| subject)) {
+        let allowed = match verdict(action, &call.caller, subject) {
             Verdict::Allowed => true,
             Verdict::Denied => false,
-            Verdict::AskAcl => match (secret, &call.caller.user) {
-                (Some((id, _)), Some(user)) => self.store.acl_names(id, user).await?,
+            Verdict::AskAcl => match (subject.and_then(|subject| subject.guarded), &call.caller.user) {
+                (Some(of), Some(user)) => self.store.acl_names(of, user).await?,
                 _ => false,
             },
         };
         if allowed { Ok(()) } else { Err(Error::Denied(action)) }
+    }
+}
+
+/// What a line of the audit trail is about.
+pub(crate) struct Subjects(Option<Object>);
+
+impl From<Option<SecretId>> for Subjects {
+    fn from(id: Option<SecretId>) -> Self {
+        Self(id.map(Object::Secret))
+    }
+}
+
+impl From<Object> for Subjects {
+    fn from(of: Object) -> Self {
+        Self(Some(of))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use model::{Attributes, Call, ContentType, Expect, Facet, FacetError, SecretId};
+use model::{Attributes, Call, ContentType, Expect, Facet, FacetError, Quotas, SecretId, UNLIMITED};
 use seal::{ChainKey, FileProvider};
 use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
@@ -66,7 +66,7 @@ async fn other_projects_and_other_roles_are_denied_and_written_down() {
     let auditor = by("a", &["audit"], call("p"));
     assert!(matches!(read(&fixture, &auditor, id).await, Err(Error::Denied(_))));
     assert!(fixture.vault.secret(&auditor, id).await.is_ok());
-    assert!(matches!(fixture.vault.delete_secret(&call("q"), id).await, Err(Error::Denied(_))));
+    assert!(matches!(fixture.vault.delete_secret(&call("q"), id, false).await, Err(Error::Denied(_))));
     assert!(matches!(
         fixture.vault.refuse(&call("q"), Action::FillPayload, Some(id)).await,
         Err(Error::Denied(_))
@@ -95,7 +95,7 @@ async fn an_expired_secret_is_as_if_it_were_not_there() {
     assert!(matches!(fixture.vault.secret(&late, id).await, Err(Error::NotFound(_))));
     assert!(matches!(read(&fixture, &late, id).await, Err(Error::NotFound(_))));
     assert!(matches!(fixture.vault.metadata(&late, id).await, Err(Error::NotFound(_))));
-    assert!(matches!(fixture.vault.delete_secret(&late, id).await, Err(Error::NotFound(_))));
+    assert!(matches!(fixture.vault.delete_secret(&late, id, false).await, Err(Error::NotFound(_))));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn nothing_is_done_that_cannot_be_written_down() {
         fixture.vault.create_secret(&call("p"), secret(Some("y"))).await,
         Err(Error::Unwritten)
     ));
-    assert!(matches!(fixture.vault.delete_secret(&call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(fixture.vault.delete_secret(&call("p"), id, false).await, Err(Error::Unwritten)));
     let filled = fixture.vault.fill_payload(&call("p"), empty, payload("z")).await;
     assert!(matches!(filled, Err(Error::Unwritten)));
     fixture.audit_fails.work();
@@ -218,7 +218,7 @@ async fn a_store_opens_with_its_own_master_key_only() {
         let store = Arc::clone(&fixture.store);
         async move {
             let audit = |chain| Ok(Arc::new(StreamSink::new(std::io::sink(), chain)) as Arc<dyn AuditSink>);
-            Vault::open(Parts { store, keys: &*keys, audit }).await
+            Vault::open(Parts { store, keys: &*keys, audit, quotas: Quotas::all(UNLIMITED) }).await
         }
     };
     let path = |name: &str| fixture.folder().join(name);
@@ -372,6 +372,7 @@ async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() 
             let full = std::fs::File::options().write(true).open("/dev/full")?;
             Ok(Arc::new(StreamSink::new(full, chain)) as Arc<dyn AuditSink>)
         },
+        quotas: Quotas::all(UNLIMITED),
     };
     let vault = Vault::open(parts).await.unwrap();
     assert!(matches!(vault.create_secret(&call("p"), secret(Some("x"))).await, Err(Error::Unwritten)));
@@ -396,12 +397,8 @@ fn entries_forced_to_disk_one_by_one_read_the_same() {
     let key = || seal::MasterKey::random().unwrap().chain_key();
     let sink = FileSink::open(&path, Sync::Entry, vault::Chain::new(key(), 0, [0; 32])).unwrap();
     let call = call("p");
-    let entry = vault::Entry {
-        call: &call,
-        action: Action::ListSecrets,
-        secret: None,
-        outcome: vault::Outcome::Done,
-    };
+    let entry =
+        vault::Entry { call: &call, action: Action::ListSecrets, of: None, outcome: vault::Outcome::Done };
     sink.record(&entry).unwrap();
     assert_eq!(sink.synced_head().unwrap().0, 1);
     let text = std::fs::read_to_string(&path).unwrap();

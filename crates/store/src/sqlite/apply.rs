@@ -3,14 +3,17 @@
 //! Nothing is written before the witness has agreed, and nothing is checked after, so a change that is refused has
 //! written nothing. A secret is in the file or in memory; what must hold of all secrets is checked in both.
 
-use model::{ChangeKind, Encoding, Expect, Facet, Facets, ProjectId, Secret, SecretId, Timestamp, Usage};
+use model::{
+    Acl, ChangeKind, Consumer, Counted, Encoding, Expect, Facet, Facets, Guarded, ProjectId, Secret,
+    SecretId, Timestamp, Usage,
+};
 use rusqlite::Connection;
 
-use super::METADATA_PAIRS_MAX;
 use super::handles::usage as usage_of;
 use super::memory::Memory;
 use super::rows::{RECORD, encoding as encoding_of, facets as facets_of, project_number, record};
-use crate::{AuditAnchor, Change, Error, Reseal};
+use super::{METADATA_PAIRS_MAX, acls, consumers, containers, orders, quotas, reap, transport_keys};
+use crate::{AuditAnchor, Change, Error, Limit, Reseal};
 
 /// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
 /// on bytes.
@@ -61,7 +64,10 @@ pub(super) enum Elsewhere<'a> {
 }
 
 impl Elsewhere<'_> {
-    fn look<T: Default>(self, look: impl FnOnce(&Connection) -> Result<T, Failed>) -> Result<T, Failed> {
+    pub(super) fn look<T: Default>(
+        self,
+        look: impl FnOnce(&Connection) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
         match self {
             Self::Memory(memory) if memory.is_empty() => Ok(T::default()),
             Self::Memory(memory) => look(memory.lock().connection()),
@@ -70,7 +76,7 @@ impl Elsewhere<'_> {
     }
 }
 
-type Witnessing<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
+pub(super) type Witnessing<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
 /// Does one change to what is `here`.
 pub(super) fn apply(
@@ -96,11 +102,13 @@ pub(super) fn apply(
             )?
             .execute((project, version.0, &*wrapped))?;
         }
-        Change::CreateSecret { secret, sealed } => {
-            add(here, elsewhere, secret, sealed.as_deref(), None, witness, effects)?;
+        Change::CreateSecret { secret, sealed, limit } => {
+            let new = New { secret, sealed: sealed.as_deref(), limit: *limit };
+            add(here, elsewhere, new, None, witness, effects)?;
         }
-        Change::DefineSecret { secret, reseal } => {
-            define(here, elsewhere, secret, reseal.take(), witness, effects)?
+        Change::DefineSecret { secret, reseal, limit } => {
+            let new = New { secret, sealed: None, limit: *limit };
+            define(here, elsewhere, new, reseal.take(), witness, effects)?
         }
         Change::FillPayload { id, private, content_type, sealed, time } => {
             let row = row_of(here, *id)?;
@@ -131,8 +139,9 @@ pub(super) fn apply(
             effects.replaced |= row.filled;
             row.log(here, effects, ChangeKind::ValueChanged, *time)?;
         }
-        Change::DeleteSecret { id, time } => {
+        Change::DeleteSecret { id, unless_used, time } => {
             let row = row_of(here, *id)?;
+            require(!*unless_used || !consumers::has_any(here, row.seq)?, Error::HasConsumers)?;
             witness()?;
             row.delete(here, effects, *time)?;
         }
@@ -186,6 +195,36 @@ pub(super) fn apply(
             witness()?;
             redefined.write(here, effects, row, *time)?;
         }
+        Change::SetAcl { of, change, time } => acls::set(here, *of, change, *time, witness)?,
+        Change::AddConsumer { of, consumer, limit } => {
+            consumers::add(here, elsewhere, *of, consumer, *limit, witness)?;
+        }
+        Change::RemoveConsumer { of, who } => consumers::remove(here, *of, who, witness)?,
+        Change::CreateContainer { container, secrets, limit } => {
+            containers::create(here, elsewhere, container, secrets, *limit, witness)?;
+        }
+        Change::AddContainerSecret { id, secret, time } => {
+            containers::add_secret(here, elsewhere, *id, secret, *time, witness)?;
+        }
+        Change::RemoveContainerSecret { id, secret, time } => {
+            containers::remove_secret(here, *id, secret, *time, witness)?;
+        }
+        Change::DeleteContainer(id) => containers::delete(here, *id, witness)?,
+        Change::CreateOrder { order, secrets, container, limit } => {
+            let container = container.as_ref().map(|(container, parts)| (&**container, parts.as_slice()));
+            let made = orders::Made { secrets, container };
+            orders::create(here, elsewhere, order, &made, *limit, witness, effects)?;
+        }
+        Change::DeleteOrder(id) => orders::delete(here, *id, witness)?,
+        Change::SetProjectQuotas { project, quotas } => quotas::set(here, project, quotas, witness)?,
+        Change::DeleteProjectQuotas(project) => quotas::delete(here, project, witness)?,
+        Change::AddTransportKey(key) => transport_keys::add(here, key, witness)?,
+        Change::DeleteTransportKey(id) => transport_keys::delete(here, *id, witness)?,
+        Change::Reap { expired_by, orders_before } => {
+            witness()?;
+            reap::secrets(here, *expired_by, effects)?;
+            reap::orders(here, *orders_before)?;
+        }
         Change::AnchorAudit(AuditAnchor { number, hash }) => {
             witness()?;
             here.prepare_cached(
@@ -205,7 +244,12 @@ pub(super) fn apply_in_memory(
     witness: Witnessing<'_>,
     effects: &mut Effects,
 ) -> Result<(), Failed> {
-    if let Change::DefineSecret { secret, reseal } = change {
+    if let Change::Reap { expired_by, .. } = change {
+        reap::secrets(memory, *expired_by, effects)?;
+        effects.deleted = false; // No file has had them.
+        return apply(file, Elsewhere::Open(memory), change, witness, effects);
+    }
+    if let Change::DefineSecret { secret, reseal, .. } = change {
         // What has expired in the file is as if it were not there; here both transactions are open, so it can go now.
         for expired in expired_in_the_way(file, secret)? {
             expired.delete(file, effects, secret.created)?;
@@ -247,16 +291,26 @@ fn expired_in_the_way(file: &Connection, secret: &Secret) -> Result<Vec<Place>, 
     Ok(found)
 }
 
+/// A secret to be added.
+#[derive(Clone, Copy)]
+struct New<'a> {
+    secret: &'a Secret,
+    sealed: Option<&'a [u8]>,
+    limit: Limit,
+}
+
 /// Adds a secret, in the place of one that has expired if one `replaced` is still there.
 fn add(
     here: &Connection,
     elsewhere: Elsewhere<'_>,
-    secret: &Secret,
-    sealed: Option<&[u8]>,
+    New { secret, sealed, limit }: New<'_>,
     replaced: Option<Place>,
     witness: Witnessing<'_>,
     effects: &mut Effects,
 ) -> Result<(), Failed> {
+    let room =
+        quotas::Room { project: &secret.project, counted: Counted::Secrets, limit, now: secret.created };
+    room.require(here, elsewhere, "secrets")?;
     let usage = secret.facets.usage();
     let in_the_way = match &usage {
         Some(usage) => {
@@ -278,22 +332,38 @@ fn add(
     Ok(())
 }
 
+/// Adds a secret that an order made, which nothing can be in the way of. Its number.
+pub(super) fn add_made(
+    here: &Connection,
+    project: i64,
+    secret: &Secret,
+    sealed: &[u8],
+    effects: &mut Effects,
+) -> Result<i64, Failed> {
+    let number = insert(here, project, secret, Some(sealed))?;
+    for kind in [ChangeKind::Created, ChangeKind::ValueChanged] {
+        log(here, effects, (secret.id, project, None), kind, secret.created)?;
+    }
+    Ok(number)
+}
+
 /// Adds a secret, or gives the one that is there other facets.
 fn define(
     here: &Connection,
     elsewhere: Elsewhere<'_>,
-    secret: &Secret,
+    new: New<'_>,
     reseal: Option<Reseal>,
     witness: Witnessing<'_>,
     effects: &mut Effects,
 ) -> Result<(), Failed> {
+    let secret = new.secret;
     let time = secret.created;
     let Some(row) = find(here, secret.id)? else {
-        return add(here, elsewhere, secret, None, None, witness, effects);
+        return add(here, elsewhere, new, None, witness, effects);
     };
     if row.is_expired(time) {
         require(project_name(here, row.project)? == secret.project, Error::IdTaken)?;
-        return add(here, elsewhere, secret, None, Some(row), witness, effects);
+        return add(here, elsewhere, new, Some(row), witness, effects);
     }
     let redefined = defined_again(here, elsewhere, &row, secret, reseal)?;
     witness()?;
@@ -326,7 +396,7 @@ fn carry(
     let time = secret.created;
     let redefined = defined_again(from, Elsewhere::Open(to), &row, secret, reseal)?;
     witness()?;
-    let (mut carried, pairs, users) = whole(from, &row, &secret.project)?;
+    let (mut carried, rest) = whole(from, &row, &secret.project)?;
     from.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
     effects.deleted |= row.filled && !effects.departed;
     if let Some(expired) = redefined.in_the_way {
@@ -335,25 +405,26 @@ fn carry(
     carried.facets = redefined.facets;
     let project = ensure_project(to, &secret.project)?;
     let seq = insert(to, project, &carried, redefined.sealed.as_deref())?;
-    for (key, value) in pairs {
+    for (key, value) in rest.pairs {
         to.prepare_cached(ADD_METADATUM)?.execute((seq, key, value))?;
     }
-    for user in users {
-        to.prepare_cached("INSERT INTO secret_acl_users (user, secret) VALUES (?1, ?2)")?
-            .execute((user, seq))?;
+    acls::bring(to, seq, rest.acl.as_ref())?;
+    for consumer in &rest.consumers {
+        consumers::bring(to, seq, consumer)?;
     }
     log(to, effects, (row.id, project, carried.facets.usage().as_ref()), ChangeKind::Redefined, time)?;
     Ok(())
 }
 
-type Pairs = Vec<(String, String)>;
+/// What belongs to a secret besides its record and its envelope.
+struct Belongings {
+    pairs: Vec<(String, String)>,
+    acl: Option<Acl>,
+    consumers: Vec<Consumer>,
+}
 
-/// All that is known of a secret but its envelope: the record, its user metadata, who its ACL names.
-fn whole(
-    from: &Connection,
-    row: &Place,
-    project: &ProjectId,
-) -> Result<(Secret, Pairs, Vec<String>), Failed> {
+/// All that is known of a secret but its envelope.
+fn whole(from: &Connection, row: &Place, project: &ProjectId) -> Result<(Secret, Belongings), Failed> {
     let secret = {
         let mut statement = from.prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE seq = ?1"))?;
         let mut rows = statement.query([row.seq])?;
@@ -363,21 +434,19 @@ fn whole(
         .prepare_cached("SELECT key, value FROM secret_metadata WHERE secret = ?1")?
         .query_map([row.seq], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let users = from
-        .prepare_cached("SELECT user FROM secret_acl_users WHERE secret = ?1")?
-        .query_map([row.seq], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok((secret, pairs, users))
+    let of = Guarded::Secret(row.id);
+    let (acl, consumers) = (acls::find(from, of)?, consumers::to_bring(from, of, row.seq)?);
+    Ok((secret, Belongings { pairs, acl, consumers }))
 }
 
 /// Of two pairs with one key the first holds.
 const ADD_METADATUM: &str = "INSERT OR IGNORE INTO secret_metadata (secret, key, value) VALUES (?1, ?2, ?3)";
 
-fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
+pub(super) fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
-fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Result<i64> {
+pub(super) fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Result<i64> {
     if let Some(known) = project_number(connection, project)? {
         return Ok(known);
     }
@@ -385,7 +454,7 @@ fn ensure_project(connection: &Connection, project: &ProjectId) -> rusqlite::Res
     Ok(connection.last_insert_rowid())
 }
 
-fn project_name(connection: &Connection, number: i64) -> Result<ProjectId, Failed> {
+pub(super) fn project_name(connection: &Connection, number: i64) -> Result<ProjectId, Failed> {
     let name: String = connection
         .prepare_cached("SELECT name FROM projects WHERE id = ?1")?
         .query_row([number], |row| row.get(0))?;
@@ -405,11 +474,26 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn is_expired(&self, now: Timestamp) -> bool {
+    /// The number of its row.
+    pub(super) fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// The number of its project.
+    pub(super) fn project(&self) -> i64 {
+        self.project
+    }
+
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
         self.expiration.is_some_and(|expiration| expiration <= now.micros())
     }
 
-    fn delete(self, here: &Connection, effects: &mut Effects, time: Timestamp) -> Result<(), Failed> {
+    pub(super) fn delete(
+        self,
+        here: &Connection,
+        effects: &mut Effects,
+        time: Timestamp,
+    ) -> Result<(), Failed> {
         here.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([self.seq])?;
         effects.deleted |= self.filled;
         Ok(self.log(here, effects, ChangeKind::Deleted, time)?)
@@ -426,16 +510,29 @@ impl Place {
     }
 }
 
-fn row_of(here: &Connection, id: SecretId) -> Result<Place, Failed> {
+pub(super) fn row_of(here: &Connection, id: SecretId) -> Result<Place, Failed> {
     Ok(find(here, id)?.ok_or(Error::NotFound)?)
 }
 
 const PLACE: &str =
     "seq, project, content_type IS NOT NULL, private, expiration, usage_type, usage_id, encoding";
 
-fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
+pub(super) fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
     let mut statement = here.prepare_cached(&format!("SELECT {PLACE}, id FROM secrets WHERE id = ?1"))?;
     place(statement.query([id.as_bytes()])?.next()?)
+}
+
+/// Secrets of any project that have expired by then, oldest first.
+pub(super) fn expired(here: &Connection, by: Timestamp, limit: u32) -> Result<Vec<Place>, Failed> {
+    let mut statement = here.prepare_cached(&format!(
+        "SELECT {PLACE}, id FROM secrets INDEXED BY secrets_expiring WHERE expiration <= ?1 ORDER BY expiration LIMIT ?2"
+    ))?;
+    let mut rows = statement.query((by.micros(), limit))?;
+    let mut found = Vec::new();
+    while let Some(row) = place(rows.next()?)? {
+        found.push(row);
+    }
+    Ok(found)
 }
 
 /// From the columns of [`PLACE`], and the id.

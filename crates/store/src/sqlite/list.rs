@@ -25,9 +25,9 @@ const SORTED_ROWS_MAX: u64 = 1000;
 /// What is found or has expired is counted where requests are served up to this; more is counted elsewhere.
 const QUICK_ROWS_MAX: u64 = 10_000;
 /// An offset beyond this takes long enough not to be walked where requests are served.
-const QUICK_OFFSET_MAX: u64 = 1000;
+pub(super) const QUICK_OFFSET_MAX: u64 = 1000;
 /// The longest pattern that can match anything worth finding: SQLite refuses longer ones, and names have 255.
-const PATTERN_BYTES_MAX: usize = 10_000;
+pub(super) const PATTERN_BYTES_MAX: usize = 10_000;
 
 /// Whether a list may take longer than a request's thread should be kept.
 pub(super) fn may_take_long(query: &ListQuery) -> bool {

@@ -13,13 +13,20 @@
 //! Deleted ciphertext is overwritten (`secure_delete`), and the log that may still hold it is folded in and emptied
 //! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
 
+mod acls;
 mod apply;
+mod consumers;
+mod containers;
 mod handles;
 mod list;
 mod memory;
 mod merged;
+mod orders;
+mod quotas;
 mod reader;
+mod reap;
 mod rows;
+mod transport_keys;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -33,17 +40,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, Handle, KeyVersion, ListQuery, Listed, Metadatum, Page, ProjectId, Secret, SecretId,
-    Timestamp, Usage, UserId, Which,
+    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
+    Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
+    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, UserId, Which,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
-use crate::{AuditAnchor, Change, Error, OpenError, SealedSecret, Store, StoreId, Witness, WrappedKey};
+use crate::{
+    AuditAnchor, Change, Error, OpenError, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey,
+};
 use memory::Memory;
 use reader::{Reader, Readers};
 use writer::{Job, Shared, Writer};
+
+pub use reap::REAPED_AT_ONCE;
 
 /// Changes that may wait for the writer; one more is [`Error::Busy`].
 pub const WAITING_MAX: usize = 4096;
@@ -56,6 +68,9 @@ pub const CHANGES_KEPT: u64 = 100_000;
 /// Pairs of user metadata a secret may have.
 pub const METADATA_PAIRS_MAX: usize = 1000;
 
+/// Secrets that a container may hold, and consumers that it, or a secret, may have.
+pub const PARTS_MAX: u64 = 1000;
+
 /// Memory that ephemeral secrets may take, with all that is known of them; one more is [`Error::MemoryFull`]. Some
 /// thirty thousand small ones fit, about twice as many as libvirt lists.
 pub const EPHEMERAL_MIB_MAX: u64 = 64;
@@ -65,10 +80,13 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 /// What leads from each schema to the next, from nothing to [`SCHEMA`].
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/sqlite/0001.sql"), include_str!("../../migrations/sqlite/0002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/sqlite/0001.sql"),
+    include_str!("../../migrations/sqlite/0002.sql"),
+    include_str!("../../migrations/sqlite/0003.sql"),
+];
 /// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
 /// read by calls.
 const MMAP_BYTES: i64 = 0x7fff_0000;
@@ -234,9 +252,75 @@ impl Store for SqliteStore {
         Ok(self.either(some)?.unwrap_or_default())
     }
 
-    async fn acl_names(&self, id: SecretId, user: &UserId) -> Result<bool, Error> {
-        let named = |reader: &mut Reader| Ok(rows::acl_names(reader, id, user)?.then_some(()));
+    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error> {
+        let named = |reader: &mut Reader| Ok(acls::names(reader, of, user)?.then_some(()));
         Ok(self.either(named)?.is_some())
+    }
+
+    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error> {
+        self.either(|reader| acls::acl(reader, of))
+    }
+
+    async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
+        let found = self.either(|reader| consumers::all(reader, of, slice))?;
+        Ok(found.unwrap_or(Sliced { items: Vec::new(), total: 0 }))
+    }
+
+    async fn consumer(&self, of: Guarded, id: ConsumerId) -> Result<Option<Consumer>, Error> {
+        self.either(|reader| consumers::one(reader, of, id))
+    }
+
+    async fn container(&self, id: ContainerId) -> Result<Option<Container>, Error> {
+        self.readers.read(|reader| containers::one(reader, id))
+    }
+
+    async fn container_secrets(&self, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
+        self.readers.read(|reader| containers::secrets(reader, id))
+    }
+
+    async fn containers(&self, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
+        if !containers::may_take_long(query) {
+            return self.readers.read(|reader| containers::all(reader, query));
+        }
+        let (readers, query) = (Arc::clone(&self.readers), query.clone());
+        apart(move || readers.scan(|reader| containers::all(reader, &query))).await
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
+        self.readers.read(|reader| orders::one(reader, id))
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
+        if !orders::may_take_long(query) {
+            return self.readers.read(|reader| orders::all(reader, query));
+        }
+        let (readers, query) = (Arc::clone(&self.readers), query.clone());
+        apart(move || readers.scan(|reader| orders::all(reader, &query))).await
+    }
+
+    async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error> {
+        self.readers.read(|reader| quotas::of_project(reader, project))
+    }
+
+    async fn all_project_quotas(&self, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
+        self.readers.read(|reader| quotas::all(reader, slice))
+    }
+
+    async fn transport_key(&self, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
+        self.readers.read(|reader| transport_keys::one(reader, id))
+    }
+
+    async fn transport_keys(
+        &self,
+        plugin: Option<&str>,
+        slice: Slice,
+    ) -> Result<Sliced<TransportKey>, Error> {
+        self.readers.read(|reader| transport_keys::all(reader, plugin, slice))
+    }
+
+    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error> {
+        let due = |reader: &mut Reader| reap::is_due(reader, expired_by, orders_before);
+        Ok(self.readers.read(due)? || (!self.memory.is_empty() && due(&mut self.memory.lock())?))
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {

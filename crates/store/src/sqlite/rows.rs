@@ -86,15 +86,6 @@ pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatu
     Ok(pairs.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn acl_names(reader: &mut Reader, id: SecretId, user: &UserId) -> Result<bool, Error> {
-    Ok(reader
-        .connection()
-        .prepare_cached(
-            "SELECT 1 FROM secret_acl_users WHERE user = ?2 AND secret = (SELECT seq FROM secrets WHERE id = ?1)",
-        )?
-        .exists((id.as_bytes(), user.as_str()))?)
-}
-
 pub(super) fn project_key(
     reader: &mut Reader,
     project: &ProjectId,
@@ -226,7 +217,7 @@ fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
     row.get_ref(column)?.as_str().map_err(|_| Error::Corrupt("a text"))
 }
 
-fn named<T>(
+pub(super) fn named<T>(
     row: &Row<'_>,
     column: usize,
     parse: impl FnOnce(&str) -> Option<T>,
@@ -238,8 +229,13 @@ fn named<T>(
     }
 }
 
-fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error> {
+pub(super) fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error> {
     named(row, column, |text| Text::try_from(text).ok(), "a short text")
+}
+
+/// A text that is always there.
+pub(super) fn short_text(row: &Row<'_>, column: usize) -> Result<Text, Error> {
+    short(row, column)?.ok_or(Error::Corrupt("a short text"))
 }
 
 pub(super) fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {

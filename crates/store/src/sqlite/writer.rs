@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use model::SecretId;
+use model::{Guarded, SecretId};
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -149,6 +149,9 @@ impl Writer {
     /// Whether a change is of a secret that is in memory, or is to be: it has two databases to think of, and goes alone.
     /// Nobody else changes what is there, so what is true now is true when the change is done.
     fn concerns_memory(&self, change: &Change) -> bool {
+        if matches!(change, Change::Reap { .. }) {
+            return !self.memory.is_empty();
+        }
         let (id, ephemeral) = concerned(change);
         // A database in memory that cannot be read will say so again when the change is done.
         ephemeral || id.is_some_and(|id| self.memory.holds(id).unwrap_or(true))
@@ -361,7 +364,23 @@ fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
 /// Which secret a change is of, and whether it makes one that is kept in memory.
 fn concerned(change: &Change) -> (Option<SecretId>, bool) {
     match change {
-        Change::SetKeyCheck(_) | Change::AddProjectKey { .. } | Change::AnchorAudit(_) => (None, false),
+        Change::SetKeyCheck(_)
+        | Change::AddProjectKey { .. }
+        | Change::SetAcl { of: Guarded::Container(_), .. }
+        | Change::AddConsumer { of: Guarded::Container(_), .. }
+        | Change::RemoveConsumer { of: Guarded::Container(_), .. }
+        | Change::CreateContainer { .. }
+        | Change::AddContainerSecret { .. }
+        | Change::RemoveContainerSecret { .. }
+        | Change::DeleteContainer(_)
+        | Change::CreateOrder { .. }
+        | Change::DeleteOrder(_)
+        | Change::SetProjectQuotas { .. }
+        | Change::DeleteProjectQuotas(_)
+        | Change::AddTransportKey(_)
+        | Change::DeleteTransportKey(_)
+        | Change::Reap { .. }
+        | Change::AnchorAudit(_) => (None, false),
         Change::CreateSecret { secret, .. } | Change::DefineSecret { secret, .. } => {
             (Some(secret.id), secret.facets.ephemeral)
         }
@@ -372,7 +391,10 @@ fn concerned(change: &Change) -> (Option<SecretId>, bool) {
         | Change::AddMetadatum { id, .. }
         | Change::SetMetadatum { id, .. }
         | Change::RemoveMetadatum { id, .. }
-        | Change::SetFacet { id, .. } => (Some(*id), false),
+        | Change::SetFacet { id, .. }
+        | Change::SetAcl { of: Guarded::Secret(id), .. }
+        | Change::AddConsumer { of: Guarded::Secret(id), .. }
+        | Change::RemoveConsumer { of: Guarded::Secret(id), .. } => (Some(*id), false),
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use model::Timestamp;
 use seal::ChainKey;
 
-use super::Entry;
+use super::{Entry, Object};
 
 /// What stands between the content of a line and its number.
 pub(super) const NUMBER: &str = ",\"n\":";
@@ -59,7 +59,7 @@ fn hex(nibble: u8) -> u8 {
 
 /// Writes the content of a line: all but number and link.
 pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
-    let Entry { call, action, secret, outcome } = entry;
+    let Entry { call, action, of, outcome } = entry;
     line.extend_from_slice(b"{\"time\":\"");
     time(line, call.time);
     line.extend_from_slice(b"\",\"request\":\"");
@@ -83,9 +83,17 @@ pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     line.extend_from_slice(b"],\"action\":\"");
     line.extend_from_slice(action.as_str().as_bytes());
     line.extend_from_slice(b"\",\"secret\":");
-    match secret {
-        Some(id) => drop(write!(line, "\"{id}\"")),
-        None => line.extend_from_slice(b"null"),
+    // Writing to memory cannot fail.
+    let _ = match of {
+        Some(Object::Secret(id)) => write!(line, "\"{id}\""),
+        Some(Object::Container(id)) => write!(line, "null,\"container\":\"{id}\""),
+        Some(Object::Order(id)) => write!(line, "null,\"order\":\"{id}\""),
+        Some(Object::TransportKey(id)) => write!(line, "null,\"transport_key\":\"{id}\""),
+        Some(Object::Quotas(_)) => write!(line, "null,\"quotas_of\":"),
+        None => write!(line, "null"),
+    };
+    if let Some(Object::Quotas(project)) = of {
+        text(line, project.as_str());
     }
     line.extend_from_slice(b",\"outcome\":\"");
     line.extend_from_slice(outcome.as_str().as_bytes());

@@ -311,7 +311,7 @@ mod tests {
             request: RequestId::random(),
             door: Door::Rest,
         };
-        let entry = Entry { call: &call, action: Action::ListSecrets, secret: None, outcome: Outcome::Done };
+        let entry = Entry { call: &call, action: Action::ListSecrets, of: None, outcome: Outcome::Done };
         sink.record(&entry).unwrap();
         let writable = std::mem::replace(&mut sink.0.lock().file, File::open(&path).unwrap());
         let tickets = [sink.queue(&entry), sink.queue(&entry)];

@@ -5,6 +5,9 @@
 //!  "action":"secret:decrypt","secret":"…","outcome":"ok","n":7,"link":"<64 hex digits>"}
 //! ```
 //!
+//! What is asked of a container, an order, a transport key or a project's quotas has `secret` null, and after it
+//! `container`, `order`, `transport_key` or `quotas_of`.
+//!
 //! `link` is HMAC-SHA256, under a key derived from the master key, of the line before's link and this line up to
 //! `,"link"`. So a line that was altered, removed, inserted or moved is found by whoever has the master key, and
 //! cannot be made to fit by whoever has not. Lines cut off at the end are found by the store, which is told now and
@@ -22,7 +25,7 @@ mod stream;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use model::{Call, SecretId};
+use model::{Call, ContainerId, Guarded, OrderId, ProjectId, SecretId, TransportKeyId};
 
 use crate::Action;
 
@@ -80,10 +83,40 @@ pub struct Entry<'a> {
     pub call: &'a Call,
     /// For what.
     pub action: Action,
-    /// Of which secret, if of one.
-    pub secret: Option<SecretId>,
+    /// Of what, if of one thing.
+    pub of: Option<&'a Object>,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// What a request was about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Object {
+    /// A secret.
+    Secret(SecretId),
+    /// A container.
+    Container(ContainerId),
+    /// An order.
+    Order(OrderId),
+    /// A transport key.
+    TransportKey(TransportKeyId),
+    /// What a project may have.
+    Quotas(ProjectId),
+}
+
+impl From<SecretId> for Object {
+    fn from(id: SecretId) -> Self {
+        Self::Secret(id)
+    }
+}
+
+impl From<Guarded> for Object {
+    fn from(of: Guarded) -> Self {
+        match of {
+            Guarded::Secret(id) => Self::Secret(id),
+            Guarded::Container(id) => Self::Container(id),
+        }
+    }
 }
 
 /// What came of a request.

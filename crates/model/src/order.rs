@@ -1,0 +1,80 @@
+//! Orders: keys that are made here.
+
+use crate::{ContainerId, OrderId, ProjectId, SecretId, Timestamp, UserId};
+
+/// An order, done as soon as it is there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Order {
+    /// Its name in references.
+    pub id: OrderId,
+    /// The project it belongs to, for good.
+    pub project: ProjectId,
+    /// Who gave it; unknown where the caller had no user.
+    pub creator: Option<UserId>,
+    /// When it was given.
+    pub created: Timestamp,
+    /// When it was done.
+    pub updated: Timestamp,
+    /// What was ordered.
+    pub order_type: OrderType,
+    /// What it says of what was ordered, as its front-end writes and reads it. Never a passphrase.
+    pub meta: String,
+    /// What came of it.
+    pub outcome: OrderOutcome,
+}
+
+/// What can be ordered.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum OrderType {
+    /// A symmetric key.
+    Key,
+    /// A key pair.
+    Asymmetric,
+}
+
+impl OrderType {
+    /// Every type, in the order in which Barbican lists them in its error text.
+    pub const ALL: [Self; 2] = [Self::Key, Self::Asymmetric];
+
+    /// The name in requests, answers and rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Asymmetric => "asymmetric",
+        }
+    }
+
+    /// The inverse of [`Self::as_str`], exact.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text)
+    }
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum OrderOutcome {
+    /// A secret, which may be gone since.
+    Secret(SecretId),
+    /// A container with a key pair, which may be gone since.
+    Container(ContainerId),
+    /// Nothing, and why, in its front-end's words.
+    Failed {
+        /// A status of its protocol.
+        code: u16,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// Which orders of a project a list shows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrderQuery {
+    /// Whose.
+    pub project: ProjectId,
+    /// A part of [`Order::meta`].
+    pub meta: Option<String>,
+    /// Matches to pass over.
+    pub offset: u64,
+    /// The most to show.
+    pub limit: u32,
+}

@@ -1,0 +1,288 @@
+//! Containers, and what is in them.
+
+use model::{
+    Acl, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded, Pattern,
+    SecretId, Text, Timestamp, UserId,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+
+use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, require};
+use super::list::PATTERN_BYTES_MAX;
+use super::quotas::{Room, tally};
+use super::reader::Reader;
+use super::rows::{moment, named, project_number, short, user};
+use super::{PARTS_MAX, acls};
+use crate::{Error, Limit, Sliced};
+
+/// The name of the table, under which its rows are counted.
+const KIND: &str = "containers";
+const RECORD: &str =
+    "project, id, creator, created, updated, name, container_type, project_access, acl_created";
+
+struct Record {
+    project: i64,
+    id: ContainerId,
+    creator: Option<UserId>,
+    created: Timestamp,
+    updated: Timestamp,
+    name: Option<Text>,
+    container_type: ContainerType,
+    has_acl: bool,
+}
+
+fn record(row: &Row<'_>) -> Result<Record, Error> {
+    Ok(Record {
+        project: row.get(0)?,
+        id: ContainerId::from_bytes(row.get(1)?),
+        creator: user(row, 2)?,
+        created: Timestamp::from_micros(row.get(3)?),
+        updated: Timestamp::from_micros(row.get(4)?),
+        name: short(row, 5)?,
+        container_type: named(row, 6, ContainerType::parse, "container_type")?
+            .ok_or(Error::Corrupt("container_type"))?,
+        has_acl: moment(row, 8)?.is_some(),
+    })
+}
+
+impl Record {
+    fn whole(self, reader: &mut Reader) -> Result<Container, Error> {
+        let acl: Option<Acl> =
+            if self.has_acl { acls::acl(reader, Guarded::Container(self.id))? } else { None };
+        Ok(Container {
+            id: self.id,
+            project: reader.project(self.project)?,
+            creator: self.creator,
+            created: self.created,
+            updated: self.updated,
+            name: self.name,
+            container_type: self.container_type,
+            acl,
+        })
+    }
+}
+
+pub(super) fn one(reader: &mut Reader, id: ContainerId) -> Result<Option<Container>, Error> {
+    let found = {
+        let mut statement =
+            reader.connection().prepare_cached(&format!("SELECT {RECORD} FROM containers WHERE id = ?1"))?;
+        let mut rows = statement.query([id.as_bytes()])?;
+        rows.next()?.map(record).transpose()?
+    };
+    found.map(|found| found.whole(reader)).transpose()
+}
+
+pub(super) fn secrets(reader: &mut Reader, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
+    let mut statement = reader.connection().prepare_cached(
+        "SELECT c.name, s.id FROM container_secrets c JOIN secrets s ON s.seq = c.secret \
+         WHERE c.container = (SELECT seq FROM containers WHERE id = ?1) ORDER BY c.seq",
+    )?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(ContainerSecret { name: short(row, 0)?, secret: SecretId::from_bytes(row.get(1)?) });
+    }
+    Ok(found)
+}
+
+/// Whether a list may take longer than a request's thread should be kept.
+pub(super) fn may_take_long(query: &ContainerQuery) -> bool {
+    query.name.is_some() || query.container_type.is_some() || query.offset > super::list::QUICK_OFFSET_MAX
+}
+
+pub(super) fn all(reader: &mut Reader, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
+    let nothing = Ok(Sliced { items: Vec::new(), total: 0 });
+    let Some(project) = project_number(reader.connection(), &query.project)? else { return nothing };
+    let mut conditions = String::from("project = ?");
+    let mut values = vec![Value::from(project)];
+    if let Some(name) = &query.name {
+        if name.as_str().len() > PATTERN_BYTES_MAX {
+            return nothing;
+        }
+        conditions.push_str(name_condition(name));
+        values.push(name.as_str().to_owned().into());
+    }
+    match query.container_type {
+        None => {}
+        Some(None) => return nothing,
+        Some(Some(container_type)) => {
+            conditions.push_str(" AND container_type = ?");
+            values.push(container_type.as_str().to_owned().into());
+        }
+    }
+    let connection = reader.connection();
+    let total = match values.len() {
+        1 => tally(connection, project, KIND)?,
+        _ => connection
+            .prepare_cached(&format!("SELECT count(*) FROM containers WHERE {conditions}"))?
+            .query_row(params_from_iter(&values), |row| row.get(0))?,
+    };
+    let records: Vec<Record> = {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {RECORD} FROM containers WHERE {conditions} ORDER BY seq LIMIT ? OFFSET ?"
+        ))?;
+        let page: [&dyn ToSql; 2] = [&query.limit, &i64::try_from(query.offset).unwrap_or(i64::MAX)];
+        let mut rows =
+            statement.query(params_from_iter(values.iter().map(|value| value as &dyn ToSql).chain(page)))?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push(record(row)?);
+        }
+        records
+    };
+    let items = records.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
+    Ok(Sliced { items, total })
+}
+
+fn name_condition(name: &Pattern) -> &'static str {
+    if name.is_exact() { " AND name = ? COLLATE NOCASE" } else { " AND name LIKE ?" }
+}
+
+/// Where a container is, and what changes of it have to know.
+pub(super) struct Place {
+    pub(super) seq: i64,
+    project: i64,
+}
+
+pub(super) fn place(here: &Connection, id: ContainerId) -> Result<Place, Failed> {
+    let found = here
+        .prepare_cached("SELECT seq, project FROM containers WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| Ok(Place { seq: row.get(0)?, project: row.get(1)? }))
+        .optional()?;
+    Ok(found.ok_or(Error::NotFound)?)
+}
+
+/// The number of a secret that a container of a project may hold.
+fn reference(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    id: SecretId,
+    project: Option<i64>,
+    time: Timestamp,
+) -> Result<i64, Failed> {
+    if elsewhere.look(|connection| find(connection, id))?.is_some() {
+        return Err(Error::EphemeralReference(id).into());
+    }
+    match find(here, id)? {
+        Some(row) if Some(row.project()) == project && !row.is_expired(time) => Ok(row.seq()),
+        _ => Err(Error::NoSuchReference(id).into()),
+    }
+}
+
+pub(super) fn create(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    container: &Container,
+    secrets: &[ContainerSecret],
+    limit: Limit,
+    witness: Witnessing<'_>,
+) -> Result<(), Failed> {
+    let now = container.created;
+    let project = project_number(here, &container.project)?;
+    let numbers = secrets
+        .iter()
+        .map(|secret| reference(here, elsewhere, secret.secret, project, now))
+        .collect::<Result<Vec<_>, _>>()?;
+    require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
+    let room = Room { project: &container.project, counted: Counted::Containers, limit, now };
+    room.require(here, elsewhere, KIND)?;
+    witness()?;
+    let project = ensure_project(here, &container.project)?;
+    insert(here, project, container, secrets, &numbers)
+}
+
+/// Writes a container that was checked, with the numbers of its secrets.
+pub(super) fn insert(
+    here: &Connection,
+    project: i64,
+    container: &Container,
+    secrets: &[ContainerSecret],
+    numbers: &[i64],
+) -> Result<(), Failed> {
+    here.prepare_cached(
+        "INSERT INTO containers (id, project, creator, created, updated, name, container_type, project_access) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
+    )?
+    .execute((
+        container.id.as_bytes(),
+        project,
+        container.creator.as_ref().map(UserId::as_str),
+        container.created.micros(),
+        container.updated.micros(),
+        container.name.as_ref().map(Text::as_str),
+        container.container_type.as_str(),
+    ))?;
+    let seq = here.last_insert_rowid();
+    for (secret, number) in secrets.iter().zip(numbers) {
+        put(here, seq, *number, secret.name.as_ref())?;
+    }
+    Ok(())
+}
+
+fn put(here: &Connection, container: i64, secret: i64, name: Option<&Text>) -> Result<(), Failed> {
+    here.prepare_cached("INSERT INTO container_secrets (container, secret, name) VALUES (?1, ?2, ?3)")?
+        .execute((container, secret, name.map(Text::as_str)))?;
+    Ok(())
+}
+
+/// The row of a secret in a container under a name.
+fn part(here: &Connection, container: i64, secret: i64, name: Option<&Text>) -> Result<Option<i64>, Failed> {
+    Ok(here
+        .prepare_cached(
+            "SELECT seq FROM container_secrets WHERE container = ?1 AND secret = ?2 AND name IS ?3",
+        )?
+        .query_row((container, secret, name.map(Text::as_str)), |row| row.get(0))
+        .optional()?)
+}
+
+fn touch(here: &Connection, container: i64, time: Timestamp) -> Result<(), Failed> {
+    here.prepare_cached("UPDATE containers SET updated = ?2 WHERE seq = ?1")?
+        .execute((container, time.micros()))?;
+    Ok(())
+}
+
+pub(super) fn add_secret(
+    here: &Connection,
+    elsewhere: Elsewhere<'_>,
+    id: ContainerId,
+    secret: &ContainerSecret,
+    time: Timestamp,
+    witness: Witnessing<'_>,
+) -> Result<(), Failed> {
+    let place = place(here, id)?;
+    let number = reference(here, elsewhere, secret.secret, Some(place.project), time)?;
+    let taken = part(here, place.seq, number, secret.name.as_ref())?.is_some();
+    require(!taken, Error::ReferenceTaken(secret.secret))?;
+    let parts: u64 = here
+        .prepare_cached("SELECT count(*) FROM container_secrets WHERE container = ?1")?
+        .query_row([place.seq], |row| row.get(0))?;
+    require(parts < PARTS_MAX, Error::TooManyParts)?;
+    witness()?;
+    put(here, place.seq, number, secret.name.as_ref())?;
+    touch(here, place.seq, time)
+}
+
+pub(super) fn remove_secret(
+    here: &Connection,
+    id: ContainerId,
+    secret: &ContainerSecret,
+    time: Timestamp,
+    witness: Witnessing<'_>,
+) -> Result<(), Failed> {
+    let place = place(here, id)?;
+    let part = match find(here, secret.secret)? {
+        Some(row) => part(here, place.seq, row.seq(), secret.name.as_ref())?,
+        None => None,
+    };
+    let part = part.ok_or(Error::NoSuchReference(secret.secret))?;
+    witness()?;
+    here.prepare_cached("DELETE FROM container_secrets WHERE seq = ?1")?.execute([part])?;
+    touch(here, place.seq, time)
+}
+
+pub(super) fn delete(here: &Connection, id: ContainerId, witness: Witnessing<'_>) -> Result<(), Failed> {
+    let place = place(here, id)?;
+    witness()?;
+    here.prepare_cached("DELETE FROM containers WHERE seq = ?1")?.execute([place.seq])?;
+    Ok(())
+}

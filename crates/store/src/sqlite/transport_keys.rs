@@ -1,0 +1,74 @@
+//! Transport keys.
+
+use model::{Timestamp, TransportKey, TransportKeyId};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::apply::{Failed, Witnessing, require};
+use super::reader::Reader;
+use super::rows::short_text;
+use crate::{Error, Slice, Sliced};
+
+const RECORD: &str = "id, created, updated, plugin, key";
+
+fn record(row: &Row<'_>) -> Result<TransportKey, Error> {
+    Ok(TransportKey {
+        id: TransportKeyId::from_bytes(row.get(0)?),
+        created: Timestamp::from_micros(row.get(1)?),
+        updated: Timestamp::from_micros(row.get(2)?),
+        plugin: short_text(row, 3)?,
+        key: row.get(4)?,
+    })
+}
+
+pub(super) fn one(reader: &mut Reader, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
+    let mut statement =
+        reader.connection().prepare_cached(&format!("SELECT {RECORD} FROM transport_keys WHERE id = ?1"))?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    rows.next()?.map(record).transpose()
+}
+
+pub(super) fn all(
+    reader: &mut Reader,
+    plugin: Option<&str>,
+    slice: Slice,
+) -> Result<Sliced<TransportKey>, Error> {
+    let total = reader
+        .connection()
+        .prepare_cached("SELECT count(*) FROM transport_keys WHERE plugin = coalesce(?1, plugin)")?
+        .query_row([plugin], |row| row.get(0))?;
+    let mut statement = reader.connection().prepare_cached(&format!(
+        "SELECT {RECORD} FROM transport_keys WHERE plugin = coalesce(?1, plugin) ORDER BY seq LIMIT ?2 OFFSET ?3"
+    ))?;
+    let mut rows = statement.query((plugin, slice.limit, i64::try_from(slice.offset).unwrap_or(i64::MAX)))?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.push(record(row)?);
+    }
+    Ok(Sliced { items, total })
+}
+
+pub(super) fn add(here: &Connection, key: &TransportKey, witness: Witnessing<'_>) -> Result<(), Failed> {
+    witness()?;
+    here.prepare_cached(
+        "INSERT INTO transport_keys (id, created, updated, plugin, key) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((
+        key.id.as_bytes(),
+        key.created.micros(),
+        key.updated.micros(),
+        key.plugin.as_str(),
+        &key.key,
+    ))?;
+    Ok(())
+}
+
+pub(super) fn delete(here: &Connection, id: TransportKeyId, witness: Witnessing<'_>) -> Result<(), Failed> {
+    let found: Option<i64> = here
+        .prepare_cached("SELECT seq FROM transport_keys WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    require(found.is_some(), Error::NotFound)?;
+    witness()?;
+    here.prepare_cached("DELETE FROM transport_keys WHERE seq = ?1")?.execute([found])?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! ACLs: who may read a secret or a container besides its project.
+
+use model::{Acl, AclChange, Call, Guarded};
+use store::Change;
+
+use crate::audit::{Object, Outcome};
+use crate::consumers::about_guarded;
+use crate::{Action, Error, Vault};
+
+impl Vault {
+    /// The ACL of a secret or a container; without one, its project reads by its roles.
+    pub async fn acl(&self, call: &Call, of: Guarded) -> Result<Option<Acl>, Error> {
+        let action = match of {
+            Guarded::Secret(_) => Action::ReadAcl,
+            Guarded::Container(_) => Action::ReadContainerAcl,
+        };
+        let read = async {
+            self.reach(call, of, action).await?;
+            Ok(self.store.acl(of).await?)
+        };
+        let acl = self.written(call, action, Object::from(of), read.await).await?;
+        self.record(call, action, Object::from(of), Outcome::Done).await?;
+        Ok(acl)
+    }
+
+    /// Changes it.
+    pub async fn change_acl(&self, call: &Call, of: Guarded, change: AclChange) -> Result<(), Error> {
+        let action = match (of, &change) {
+            (Guarded::Secret(_), AclChange::Remove) => Action::DeleteAcl,
+            (Guarded::Secret(_), _) => Action::ChangeAcl,
+            (Guarded::Container(_), AclChange::Remove) => Action::DeleteContainerAcl,
+            (Guarded::Container(_), _) => Action::ChangeContainerAcl,
+        };
+        let changed = async {
+            self.reach(call, of, action).await?;
+            let change = Change::SetAcl { of, change, time: call.time };
+            self.change(call, action, of, change).await.map_err(|error| about_guarded(of, error))
+        };
+        self.written(call, action, Object::from(of), changed.await).await
+    }
+
+    /// Whether a secret or a container is there for this caller to do something with.
+    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<(), Error> {
+        match of {
+            Guarded::Secret(id) => self.accessible(call, id, action).await.map(drop),
+            Guarded::Container(id) => self.accessible_container(call, id, action).await.map(drop),
+        }
+    }
+
+    /// As [`Vault::refuse`], for what belongs to a secret or a container.
+    pub async fn refuse_of(&self, call: &Call, action: Action, of: Guarded) -> Result<(), Error> {
+        let checked = self.reach(call, of, action).await;
+        self.written(call, action, Object::from(of), checked).await?;
+        self.record(call, action, Object::from(of), Outcome::Refused).await
+    }
+}

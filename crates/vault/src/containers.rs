@@ -1,0 +1,174 @@
+//! Containers: secrets that belong together.
+
+use model::{
+    Call, Consumer, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded,
+    Text,
+};
+use store::{Change, Slice, Sliced};
+
+use crate::audit::{Object, Outcome};
+use crate::authorise::Subject;
+use crate::{Action, Error, Vault};
+
+/// A container to be created.
+#[derive(Clone, Debug)]
+pub struct NewContainer {
+    /// A name for people.
+    pub name: Option<Text>,
+    /// What it holds.
+    pub container_type: ContainerType,
+    /// The secrets, all of the caller's project.
+    pub secrets: Vec<ContainerSecret>,
+}
+
+/// A container with all that is in it.
+#[derive(Clone, Debug)]
+pub struct ContainerView {
+    /// The container.
+    pub container: Container,
+    /// Its secrets, in order of adding.
+    pub secrets: Vec<ContainerSecret>,
+    /// Who uses it, in order of registration.
+    pub consumers: Vec<Consumer>,
+}
+
+impl Vault {
+    /// Creates a container; it is on disk when this returns.
+    pub async fn create_container(&self, call: &Call, new: NewContainer) -> Result<ContainerId, Error> {
+        let action = Action::CreateContainer;
+        let may = self.may(call, action, None).await;
+        self.written(call, action, None, may).await?;
+        let container = Container {
+            id: ContainerId::random(),
+            project: call.caller.project.clone(),
+            creator: call.caller.user.clone(),
+            created: call.time,
+            updated: call.time,
+            name: new.name,
+            container_type: new.container_type,
+            acl: None,
+        };
+        let (id, limit) = (container.id, self.limit(Counted::Containers));
+        let change = Change::CreateContainer { container: Box::new(container), secrets: new.secrets, limit };
+        let created = self.change(call, action, Object::Container(id), change).await.map_err(Error::from);
+        self.written(call, action, Object::Container(id), created).await?;
+        Ok(id)
+    }
+
+    /// Reads a container.
+    pub async fn container(&self, call: &Call, id: ContainerId) -> Result<ContainerView, Error> {
+        let action = Action::ReadContainer;
+        let read = async {
+            let container = self.accessible_container(call, id, action).await?;
+            self.view(container).await
+        };
+        let container = self.written(call, action, Object::Container(id), read.await).await?;
+        self.record(call, action, Object::Container(id), Outcome::Done).await?;
+        Ok(container)
+    }
+
+    /// The containers of the caller's project; of any other it is denied.
+    pub async fn list_containers(
+        &self,
+        call: &Call,
+        query: &ContainerQuery,
+    ) -> Result<Sliced<ContainerView>, Error> {
+        let action = Action::ListContainers;
+        let listed = async {
+            self.may(call, action, None).await?;
+            if query.project != call.caller.project {
+                return Err(Error::Denied(action));
+            }
+            let Sliced { items, total } = self.store.containers(query).await?;
+            let mut views = Vec::with_capacity(items.len());
+            for container in items {
+                views.push(self.view(container).await?);
+            }
+            Ok(Sliced { items: views, total })
+        };
+        let page = self.written(call, action, None, listed.await).await?;
+        self.record(call, action, None, Outcome::Done).await?;
+        Ok(page)
+    }
+
+    /// Puts a secret into a generic container.
+    pub async fn add_container_secret(
+        &self,
+        call: &Call,
+        id: ContainerId,
+        secret: ContainerSecret,
+    ) -> Result<(), Error> {
+        let change = Change::AddContainerSecret { id, secret, time: call.time };
+        self.change_contents(call, Action::AddContainerSecret, id, change).await
+    }
+
+    /// Takes a secret out of a generic container.
+    pub async fn remove_container_secret(
+        &self,
+        call: &Call,
+        id: ContainerId,
+        secret: ContainerSecret,
+    ) -> Result<(), Error> {
+        let change = Change::RemoveContainerSecret { id, secret, time: call.time };
+        self.change_contents(call, Action::RemoveContainerSecret, id, change).await
+    }
+
+    async fn change_contents(
+        &self,
+        call: &Call,
+        action: Action,
+        id: ContainerId,
+        change: Change,
+    ) -> Result<(), Error> {
+        let changed = async {
+            let container = self.accessible_container(call, id, action).await?;
+            if container.container_type != ContainerType::Generic {
+                return Err(Error::NotGeneric);
+            }
+            self.change(call, action, Object::Container(id), change).await.map_err(about_container)
+        };
+        self.written(call, action, Object::Container(id), changed.await).await
+    }
+
+    /// Deletes a container; its secrets stay.
+    pub async fn delete_container(&self, call: &Call, id: ContainerId) -> Result<(), Error> {
+        let action = Action::DeleteContainer;
+        let deleted = async {
+            self.accessible_container(call, id, action).await?;
+            let change = Change::DeleteContainer(id);
+            self.change(call, action, Object::Container(id), change).await.map_err(about_container)
+        };
+        self.written(call, action, Object::Container(id), deleted.await).await
+    }
+
+    /// A container that is there for this caller.
+    pub(crate) async fn accessible_container(
+        &self,
+        call: &Call,
+        id: ContainerId,
+        action: Action,
+    ) -> Result<Container, Error> {
+        let container = self.store.container(id).await?.ok_or(Error::NoSuchContainer)?;
+        let subject = Subject {
+            guarded: Some(Guarded::Container(id)),
+            project: &container.project,
+            creator: container.creator.as_ref(),
+            project_access: container.project_access(),
+        };
+        self.may(call, action, Some(subject)).await?;
+        Ok(container)
+    }
+
+    pub(crate) async fn view(&self, container: Container) -> Result<ContainerView, Error> {
+        let secrets = self.store.container_secrets(container.id).await?;
+        let consumers = self.store.consumers(Guarded::Container(container.id), Slice::ALL).await?.items;
+        Ok(ContainerView { container, secrets, consumers })
+    }
+}
+
+fn about_container(error: store::Error) -> Error {
+    match error {
+        store::Error::NotFound => Error::NoSuchContainer,
+        other => other.into(),
+    }
+}
