@@ -69,6 +69,7 @@ fn test() -> Result<()> {
     install::polkit()?;
     install::libvirtd()?;
     install::program("valgrind", "valgrind")?;
+    install::program("openssl", "openssl")?; // Reads what seal generates.
     let bindings = install::bindings(&root)?;
     install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;

@@ -32,6 +32,12 @@ pub enum Error {
     /// The system gave no random bytes.
     #[error("no random bytes from the system")]
     NoRandomness,
+    /// No key is generated with so many bits.
+    #[error("keys of {0} bits are not generated")]
+    NotOffered(u32),
+    /// The cipher library generated no key, or none that it can write: no primes in time, or no memory.
+    #[error("no key was generated")]
+    NotGenerated,
     /// The system gave no memory for a key.
     #[error("no memory for a key")]
     NoMemory,

@@ -21,10 +21,12 @@
 //! sealed payload shows the length of its plaintext; keys derived for one call, and the cipher's round keys,
 //! live for that call in ordinary memory that is wiped but not locked.
 
-#![deny(unsafe_code)] // Only src/locked.rs allows it.
+#![deny(unsafe_code)] // Only src/locked.rs and src/evp.rs allow it.
 
 mod envelope;
 mod error;
+mod evp;
+pub mod generate;
 #[cfg(test)]
 mod golden;
 mod keys;

@@ -22,7 +22,7 @@
 //! or from the stack and registers while a key is used. Pages are never given back; there are as many as were
 //! ever needed at once.
 //!
-//! This is the only file of the crate with unsafe code.
+//! This and `evp.rs` are the only files of the crate with unsafe code.
 
 #![allow(unsafe_code)]
 

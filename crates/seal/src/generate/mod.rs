@@ -1,0 +1,253 @@
+//! Generates what orders ask for: symmetric keys, and key pairs as files that other programs read.
+//!
+//! ```text
+//! symmetric      random bytes
+//! RSA   private  PEM, PKCS #8, with a passphrase encrypted (encrypted.rs)     public  PEM, SubjectPublicKeyInfo
+//! DSA   private  DER, PKCS #8, with a passphrase encrypted                    public  DER, SubjectPublicKeyInfo
+//! ```
+//!
+//! Kinds, lengths and forms are those of Barbican's simple_crypto: so are weak ones, which clients ask for by name.
+//!
+//! What it promises: a pair is what it should be, for its private half was read again and gave its public half; what
+//! is private is only ever in memory that is wiped; a search for primes ends ([`SEARCH_MS_MAX`]).
+//!
+//! It computes for as long as that. Whoever calls it has a thread to spare, and bounds how many do.
+
+mod encrypted;
+mod pem;
+
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::evp::Key;
+use crate::{Error, Payload, primitives};
+
+/// How long primes are looked for. The slowest pairs take a second or two (docs/decisions/0015); one that takes
+/// thirty is a machine with other worries, or a fault.
+pub const SEARCH_MS_MAX: u64 = 30_000;
+
+/// The longest passphrase: OpenSSL reads no longer one, and Barbican takes no longer one.
+pub const PASSPHRASE_BYTES_MAX: usize = 1023;
+
+/// The group that DSA keys of 4096 bits share, which takes seconds to find. tests/dsa_group.py makes it again.
+const DSA_4096: &[u8] = include_bytes!("dsa-4096.der");
+
+/// How long a symmetric key is: 64, 128, 192 or 256 bits, or twice as many where it is two keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SymmetricBits(u16);
+
+impl SymmetricBits {
+    /// For the mode XTS, which cuts a key in two: the length of both.
+    pub fn of_two(bits: u32) -> Result<Self, Error> {
+        let half = Self::try_from(bits / 2).map_err(|_| Error::NotOffered(bits))?;
+        if bits.is_multiple_of(2) { Ok(Self(2 * half.0)) } else { Err(Error::NotOffered(bits)) }
+    }
+}
+
+/// For any other mode.
+impl TryFrom<u32> for SymmetricBits {
+    type Error = Error;
+
+    fn try_from(bits: u32) -> Result<Self, Error> {
+        match bits {
+            64 => Ok(Self(64)),
+            128 => Ok(Self(128)),
+            192 => Ok(Self(192)),
+            256 => Ok(Self(256)),
+            _ => Err(Error::NotOffered(bits)),
+        }
+    }
+}
+
+/// A new symmetric key.
+pub fn symmetric(bits: SymmetricBits) -> Result<Payload, Error> {
+    let mut key = Zeroizing::new(vec![0; usize::from(bits.0) / 8]);
+    primitives::random(&mut key)?;
+    Ok(Payload::from(key))
+}
+
+/// What a key pair is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PairKind {
+    /// Signatures and encryption, with the exponent 65537.
+    Rsa,
+    /// Signatures.
+    Dsa,
+}
+
+/// How long a key pair is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PairBits {
+    /// 1024, which is weak.
+    B1024,
+    /// 2048.
+    B2048,
+    /// 4096.
+    B4096,
+}
+
+impl TryFrom<u32> for PairBits {
+    type Error = Error;
+
+    fn try_from(bits: u32) -> Result<Self, Error> {
+        match bits {
+            1024 => Ok(Self::B1024),
+            2048 => Ok(Self::B2048),
+            4096 => Ok(Self::B4096),
+            _ => Err(Error::NotOffered(bits)),
+        }
+    }
+}
+
+/// What a private key is encrypted with: 1 to [`PASSPHRASE_BYTES_MAX`] bytes.
+#[derive(Debug)]
+pub struct Passphrase(Payload);
+
+impl Passphrase {
+    /// The passphrase itself, which is stored beside the key that it opens.
+    pub fn into_payload(self) -> Payload {
+        self.0
+    }
+}
+
+impl TryFrom<Payload> for Passphrase {
+    type Error = Error;
+
+    fn try_from(payload: Payload) -> Result<Self, Error> {
+        match payload.len() {
+            1..=PASSPHRASE_BYTES_MAX => Ok(Self(payload)),
+            bytes => Err(Error::WrongLength(bytes)),
+        }
+    }
+}
+
+/// A key pair, each half in the form in which it is stored.
+pub struct KeyPair {
+    /// The private key.
+    pub private: Payload,
+    /// The public key.
+    pub public: Payload,
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyPair([redacted])")
+    }
+}
+
+/// A new key pair; its private half is encrypted where there is a passphrase.
+pub fn key_pair(kind: PairKind, bits: PairBits, passphrase: Option<&Passphrase>) -> Result<KeyPair, Error> {
+    let key = match kind {
+        PairKind::Rsa => rsa(bits)?,
+        PairKind::Dsa => dsa(bits)?,
+    };
+    let (private, public) = (key.private_der()?, key.public_der()?);
+    if *Key::from_private_der(&private)?.public_der()? != *public {
+        return Err(Error::NotReproduced);
+    }
+    let (label, private) = match passphrase {
+        Some(passphrase) => ("ENCRYPTED PRIVATE KEY", encrypted::encrypt(&private, passphrase.0.expose())?),
+        None => ("PRIVATE KEY", private),
+    };
+    Ok(match kind {
+        PairKind::Rsa => {
+            KeyPair { private: pem::write(label, &private), public: pem::write("PUBLIC KEY", &public) }
+        }
+        PairKind::Dsa => KeyPair { private: Payload::from(private), public: Payload::from(public) },
+    })
+}
+
+const SEARCH_MAX: Duration = Duration::from_millis(SEARCH_MS_MAX);
+
+fn rsa(bits: PairBits) -> Result<Key, Error> {
+    let bits = match bits {
+        PairBits::B1024 => 1024,
+        PairBits::B2048 => 2048,
+        PairBits::B4096 => 4096,
+    };
+    Key::rsa(bits, SEARCH_MAX)
+}
+
+/// Keys of 4096 bits share a group. Those of 1024 bits must not: such a group can be worth a year of somebody's
+/// computers, if everybody's keys are in it.
+fn dsa(bits: PairBits) -> Result<Key, Error> {
+    let group = match bits {
+        PairBits::B1024 => Key::dsa_group(1024, 160, SEARCH_MAX)?,
+        PairBits::B2048 => Key::dsa_group(2048, 256, SEARCH_MAX)?,
+        PairBits::B4096 => Key::from_public_der(DSA_4096)?,
+    };
+    Key::dsa(&group, SEARCH_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn symmetric_keys_have_their_length_and_are_not_the_same() {
+        for (bits, bytes) in [(64, 8), (128, 16), (192, 24), (256, 32)] {
+            let key = || symmetric(SymmetricBits::try_from(bits).unwrap()).unwrap();
+            assert_eq!(key().len(), bytes);
+            assert_ne!(key().expose(), key().expose());
+            let two = SymmetricBits::of_two(2 * bits).unwrap();
+            assert_eq!(symmetric(two).unwrap().len(), 2 * bytes);
+        }
+    }
+
+    #[test]
+    fn halves_of_a_pair_belong_together() {
+        for kind in [PairKind::Rsa, PairKind::Dsa] {
+            let pair = key_pair(kind, PairBits::B1024, None).unwrap();
+            let other = key_pair(kind, PairBits::B1024, None).unwrap();
+            assert_ne!(pair.public.expose(), other.public.expose());
+        }
+    }
+
+    #[test]
+    fn a_search_ends_at_its_limit() {
+        for search in
+            [|limit| Key::rsa(4096, limit).map(drop), |limit| Key::dsa_group(2048, 256, limit).map(drop)]
+        {
+            assert_eq!(search(Duration::ZERO), Err(Error::NotGenerated));
+        }
+    }
+
+    #[test]
+    fn debug_text_says_nothing() {
+        let passphrase = Passphrase::try_from(Payload::new(b"hunter2".to_vec())).unwrap();
+        let pair = key_pair(PairKind::Rsa, PairBits::B1024, Some(&passphrase)).unwrap();
+        assert_eq!(format!("{pair:?} {passphrase:?}"), "KeyPair([redacted]) Passphrase(Payload([redacted]))");
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_barbican_offers_is_offered(bits: u32) {
+            prop_assert_eq!(SymmetricBits::try_from(bits).is_ok(), [64, 128, 192, 256].contains(&bits));
+            prop_assert_eq!(SymmetricBits::of_two(bits).is_ok(), [128, 256, 384, 512].contains(&bits));
+            prop_assert_eq!(PairBits::try_from(bits).is_ok(), [1024, 2048, 4096].contains(&bits));
+        }
+
+        #[test]
+        fn what_is_not_a_key_is_not_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Key::from_private_der(&bytes).is_err());
+            prop_assert!(Key::from_public_der(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_key_with_a_byte_changed_does_not_panic(at in 0_usize..1610, byte: u8) {
+            let mut der = DSA_4096.to_vec();
+            der[at] = byte;
+            let _ = Key::from_public_der(&der).and_then(|key| key.public_der());
+        }
+
+        #[test]
+        fn passphrases_have_1_to_1023_bytes(bytes in 0_usize..2000) {
+            let made = Passphrase::try_from(Payload::new(vec![b'x'; bytes]));
+            prop_assert_eq!(made.is_ok(), (1..=1023).contains(&bytes));
+        }
+    }
+}
