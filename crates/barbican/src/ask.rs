@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, header};
-use model::{Call, SecretId};
+use model::{Call, ContainerId, Guarded, SecretId};
 use tracing::error;
 use vault::{Action, Error, Vault};
 
@@ -54,6 +54,14 @@ impl Ask<'_> {
         }
     }
 
+    /// The same, for what belongs to a secret or a container.
+    pub(crate) async fn refuse_of(&self, action: Action, of: Guarded, problem: Problem) -> Problem {
+        match self.vault.refuse_of(self.call, action, of).await {
+            Ok(()) => problem,
+            Err(error) => self.failed(&error),
+        }
+    }
+
     /// Something wrong in this operation.
     pub(crate) fn issue(&self, status: http::StatusCode, reason: &str) -> Problem {
         Problem::issue(status, self.route.name, reason)
@@ -67,6 +75,19 @@ impl Ask<'_> {
     /// A reference to a secret.
     pub(crate) fn secret_ref(&self, id: SecretId) -> String {
         format!("{}/v1/secrets/{id}", self.origin.url())
+    }
+
+    /// A reference to a container.
+    pub(crate) fn container_ref(&self, id: ContainerId) -> String {
+        format!("{}/v1/containers/{id}", self.origin.url())
+    }
+
+    /// A reference to a secret or a container.
+    pub(crate) fn guarded_ref(&self, of: Guarded) -> String {
+        match of {
+            Guarded::Secret(id) => self.secret_ref(id),
+            Guarded::Container(id) => self.container_ref(id),
+        }
     }
 }
 

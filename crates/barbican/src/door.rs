@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Body as HttpBody;
-use model::{Call, RequestId};
+use model::{Call, Guarded, RequestId};
 use tracing::{Instrument as _, debug, debug_span};
 use vault::{Action, Error, Vault};
 
@@ -28,12 +28,15 @@ use crate::metrics::{Asked, Metrics};
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
-use crate::path::{self, App, Found, Path, Place, Rest};
+use crate::path::{self, App, Found, NO_CHOICE_OF_STORES, Path, Place, Rest};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
 use crate::routes::{Route, Verb, resource_at};
-use crate::{later, list, media_types, metadata, payload, secrets, versions};
+use crate::{
+    acls, consumers, containers, list, media_types, metadata, orders, payload, quotas, secrets, stores,
+    transport_keys, versions,
+};
 
 /// How the door behaves.
 #[derive(Clone, Debug, Default)]
@@ -242,18 +245,32 @@ impl Turn<'_> {
         Ok((Aim { place: found.place, route }, query))
     }
 
-    /// The problem of a request that no handler gets. Barbican looks for the secret before anything else, so a secret
-    /// that is not there comes first; and only who may read a payload learns that it cannot be written to.
+    /// The problem of a request that no handler gets. Barbican looks for what is asked of before anything else, so what is
+    /// not there comes first; and only who may read a payload learns that it cannot be written to.
     async fn unless_hidden(&self, place: &Place<'_>, call: &Call, problem: Problem) -> Problem {
-        let Some(id) = place.secret() else { return problem };
+        let vault = &self.door.vault;
+        if let Place::Order(name) = place {
+            return match orders::id_of(name) {
+                Err(absent) => absent,
+                Ok(id) => match vault.refuse_order(call, Action::ReadOrder, id).await {
+                    Err(error @ Error::NoSuchOrder) => Problem::of_vault("", &error),
+                    _ => problem,
+                },
+            };
+        }
+        let Some(of) = place.guarded() else { return problem };
         let (action, name) = match place {
             Place::Payload(_) if problem.status == StatusCode::METHOD_NOT_ALLOWED => {
                 (Action::ReadPayload, resource_at(place).routes.first().map_or("", |route| route.name))
             }
             _ => (Action::ReadSecret, ""),
         };
-        match (self.door.vault.refuse(call, action, Some(id)).await, action) {
-            (Err(error @ Error::NotFound(_)), _)
+        let refused = match of {
+            Guarded::Secret(id) => vault.refuse(call, action, Some(id)).await,
+            Guarded::Container(_) => vault.refuse_of(call, Action::ReadContainer, of).await,
+        };
+        match (refused, action) {
+            (Err(error @ (Error::NotFound(_) | Error::NoSuchContainer)), _)
             | (Err(error @ (Error::Denied(_) | Error::Private(_))), Action::ReadPayload) => {
                 Problem::of_vault(name, &error)
             }
@@ -313,7 +330,40 @@ impl Turn<'_> {
             (Place::Metadatum(id, key), Verb::Get) => metadata::read_one(&ask, id, key).await,
             (Place::Metadatum(id, key), Verb::Put) => metadata::set(&ask, id, key).await,
             (Place::Metadatum(id, key), _) => metadata::remove(&ask, id, key).await,
-            (place, _) => Err(later::answer(&ask, place).await),
+            (Place::SecretAcl(id), _) => acls::answer(&ask, Guarded::Secret(id)).await,
+            (Place::SecretConsumers(id), _) => consumers::answer(&ask, Guarded::Secret(id)).await,
+            (Place::SecretConsumer(id, one), _) => consumers::read_one(&ask, Guarded::Secret(id), one).await,
+            (Place::Containers, Verb::Get) => containers::read_all(&ask).await,
+            (Place::Containers, _) => containers::create(&ask).await,
+            (Place::Container(id), Verb::Get) => containers::read(&ask, id).await,
+            (Place::Container(id), _) => containers::delete(&ask, id).await,
+            (Place::ContainerAcl(id), _) => acls::answer(&ask, Guarded::Container(id)).await,
+            (Place::ContainerSecrets(id), Verb::Post) => containers::add_secret(&ask, id).await,
+            (Place::ContainerSecrets(id), _) => containers::remove_secret(&ask, id).await,
+            (Place::ContainerConsumers(id), _) => consumers::answer(&ask, Guarded::Container(id)).await,
+            (Place::ContainerConsumer(id, one), _) => {
+                consumers::read_one(&ask, Guarded::Container(id), one).await
+            }
+            (Place::Orders, Verb::Get) => orders::read_all(&ask).await,
+            (Place::Orders, Verb::Post) => orders::create(&ask).await,
+            (Place::Orders, _) => Err(orders::update(&ask).await),
+            (Place::Order(name), Verb::Get) => orders::read(&ask, name).await,
+            (Place::Order(name), _) => orders::delete(&ask, name).await,
+            (Place::Quotas, _) => quotas::read_own(&ask).await,
+            (Place::ProjectQuotas, _) => quotas::read_all(&ask).await,
+            (Place::ProjectQuota(name), Verb::Get) => quotas::read(&ask, name).await,
+            (Place::ProjectQuota(name), Verb::Put) => quotas::set(&ask, name).await,
+            (Place::ProjectQuota(name), _) => quotas::delete(&ask, name).await,
+            (Place::SecretStores, _) => Err(stores::answer(&ask, Action::ListSecretStores).await),
+            (Place::GlobalDefaultStore, _) => Err(stores::answer(&ask, Action::ReadGlobalDefaultStore).await),
+            (Place::PreferredStore, _) => Err(stores::answer(&ask, Action::ReadPreferredStore).await),
+            // Barbican looks for the store first, and there is no choice of any.
+            (Place::SecretStore | Place::StorePreference, _) => Err(Problem::not_found(NO_CHOICE_OF_STORES)),
+            (Place::TransportKeys, Verb::Get) => transport_keys::read_all(&ask).await,
+            (Place::TransportKeys, _) => transport_keys::create(&ask).await,
+            (Place::TransportKey(id), Verb::Get) => transport_keys::read(&ask, id).await,
+            (Place::TransportKey(id), _) => transport_keys::delete(&ask, id).await,
+            (Place::Versions, _) => Err(Problem::not_found("")), // Answered before the API.
         }
     }
 }

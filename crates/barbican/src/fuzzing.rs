@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use model::{Caller, Facet, ListQuery, Metadatum, ProjectId, Timestamp, UserId};
+use model::{
+    Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, SecretId, Timestamp, UserId,
+};
 use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
@@ -13,7 +15,10 @@ pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
 use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
-use crate::{dates, list, media_types, metadata, new_secret, path};
+use crate::{
+    acls, consumers, containers, dates, list, media_types, metadata, new_secret, orders, path, quotas,
+    transport_keys,
+};
 
 /// The body of a new secret.
 pub fn new_secret(body: &[u8]) -> Option<NewSecret> {
@@ -30,6 +35,26 @@ pub fn metadata(body: &[u8]) -> Option<(Vec<Metadatum>, Vec<Facet>)> {
 pub fn metadatum(body: &[u8]) -> Option<(Metadatum, bool)> {
     let change = metadata::parse_one(body).ok()?;
     Some((change.pair().clone(), matches!(change, metadata::Change::Facet(..))))
+}
+
+/// The body of a new order: what it says of itself, if it can be understood.
+pub fn order(body: &[u8]) -> Option<String> {
+    let now = Timestamp::from_micros(1_800_000_000_000_000);
+    orders::parse(body, now).ok().map(|order| order.meta)
+}
+
+/// The bodies of what belongs to secrets and projects. How many of these readers understood it.
+pub fn belongings(body: &[u8]) -> usize {
+    let guarded = [Guarded::Secret(SecretId::NIL), Guarded::Container(ContainerId::from_bytes([0; 16]))];
+    let consumers = guarded.into_iter().filter(|of| consumers::parse(body, *of).is_ok()).count();
+    let others = [
+        acls::parse(body).is_ok(),
+        containers::parse(body, "http://h").is_ok(),
+        containers::parse_part(body).is_ok(),
+        quotas::parse(body).is_ok(),
+        transport_keys::parse(body).is_ok(),
+    ];
+    consumers + others.into_iter().filter(|understood| *understood).count()
 }
 
 /// A payload in base64.

@@ -17,16 +17,18 @@
 //! text quotes it, and descriptions of errors, which may quote what else a request held, are never logged.
 
 mod accept;
+mod acls;
 mod ask;
 mod body;
 mod connection;
+mod consumers;
+mod containers;
 mod dates;
 mod door;
 mod facets;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
-mod later;
 mod limits;
 mod list;
 mod media_types;
@@ -35,6 +37,7 @@ mod metrics;
 mod microversion;
 mod negotiate;
 mod new_secret;
+mod orders;
 mod page;
 mod path;
 mod patience;
@@ -42,11 +45,14 @@ mod payload;
 mod problem;
 mod python;
 mod query;
+mod quotas;
 mod reply;
 mod routes;
 mod schema;
 mod schemas;
 mod secrets;
+mod stores;
+mod transport_keys;
 mod versions;
 mod write;
 

@@ -5,9 +5,11 @@
 
 use http::StatusCode;
 use model::{
-    Caller, Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page,
+    Caller, Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX,
     Pattern, Scope, SecretType, SortKey, SortOrder, TypeFilter,
 };
+
+use vault::{Slice, Sliced};
 
 use crate::ask::Ask;
 use crate::dates;
@@ -24,25 +26,50 @@ pub(crate) async fn list_secrets(ask: &Ask<'_>) -> Result<Reply, Problem> {
         Ok(query) => query,
         Err(problem) => return Err(ask.refuse(vault::Action::ListSecrets, None, problem).await),
     };
-    let (offset, limit) = (query.offset, query.limit);
+    let slice = Slice { offset: query.offset, limit: query.limit };
     let page = ask.vault.list_secrets(ask.call, query).await.map_err(|error| ask.failed(&error))?;
-    Ok(Reply::json(StatusCode::OK, write_page(ask, &page, offset, limit)))
+    let written = secrets::write_all(ask, &page.secrets).await?;
+    Ok(Reply::json(StatusCode::OK, write_page(ask, written, page.total, slice)))
 }
 
 /// A page. Neighbours are named only if there is something on it.
-fn write_page(ask: &Ask<'_>, page: &Page, offset: u64, limit: u32) -> String {
+fn write_page(ask: &Ask<'_>, secrets: Vec<String>, total: u64, slice: Slice) -> String {
+    write_slice("secrets", secrets, total, slice, |offset| {
+        format!("{}/v1/secrets?{}", ask.origin.url(), ask.query.of_page(slice.limit, offset))
+    })
+}
+
+/// A part of a list, and where its neighbours are.
+fn write_slice(
+    name: &str,
+    items: Vec<String>,
+    total: u64,
+    Slice { offset, limit }: Slice,
+    url: impl Fn(u64) -> String,
+) -> String {
+    let is_empty = items.is_empty();
     let mut object = Object::new();
-    object.json("secrets", list(page.secrets.iter().map(|secret| secrets::write(ask, secret))));
-    let url = |offset| format!("{}/v1/secrets?{}", ask.origin.url(), ask.query.of_page(limit, offset));
-    if !page.secrets.is_empty() && offset > 0 {
+    object.json(name, list(items));
+    if !is_empty && offset > 0 {
         object.text("previous", &url(offset.saturating_sub(limit.into())));
     }
     let next = offset.saturating_add(limit.into());
-    if !page.secrets.is_empty() && page.total > next {
+    if !is_empty && total > next {
         object.text("next", &url(next));
     }
-    object.json("total", page.total);
+    object.json("total", total);
     object.end()
+}
+
+/// A page of anything but secrets. Its neighbours are asked for by limit and offset alone, whatever else was asked for.
+pub(crate) fn page(ask: &Ask<'_>, name: &str, path: &str, page: Sliced<String>, slice: Slice) -> Reply {
+    let url = |offset| format!("{}/v1/{path}?limit={}&offset={offset}", ask.origin.url(), slice.limit);
+    Reply::json(StatusCode::OK, write_slice(name, page.items, page.total, slice, url))
+}
+
+/// Which part of a list a query asks for.
+pub(crate) fn slice(query: &Query<'_>) -> Result<Slice, Problem> {
+    Ok(Slice { offset: offset(query.filled("offset")?), limit: limit(query.filled("limit")?) })
 }
 
 /// Understands a query string.
@@ -64,7 +91,7 @@ pub(crate) fn parse(query: &Query<'_>, caller: &Caller) -> Result<ListQuery, Pro
         expiration: date_filters(query.filled("expiration")?)?,
     };
     let sort = query.filled("sort")?.map_or(Ok(Vec::new()), sort_orders)?;
-    let (offset, limit) = (offset(query.filled("offset")?), limit(query.filled("limit")?));
+    let Slice { offset, limit } = slice(query)?;
     Ok(ListQuery { scope: scope(query.once("acl_only")?, caller), filters, sort, offset, limit })
 }
 

@@ -10,9 +10,9 @@ use vault::{Action, Expect, Metadata};
 use crate::ask::Ask;
 use crate::facets::{self, Key};
 use crate::problem::Problem;
-use crate::python::{Value, parse_json};
+use crate::python::Value;
 use crate::reply::Reply;
-use crate::schema::Schema;
+use crate::schema;
 use crate::schemas::{SECRET_METADATA, SECRET_METADATUM};
 use crate::secrets::require_json;
 use crate::write::Object;
@@ -46,15 +46,6 @@ pub(crate) async fn replace_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Pr
     Ok(Reply::json(StatusCode::CREATED, object.end()))
 }
 
-/// A JSON body, stripped, that matches a schema.
-fn parse(body: &[u8], schema: &Schema, name: &str) -> Result<Value, Problem> {
-    let text = std::str::from_utf8(body).map_err(|_| Problem::malformed_json())?;
-    let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
-    value.strip();
-    schema.check(&value).map_err(|found| found.problem(name))?;
-    Ok(value)
-}
-
 fn understand_all(ask: &Ask<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
     require_json(ask)?;
     parse_all(ask.body)
@@ -62,7 +53,7 @@ fn understand_all(ask: &Ask<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem
 
 /// All pairs that a body asks for: the users' own, and libvirt's.
 pub(crate) fn parse_all(body: &[u8]) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
-    let mut value = parse(body, &SECRET_METADATA, "SecretMetadata")?;
+    let mut value = schema::read(body, &SECRET_METADATA, "SecretMetadata")?;
     let Some(Value::Dict(items)) = value.take("metadata") else { return Err(not_texts()) };
     let (mut user, mut facets) = (Vec::new(), Vec::new());
     for Metadatum { key, value } in lower_keys(items)? {
@@ -133,7 +124,7 @@ fn understand_one(ask: &Ask<'_>) -> Result<Change, Problem> {
 
 /// The one pair that a body asks for.
 pub(crate) fn parse_one(body: &[u8]) -> Result<Change, Problem> {
-    let value = parse(body, &SECRET_METADATUM, "SecretMetadatum")?;
+    let value = schema::read(body, &SECRET_METADATUM, "SecretMetadatum")?;
     let text = |key| value.get(key).and_then(Value::as_text).unwrap_or_default();
     let pair = Metadatum { key: lower_key(text("key"))?, value: text("value").to_owned() };
     Ok(match Key::parse(&pair.key)? {
@@ -228,6 +219,7 @@ pub(crate) async fn remove(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Rep
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::parse_json;
 
     fn check(text: &str, expect: &str) {
         let Value::Dict(items) = parse_json(text).unwrap() else { panic!("not an object") };

@@ -33,7 +33,7 @@ const SECONDS: [f64; 12] =
 /// Methods that are told apart: those of [`Verb`], and all others together.
 const VERBS: usize = 6;
 /// Places that are told apart.
-const PLACES: usize = 25;
+const PLACES: usize = 28;
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OperationLabel {
@@ -184,22 +184,25 @@ const fn number(place: &Place<'_>) -> usize {
         Place::Metadatum(..) => 6,
         Place::SecretAcl(_) => 7,
         Place::SecretConsumers(_) => 8,
-        Place::SecretConsumer(_) => 9,
+        Place::SecretConsumer(..) => 9,
         Place::Containers => 10,
-        Place::Container => 11,
-        Place::ContainerAcl => 12,
-        Place::ContainerSecrets => 13,
-        Place::ContainerConsumers => 14,
-        Place::ContainerConsumer => 15,
+        Place::Container(_) => 11,
+        Place::ContainerAcl(_) => 12,
+        Place::ContainerSecrets(_) => 13,
+        Place::ContainerConsumers(_) => 14,
+        Place::ContainerConsumer(..) => 15,
         Place::Orders => 16,
-        Place::Order => 17,
+        Place::Order(_) => 17,
         Place::Quotas => 18,
         Place::ProjectQuotas => 19,
-        Place::ProjectQuota => 20,
+        Place::ProjectQuota(_) => 20,
         Place::SecretStores => 21,
-        Place::ChosenStore => 22,
-        Place::TransportKeys => 23,
-        Place::TransportKey => 24,
+        Place::GlobalDefaultStore => 22,
+        Place::PreferredStore => 23,
+        Place::SecretStore => 24,
+        Place::StorePreference => 25,
+        Place::TransportKeys => 26,
+        Place::TransportKey(_) => 27,
     }
 }
 

@@ -33,97 +33,147 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Request, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::malformed_json())?;
     let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
     value.strip();
+    let of = Describing { schema: SCHEMA };
     let matched = SECRET.check(&value).map_err(|found| found.problem(SCHEMA));
     let payload = match value.take("payload") {
         Some(Value::Text(mut text)) => Some(Payload::new(take(&mut *text).into_bytes())), // Moved, not copied.
         _ => None,
     };
     matched?;
-    let expiration = expiration(&value, now)?;
+    let expiration = of.expiration(&value, now)?;
     let payload = match payload {
-        Some(payload) => Some(new_payload(&value, payload)?),
+        Some(payload) => Some(of.new_payload(&value, payload)?),
         None if value.get("payload_content_type").is_some() => {
-            return Err(wrong("payload must be provided when payload_content_type is specified", "payload"));
+            return Err(
+                of.wrong("payload must be provided when payload_content_type is specified", "payload")
+            );
         }
         None => None,
     };
     Ok(Request {
-        secret: NewSecret { attributes: attributes(&value, expiration)?, payload },
+        secret: NewSecret { attributes: of.attributes(&value, expiration)?, payload },
         transport_key_needed: text_of(&value, "transport_key_needed") == Some("true"),
         names_transport_key: value.get("transport_key_id").is_some(),
     })
-}
-
-fn wrong(reason: &str, property: &str) -> Problem {
-    mismatch(SCHEMA, reason, property)
 }
 
 fn text_of<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_text)
 }
 
-/// What the schema has checked already; a failure here would be a gap between it and the model.
-fn attributes(value: &Value, expiration: Option<Timestamp>) -> Result<Attributes, Problem> {
-    let text = |key| {
-        let text = text_of(value, key).map(Text::try_from).transpose();
-        text.map_err(|error| wrong(&error.to_string(), key))
-    };
-    let bit_length = value.get("bit_length").and_then(Value::as_integer).map(BitLength::try_from).transpose();
-    Ok(Attributes {
-        name: text("name")?,
-        algorithm: text("algorithm")?,
-        bit_length: bit_length.map_err(|error| wrong(&error.to_string(), "bit_length"))?,
-        mode: text("mode")?,
-        secret_type: text_of(value, "secret_type").and_then(SecretType::parse).unwrap_or_default(),
-        expiration,
-    })
+/// What an order says of the secrets that it asks for.
+#[derive(Debug)]
+pub(crate) struct Described {
+    /// What is said of them.
+    pub attributes: Attributes,
+    /// What their payloads are said to be.
+    pub content_type: Option<ContentType>,
+    /// Whether there is a payload, which there must not be.
+    pub has_payload: bool,
 }
 
-/// The empty text is no expiration.
-fn expiration(value: &Value, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-    let Some(text) = text_of(value, "expiration").filter(|text| !text.is_empty()) else { return Ok(None) };
-    match dates::parse(text).and_then(ParsedDate::utc) {
-        Err(InvalidDate) => Err(wrong("Invalid date for 'expiration'", "expiration")),
-        Ok(expiration) if expiration <= now => {
-            Err(wrong("'expiration' is before current time", "expiration"))
+/// Understands what an order says. A payload that there must not be is wrong in its own way first.
+pub(crate) fn in_order(value: &Value, schema: &'static str, now: Timestamp) -> Result<Described, Problem> {
+    let of = Describing { schema };
+    SECRET.check(value).map_err(|found| found.problem(schema))?;
+    let expiration = of.expiration(value, now)?;
+    let given = text_of(value, "payload_content_type").filter(|given| !given.is_empty());
+    let payload = text_of(value, "payload").map(|text| Payload::new(text.as_bytes().to_vec()));
+    let has_payload = payload.is_some();
+    let content_type = match payload {
+        Some(payload) => Some(of.new_payload(value, payload)?.content_type),
+        None => given.map(|given| of.content_type(given)).transpose()?,
+    };
+    Ok(Described { attributes: of.attributes(value, expiration)?, content_type, has_payload })
+}
+
+/// Describes secrets, in the words of errors about one schema.
+#[derive(Clone, Copy)]
+struct Describing {
+    schema: &'static str,
+}
+
+impl Describing {
+    fn wrong(self, reason: &str, property: &str) -> Problem {
+        mismatch(self.schema, reason, property)
+    }
+
+    fn content_type(self, given: &str) -> Result<ContentType, Problem> {
+        normalise(given).ok_or_else(|| {
+            self.wrong(
+                "payload_content_type is not one of ['text/plain', 'text/plain;charset=utf-8', \
+                 'text/plain; charset=utf-8', 'application/octet-stream', 'application/pkcs8']",
+                "payload_content_type",
+            )
+        })
+    }
+
+    /// What the schema has checked already; a failure here would be a gap between it and the model.
+    fn attributes(self, value: &Value, expiration: Option<Timestamp>) -> Result<Attributes, Problem> {
+        let text = |key| {
+            let text = text_of(value, key).map(Text::try_from).transpose();
+            text.map_err(|error| self.wrong(&error.to_string(), key))
+        };
+        let bit_length =
+            value.get("bit_length").and_then(Value::as_integer).map(BitLength::try_from).transpose();
+        Ok(Attributes {
+            name: text("name")?,
+            algorithm: text("algorithm")?,
+            bit_length: bit_length.map_err(|error| self.wrong(&error.to_string(), "bit_length"))?,
+            mode: text("mode")?,
+            secret_type: text_of(value, "secret_type").and_then(SecretType::parse).unwrap_or_default(),
+            expiration,
+        })
+    }
+
+    /// The empty text is no expiration.
+    fn expiration(self, value: &Value, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let Some(text) = text_of(value, "expiration").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        match dates::parse(text).and_then(ParsedDate::utc) {
+            Err(InvalidDate) => Err(self.wrong("Invalid date for 'expiration'", "expiration")),
+            Ok(expiration) if expiration <= now => {
+                Err(self.wrong("'expiration' is before current time", "expiration"))
+            }
+            Ok(expiration) => Ok(Some(expiration)),
         }
-        Ok(expiration) => Ok(Some(expiration)),
     }
-}
 
-fn new_payload(value: &Value, payload: Payload) -> Result<NewPayload, Problem> {
-    let Some(given) = text_of(value, "payload_content_type") else {
-        let reason = "If 'payload' is supplied, 'payload_content_type' must also be supplied.";
-        return Err(wrong(reason, "payload_content_type"));
-    };
-    let Some(content_type) = normalise(given) else {
-        return Err(wrong(
-            "payload_content_type is not one of ['text/plain', 'text/plain;charset=utf-8', \
-             'text/plain; charset=utf-8', 'application/octet-stream', 'application/pkcs8']",
-            "payload_content_type",
-        ));
-    };
-    let is_base64 = value.get("payload_content_encoding").is_some(); // The schema allows nothing else.
-    let allowed = match (content_type, is_base64) {
-        (ContentType::Text, true) => "None",
-        (ContentType::OctetStream | ContentType::Pkcs8, false) => "['base64', 'binary']",
-        _ => return decode(content_type, is_base64, payload),
-    };
-    Err(wrong(&format!("payload_content_encoding is not one of {allowed}"), "payload_content_encoding"))
-}
-
-fn decode(content_type: ContentType, is_base64: bool, payload: Payload) -> Result<NewPayload, Problem> {
-    match payload.expose().len() {
-        0 => return Err(wrong("If 'payload' specified, must be non empty", "payload")),
-        1..=PAYLOAD_BYTES_MAX => {}
-        _ => return Err(too_large()),
+    fn new_payload(self, value: &Value, payload: Payload) -> Result<NewPayload, Problem> {
+        let Some(given) = text_of(value, "payload_content_type") else {
+            let reason = "If 'payload' is supplied, 'payload_content_type' must also be supplied.";
+            return Err(self.wrong(reason, "payload_content_type"));
+        };
+        let content_type = self.content_type(given)?;
+        let is_base64 = value.get("payload_content_encoding").is_some(); // The schema allows nothing else.
+        let allowed = match (content_type, is_base64) {
+            (ContentType::Text, true) => "None",
+            (ContentType::OctetStream | ContentType::Pkcs8, false) => "['base64', 'binary']",
+            _ => return self.decode(content_type, is_base64, payload),
+        };
+        Err(self
+            .wrong(&format!("payload_content_encoding is not one of {allowed}"), "payload_content_encoding"))
     }
-    let payload = match is_base64 {
-        true => base64::decode(payload.expose())
-            .map_err(|_| wrong("Invalid payload for payload_content_encoding", "payload"))?,
-        false => payload,
-    };
-    Ok(NewPayload { content_type, payload })
+
+    fn decode(
+        self,
+        content_type: ContentType,
+        is_base64: bool,
+        payload: Payload,
+    ) -> Result<NewPayload, Problem> {
+        match payload.expose().len() {
+            0 => return Err(self.wrong("If 'payload' specified, must be non empty", "payload")),
+            1..=PAYLOAD_BYTES_MAX => {}
+            _ => return Err(too_large()),
+        }
+        let payload = match is_base64 {
+            true => base64::decode(payload.expose())
+                .map_err(|_| self.wrong("Invalid payload for payload_content_encoding", "payload"))?,
+            false => payload,
+        };
+        Ok(NewPayload { content_type, payload })
+    }
 }
 
 /// 413 as a POST gets it.

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use model::SecretId;
+use model::{ConsumerId, ContainerId, Guarded, SecretId, TransportKeyId};
 
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
@@ -55,42 +55,48 @@ pub(crate) enum Place<'p> {
     /// `/v1/secrets/{id}/consumers`
     SecretConsumers(SecretId),
     /// `/v1/secrets/{id}/consumers/{id}`
-    SecretConsumer(SecretId),
+    SecretConsumer(SecretId, ConsumerId),
     /// `/v1/containers`
     Containers,
     /// `/v1/containers/{id}`
-    Container,
+    Container(ContainerId),
     /// `/v1/containers/{id}/acl`
-    ContainerAcl,
+    ContainerAcl(ContainerId),
     /// `/v1/containers/{id}/secrets`
-    ContainerSecrets,
+    ContainerSecrets(ContainerId),
     /// `/v1/containers/{id}/consumers`
-    ContainerConsumers,
+    ContainerConsumers(ContainerId),
     /// `/v1/containers/{id}/consumers/{id}`
-    ContainerConsumer,
+    ContainerConsumer(ContainerId, ConsumerId),
     /// `/v1/orders`
     Orders,
     /// `/v1/orders/{id}`
-    Order,
+    Order(&'p str),
     /// `/v1/quotas`
     Quotas,
     /// `/v1/project-quotas`
     ProjectQuotas,
     /// `/v1/project-quotas/{project}`
-    ProjectQuota,
+    ProjectQuota(&'p str),
     /// `/v1/secret-stores`
     SecretStores,
-    /// `/v1/secret-stores/global-default`, `/v1/secret-stores/preferred`
-    ChosenStore,
+    /// `/v1/secret-stores/global-default`
+    GlobalDefaultStore,
+    /// `/v1/secret-stores/preferred`
+    PreferredStore,
+    /// `/v1/secret-stores/{id}`
+    SecretStore,
+    /// `/v1/secret-stores/{id}/preferred`
+    StorePreference,
     /// `/v1/transport_keys`
     TransportKeys,
     /// `/v1/transport_keys/{id}`
-    TransportKey,
+    TransportKey(TransportKeyId),
 }
 
 impl Place<'_> {
-    /// The secret that must exist before anything else about the request is looked at.
-    pub(crate) const fn secret(&self) -> Option<SecretId> {
+    /// The secret or container that must exist before anything else about the request is looked at.
+    pub(crate) const fn guarded(&self) -> Option<Guarded> {
         match self {
             Self::Secret(id)
             | Self::Payload(id)
@@ -98,7 +104,12 @@ impl Place<'_> {
             | Self::Metadatum(id, _)
             | Self::SecretAcl(id)
             | Self::SecretConsumers(id)
-            | Self::SecretConsumer(id) => Some(*id),
+            | Self::SecretConsumer(id, _) => Some(Guarded::Secret(*id)),
+            Self::Container(id)
+            | Self::ContainerAcl(id)
+            | Self::ContainerSecrets(id)
+            | Self::ContainerConsumers(id)
+            | Self::ContainerConsumer(id, _) => Some(Guarded::Container(*id)),
             _ => None,
         }
     }
@@ -196,7 +207,7 @@ fn secrets(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
             Some(key) => Place::Metadatum(id, key),
         },
         Some("consumers") => {
-            return consumers(steps, Place::SecretConsumers(id), Place::SecretConsumer(id));
+            return Ok(consumers(steps, Place::SecretConsumers(id), |one| Place::SecretConsumer(id, one)));
         }
         Some("on_get" | "on_put" | "on_delete") => {
             return Ok(Found { place: Place::Secret(id), rest: Rest::Handler });
@@ -207,39 +218,51 @@ fn secrets(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
 }
 
 fn containers(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
-    match steps.next_step() {
+    let id = match steps.next_step() {
         None | Some("index") => return Ok(steps.end_at(Place::Containers)),
         Some("on_get" | "on_post") => return Ok(Found { place: Place::Containers, rest: Rest::Handler }),
         Some(text) => parse_id(text)
             .ok_or_else(|| Problem::not_found("Not Found. Provided container id is invalid."))?,
     };
+    let id = ContainerId::from_bytes(*id.as_bytes());
     let place = match steps.next_step() {
-        None | Some("index") => Place::Container,
-        Some("acl") => Place::ContainerAcl,
+        None | Some("index") => Place::Container(id),
+        Some("acl") => Place::ContainerAcl(id),
         // Barbican does not look at what follows.
-        Some("secrets") => return Ok(Found { place: Place::ContainerSecrets, rest: Rest::Nothing }),
-        Some("consumers") => return consumers(steps, Place::ContainerConsumers, Place::ContainerConsumer),
-        Some(_) => return Ok(Found { place: Place::Container, rest: Rest::Unknown }),
+        Some("secrets") => return Ok(Found { place: Place::ContainerSecrets(id), rest: Rest::Nothing }),
+        Some("consumers") => {
+            return Ok(consumers(steps, Place::ContainerConsumers(id), |one| {
+                Place::ContainerConsumer(id, one)
+            }));
+        }
+        Some(_) => return Ok(Found { place: Place::Container(id), rest: Rest::Unknown }),
     };
     Ok(steps.end_at(place))
 }
 
-fn consumers<'p>(mut steps: Steps<'p>, list: Place<'p>, item: Place<'p>) -> Result<Found<'p>, Problem> {
+fn consumers<'p>(
+    mut steps: Steps<'p>,
+    list: Place<'p>,
+    item: impl FnOnce(ConsumerId) -> Place<'p>,
+) -> Found<'p> {
     match steps.next_step() {
-        None | Some("index") => Ok(steps.end_at(list)),
-        Some(text) if parse_id(text).is_some() => Ok(steps.end_at(item)),
-        // Not an error yet: whether the secret is there comes first.
-        Some(_) => {
-            Ok(Found { place: item, rest: Rest::Nowhere("Not Found. Provided consumer id is invalid.") })
-        }
+        None | Some("index") => steps.end_at(list),
+        Some(text) => match parse_id(text) {
+            Some(id) => steps.end_at(item(ConsumerId::from_bytes(*id.as_bytes()))),
+            // Not an error yet: whether the secret is there comes first.
+            None => Found { place: list, rest: Rest::Nowhere("Not Found. Provided consumer id is invalid.") },
+        },
     }
 }
 
 fn transport_keys(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
     match steps.next_step() {
         None | Some("index") => Ok(steps.end_at(Place::TransportKeys)),
-        Some(text) if parse_id(text).is_some() => Ok(steps.end_at(Place::TransportKey)),
-        Some(_) => Err(Problem::not_found("Not Found. Provided transport key id is invalid.")),
+        Some(text) => {
+            let id = parse_id(text)
+                .ok_or_else(|| Problem::not_found("Not Found. Provided transport key id is invalid."))?;
+            Ok(steps.end_at(Place::TransportKey(TransportKeyId::from_bytes(*id.as_bytes()))))
+        }
     }
 }
 
@@ -250,29 +273,37 @@ pub(crate) const NO_CHOICE_OF_STORES: &str =
 fn secret_stores(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
     match steps.next_step() {
         None | Some("index") => Ok(steps.end_at(Place::SecretStores)),
-        Some("global-default" | "preferred") => Ok(steps.end_at(Place::ChosenStore)),
-        Some(_) => Err(Problem::not_found(NO_CHOICE_OF_STORES)),
+        Some("global-default") => Ok(steps.end_at(Place::GlobalDefaultStore)),
+        Some("preferred") => Ok(steps.end_at(Place::PreferredStore)),
+        Some(_) => Ok(match steps.next_step() {
+            None | Some("index") => steps.end_at(Place::SecretStore),
+            Some(_) => steps.end_at(Place::StorePreference),
+        }),
     }
 }
 
-fn list_and_item<'p>(mut steps: Steps<'p>, list: Place<'p>, item: Place<'p>) -> Found<'p> {
+fn list_and_item<'p>(
+    mut steps: Steps<'p>,
+    list: Place<'p>,
+    item: impl FnOnce(&'p str) -> Place<'p>,
+) -> Found<'p> {
     match steps.next_step() {
         None | Some("index") => steps.end_at(list),
-        Some(_) => match steps.next_step() {
-            None | Some("index") => steps.end_at(item),
-            Some(_) => Found { place: item, rest: Rest::Unknown },
+        Some(name) => match steps.next_step() {
+            None | Some("index") => steps.end_at(item(name)),
+            Some(_) => Found { place: item(name), rest: Rest::Unknown },
         },
     }
 }
 
 /// A version 4 UUID, the only kind that Barbican knows.
-fn parse_id(text: &str) -> Option<SecretId> {
+pub(crate) fn parse_id(text: &str) -> Option<SecretId> {
     parse_any_id(text).filter(SecretId::is_v4)
 }
 
 /// A UUID in exactly the form in which it is handed out: Barbican compares texts. A secret that was defined at the libvirt
 /// door has whatever id its client chose.
-fn parse_any_id(text: &str) -> Option<SecretId> {
+pub(crate) fn parse_any_id(text: &str) -> Option<SecretId> {
     let dashes_where_they_belong = text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == matches!(at, 8 | 13 | 18 | 23));
     let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -356,7 +387,7 @@ mod tests {
             (secret("/metadata/k2/"), format!("Metadatum({ID}, \"k2\")")),
             (secret("/metadata/k2/x"), format!("Metadatum({ID}, \"k2\") Unknown")),
             (secret("/acl/read"), format!("SecretAcl({ID}) Unknown")),
-            ("/v1/orders/abc".to_owned(), "Order".to_owned()),
+            ("/v1/orders/abc".to_owned(), "Order(\"abc\")".to_owned()),
         ] {
             assert_eq!(follow(&path), expect, "{path}");
         }

@@ -113,6 +113,11 @@ impl Problem {
                 "Conflict. A secret with that name and ID is already stored in this container. The same secret can \
                  exist in a container as long as the name is unique.",
             ),
+            Error::NotInContainer(_) => Self::not_found("Secret provided is not in the container"),
+            Error::OthersConsumer => Self::new(
+                StatusCode::FORBIDDEN,
+                "Not Allowed. Sorry, only the creator of a consumer can delete it.",
+            ),
             Error::NoSuchConsumer => Self::not_found("Consumer not found."),
             Error::NoSuchOrder => Self::not_found("Order not found."),
             Error::NoSuchQuotas => Self::not_found("Project quotas not found."),

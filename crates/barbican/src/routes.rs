@@ -1,8 +1,7 @@
 //! The table: every resource of Barbican's v1 API, which methods it has, what each operation is called in error texts,
 //! and which types of answer it offers.
 //!
-//! The handlers are paired with the rows in `door.rs`, by place and method. Resources whose handlers come later have
-//! their rows already, so that 404, 405 and `Allow` are right.
+//! The handlers are paired with the rows in `door.rs`, by place and method.
 
 use http::Method;
 
@@ -218,19 +217,23 @@ static PROJECT_QUOTA: Resource = resource(
 );
 static SECRET_STORES: Resource =
     resource("/v1/secret-stores", "GET", &[get("List available secret stores", Json)]);
-/// Barbican looks at no method here.
-static CHOSEN_STORE: Resource = Resource {
-    template: "/v1/secret-stores/{choice}",
-    routes: &[
-        delete("Secret store retrieval", Json),
-        get("Secret store retrieval", Json),
-        patch("Secret store retrieval", Json),
-        post("Secret store retrieval", Json),
-        put("Secret store retrieval", Json),
-    ],
-    otherwise: Some(Json),
-    says_allow: None,
-};
+/// Barbican looks at no method of these while it has only one store.
+const fn any_method(template: &'static str, routes: &'static [Route]) -> Resource {
+    Resource { template, routes, otherwise: Some(Json), says_allow: None }
+}
+macro_rules! of_every_method {
+    ($name:literal) => {
+        &[delete($name, Json), get($name, Json), patch($name, Json), post($name, Json), put($name, Json)]
+    };
+}
+static GLOBAL_DEFAULT_STORE: Resource =
+    any_method("/v1/secret-stores/global-default", of_every_method!("Secret store retrieval"));
+static PREFERRED_STORE: Resource =
+    any_method("/v1/secret-stores/preferred", of_every_method!("Secret store retrieval"));
+static SECRET_STORE: Resource =
+    any_method("/v1/secret-stores/{id}", of_every_method!("Secret store retrieval"));
+static STORE_PREFERENCE: Resource =
+    any_method("/v1/secret-stores/{id}/preferred", of_every_method!("Setting preferred secret store"));
 static TRANSPORT_KEYS: Resource = resource(
     "/v1/transport_keys",
     "GET, POST",
@@ -254,22 +257,25 @@ pub(crate) const fn resource_at(place: &Place<'_>) -> &'static Resource {
         Place::Metadatum(..) => &METADATUM,
         Place::SecretAcl(_) => &SECRET_ACL,
         Place::SecretConsumers(_) => &SECRET_CONSUMERS,
-        Place::SecretConsumer(_) => &SECRET_CONSUMER,
+        Place::SecretConsumer(..) => &SECRET_CONSUMER,
         Place::Containers => &CONTAINERS,
-        Place::Container => &CONTAINER,
-        Place::ContainerAcl => &CONTAINER_ACL,
-        Place::ContainerSecrets => &CONTAINER_SECRETS,
-        Place::ContainerConsumers => &CONTAINER_CONSUMERS,
-        Place::ContainerConsumer => &CONTAINER_CONSUMER,
+        Place::Container(_) => &CONTAINER,
+        Place::ContainerAcl(_) => &CONTAINER_ACL,
+        Place::ContainerSecrets(_) => &CONTAINER_SECRETS,
+        Place::ContainerConsumers(_) => &CONTAINER_CONSUMERS,
+        Place::ContainerConsumer(..) => &CONTAINER_CONSUMER,
         Place::Orders => &ORDERS,
-        Place::Order => &ORDER,
+        Place::Order(_) => &ORDER,
         Place::Quotas => &QUOTAS,
         Place::ProjectQuotas => &PROJECT_QUOTAS,
-        Place::ProjectQuota => &PROJECT_QUOTA,
+        Place::ProjectQuota(_) => &PROJECT_QUOTA,
         Place::SecretStores => &SECRET_STORES,
-        Place::ChosenStore => &CHOSEN_STORE,
+        Place::GlobalDefaultStore => &GLOBAL_DEFAULT_STORE,
+        Place::PreferredStore => &PREFERRED_STORE,
+        Place::SecretStore => &SECRET_STORE,
+        Place::StorePreference => &STORE_PREFERENCE,
         Place::TransportKeys => &TRANSPORT_KEYS,
-        Place::TransportKey => &TRANSPORT_KEY,
+        Place::TransportKey(_) => &TRANSPORT_KEY,
     }
 }
 
@@ -291,29 +297,30 @@ mod tests {
             Place::Version,
             Place::Secrets,
             Place::Containers,
-            Place::Container,
-            Place::ContainerAcl,
-            Place::ContainerSecrets,
-            Place::ContainerConsumers,
-            Place::ContainerConsumer,
             Place::Orders,
-            Place::Order,
+            Place::Order(""),
             Place::Quotas,
             Place::ProjectQuotas,
-            Place::ProjectQuota,
+            Place::ProjectQuota(""),
             Place::SecretStores,
             Place::TransportKeys,
-            Place::TransportKey,
+            Place::TransportKey(model::TransportKeyId::random()),
         ];
-        let id = "00000000-0000-4000-8000-000000000000".parse().unwrap();
-        let secret_places = [
+        let (id, container) = (model::SecretId::random(), model::ContainerId::random());
+        let consumer = model::ConsumerId::random();
+        let belongings = [
             Place::Secret(id),
             Place::Metadata(id),
             Place::SecretAcl(id),
             Place::SecretConsumers(id),
-            Place::SecretConsumer(id),
+            Place::SecretConsumer(id, consumer),
+            Place::Container(container),
+            Place::ContainerAcl(container),
+            Place::ContainerSecrets(container),
+            Place::ContainerConsumers(container),
+            Place::ContainerConsumer(container, consumer),
         ];
-        for place in places.into_iter().chain(secret_places) {
+        for place in places.into_iter().chain(belongings) {
             let resource = resource_at(&place);
             let methods: Vec<_> = resource.routes.iter().map(|route| route.verb.as_str()).collect();
             assert_eq!(resource.says_allow, Some(methods.join(", ").as_str()), "{}", resource.template);

@@ -5,8 +5,8 @@
 //! order of the checks in [`Schema::check`] is therefore part of what is promised.
 
 use crate::problem::Problem;
-use crate::python::Value;
 use crate::python::text::repr;
+use crate::python::{Value, parse_json};
 
 /// What a value must be. Keywords left at their default do not constrain.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Schema {
     pub one_of: &'static [&'static str],
     /// What every item of a list must be.
     pub items: Option<&'static Schema>,
+    /// What the first item of a list must be.
+    pub first_item: Option<&'static Schema>,
     /// What the values under these keys must be.
     pub properties: &'static [(&'static str, Schema)],
     /// Keys that must be there.
@@ -39,6 +41,7 @@ pub(crate) struct Schema {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Type {
     Array,
+    Boolean,
     Integer,
     Null,
     Object,
@@ -49,6 +52,7 @@ impl Type {
     const fn name(self) -> &'static str {
         match self {
             Self::Array => "array",
+            Self::Boolean => "boolean",
             Self::Integer => "integer",
             Self::Null => "null",
             Self::Object => "object",
@@ -59,6 +63,7 @@ impl Type {
     fn holds(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Array, Value::List(_))
+            | (Self::Boolean, Value::Bool(_))
             | (Self::Null, Value::None)
             | (Self::Object, Value::Dict(_))
             | (Self::String, Value::Text(_)) => true,
@@ -99,6 +104,15 @@ pub(crate) fn mismatch(schema: &str, reason: &str, property: &str) -> Problem {
     ))
 }
 
+/// Reads a JSON body, stripped, that matches a schema.
+pub(crate) fn read(body: &[u8], schema: &Schema, name: &str) -> Result<Value, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| Problem::malformed_json())?;
+    let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
+    value.strip();
+    schema.check(&value).map_err(|found| found.problem(name))?;
+    Ok(value)
+}
+
 impl Schema {
     /// No constraint but the type.
     pub(crate) const fn of(types: &'static [Type]) -> Self {
@@ -110,6 +124,7 @@ impl Schema {
             maximum: None,
             one_of: &[],
             items: None,
+            first_item: None,
             properties: &[],
             required: &[],
             required_draft3: false,
@@ -192,8 +207,11 @@ impl Schema {
         property: Option<&'static str>,
         found: &mut Vec<Mismatch>,
     ) {
-        let Some(schema) = self.items else { return };
-        for (index, item) in items.iter().enumerate() {
+        let first = self.first_item.map(|schema| (schema, 1));
+        let Some((schema, checked)) = self.items.map(|schema| (schema, items.len())).or(first) else {
+            return;
+        };
+        for (index, item) in items.iter().take(checked).enumerate() {
             path.push(Step::Index(index));
             schema.collect(item, path, property, found);
             path.pop();

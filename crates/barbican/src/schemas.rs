@@ -79,3 +79,88 @@ pub(crate) static CONTAINER: Schema = Schema {
     required: &["type"],
     ..Schema::of(&[Type::Object])
 };
+
+/// The users of an ACL: Barbican looks at the type of the first one alone.
+static ACL_USER: Schema = Schema::text(CHARS_MAX);
+const ACL_OF_OPERATION: Schema = Schema {
+    properties: &[
+        ("users", Schema { first_item: Some(&ACL_USER), ..Schema::of(&[Type::Array]) }),
+        ("project-access", Schema::of(&[Type::Boolean])),
+    ],
+    closed: true,
+    ..Schema::of(&[Type::Object])
+};
+
+/// An ACL.
+pub(crate) static ACL: Schema =
+    Schema { properties: &[("read", ACL_OF_OPERATION)], closed: true, ..Schema::of(&[Type::Object]) };
+
+/// A consumer of a container.
+pub(crate) static CONSUMER: Schema = Schema {
+    properties: &[
+        ("URL", Schema { length_min: 1, ..Schema::text(CHARS_MAX) }),
+        ("name", Schema { length_min: 1, ..Schema::text(36) }),
+    ],
+    required: &["name", "URL"],
+    ..Schema::of(&[Type::Object])
+};
+
+/// A consumer of a secret. Barbican bounds the resource's id by its column, which a database may or may not enforce.
+pub(crate) static SECRET_CONSUMER: Schema = Schema {
+    properties: &[
+        ("service", Schema { length_min: 1, ..Schema::text(CHARS_MAX) }),
+        ("resource_type", Schema { length_min: 1, ..Schema::text(CHARS_MAX) }),
+        ("resource_id", Schema { length_min: 1, ..Schema::text(CHARS_MAX) }),
+    ],
+    required: &["service", "resource_type", "resource_id"],
+    ..Schema::of(&[Type::Object])
+};
+
+/// A secret to be put into a container, or taken out of it.
+pub(crate) static CONTAINER_SECRET: Schema = Schema {
+    properties: &[("name", Schema::text(CHARS_MAX)), ("secret_ref", NON_EMPTY)],
+    required: &["secret_ref"],
+    ..Schema::of(&[Type::Object])
+};
+
+const INTEGER: Schema = Schema::of(&[Type::Integer]);
+
+/// What is said of a project's quotas.
+pub(crate) static PROJECT_QUOTA: Schema = Schema {
+    properties: &[(
+        "project_quotas",
+        Schema {
+            properties: &[
+                ("secrets", INTEGER),
+                ("orders", INTEGER),
+                ("containers", INTEGER),
+                ("consumers", INTEGER),
+                ("cas", INTEGER),
+            ],
+            closed: true,
+            ..Schema::of(&[Type::Object])
+        },
+    )],
+    required: &["project_quotas"],
+    closed: true,
+    ..Schema::of(&[Type::Object])
+};
+
+/// A new transport key.
+pub(crate) static TRANSPORT_KEY: Schema = Schema {
+    properties: &[
+        ("plugin_name", Schema::of(&[Type::String])),
+        ("transport_key", Schema::of(&[Type::String])),
+    ],
+    ..Schema::of(&[Type::Object])
+};
+
+/// A new order.
+pub(crate) static ORDER: Schema = Schema {
+    properties: &[
+        ("meta", Schema::of(&[Type::Object])),
+        ("type", Schema { one_of: &["key", "asymmetric"], ..Schema::of(&[Type::String]) }),
+    ],
+    required_draft3: true,
+    ..Schema::of(&[Type::Object])
+};

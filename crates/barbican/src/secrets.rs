@@ -1,17 +1,18 @@
 //! `/v1/secrets` and `/v1/secrets/{id}`: create, look at, fill, delete.
 
 use http::{StatusCode, header};
-use model::{ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
+use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
 use vault::{Action, NewPayload, Payload};
 
 use crate::ask::Ask;
+use crate::consumers;
 use crate::microversion::Microversion;
 use crate::new_secret;
 use crate::payload;
 use crate::problem::Problem;
 use crate::python::base64;
 use crate::reply::Reply;
-use crate::write::Object;
+use crate::write::{Object, list};
 
 /// The content type of every JSON body.
 pub(crate) const JSON: &str = "application/json";
@@ -70,7 +71,8 @@ pub(crate) async fn read(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> 
         return Err(ask.refuse(Action::ReadSecret, Some(id), problem).await);
     }
     let secret = ask.vault.secret(ask.call, id).await.map_err(|error| ask.failed(&error))?;
-    Ok(Reply::json(StatusCode::OK, write(ask, &secret)))
+    let [written] = <[String; 1]>::try_from(write_all(ask, &[secret]).await?).unwrap_or_default();
+    Ok(Reply::json(StatusCode::OK, written))
 }
 
 /// Only no Accept header at all, or one of two exact spellings, asks for something else than the payload.
@@ -78,8 +80,19 @@ fn asks_for_metadata(ask: &Ask<'_>) -> bool {
     matches!(ask.accept.as_sent(), None | Some("*/*" | JSON))
 }
 
+/// Secrets that the caller was shown, with who uses them if the version has that.
+pub(crate) async fn write_all(ask: &Ask<'_>, secrets: &[Secret]) -> Result<Vec<String>, Problem> {
+    if ask.version < Microversion::V1_1 {
+        return Ok(secrets.iter().map(|secret| write(ask, secret, None)).collect());
+    }
+    let used = ask.vault.consumers_of_shown(secrets).await.map_err(|error| ask.failed(&error))?;
+    let written =
+        secrets.iter().zip(&used).map(|(secret, consumers)| write(ask, secret, Some(consumers.as_slice())));
+    Ok(written.collect())
+}
+
 /// A secret without its payload.
-pub(crate) fn write(ask: &Ask<'_>, secret: &Secret) -> String {
+pub(crate) fn write(ask: &Ask<'_>, secret: &Secret, consumers: Option<&[Consumer]>) -> String {
     let attributes = &secret.attributes;
     let mut object = Object::new();
     object.plain("created", secret.created).plain("updated", secret.updated);
@@ -97,8 +110,8 @@ pub(crate) fn write(ask: &Ask<'_>, secret: &Secret) -> String {
     };
     object.optional_text("mode", attributes.mode.as_ref().map(|mode| mode.as_str()));
     object.optional_text("creator_id", secret.creator.as_ref().map(|creator| creator.as_str()));
-    if ask.version >= Microversion::V1_1 {
-        object.json("consumers", "[]"); // They come in a later issue, and there are none until then.
+    if let Some(consumers) = consumers {
+        object.json("consumers", list(consumers.iter().map(|consumer| consumers::short(&consumer.who))));
     }
     if let Some(content_type) = secret.content_type {
         object.json("content_types", format_args!("{{\"default\": \"{}\"}}", content_type.as_str()));
@@ -167,20 +180,27 @@ fn decode(ask: &Ask<'_>) -> Result<Payload, Problem> {
     base64::decode(ask.body).map_err(|_| ask.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
 }
 
-/// `DELETE /v1/secrets/{id}`. From 1.2 on `force` says what to do with a secret that has consumers; so far none has.
+/// `DELETE /v1/secrets/{id}`. From 1.2 on one that somebody uses stays, unless `force` says otherwise.
 pub(crate) async fn delete(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    if ask.version >= Microversion::V1_2
-        && let Err(problem) = ask.query.once("force").and_then(|force| force.map_or(Ok(()), require_bool))
-    {
-        return Err(ask.refuse(Action::DeleteSecret, Some(id), problem).await);
+    let mut unless_used = false;
+    if ask.version >= Microversion::V1_2 {
+        match ask.query.once("force").and_then(|force| force.map_or(Ok(false), truth)) {
+            Ok(force) => unless_used = !force,
+            Err(problem) => return Err(ask.refuse(Action::DeleteSecret, Some(id), problem).await),
+        }
     }
-    ask.vault.delete_secret(ask.call, id, false).await.map_err(|error| ask.failed(&error))?;
+    ask.vault.delete_secret(ask.call, id, unless_used).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::no_content())
 }
 
 /// The spellings of a truth value that `oslo_utils.strutils.bool_from_string` takes.
-fn require_bool(text: &str) -> Result<(), Problem> {
-    const KNOWN: [&str; 12] = ["1", "t", "true", "on", "y", "yes", "0", "f", "false", "off", "n", "no"];
+fn truth(text: &str) -> Result<bool, Problem> {
+    const TRUE: [&str; 6] = ["1", "t", "true", "on", "y", "yes"];
+    const FALSE: [&str; 6] = ["0", "f", "false", "off", "n", "no"];
     let text = crate::python::strip(text).to_lowercase();
-    if KNOWN.contains(&text.as_str()) { Ok(()) } else { Err(Problem::bad_query()) }
+    match (TRUE.contains(&text.as_str()), FALSE.contains(&text.as_str())) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Problem::bad_query()),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::python::Value;
+
 /// An object that is being written.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -68,6 +70,53 @@ pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
         out.push_str(&item);
     }
     out.push(']');
+    out
+}
+
+/// A value as `json.dumps` writes it.
+pub(crate) fn dumps(value: &Value) -> String {
+    let mut out = String::new();
+    push_value(&mut out, value);
+    out
+}
+
+/// Into one text, so that lists within lists are not copied once for every list around them.
+fn push_value(out: &mut String, value: &Value) {
+    match value {
+        Value::None => out.push_str("null"),
+        Value::Bool(truth) => push(out, format_args!("{truth}")),
+        Value::Int(digits) => out.push_str(digits),
+        Value::Float(number) if number.is_nan() => out.push_str("NaN"),
+        Value::Float(number) if number.is_infinite() => {
+            out.push_str(if *number > 0.0 { "Infinity" } else { "-Infinity" });
+        }
+        Value::Float(_) => out.push_str(&value.repr()),
+        Value::Text(text) => push_text(out, text),
+        Value::List(items) => {
+            out.push('[');
+            for (place, item) in items.iter().enumerate() {
+                out.push_str(if place == 0 { "" } else { ", " });
+                push_value(out, item);
+            }
+            out.push(']');
+        }
+        Value::Dict(items) => {
+            out.push('{');
+            for (place, (key, value)) in items.iter().enumerate() {
+                out.push_str(if place == 0 { "" } else { ", " });
+                push_text(out, key);
+                out.push_str(": ");
+                push_value(out, value);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A text, as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    push_text(&mut out, text);
     out
 }
 

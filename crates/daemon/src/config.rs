@@ -5,6 +5,7 @@
 
 pub(crate) mod file;
 pub(crate) mod libvirt;
+pub(crate) mod numbers;
 pub(crate) mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -18,6 +19,8 @@ use clap::Args;
 
 use file::FileError;
 use libvirt::{Libvirt, LibvirtSettings};
+use model::Quotas;
+use numbers::{QuotaSettings, Upkeep, UpkeepSettings};
 use values::{AuditSync, AuditTarget, Auth, HostHref, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl};
 
 /// Why there is no [`Config`].
@@ -136,6 +139,12 @@ pub(crate) struct Settings {
 
     #[arg(skip)]
     pub(crate) limits: LimitSettings,
+
+    #[arg(skip)]
+    pub(crate) quotas: QuotaSettings,
+
+    #[arg(skip)]
+    pub(crate) upkeep: UpkeepSettings,
 }
 
 impl Settings {
@@ -157,7 +166,10 @@ impl Settings {
             audit_sync: self.audit_sync.or(other.audit_sync),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
-            limits: other.limits, // Only the file has them.
+            // Only the file has these.
+            limits: other.limits,
+            quotas: other.quotas,
+            upkeep: other.upkeep,
         }
     }
 }
@@ -270,6 +282,8 @@ pub(crate) struct Config {
     pub(crate) log: LogFilter,
     pub(crate) log_format: LogFormat,
     pub(crate) limits: Limits,
+    pub(crate) quotas: Quotas,
+    pub(crate) upkeep: Upkeep,
 }
 
 impl Config {
@@ -285,9 +299,11 @@ impl Config {
         behind: Settings,
     ) -> Result<Self, ConfigError> {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
-        let limits = from_file.limits.clone(); // Only the file has them.
+        // Only the file has these.
+        let (limits, quotas) = (from_file.limits.clone(), from_file.quotas.clone());
+        let upkeep = from_file.upkeep.clone();
         let chosen = flags.or(from_file).or(behind);
-        Self::resolve(Settings { limits, ..chosen }, &Surroundings::of_process())
+        Self::resolve(Settings { limits, quotas, upkeep, ..chosen }, &Surroundings::of_process())
     }
 
     fn resolve(chosen: Settings, around: &Surroundings) -> Result<Self, ConfigError> {
@@ -312,6 +328,8 @@ impl Config {
             log: chosen.log.unwrap_or_default(),
             log_format: chosen.log_format.unwrap_or(LogFormat::Text),
             limits: chosen.limits.resolve(),
+            quotas: chosen.quotas.resolve(),
+            upkeep: chosen.upkeep.resolve(),
             data_dir,
         })
     }
@@ -343,6 +361,8 @@ impl Config {
             ("audit_sync", self.audit_sync != other.audit_sync),
             ("log_format", self.log_format != other.log_format),
             ("limits", self.limits != other.limits),
+            ("quotas", self.quotas != other.quotas),
+            ("upkeep", self.upkeep != other.upkeep),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

@@ -22,6 +22,7 @@ mod serve;
 mod threads;
 mod token;
 mod unix_socket;
+mod upkeep;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig};
-use model::{Quotas, UNLIMITED};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
@@ -41,6 +40,7 @@ use crate::metrics;
 use crate::threads::{self, Threads, Workers};
 use crate::token;
 use crate::unix_socket::{self, Made};
+use crate::upkeep;
 
 /// How long threads that still work may take to end once everything else has.
 const LAST_THREADS: Duration = Duration::from_secs(5);
@@ -110,7 +110,7 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
-    let quotas = Quotas::all(UNLIMITED);
+    let quotas = config.quotas;
     let vault =
         Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit, quotas }).await.map_err(failed)?;
     Ok(Built { vault: Arc::new(vault) })
@@ -378,6 +378,7 @@ async fn serve(
         tokio::spawn(metrics::serve(listener, Arc::new(registry)));
     }
     let anchoring = tokio::spawn(anchor_now_and_then(Arc::clone(&vault)));
+    let upkeep = tokio::spawn(upkeep::now_and_then(Arc::clone(&vault), config.upkeep));
     banner::tell(config, &addresses);
     manager::ready();
 
@@ -395,6 +396,7 @@ async fn serve(
         () = signals.end() => return Err(Error::Cut),
     }
     anchoring.abort();
+    upkeep.abort();
     anchor(&vault).await;
     Ok(())
 }

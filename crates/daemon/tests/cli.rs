@@ -244,7 +244,7 @@ fn every_wrong_line_of_the_file_is_told() {
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
     let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, \
                 libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
-                libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store";
+                libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep";
     for command in ["serve", "init", "check"] {
         let output = donjond(&[command, "--config", &file]);
         let expected = format!(

@@ -12,8 +12,6 @@ use std::process::Command;
 
 use support::Server;
 
-const AREAS: &str = "versions,auth,post,get,methods,put,delete,expiry,list,metadata";
-
 #[test]
 fn every_recorded_answer_is_the_same_but_for_the_listed_differences() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -26,7 +24,7 @@ fn every_recorded_answer_is_the_same_but_for_the_listed_differences() {
     let server = Server::start(folder.path());
     let output = Command::new("python3")
         .arg(replay)
-        .args(["--endpoint", &server.url(), "--areas", AREAS])
+        .args(["--endpoint", &server.url()])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();

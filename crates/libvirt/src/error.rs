@@ -64,6 +64,8 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         | Error::NotGeneric
         | Error::NoSuchReference(_)
         | Error::ReferenceTaken(_)
+        | Error::NotInContainer(_)
+        | Error::OthersConsumer
         | Error::EphemeralReference(_)
         | Error::TooManyParts
         | Error::NoSuchConsumer

@@ -37,19 +37,22 @@ pub enum ContainerType {
     Generic,
     /// A key pair.
     Rsa,
+    /// A key pair that an order made; no other is.
+    Dsa,
     /// A certificate and what goes with it.
     Certificate,
 }
 
 impl ContainerType {
-    /// Every type, in the order in which Barbican lists them in its error text.
-    pub const ALL: [Self; 3] = [Self::Generic, Self::Rsa, Self::Certificate];
+    /// Every type.
+    pub const ALL: [Self; 4] = [Self::Generic, Self::Rsa, Self::Dsa, Self::Certificate];
 
     /// The name in requests, answers and rows.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
             Self::Rsa => "rsa",
+            Self::Dsa => "dsa",
             Self::Certificate => "certificate",
         }
     }

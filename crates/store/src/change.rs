@@ -152,6 +152,8 @@ pub enum Change {
         of: Guarded,
         /// Which.
         who: Uses,
+        /// Only if it was registered from this project: [`crate::Error::OthersConsumer`].
+        only_of: Option<ProjectId>,
     },
     /// Adds a container. [`crate::Error::NoSuchReference`] if one of the secrets is not there, has expired or is another
     /// project's.
@@ -173,7 +175,8 @@ pub enum Change {
         /// When.
         time: Timestamp,
     },
-    /// Takes a secret out of a container; [`crate::Error::NoSuchReference`] if it is not there under that name.
+    /// Takes a secret out of a container; [`crate::Error::NotInContainer`] if it is not there under that name, and
+    /// [`crate::Error::NoSuchReference`] if there is none such in the project.
     RemoveContainerSecret {
         /// Out of which.
         id: ContainerId,

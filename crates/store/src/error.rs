@@ -22,12 +22,18 @@ pub enum Error {
     /// The secret has as many pairs as it may have.
     #[error("the secret has {} metadata keys, and may not have more", crate::sqlite::METADATA_PAIRS_MAX)]
     TooManyMetadata,
+    /// The consumer was registered from another project.
+    #[error("another project registered the consumer")]
+    OthersConsumer,
     /// Somebody says that they use the secret.
     #[error("the secret has consumers")]
     HasConsumers,
     /// What a container is to hold, or to lose, is not there.
     #[error("secret {0} is not there")]
     NoSuchReference(SecretId),
+    /// The container does not hold the secret under that name.
+    #[error("secret {0} is not in the container")]
+    NotInContainer(SecretId),
     /// The container holds the secret under that name.
     #[error("secret {0} is in the container already")]
     ReferenceTaken(SecretId),

@@ -199,9 +199,15 @@ async fn a_consumer_is_registered_once_and_a_used_secret_stays_if_asked() {
         assert_eq!(fixture.store.consumer(of, second.id).await.unwrap(), Some(second.clone()));
         let page = fixture.store.consumers(of, Slice { offset: 1, limit: 5 }).await.unwrap();
         assert_eq!((page.items, page.total), (vec![second.clone()], 2));
-        fixture.apply(Change::RemoveConsumer { of, who: first.who.clone() }).await.unwrap();
-        let again = fixture.apply(Change::RemoveConsumer { of, who: first.who }).await;
-        assert!(matches!(again, Err(Error::NotFound)));
+        let remove = |only_of: Option<&str>| {
+            let only_of = only_of.map(project);
+            Change::RemoveConsumer { of, who: first.who.clone(), only_of }
+        };
+        for other in ["q", "nobody"] {
+            assert!(matches!(fixture.apply(remove(Some(other))).await, Err(Error::OthersConsumer)));
+        }
+        fixture.apply(remove(Some("p"))).await.unwrap();
+        assert!(matches!(fixture.apply(remove(None)).await, Err(Error::NotFound)));
         assert_eq!(fixture.used_by(of).await, [second]);
     }
     for id in [stored, in_memory] {
@@ -257,7 +263,8 @@ async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_delete
     assert!(matches!(fixture.apply(put(named("d", in_memory))).await, Err(Error::EphemeralReference(_))));
     let take = |secret| Change::RemoveContainerSecret { id: held.id, secret, time: LATER };
     fixture.apply(take(named("c", a))).await.unwrap();
-    assert!(matches!(fixture.apply(take(named("c", a))).await, Err(Error::NoSuchReference(_))));
+    assert!(matches!(fixture.apply(take(named("c", a))).await, Err(Error::NotInContainer(_))));
+    assert!(matches!(fixture.apply(take(named("c", foreign))).await, Err(Error::NoSuchReference(_))));
 
     let fixture = fixture.restart();
     let nameless = ContainerSecret { name: None, secret: a };
@@ -383,10 +390,8 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
         limit: Limit::NONE,
     };
     assert!(matches!(fixture.apply(create(&late)).await, Err(Error::QuotaReached(_))));
-    fixture
-        .apply(Change::RemoveConsumer { of: shared, who: fixture.used_by(shared).await[0].who.clone() })
-        .await
-        .unwrap();
+    let who = fixture.used_by(shared).await[0].who.clone();
+    fixture.apply(Change::RemoveConsumer { of: shared, who, only_of: None }).await.unwrap();
     fixture.register(shared, &consumer("p", uses_secret("again"))).await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! ACLs: who may read a secret or a container besides its project.
 
-use model::{Acl, AclChange, Call, Guarded};
+use model::{Acl, AclChange, Call, Guarded, ProjectId};
 use store::Change;
 
 use crate::audit::{Object, Outcome};
@@ -39,17 +39,17 @@ impl Vault {
         self.written(call, action, Object::from(of), changed.await).await
     }
 
-    /// Whether a secret or a container is there for this caller to do something with.
-    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<(), Error> {
+    /// Whether a secret or a container is there for this caller to do something with, and whose it is.
+    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<ProjectId, Error> {
         match of {
-            Guarded::Secret(id) => self.accessible(call, id, action).await.map(drop),
-            Guarded::Container(id) => self.accessible_container(call, id, action).await.map(drop),
+            Guarded::Secret(id) => Ok(self.accessible(call, id, action).await?.project),
+            Guarded::Container(id) => Ok(self.accessible_container(call, id, action).await?.project),
         }
     }
 
     /// As [`Vault::refuse`], for what belongs to a secret or a container.
     pub async fn refuse_of(&self, call: &Call, action: Action, of: Guarded) -> Result<(), Error> {
-        let checked = self.reach(call, of, action).await;
+        let checked = self.reach(call, of, action).await.map(drop);
         self.written(call, action, Object::from(of), checked).await?;
         self.record(call, action, Object::from(of), Outcome::Refused).await
     }

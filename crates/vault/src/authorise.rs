@@ -72,6 +72,8 @@ pub enum Action {
     RemoveContainerConsumer,
     /// Give an order.
     CreateOrder,
+    /// Change orders, which nothing can.
+    UpdateOrders,
     /// List orders.
     ListOrders,
     /// Read an order.
@@ -171,6 +173,7 @@ impl Action {
             Self::AddContainerConsumer => ("container_consumers:post", READ),
             Self::RemoveContainerConsumer => ("container_consumers:delete", READ),
             Self::CreateOrder => ("orders:post", Rule::Anywhere(&[ADMIN, CREATOR])),
+            Self::UpdateOrders => ("orders:put", Rule::Anywhere(&[ADMIN, CREATOR])),
             Self::ListOrders => ("orders:get", Rule::Anywhere(ALL_BUT_AUDIT)),
             Self::ReadOrder => ("order:get", Rule::Of(&[Who::Project(ALL)])),
             Self::DeleteOrder => ("order:delete", Rule::Of(&[Who::Admin])),

@@ -72,15 +72,17 @@ impl Vault {
         self.written(call, action, Object::from(of), added.await).await
     }
 
-    /// Removes a consumer; [`Error::NoSuchConsumer`] if it is not registered.
+    /// Removes a consumer; [`Error::NoSuchConsumer`] if it is not registered, [`Error::OthersConsumer`] if neither it nor
+    /// what it uses is of the caller's project.
     pub async fn remove_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::RemoveConsumer,
             Guarded::Container(_) => Action::RemoveContainerConsumer,
         };
         let removed = async {
-            self.reach(call, of, action).await?;
-            let change = Change::RemoveConsumer { of, who };
+            let owner = self.reach(call, of, action).await?;
+            let only_of = (owner != call.caller.project).then(|| call.caller.project.clone());
+            let change = Change::RemoveConsumer { of, who, only_of };
             self.change(call, action, of, change).await.map_err(|error| match error {
                 store::Error::NotFound => Error::NoSuchConsumer,
                 other => about_guarded(of, other),

@@ -52,6 +52,9 @@ pub enum Error {
     /// What a container is to hold, or to lose, is not there.
     #[error("secret {0} is not there")]
     NoSuchReference(SecretId),
+    /// The container does not hold the secret under that name.
+    #[error("secret {0} is not in the container")]
+    NotInContainer(SecretId),
     /// The container holds the secret under that name.
     #[error("secret {0} is in the container already")]
     ReferenceTaken(SecretId),
@@ -61,6 +64,9 @@ pub enum Error {
     /// As many secrets of one container, or consumers of one thing, as there may be.
     #[error("there are as many of these as there may be")]
     TooManyParts,
+    /// Another project registered the consumer, of something that is not the caller's either.
+    #[error("another project registered the consumer")]
+    OthersConsumer,
     /// No such consumer.
     #[error("consumer not found")]
     NoSuchConsumer,
@@ -119,6 +125,8 @@ impl From<store::Error> for Error {
             store::Error::Facet(error) => Self::Facet(error),
             store::Error::Unwitnessed => Self::Unwritten,
             store::Error::NoSuchReference(id) => Self::NoSuchReference(id),
+            store::Error::NotInContainer(id) => Self::NotInContainer(id),
+            store::Error::OthersConsumer => Self::OthersConsumer,
             store::Error::ReferenceTaken(id) => Self::ReferenceTaken(id),
             store::Error::EphemeralReference(id) => Self::EphemeralReference(id),
             store::Error::TooManyParts => Self::TooManyParts,

@@ -12,6 +12,7 @@ use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
 use crate::audit::{AuditSink, Chain, Entry, Object, Outcome};
 use crate::authorise::{Subject, Verdict, verdict};
 use crate::keys::Keys;
+use crate::orders::Workshop;
 use crate::{Action, Error, OpenError};
 
 /// How often a change is prepared again because what it was prepared from changed meanwhile. A payload is filled once
@@ -27,6 +28,7 @@ pub struct Vault {
     audit: Arc<dyn AuditSink>,
     /// What a project may have of whose quotas nothing was said.
     pub(crate) quotas: Quotas,
+    pub(crate) workshop: Workshop,
 }
 
 /// What a vault is made of.
@@ -73,7 +75,7 @@ impl Vault {
         let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
         let chain_key: ChainKey = master.chain_key();
         let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
-        Ok(Self { store, keys: Keys::new(master), audit, quotas })
+        Ok(Self { store, keys: Keys::new(master), audit, quotas, workshop: Workshop::default() })
     }
 
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
@@ -124,7 +126,7 @@ impl Vault {
     ) -> Result<T, Error> {
         let outcome = match &done {
             Ok(_) | Err(Error::Unwritten) => return done,
-            Err(Error::Denied(_) | Error::Private(_)) => Outcome::Denied,
+            Err(Error::Denied(_) | Error::Private(_) | Error::OthersConsumer) => Outcome::Denied,
             Err(
                 Error::NotFound(_)
                 | Error::NoPayload(_)
@@ -132,6 +134,7 @@ impl Vault {
                 | Error::NoSuchContainer
                 | Error::NoSuchConsumer
                 | Error::NoSuchReference(_)
+                | Error::NotInContainer(_)
                 | Error::NoSuchOrder
                 | Error::NoSuchQuotas
                 | Error::NoSuchTransportKey,

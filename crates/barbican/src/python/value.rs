@@ -40,6 +40,33 @@ impl Value {
         Some(items.swap_remove(place).1)
     }
 
+    /// Whether Python takes it for false.
+    pub(crate) fn is_false(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Bool(truth) => !truth,
+            Self::Int(digits) => text::int(digits) == Some(0),
+            Self::Float(number) => *number == 0.0,
+            Self::Text(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Dict(items) => items.is_empty(),
+        }
+    }
+
+    /// A text.
+    pub(crate) fn text(text: &str) -> Self {
+        Self::Text(text.to_owned().into())
+    }
+
+    /// Puts a value under a key of a dict, in the place of the one that is there.
+    pub(crate) fn set(&mut self, key: &str, value: Self) {
+        let Self::Dict(items) = self else { return };
+        match items.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = value,
+            None => items.push((key.to_owned(), value)),
+        }
+    }
+
     /// The text, if it is one.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
@@ -132,6 +159,25 @@ fn strip_in_place(text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_values_are_false() {
+        for (text, expect) in [
+            ("null", true),
+            ("false", true),
+            ("0", true),
+            ("-0.0", true),
+            ("\"\"", true),
+            ("[]", true),
+            ("{}", true),
+            ("true", false),
+            ("7", false),
+            ("\" \"", false),
+            ("[0]", false),
+        ] {
+            assert_eq!(super::super::parse_json(text).unwrap().is_false(), expect, "{text}");
+        }
+    }
 
     #[test]
     fn repr_nests() {

@@ -171,34 +171,65 @@ async fn a_private_secret_shows_everything_but_its_value() {
     );
 }
 
+/// The last step of a reference in an answer.
+fn referred(text: &str) -> String {
+    text.rsplit('/').next().unwrap().trim_end_matches("\"}").to_owned()
+}
+
 #[tokio::test]
-async fn what_comes_later_says_so() {
+async fn an_order_is_done_in_the_answer_to_the_first_look_and_keeps_no_passphrase() {
     let rig = rig().await;
-    let path = rig.secret(TEXT).await;
-    let container = |id: &str| {
-        format!(
-            r#"{{"type": "generic", "secret_refs": [{{"name": "a", "secret_ref": "http://h/v1/secrets/{id}"}}]}}"#
-        )
-    };
-    let id = path.rsplit('/').next().unwrap();
-    for (what, body, expect) in [
-        ("GET /v1/containers", String::new(), "501"),
-        ("POST /v1/containers", container(id), "501"),
-        ("POST /v1/containers", container("abc"), "404"),
-        ("POST /v1/containers", "{}".into(), "400"),
-        ("GET /v1/quotas", String::new(), "501"),
-        ("PUT /v1/orders", String::new(), "405"),
-        ("GET /v1/secret-stores/preferred", String::new(), "404"),
+    let meta = r#"{"name": "pair", "algorithm": "rsa", "bit_length": 2048, "passphrase": "hunter2"}"#;
+    let given = rig.json("POST /v1/orders", &format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#)).await;
+    assert_eq!(given.head.status, 202);
+    let order = format!("/v1/orders/{}", referred(&given.text()));
+    let seen = rig.ask(&format!("GET {order}"), &[], "").await.text();
+    assert!(seen.contains(r#""status": "ACTIVE""#) && !seen.contains("hunter2"), "{seen}");
+    let container: serde_json::Value = serde_json::from_str(seen.split_once(' ').unwrap().1).unwrap();
+    let container = referred(container["container_ref"].as_str().unwrap());
+    let held = rig.ask(&format!("GET /v1/containers/{container}"), &[], "").await.text();
+    let held: serde_json::Value = serde_json::from_str(held.split_once(' ').unwrap().1).unwrap();
+    let mut payloads = Vec::new();
+    for part in held["secret_refs"].as_array().unwrap() {
+        let id = referred(part["secret_ref"].as_str().unwrap());
+        let payload = rig.ask(&format!("GET /v1/secrets/{id}/payload"), &[], "").await;
+        payloads.push((part["name"].as_str().unwrap().to_owned(), payload.text()));
+    }
+    let of = |name: &str| &payloads.iter().find(|(known, _)| known == name).unwrap().1;
+    assert!(of("private_key").starts_with("200 -----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    assert!(of("public_key").starts_with("200 -----BEGIN PUBLIC KEY-----"));
+    assert_eq!(of("private_key_passphrase"), "200 hunter2");
+    assert_eq!(rig.ask(&format!("DELETE {order}"), &[], "").await.text(), "204");
+    assert_eq!(rig.ask(&format!("GET /v1/containers/{container}"), &[], "").await.head.status, 200);
+}
+
+#[tokio::test]
+async fn what_fails_under_a_resource_is_an_answer_in_its_words() {
+    let rig = rig().await;
+    let container = rig.json("POST /v1/containers", r#"{"type": "generic", "name": "c"}"#).await.text();
+    let container = format!("/v1/containers/{}", referred(&container));
+    let consumer = r#"{"name": "n", "URL": "u"}"#;
+    rig.fixture.store_fails.fail_after(0);
+    for (what, body) in [
+        ("GET /v1/containers".to_owned(), ""),
+        ("POST /v1/containers".to_owned(), r#"{"type": "generic"}"#),
+        (format!("GET {container}"), ""),
+        (format!("GET {container}/acl"), ""),
+        (format!("POST {container}/consumers"), consumer),
+        ("POST /v1/orders".to_owned(), r#"{"type": "key", "meta": {"algorithm": "aes", "bit_length": 256}}"#),
+        ("GET /v1/quotas".to_owned(), ""),
+        ("GET /v1/transport_keys".to_owned(), ""),
     ] {
-        let answer = rig.json(what, &body).await;
-        assert!(answer.text().starts_with(expect), "{what}: {}", answer.text());
+        let answer = rig.json(&what, body).await;
+        assert_eq!((answer.head.status.as_u16(), answer.header("retry-after")), (503, "5"), "{what}");
     }
-    for (what, content_type, expect) in
-        [("GET", "", "501"), ("PATCH", "text/plain", "415"), ("DELETE", "", "501")]
-    {
-        let answer = rig.ask(&format!("{what} {path}/acl"), &[("content-type", content_type)], "").await;
-        assert!(answer.text().starts_with(expect), "{what}: {}", answer.text());
-    }
+    rig.fixture.store_fails.work();
+    rig.fixture.audit_fails.fail_after(0);
+    let answer = rig.json(&format!("POST {container}/consumers"), consumer).await;
+    assert_eq!(answer.head.status, 503);
+    rig.fixture.audit_fails.work();
+    let consumers = rig.ask(&format!("GET {container}/consumers"), &[], "").await;
+    assert_eq!(consumers.text(), r#"200 {"consumers": [], "total": 0}"#);
 }
 
 #[tokio::test]

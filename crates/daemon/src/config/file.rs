@@ -18,11 +18,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::libvirt;
+use super::numbers::{Number, Numbers, QUOTAS, UPKEEP};
 use super::values::{self, Invalid};
 use super::{LIMITS, LimitSettings, Settings};
 
-/// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but `limits`.
-pub(super) const KEYS: [&str; 20] = [
+/// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but the tables:
+/// `limits`, `quotas` and `upkeep`.
+pub(super) const KEYS: [&str; 22] = [
     "audit",
     "audit_sync",
     "auth",
@@ -42,7 +44,9 @@ pub(super) const KEYS: [&str; 20] = [
     "log_format",
     "master_key",
     "metrics_listen",
+    "quotas",
     "store",
+    "upkeep",
 ];
 
 /// Keys whose value errors never repeat: a key itself or a password in a URL may have been written there by mistake,
@@ -155,7 +159,9 @@ impl Reader {
                 "log_format" => to.log_format = self.text(key, value, choice),
                 "master_key" => to.place.master_key = self.text(key, value, FromStr::from_str),
                 "metrics_listen" => to.metrics_listen = self.text(key, value, FromStr::from_str),
+                "quotas" => self.numbers(key, value, &QUOTAS, &mut to.quotas),
                 "store" => to.place.store = self.text(key, value, FromStr::from_str),
+                "upkeep" => self.numbers(key, value, &UPKEEP, &mut to.upkeep),
                 _ => self.unknown("", key, &KEYS),
             }
         }
@@ -176,6 +182,33 @@ impl Reader {
                 None => {
                     let allowed = format!("allowed: a whole number from {} to {}", limit.min, limit.max);
                     self.wrong(&format!("limits.{}", limit.key), value, &allowed);
+                }
+            }
+        }
+    }
+
+    fn numbers<const N: usize>(
+        &mut self,
+        name: &Key<'_>,
+        value: &Value<'_>,
+        known: &[Number; N],
+        to: &mut Numbers<N>,
+    ) {
+        let name = name.get_ref();
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong(name, value, &format!("not a table; write [{name}] and the keys below it"));
+        };
+        let names: Vec<_> = known.iter().map(|number| number.key).collect();
+        for (key, value) in table {
+            let Some(number) = known.iter().find(|number| number.key == key.get_ref().as_ref()) else {
+                self.unknown(&format!("{name}."), key, &names);
+                continue;
+            };
+            match signed_number(value.get_ref()).filter(|found| number.range().contains(found)) {
+                Some(found) => to.set(known, number.key, found),
+                None => {
+                    let allowed = format!("allowed: a whole number from {} to {}", number.min, number.max);
+                    self.wrong(&format!("{name}.{}", number.key), value, &allowed);
                 }
             }
         }
@@ -234,6 +267,11 @@ fn choice<T: ValueEnum>(text: &str) -> Result<T, Invalid> {
 fn whole_number(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn signed_number(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
 /// A value as it was written, or for what is long only its kind.

@@ -32,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
         ]],
     );
 }
@@ -42,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
         ]],
     );
 }
@@ -52,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
         ]],
     );
 }
@@ -136,6 +136,31 @@ fn a_limit_out_of_range() {
         "[limits]\nbody_bytes = 0x10",
         expect!["donjon.toml:2:14: limits.body_bytes = 0x10: allowed: a whole number from 1000 to 16777216"],
     );
+}
+
+#[test]
+fn a_quota_that_is_no_number() {
+    wrong(
+        "[quotas]\nsecrets = -2\nconsumer = 3",
+        expect![[r#"
+            donjon.toml:2:11: quotas.secrets = -2: allowed: a whole number from -1 to 9223372036854775807
+            donjon.toml:3:1: unknown key "quotas.consumer": did you mean "consumers"?; allowed: secrets, orders, containers, consumers, cas"#]],
+    );
+    wrong(
+        "quotas = 5",
+        expect!["donjon.toml:1:10: quotas = 5: not a table; write [quotas] and the keys below it"],
+    );
+}
+
+#[test]
+fn tables_of_numbers_say_what_holds() {
+    let text = "[quotas]\nsecrets = 10\norders = 0\n[upkeep]\nevery_seconds = 5\nexpired_seconds = 0";
+    let settings = file::parse(Path::new("donjon.toml"), text).unwrap();
+    let quotas = settings.quotas.resolve();
+    assert_eq!(model::Counted::ALL.map(|counted| quotas.of(counted)), [10, 0, -1, -1, -1]);
+    let upkeep = settings.upkeep.resolve();
+    let seconds = (upkeep.every.as_secs(), upkeep.grace.expired.as_secs(), upkeep.grace.orders.as_secs());
+    assert_eq!(seconds, (5, 0, 604_800));
 }
 
 #[test]
@@ -234,7 +259,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, store
+            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -323,6 +348,22 @@ fn nothing_chosen_works() {
                 libvirt_connections: 10000,
                 batch_changes: 256,
             },
+            quotas: PerCounted(
+                [
+                    -1,
+                    -1,
+                    -1,
+                    -1,
+                    -1,
+                ],
+            ),
+            upkeep: Upkeep {
+                every: 60s,
+                grace: Grace {
+                    expired: 86400s,
+                    orders: 604800s,
+                },
+            },
         }
     "#]]
     .assert_debug_eq(&load("").unwrap());
@@ -369,8 +410,11 @@ fn every_flag_is_a_key_and_every_key_a_flag() {
     let flags = Settings::augment_args(Command::new("serve"));
     let flags: BTreeSet<_> =
         flags.get_arguments().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect();
-    let keys: BTreeSet<_> =
-        file::KEYS.iter().filter(|key| **key != "limits").map(|key| (*key).to_owned()).collect();
+    let keys: BTreeSet<_> = file::KEYS
+        .iter()
+        .filter(|key| !["limits", "quotas", "upkeep"].contains(key))
+        .map(|key| (*key).to_owned())
+        .collect();
     assert_eq!(flags, keys);
 }
 

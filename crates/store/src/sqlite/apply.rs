@@ -199,7 +199,9 @@ pub(super) fn apply(
         Change::AddConsumer { of, consumer, limit } => {
             consumers::add(here, elsewhere, *of, consumer, *limit, witness)?;
         }
-        Change::RemoveConsumer { of, who } => consumers::remove(here, *of, who, witness)?,
+        Change::RemoveConsumer { of, who, only_of } => {
+            consumers::remove(here, *of, who, only_of.as_ref(), witness)?;
+        }
         Change::CreateContainer { container, secrets, limit } => {
             containers::create(here, elsewhere, container, secrets, *limit, witness)?;
         }

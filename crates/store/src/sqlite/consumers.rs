@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 
 use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, project_name, require, row_of};
 use super::reader::Reader;
-use super::rows::short_text;
+use super::rows::{project_number, short_text};
 use super::{PARTS_MAX, containers, quotas};
 use crate::{Error, Limit, Slice, Sliced};
 
@@ -31,7 +31,7 @@ static OF_SECRETS: Tables = Tables {
            WHERE secret = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3",
     one: "SELECT id, project, created, updated, service, resource_type, resource_id FROM secret_consumers \
           WHERE secret = ?1 AND id = ?2",
-    same: "SELECT 1 FROM secret_consumers WHERE secret = ?1 AND service = ?2 AND resource_type = ?3 AND resource_id = ?4",
+    same: "SELECT project FROM secret_consumers WHERE secret = ?1 AND service = ?2 AND resource_type = ?3 AND resource_id = ?4",
     add: "INSERT INTO secret_consumers (secret, service, resource_type, resource_id, id, project, created, updated) \
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     remove: "DELETE FROM secret_consumers \
@@ -45,7 +45,7 @@ static OF_CONTAINERS: Tables = Tables {
     page: "SELECT id, project, created, updated, name, url FROM container_consumers \
            WHERE container = ?1 ORDER BY seq LIMIT ?2 OFFSET ?3",
     one: "SELECT id, project, created, updated, name, url FROM container_consumers WHERE container = ?1 AND id = ?2",
-    same: "SELECT 1 FROM container_consumers WHERE container = ?1 AND name = ?2 AND url = ?3",
+    same: "SELECT project FROM container_consumers WHERE container = ?1 AND name = ?2 AND url = ?3",
     add: "INSERT INTO container_consumers (container, name, url, id, project, created, updated) \
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     remove: "DELETE FROM container_consumers WHERE container = ?1 AND name = ?2 AND url = ?3",
@@ -133,13 +133,15 @@ fn seq_of(here: &Connection, of: Guarded) -> Result<i64, Failed> {
     }
 }
 
-fn is_there(here: &Connection, tables: &Tables, seq: i64, who: &Uses) -> Result<bool, Failed> {
+/// The number of the project that a consumer was registered from, if it was.
+fn registered_from(here: &Connection, tables: &Tables, seq: i64, who: &Uses) -> Result<Option<i64>, Failed> {
     let mut statement = here.prepare_cached(tables.same)?;
     statement.raw_bind_parameter(1, seq)?;
     for (at, value) in named(who).into_iter().enumerate() {
         statement.raw_bind_parameter(at + 2, value)?;
     }
-    Ok(statement.raw_query().next()?.is_some())
+    let mut rows = statement.raw_query();
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
 pub(super) fn add(
@@ -153,7 +155,7 @@ pub(super) fn add(
     let (tables, _) = tables(of);
     require(consumer.who.is_of(of), Error::Corrupt("a consumer of something else"))?;
     let seq = seq_of(here, of)?;
-    if is_there(here, tables, seq, &consumer.who)? {
+    if registered_from(here, tables, seq, &consumer.who)?.is_some() {
         return Ok(witness()?);
     }
     let known: u64 = here.prepare_cached(tables.count)?.query_row([seq], |row| row.get(0))?;
@@ -196,12 +198,16 @@ pub(super) fn remove(
     here: &Connection,
     of: Guarded,
     who: &Uses,
+    only_of: Option<&ProjectId>,
     witness: Witnessing<'_>,
 ) -> Result<(), Failed> {
     let (tables, _) = tables(of);
     require(who.is_of(of), Error::NotFound)?;
     let seq = seq_of(here, of)?;
-    require(is_there(here, tables, seq, who)?, Error::NotFound)?;
+    let from = registered_from(here, tables, seq, who)?.ok_or(Error::NotFound)?;
+    if let Some(only_of) = only_of {
+        require(project_number(here, only_of)? == Some(from), Error::OthersConsumer)?;
+    }
     witness()?;
     let mut statement = here.prepare_cached(tables.remove)?;
     statement.raw_bind_parameter(1, seq)?;

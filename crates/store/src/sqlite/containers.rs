@@ -179,13 +179,13 @@ pub(super) fn create(
 ) -> Result<(), Failed> {
     let now = container.created;
     let project = project_number(here, &container.project)?;
+    require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
+    let room = Room { project: &container.project, counted: Counted::Containers, limit, now };
+    room.require(here, elsewhere, KIND)?;
     let numbers = secrets
         .iter()
         .map(|secret| reference(here, elsewhere, secret.secret, project, now))
         .collect::<Result<Vec<_>, _>>()?;
-    require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
-    let room = Room { project: &container.project, counted: Counted::Containers, limit, now };
-    room.require(here, elsewhere, KIND)?;
     witness()?;
     let project = ensure_project(here, &container.project)?;
     insert(here, project, container, secrets, &numbers)
@@ -270,11 +270,12 @@ pub(super) fn remove_secret(
     witness: Witnessing<'_>,
 ) -> Result<(), Failed> {
     let place = place(here, id)?;
-    let part = match find(here, secret.secret)? {
-        Some(row) => part(here, place.seq, row.seq(), secret.name.as_ref())?,
-        None => None,
+    let number = match find(here, secret.secret)? {
+        Some(row) if row.project() == place.project && !row.is_expired(time) => row.seq(),
+        _ => return Err(Error::NoSuchReference(secret.secret).into()),
     };
-    let part = part.ok_or(Error::NoSuchReference(secret.secret))?;
+    let part = part(here, place.seq, number, secret.name.as_ref())?;
+    let part = part.ok_or(Error::NotInContainer(secret.secret))?;
     witness()?;
     here.prepare_cached("DELETE FROM container_secrets WHERE seq = ?1")?.execute([part])?;
     touch(here, place.seq, time)

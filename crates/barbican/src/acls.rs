@@ -1,0 +1,160 @@
+//! `…/{id}/acl` of secrets and containers: who may read them besides their project.
+
+use http::StatusCode;
+use model::{Acl, AclChange, Guarded, Text};
+use vault::Action;
+
+use crate::ask::Ask;
+use crate::problem::Problem;
+use crate::python::Value;
+use crate::reply::Reply;
+use crate::routes::Verb;
+use crate::schema::{self, mismatch};
+use crate::schemas::ACL;
+use crate::secrets::require_json;
+use crate::write::{Object, list, quoted};
+
+/// The name of the schema in error texts.
+const SCHEMA: &str = "ACL";
+
+/// The answer to any method.
+pub(crate) async fn answer(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+    match ask.route.verb {
+        Verb::Get => read(ask, of).await,
+        Verb::Put => replace(ask, of).await,
+        Verb::Patch => amend(ask, of).await,
+        Verb::Delete | Verb::Post => remove(ask, of).await, // It has no POST.
+    }
+}
+
+/// `GET …/acl`
+async fn read(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+    let acl = ask.vault.acl(ask.call, of).await.map_err(|error| ask.failed(&error))?;
+    let mut object = Object::new();
+    object.json("read", write(acl.as_ref()));
+    Ok(Reply::json(StatusCode::OK, object.end()))
+}
+
+fn write(acl: Option<&Acl>) -> String {
+    let mut object = Object::new();
+    object.json("project-access", acl.is_none_or(|acl| acl.project_access));
+    if let Some(acl) = acl {
+        object.json("users", list(acl.users.iter().map(|user| quoted(user.as_str()))));
+        object.plain("created", acl.created).plain("updated", acl.updated);
+    }
+    object.end()
+}
+
+/// `PUT …/acl`: what is not said is as without an ACL.
+async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+    change(ask, of, |Said { project_access, users, is_empty }| match is_empty {
+        true => AclChange::Remove,
+        false => AclChange::Replace {
+            project_access: project_access.unwrap_or(true),
+            users: users.unwrap_or_default(),
+        },
+    })
+    .await
+}
+
+/// `PATCH …/acl`: what is not said stays.
+async fn amend(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+    change(ask, of, |Said { project_access, users, .. }| AclChange::Amend { project_access, users }).await
+}
+
+/// `DELETE …/acl`
+async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+    ask.vault.change_acl(ask.call, of, AclChange::Remove).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::OK, "null".to_owned()))
+}
+
+/// What a body says of who may read.
+#[derive(Debug)]
+pub(crate) struct Said {
+    project_access: Option<bool>,
+    users: Option<Vec<Text>>,
+    /// Nothing at all.
+    is_empty: bool,
+}
+
+async fn change(
+    ask: &Ask<'_>,
+    of: Guarded,
+    change: impl FnOnce(Said) -> AclChange,
+) -> Result<Reply, Problem> {
+    let action = match of {
+        Guarded::Secret(_) => Action::ChangeAcl,
+        Guarded::Container(_) => Action::ChangeContainerAcl,
+    };
+    let said = match require_json(ask).and_then(|()| parse(ask.body)) {
+        Ok(said) => said,
+        Err(problem) => return Err(ask.refuse_of(action, of, problem).await),
+    };
+    ask.vault.change_acl(ask.call, of, change(said)).await.map_err(|error| ask.failed(&error))?;
+    let mut object = Object::new();
+    object.text("acl_ref", &format!("{}/acl", ask.guarded_ref(of)));
+    Ok(Reply::json(StatusCode::OK, object.end()))
+}
+
+pub(crate) fn parse(body: &[u8]) -> Result<Said, Problem> {
+    let value = schema::read(body, &ACL, SCHEMA)?;
+    let read = value.get("read");
+    let project_access = match read.and_then(|read| read.get("project-access")) {
+        Some(Value::Bool(access)) => Some(*access),
+        _ => None,
+    };
+    let users = match read.and_then(|read| read.get("users")) {
+        Some(Value::List(users)) => Some(users.iter().map(user).collect::<Result<Vec<_>, _>>()?),
+        _ => None,
+    };
+    let is_empty = !matches!(read, Some(Value::Dict(items)) if !items.is_empty());
+    Ok(Said { project_access, users, is_empty })
+}
+
+/// A user. Barbican takes a number for its digits, and fails on what else is no text.
+fn user(value: &Value) -> Result<Text, Problem> {
+    let wrong = |reason: &str| mismatch(SCHEMA, &format!("{} {reason}", value.repr()), "read");
+    match value {
+        Value::Text(user) => Text::try_from(user.as_str()).map_err(|_| wrong("is too long")),
+        Value::Int(digits) => Text::try_from(&**digits).map_err(|_| wrong("is too long")),
+        _ => Err(wrong("is not of type 'string'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expect: &str) {
+        let found = parse(body.as_bytes()).map_or_else(
+            |problem| problem.description.unwrap().into_owned(),
+            |said| {
+                let users =
+                    said.users.map(|users| users.iter().map(Text::as_str).collect::<Vec<_>>().join("+"));
+                format!("{:?} {users:?} {}", said.project_access, said.is_empty)
+            },
+        );
+        assert!(found.contains(expect), "{body}: {found}");
+    }
+
+    #[test]
+    fn bodies_say_who_may_read() {
+        check("{}", "None None true");
+        check(r#"{"read": {}}"#, "None None true");
+        check(r#"{"read": {"users": []}}"#, r#"None Some("") false"#);
+        check(
+            r#"{"read": {"users": ["a", 1, " b "], "project-access": false}}"#,
+            r#"Some(false) Some("a+1+b") false"#,
+        );
+        check(r#"{"read": {"users": [1]}}"#, "1 is not of type 'string'. Invalid property: 'read'");
+        check(
+            r#"{"read": {"users": ["a", null]}}"#,
+            "None is not of type 'string'. Invalid property: 'read'",
+        );
+        check(r#"{"read": {"project-access": 1}}"#, "1 is not of type 'boolean'");
+        check(r#"{"write": {}}"#, "Additional properties are not allowed ('write' was unexpected)");
+        let long = format!(r#"{{"read": {{"users": ["a", "{}"]}}}}"#, "u".repeat(256));
+        check(&long, "is too long");
+        check("[", "Malformed JSON");
+    }
+}

@@ -1,0 +1,271 @@
+//! `/v1/containers`, `/v1/containers/{id}` and `/v1/containers/{id}/secrets`: secrets that belong together.
+
+use http::StatusCode;
+use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
+use vault::{Action, ContainerView, Error, NewContainer, Slice, Sliced};
+
+use crate::ask::Ask;
+use crate::consumers;
+use crate::list;
+use crate::path::parse_any_id;
+use crate::problem::Problem;
+use crate::python::Value;
+use crate::reply::Reply;
+use crate::schema::{self, mismatch};
+use crate::schemas::{CONTAINER, CONTAINER_SECRET};
+use crate::secrets::require_json;
+use crate::write::{Object, list as write_list};
+
+/// The name of the schema in error texts.
+const SCHEMA: &str = "Container";
+
+/// `GET /v1/containers`
+pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let query = match understand_query(ask) {
+        Ok(query) => query,
+        Err(problem) => return Err(ask.refuse(Action::ListContainers, None, problem).await),
+    };
+    let slice = Slice { offset: query.offset, limit: query.limit };
+    let Sliced { items, total } =
+        ask.vault.list_containers(ask.call, &query).await.map_err(|error| ask.failed(&error))?;
+    let page = Sliced { items: items.iter().map(|view| write(ask, view)).collect(), total };
+    Ok(list::page(ask, "containers", "containers", page, slice))
+}
+
+fn understand_query(ask: &Ask<'_>) -> Result<ContainerQuery, Problem> {
+    let Slice { offset, limit } = list::slice(ask.query)?;
+    Ok(ContainerQuery {
+        project: ask.call.caller.project.clone(),
+        name: ask.query.filled("name")?.map(Pattern::new),
+        container_type: ask.query.filled("type")?.map(ContainerType::parse),
+        offset,
+        limit,
+    })
+}
+
+/// `GET /v1/containers/{id}`
+pub(crate) async fn read(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    let view = ask.vault.container(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::OK, write(ask, &view)))
+}
+
+/// A container with all that is in it.
+pub(crate) fn write(ask: &Ask<'_>, view: &ContainerView) -> String {
+    let ContainerView { container, secrets, consumers } = view;
+    let secret = |part: &ContainerSecret| {
+        let mut object = Object::new();
+        object.optional_text("name", part.name.as_ref().map(Text::as_str));
+        object.text("secret_ref", &ask.secret_ref(part.secret));
+        object.end()
+    };
+    let mut object = Object::new();
+    object.plain("created", container.created).plain("updated", container.updated);
+    object.text("status", "ACTIVE");
+    object.optional_text("name", container.name.as_ref().map(Text::as_str));
+    object.text("type", container.container_type.as_str());
+    object.optional_text("creator_id", container.creator.as_ref().map(|creator| creator.as_str()));
+    object.json("secret_refs", write_list(secrets.iter().map(secret)));
+    object.json("consumers", write_list(consumers.iter().map(|consumer| consumers::short(&consumer.who))));
+    object.text("container_ref", &ask.container_ref(container.id));
+    object.end()
+}
+
+/// `DELETE /v1/containers/{id}`
+pub(crate) async fn delete(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    ask.vault.delete_container(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /v1/containers`
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let new = match require_json(ask).and_then(|()| parse(ask.body, &ask.origin.url())) {
+        Ok(new) => new,
+        Err(problem) => return Err(ask.refuse(Action::CreateContainer, None, problem).await),
+    };
+    let secrets = new.secrets.clone();
+    let id = ask.vault.create_container(ask.call, new).await.map_err(|error| match error {
+        Error::NoSuchReference(id) => no_such_reference(&secrets, id),
+        error => ask.failed(&error),
+    })?;
+    Ok(created(ask, id))
+}
+
+/// A secret that the caller cannot see is not there.
+fn no_such_reference(secrets: &[ContainerSecret], id: SecretId) -> Problem {
+    let name = secrets.iter().find(|part| part.secret == id).and_then(|part| part.name.as_ref());
+    let name = name.map_or("None", Text::as_str);
+    Problem::not_found(format!("Secret provided for '{name}' doesn't exist."))
+}
+
+fn created(ask: &Ask<'_>, id: ContainerId) -> Reply {
+    let reference = ask.container_ref(id);
+    let mut object = Object::new();
+    object.text("container_ref", &reference);
+    Reply::json(StatusCode::CREATED, object.end()).at(&reference)
+}
+
+pub(crate) fn parse(body: &[u8], origin: &str) -> Result<NewContainer, Problem> {
+    let value = schema::read(body, &CONTAINER, SCHEMA)?;
+    let too_long = |key| move |error: model::TextTooLong| mismatch(SCHEMA, &error.to_string(), key);
+    let short = |text: &str, key| Text::try_from(text).map_err(too_long(key));
+    let container_type = value.get("type").and_then(Value::as_text).and_then(ContainerType::parse);
+    let name = value.get("name").and_then(Value::as_text).map(|name| short(name, "name")).transpose()?;
+    let secrets = secret_refs(&value, origin)?
+        .into_iter()
+        .map(|one| {
+            let name = one.name.map(|name| short(&name, "secret_refs")).transpose()?;
+            Ok(ContainerSecret { name, secret: id_of(&one.id) })
+        })
+        .collect::<Result<_, Problem>>()?;
+    Ok(NewContainer { name, container_type: container_type.unwrap_or(ContainerType::Generic), secrets })
+}
+
+/// The secret that the last step of a reference names: none, if it is no id.
+fn id_of(text: &str) -> SecretId {
+    parse_any_id(text).unwrap_or(SecretId::NIL)
+}
+
+fn last_step(reference: &str) -> &str {
+    reference.rsplit('/').next().unwrap_or_default()
+}
+
+/// One secret that a container is to hold.
+#[derive(Debug)]
+struct SecretRef {
+    name: Option<String>,
+    /// The last part of the reference, which may be no id at all.
+    id: String,
+}
+
+fn wrong(reason: &str) -> Problem {
+    mismatch("Container", reason, "secret_refs")
+}
+
+fn secret_refs(value: &Value, origin: &str) -> Result<Vec<SecretRef>, Problem> {
+    let Some(Value::List(items)) = value.get("secret_refs") else { return Ok(Vec::new()) };
+    let text = |item: &Value, key| item.get(key).and_then(Value::as_text).map(str::to_owned);
+    let refs: Vec<_> = items
+        .iter()
+        .map(|item| {
+            let reference = text(item, "secret_ref").unwrap_or_default();
+            let reference = reference.strip_suffix('/').unwrap_or(&reference);
+            SecretRef { name: text(item, "name"), id: last_step(reference).to_owned() }
+        })
+        .collect();
+    let named: Vec<_> = refs.iter().map(|one| one.name.as_deref().unwrap_or_default()).collect();
+    if has_duplicates(named.iter()) {
+        return Err(wrong("Duplicate reference names are not allowed"));
+    }
+    if has_duplicates(refs.iter().map(|one| &one.id)) {
+        return Err(wrong("Duplicate secret ids are not allowed"));
+    }
+    let is_ours =
+        |item: &Value| text(item, "secret_ref").is_some_and(|reference| reference.starts_with(origin));
+    if !items.iter().all(is_ours) {
+        return Err(Problem::bad_request("Provided field value is not supported"));
+    }
+    if !refs.is_empty() {
+        check_names(value.get("type").and_then(Value::as_text), &named)?;
+    }
+    Ok(refs)
+}
+
+fn has_duplicates<T: Ord>(items: impl Iterator<Item = T>) -> bool {
+    let mut items: Vec<_> = items.collect();
+    items.sort_unstable();
+    items.iter().zip(items.iter().skip(1)).any(|(one, next)| one == next)
+}
+
+/// Which names the secrets of a container of some type must and may have.
+fn check_names(container_type: Option<&str>, names: &[&str]) -> Result<(), Problem> {
+    let (allowed, required, not_allowed, missing): (&[&str], &[&str], _, _) = match container_type {
+        Some("rsa") => (
+            &["public_key", "private_key", "private_key_passphrase"],
+            &["public_key", "private_key"],
+            "only 'private_key', 'public_key' and 'private_key_passphrase' reference names are allowed for RSA type",
+            "The minimum required reference names are 'public_key' and'private_key' for RSA type",
+        ),
+        Some("certificate") => (
+            &["certificate", "private_key", "private_key_passphrase", "intermediates"],
+            &["certificate"],
+            "only 'private_key', 'certificate' , 'private_key_passphrase',  or 'intermediates' reference names are \
+             allowed for Certificate type",
+            "The minimum required reference name is 'certificate' for Certificate type",
+        ),
+        _ => return Ok(()),
+    };
+    if !names.iter().all(|name| allowed.contains(name)) {
+        return Err(wrong(not_allowed));
+    }
+    if !required.iter().all(|name| names.contains(name)) {
+        return Err(wrong(missing));
+    }
+    Ok(())
+}
+
+/// `POST /v1/containers/{id}/secrets`
+pub(crate) async fn add_secret(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    let action = Action::AddContainerSecret;
+    let part = match require_json(ask).and_then(|()| parse_part(ask.body)) {
+        Ok((part, _)) => part,
+        Err(problem) => return Err(ask.refuse_of(action, Guarded::Container(id), problem).await),
+    };
+    ask.vault.add_container_secret(ask.call, id, part).await.map_err(|error| ask.failed(&error))?;
+    Ok(created(ask, id))
+}
+
+/// `DELETE /v1/containers/{id}/secrets`. Whatever type the body is said to have.
+pub(crate) async fn remove_secret(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    let action = Action::RemoveContainerSecret;
+    let (part, reference) = match parse_part(ask.body) {
+        Ok(understood) => understood,
+        Err(problem) => return Err(ask.refuse_of(action, Guarded::Container(id), problem).await),
+    };
+    let name = part.name.as_ref().map_or("None", Text::as_str).to_owned();
+    ask.vault.remove_container_secret(ask.call, id, part).await.map_err(|error| match error {
+        Error::NoSuchReference(_) => {
+            Problem::not_found(format!("Secret '{name}' with reference '{reference}' doesn't exist."))
+        }
+        error => ask.failed(&error),
+    })?;
+    Ok(Reply::no_content())
+}
+
+pub(crate) fn parse_part(body: &[u8]) -> Result<(ContainerSecret, String), Problem> {
+    const SCHEMA: &str = "ContainerSecret";
+    let value = schema::read(body, &CONTAINER_SECRET, SCHEMA)?;
+    let name = value.get("name").and_then(Value::as_text).map(Text::try_from).transpose();
+    let name = name.map_err(|error| mismatch(SCHEMA, &error.to_string(), "name"))?;
+    let reference = value.get("secret_ref").and_then(Value::as_text).unwrap_or_default();
+    Ok((ContainerSecret { name, secret: id_of(last_step(reference)) }, reference.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        let found = secret_refs(&crate::python::parse_json(text).unwrap(), "http://h").map_or_else(
+            |problem| problem.description.unwrap().into_owned(),
+            |refs| refs.into_iter().map(|one| one.id).collect::<Vec<_>>().join(" "),
+        );
+        assert!(found.contains(expect), "{text}: {found}");
+    }
+
+    #[test]
+    fn references_are_checked() {
+        let refs = |kind: &str, refs: &[(&str, &str)]| {
+            let refs: Vec<_> =
+                refs.iter().map(|(n, r)| format!(r#"{{"name": "{n}", "secret_ref": "{r}"}}"#)).collect();
+            format!(r#"{{"type": "{kind}", "secret_refs": [{}]}}"#, refs.join(", "))
+        };
+        check(&refs("generic", &[("a", "http://h/v1/secrets/1/"), ("b", "http://h/x/2")]), "1 2");
+        check(&refs("generic", &[("a", "http://h/1"), ("a", "http://h/2")]), "Duplicate reference names");
+        check(&refs("generic", &[("a", "http://h/1"), ("b", "http://h/1")]), "Duplicate secret ids");
+        check(&refs("generic", &[("a", "http://evil/1")]), "Provided field value is not supported");
+        check(&refs("rsa", &[("public_key", "http://h/1")]), "The minimum required reference names");
+        check(&refs("rsa", &[("foo", "http://h/1")]), "only 'private_key', 'public_key'");
+        check(&refs("certificate", &[("certificate", "http://h/1")]), "1");
+        check(r#"{"type": "rsa"}"#, "");
+    }
+}

@@ -1,0 +1,388 @@
+//! `/v1/orders` and `/v1/orders/{id}`: keys that are made here.
+
+use std::mem::take;
+
+use http::StatusCode;
+use model::{Attributes, ContentType, Order, OrderId, OrderOutcome, OrderQuery, OrderType, Timestamp};
+use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
+use vault::{Action, NewOrder, Payload, Slice, Sliced, Wanted};
+
+use crate::ask::Ask;
+use crate::list;
+use crate::new_secret;
+use crate::path::parse_any_id;
+use crate::problem::Problem;
+use crate::python::Value;
+use crate::reply::Reply;
+use crate::schema::{self, mismatch};
+use crate::schemas::ORDER;
+use crate::secrets::require_json;
+use crate::write::{Object, dumps};
+
+/// The name of the schema in error texts.
+const SCHEMA: &str = "Order";
+/// The name of the schema of what is ordered.
+const META_SCHEMA: &str = "Secret' within 'Order";
+/// What doing an order is called in the words of one that failed.
+const OPERATION: &str = "Process TypeOrder";
+
+/// `GET /v1/orders`
+pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let query = match understand_query(ask) {
+        Ok(query) => query,
+        Err(problem) => return Err(ask.refuse(Action::ListOrders, None, problem).await),
+    };
+    let slice = Slice { offset: query.offset, limit: query.limit };
+    let Sliced { items, total } =
+        ask.vault.list_orders(ask.call, &query).await.map_err(|error| ask.failed(&error))?;
+    let page = Sliced { items: items.iter().map(|order| write(ask, order)).collect(), total };
+    Ok(list::page(ask, "orders", "orders", page, slice))
+}
+
+fn understand_query(ask: &Ask<'_>) -> Result<OrderQuery, Problem> {
+    let Slice { offset, limit } = list::slice(ask.query)?;
+    let meta = ask.query.filled("meta")?.map(str::to_owned);
+    Ok(OrderQuery { project: ask.call.caller.project.clone(), meta, offset, limit })
+}
+
+/// The order that a path names: none, if that is no id.
+pub(crate) fn id_of(name: &str) -> Result<OrderId, Problem> {
+    let id = parse_any_id(name).map(|id| OrderId::from_bytes(*id.as_bytes()));
+    id.ok_or_else(|| Problem::not_found("Order not found."))
+}
+
+/// `GET /v1/orders/{id}`
+pub(crate) async fn read(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
+    let order = ask.vault.order(ask.call, id_of(name)?).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::json(StatusCode::OK, write(ask, &order)))
+}
+
+fn reference(ask: &Ask<'_>, id: OrderId) -> String {
+    format!("{}/v1/orders/{id}", ask.origin.url())
+}
+
+fn write(ask: &Ask<'_>, order: &Order) -> String {
+    let mut object = Object::new();
+    object.plain("created", order.created).plain("updated", order.updated);
+    let status = if matches!(order.outcome, OrderOutcome::Failed { .. }) { "ERROR" } else { "ACTIVE" };
+    object.text("status", status).text("type", order.order_type.as_str()).json("meta", &order.meta);
+    match &order.outcome {
+        OrderOutcome::Failed { code, reason } => {
+            object.plain("error_status_code", code).text("error_reason", reason);
+        }
+        OrderOutcome::Secret(_) | OrderOutcome::Container(_) => {
+            object.text("sub_status", "Unknown").text("sub_status_message", "Unknown");
+        }
+    }
+    if let Some(creator) = &order.creator {
+        object.text("creator_id", creator.as_str());
+    }
+    match order.outcome {
+        OrderOutcome::Secret(id) => drop(object.text("secret_ref", &ask.secret_ref(id))),
+        OrderOutcome::Container(id) => drop(object.text("container_ref", &ask.container_ref(id))),
+        OrderOutcome::Failed { .. } => {}
+    }
+    object.text("order_ref", &reference(ask, order.id));
+    object.end()
+}
+
+/// `DELETE /v1/orders/{id}`
+pub(crate) async fn delete(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
+    ask.vault.delete_order(ask.call, id_of(name)?).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}
+
+/// `PUT /v1/orders`
+pub(crate) async fn update(ask: &Ask<'_>) -> Problem {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Order update is not supported.");
+    ask.refuse(Action::UpdateOrders, None, problem).await
+}
+
+/// `POST /v1/orders`
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let new = match require_json(ask).and_then(|()| parse(ask.body, ask.call.time)) {
+        Ok(new) => new,
+        Err(problem) => return Err(ask.refuse(Action::CreateOrder, None, problem).await),
+    };
+    let id = ask.vault.create_order(ask.call, new).await.map_err(|error| ask.failed(&error))?;
+    let reference = reference(ask, id);
+    let mut object = Object::new();
+    object.text("order_ref", &reference);
+    Ok(Reply::json(StatusCode::ACCEPTED, object.end()).at(&reference))
+}
+
+/// Understands a body.
+pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
+    let mut value = schema::read(body, &ORDER, SCHEMA)?;
+    let order_type = value.get("type").and_then(Value::as_text).and_then(OrderType::parse);
+    let order_type = order_type.unwrap_or(OrderType::Key); // The schema allows nothing else.
+    let mut meta = value.take("meta").unwrap_or(Value::None);
+    // Taken out first: it is not to be in any text, of an error or of the order.
+    let passphrase = meta.take("passphrase");
+    let described = new_secret::in_order(&meta, META_SCHEMA, now)?;
+    let kind = match order_type {
+        OrderType::Key => "key",
+        OrderType::Asymmetric => "asymmetric key",
+    };
+    if described.has_payload {
+        let kind = order_type.as_str();
+        return Err(wrong(&format!("'payload' not allowed for {kind} type order")));
+    }
+    let required = |key: &str| wrong(&format!("'{key}' is required field for {kind} type order"));
+    let attributes = described.attributes;
+    let algorithm = attributes.algorithm.as_ref().map_or("", |algorithm| algorithm.as_str()).to_lowercase();
+    if algorithm.is_empty() {
+        return Err(required("algorithm"));
+    }
+    let bits = attributes.bit_length.ok_or_else(|| required("bit_length"))?.bits();
+    let is_fitting = if algorithm == "ec" { matches!(bits, 256 | 384 | 521) } else { bits % 8 == 0 };
+    if !is_fitting {
+        return Err(Problem::bad_request("Provided field value is not supported"));
+    }
+    meta.set("name", attributes.name.as_ref().map_or(Value::None, |name| Value::text(name.as_str())));
+    meta.set("expiration", attributes.expiration.map_or(Value::None, |date| Value::text(&with_micros(date))));
+    let content_type = described.content_type.unwrap_or(ContentType::OctetStream);
+    let meta = dumps(&meta);
+    let wanted = match order_type {
+        OrderType::Key => key(attributes, content_type, &algorithm, bits.into()),
+        OrderType::Asymmetric => pair(attributes, content_type, &algorithm, bits.into(), passphrase),
+    };
+    let (wanted, failure) = match wanted {
+        Ok(wanted) => (wanted, Refusal::Fails.said()),
+        Err(refusal) => (Wanted::Nothing, refusal.said()),
+    };
+    Ok(NewOrder { order_type, meta, wanted, failure })
+}
+
+fn wrong(reason: &str) -> Problem {
+    mismatch(SCHEMA, reason, "meta")
+}
+
+/// Python's `isoformat` leaves out a fraction of zero; what writes orders down does not.
+fn with_micros(date: Timestamp) -> String {
+    let text = date.to_string();
+    if text.contains('.') { text } else { format!("{text}.000000") }
+}
+
+/// Why what was ordered is not made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    /// No store of Barbican's has heard of the algorithm.
+    Unheard,
+    /// They have, but the one that there is does not make it.
+    Unsupported,
+    /// It does not make it so long, or fails.
+    Fails,
+}
+
+impl Refusal {
+    /// What a failed order says.
+    fn said(self) -> (u16, String) {
+        match self {
+            Self::Unheard => {
+                (400, format!("{OPERATION} issue seen - Secret generate supported plugin not found.."))
+            }
+            Self::Unsupported => {
+                (400, format!("{OPERATION} issue seen - Requested algorithm is not supported."))
+            }
+            Self::Fails => (500, format!("{OPERATION} failure seen - please contact site administrator.")),
+        }
+    }
+}
+
+const SYMMETRIC: [&str; 6] = ["aes", "des", "hmacsha1", "hmacsha256", "hmacsha384", "hmacsha512"];
+/// What no part of Barbican's own store makes, though others might.
+const ELSEWHERE: [&str; 3] = ["desede", "diffie_hellman", "ec"];
+const PAIRS: [(&str, PairKind); 2] = [("rsa", PairKind::Rsa), ("dsa", PairKind::Dsa)];
+
+fn is_known(algorithm: &str) -> bool {
+    SYMMETRIC.contains(&algorithm)
+        || ELSEWHERE.contains(&algorithm)
+        || PAIRS.iter().any(|(known, _)| *known == algorithm)
+}
+
+fn key(
+    attributes: Attributes,
+    content_type: ContentType,
+    algorithm: &str,
+    bits: u32,
+) -> Result<Wanted, Refusal> {
+    if !is_known(algorithm) {
+        return Err(Refusal::Unheard);
+    }
+    if !SYMMETRIC.contains(&algorithm) {
+        return Err(Refusal::Unsupported);
+    }
+    let is_xts = attributes.mode.as_ref().is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("xts"));
+    let bits = if is_xts { SymmetricBits::of_two(bits) } else { SymmetricBits::try_from(bits) };
+    Ok(Wanted::Key { attributes, content_type, bits: bits.map_err(|_| Refusal::Fails)? })
+}
+
+fn pair(
+    attributes: Attributes,
+    content_type: ContentType,
+    algorithm: &str,
+    bits: u32,
+    passphrase: Option<Value>,
+) -> Result<Wanted, Refusal> {
+    if !is_known(algorithm) {
+        return Err(Refusal::Unheard);
+    }
+    let kind = PAIRS.iter().find(|(known, _)| *known == algorithm).ok_or(Refusal::Unsupported)?.1;
+    let bits = PairBits::try_from(bits).map_err(|_| Refusal::Fails)?;
+    let passphrase = match passphrase {
+        None => None,
+        Some(value) if value.is_false() => None,
+        Some(Value::Text(mut text)) => {
+            let payload = Payload::new(take(&mut *text).into_bytes()); // Moved, not copied.
+            Some(Passphrase::try_from(payload).map_err(|_| Refusal::Fails)?)
+        }
+        Some(_) => return Err(Refusal::Fails),
+    };
+    Ok(Wanted::Pair { attributes, content_type, kind, bits, passphrase })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000); // 2027-01-15
+
+    fn understand(body: &str) -> String {
+        match parse(body.as_bytes(), NOW) {
+            Err(problem) => problem.description.unwrap_or_default().into_owned(),
+            Ok(NewOrder { meta, wanted: Wanted::Nothing, failure, .. }) => format!("{} {meta}", failure.0),
+            Ok(NewOrder { meta, wanted: Wanted::Key { content_type, .. }, .. }) => {
+                format!("key {} {meta}", content_type.as_str())
+            }
+            Ok(NewOrder { meta, wanted: Wanted::Pair { kind, passphrase, .. }, .. }) => {
+                format!("{kind:?} {} {meta}", passphrase.is_some())
+            }
+        }
+    }
+
+    fn check(order_type: &str, meta: &str, expect: &str) {
+        let body = format!(r#"{{"type": "{order_type}", "meta": {meta}}}"#);
+        assert_eq!(understand(&body), expect, "{body}");
+    }
+
+    #[test]
+    fn orders_say_what_is_wanted() {
+        let nothing = r#""name": null, "expiration": null}"#;
+        check(
+            "key",
+            r#"{"algorithm": "AES", "bit_length": 256}"#,
+            &format!(r#"key application/octet-stream {{"algorithm": "AES", "bit_length": 256, {nothing}"#),
+        );
+        check(
+            "key",
+            r#"{"name": " k ", "algorithm": "aes", "bit_length": 128, "payload_content_type": "text/plain", "mode": "XTS", "expiration": "2099-05-06", "x": [1, {"y": 1.5}]}"#,
+            r#"key text/plain {"name": "k", "algorithm": "aes", "bit_length": 128, "payload_content_type": "text/plain", "mode": "XTS", "expiration": "2099-05-06T00:00:00.000000", "x": [1, {"y": 1.5}]}"#,
+        );
+        check(
+            "asymmetric",
+            r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": "hunter2"}"#,
+            &format!(r#"Rsa true {{"algorithm": "rsa", "bit_length": 2048, {nothing}"#),
+        );
+        check(
+            "asymmetric",
+            r#"{"algorithm": "dsa", "bit_length": 1024, "passphrase": ""}"#,
+            &format!(r#"Dsa false {{"algorithm": "dsa", "bit_length": 1024, {nothing}"#),
+        );
+        for (order_type, algorithm, bits, code) in [
+            ("key", "foo", 256, 400),
+            ("key", "desede", 192, 400),
+            ("key", "rsa", 2048, 400),
+            ("key", "aes", 8, 500),
+            ("asymmetric", "ec", 256, 400),
+            ("asymmetric", "aes", 256, 400),
+            ("asymmetric", "rsa", 512, 500),
+        ] {
+            let meta = format!(r#"{{"algorithm": "{algorithm}", "bit_length": {bits}}}"#);
+            let shown = meta.trim_end_matches('}');
+            check(order_type, &meta, &format!("{code} {shown}, {nothing}"));
+        }
+    }
+
+    #[test]
+    fn refusals_are_barbicans() {
+        let of_meta = |reason: &str, property: &str| {
+            format!(
+                "Provided object does not match schema 'Secret' within 'Order': {reason}. Invalid property: '{property}'"
+            )
+        };
+        let of_order = |reason: &str| {
+            format!("Provided object does not match schema 'Order': {reason}. Invalid property: 'meta'")
+        };
+        check("key", "{}", &of_order("'algorithm' is required field for key type order"));
+        check(
+            "asymmetric",
+            r#"{"algorithm": ""}"#,
+            &of_order("'algorithm' is required field for asymmetric key type order"),
+        );
+        check(
+            "key",
+            r#"{"algorithm": "aes"}"#,
+            &of_order("'bit_length' is required field for key type order"),
+        );
+        check("key", r#"{"algorithm": "aes", "bit_length": 7}"#, "Provided field value is not supported");
+        check(
+            "asymmetric",
+            r#"{"algorithm": "ec", "bit_length": 512}"#,
+            "Provided field value is not supported",
+        );
+        check("key", r#"{"bit_length": 0}"#, &of_meta("0 is less than the minimum of 1", "bit_length"));
+        check("key", r#"{"expiration": "bogus"}"#, &of_meta("Invalid date for 'expiration'", "expiration"));
+        check(
+            "key",
+            r#"{"payload": "x", "payload_content_type": "text/plain"}"#,
+            &of_order("'payload' not allowed for key type order"),
+        );
+        check(
+            "key",
+            r#"{"payload_content_type": "bogus"}"#,
+            &of_meta(
+                "payload_content_type is not one of ['text/plain', 'text/plain;charset=utf-8', \
+                 'text/plain; charset=utf-8', 'application/octet-stream', 'application/pkcs8']",
+                "payload_content_type",
+            ),
+        );
+        assert!(
+            understand(r#"{"meta": {}}"#).contains("'type' is a required property. Invalid property: 'type'")
+        );
+        assert!(
+            understand(r#"{"type": "foo", "meta": {}}"#)
+                .contains("'foo' is not one of ['key', 'asymmetric']")
+        );
+        assert!(understand(r#"{"type": "key", "meta": null}"#).contains("None is not of type 'object'"));
+    }
+
+    #[test]
+    fn no_passphrase_is_in_any_text() {
+        for meta in [
+            r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": "hunter2"}"#,
+            r#"{"algorithm": 5, "passphrase": "hunter2"}"#,
+            r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": ["hunter2"]}"#,
+            r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": {"a": "hunter2"}}"#,
+        ] {
+            let said = understand(&format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#));
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_fields_panic(
+            keys in prop::collection::vec("name|algorithm|bit_length|mode|passphrase|expiration|payload", 0..6),
+            values in prop::collection::vec("null|true|-?[0-9]{1,30}(\\.5)?|\"(aes|rsa|ec|xts|[a-z]{0,9})\"|\\[\\]|\\{\\}|256|2048", 6),
+        ) {
+            let fields: Vec<_> = keys.iter().zip(&values).map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            for order_type in ["key", "asymmetric"] {
+                let body = format!(r#"{{"type": "{order_type}", "meta": {{{}}}}}"#, fields.join(", "));
+                let _ = parse(body.as_bytes(), NOW);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `/v1/transport_keys` and `/v1/transport_keys/{id}`: registered and shown, and used by nothing: there is no device that
+//! could unwrap what is wrapped with one.
+
+use http::StatusCode;
+use model::{Text, Timestamp, TransportKeyId};
+use vault::{Action, Sliced};
+
+use crate::ask::Ask;
+use crate::list;
+use crate::problem::Problem;
+use crate::python::{Value, unquote_plus};
+use crate::reply::Reply;
+use crate::schema::{self, mismatch};
+use crate::schemas::TRANSPORT_KEY;
+use crate::secrets::require_json;
+use crate::write::{Object, quoted};
+
+/// The name of the schema in error texts.
+const SCHEMA: &str = "Transport Key";
+
+fn reference(ask: &Ask<'_>, id: TransportKeyId) -> String {
+    format!("{}/v1/transport_keys/{id}", ask.origin.url())
+}
+
+/// `GET /v1/transport_keys`
+pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let understood = list::slice(ask.query)
+        .and_then(|slice| Ok((slice, ask.query.once("plugin_name")?.map(unquote_plus))));
+    let (slice, plugin) = match understood {
+        Ok(understood) => understood,
+        Err(problem) => return Err(ask.refuse(Action::ListTransportKeys, None, problem).await),
+    };
+    let Sliced { items, total } = ask
+        .vault
+        .transport_keys(ask.call, plugin.as_deref(), slice)
+        .await
+        .map_err(|error| ask.failed(&error))?;
+    let one = |key: &model::TransportKey| quoted(&reference(ask, key.id));
+    let page = Sliced { items: items.iter().map(one).collect(), total };
+    Ok(list::page(ask, "transport_keys", "transport_keys", page, slice))
+}
+
+/// `POST /v1/transport_keys`
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (plugin, key) = match require_json(ask).and_then(|()| parse(ask.body)) {
+        Ok(understood) => understood,
+        Err(problem) => return Err(ask.refuse(Action::CreateTransportKey, None, problem).await),
+    };
+    let id = ask.vault.create_transport_key(ask.call, plugin, key).await;
+    let reference = reference(ask, id.map_err(|error| ask.failed(&error))?);
+    let mut object = Object::new();
+    object.text("transport_key_ref", &reference);
+    Ok(Reply::json(StatusCode::CREATED, object.end()).at(&reference))
+}
+
+pub(crate) fn parse(body: &[u8]) -> Result<(Text, String), Problem> {
+    let value = schema::read(body, &TRANSPORT_KEY, SCHEMA)?;
+    let text = |key: &'static str| match value.get(key).and_then(Value::as_text) {
+        None | Some("") => Err(mismatch(SCHEMA, &format!("{key} must be provided"), key)),
+        Some(text) => Ok(text),
+    };
+    let plugin = Text::try_from(text("plugin_name")?);
+    let plugin = plugin.map_err(|error| mismatch(SCHEMA, &error.to_string(), "plugin_name"))?;
+    Ok((plugin, text("transport_key")?.to_owned()))
+}
+
+/// `GET /v1/transport_keys/{id}`: Barbican shows its row as it is.
+pub(crate) async fn read(ask: &Ask<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
+    let key = ask.vault.transport_key(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    let moment = |time: Timestamp| time.to_string().replacen('T', " ", 1);
+    let mut object = Object::new();
+    object.plain("id", key.id);
+    object.plain("created_at", moment(key.created)).plain("updated_at", moment(key.updated));
+    object.json("deleted_at", "null").json("deleted", "false").text("status", "ACTIVE");
+    object.text("plugin_name", key.plugin.as_str()).text("transport_key", &key.key);
+    Ok(Reply::json(StatusCode::OK, object.end()))
+}
+
+/// `DELETE /v1/transport_keys/{id}`
+pub(crate) async fn delete(ask: &Ask<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
+    ask.vault.delete_transport_key(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+    Ok(Reply::no_content())
+}

@@ -1,0 +1,14 @@
+//! The bodies of orders, and of what belongs to secrets and projects.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    if let Some(meta) = barbican::fuzzing::order(body) {
+        // What an order says of itself is JSON that says it again.
+        let order = format!("{{\"type\": \"key\", \"meta\": {meta}}}");
+        let again = barbican::fuzzing::order(order.as_bytes());
+        assert!(again.is_none_or(|again| again == meta), "{meta}");
+    }
+    let _ = barbican::fuzzing::belongings(body);
+});
