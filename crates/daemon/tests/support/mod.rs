@@ -220,8 +220,19 @@ impl Client {
 
     /// One request of project `p` and its answer.
     pub fn ask(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
+        self.ask_as(method, path, &format!("X-Project-Id: p\r\n{headers}"), body)
+    }
+
+    /// One request of whoever the headers say, and its answer.
+    pub fn ask_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Length: {}\r\n{headers}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{headers}\r\n",
             body.len()
         );
         self.send(&[head.as_bytes(), body].concat())?;
