@@ -21,10 +21,14 @@ pub(crate) async fn answer(ask: &Ask<'_>, place: Place<'_>) -> Problem {
     let verb = ask.route.verb;
     match place {
         Place::SecretAcl(id) if verb == Verb::Get => about_secret(ask, id, Action::ReadAcl, false).await,
-        Place::SecretAcl(id) => about_secret(ask, id, Action::ChangeAcl, verb != Verb::Delete).await,
-        Place::SecretConsumers(id) | Place::SecretConsumer(id) => {
-            about_secret(ask, id, Action::ReadConsumers, verb != Verb::Get).await
-        }
+        Place::SecretAcl(id) if verb == Verb::Delete => about_secret(ask, id, Action::DeleteAcl, false).await,
+        Place::SecretAcl(id) => about_secret(ask, id, Action::ChangeAcl, true).await,
+        Place::SecretConsumers(id) => match verb {
+            Verb::Post => about_secret(ask, id, Action::AddConsumer, true).await,
+            Verb::Delete => about_secret(ask, id, Action::RemoveConsumer, true).await,
+            _ => about_secret(ask, id, Action::ReadConsumers, false).await,
+        },
+        Place::SecretConsumer(id) => about_secret(ask, id, Action::ReadConsumer, false).await,
         Place::Containers if verb == Verb::Post => new_container(ask).await,
         Place::Orders if verb == Verb::Put => {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Order update is not supported.")

@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
-use vault::{AuditSink, Chain, FileSink, Parts, StreamSink, Vault};
+use vault::{AuditSink, Chain, FileSink, Parts, Policy, StreamSink, Vault};
 
 use crate::banner::{self, Addresses};
 use crate::cli;
@@ -111,8 +111,9 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
     let quotas = Quotas::all(UNLIMITED);
-    let vault =
-        Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit, quotas }).await.map_err(failed)?;
+    let policy = Policy::legacy();
+    let parts = Parts { store: Arc::new(store), keys: &*keys, audit, quotas, policy };
+    let vault = Vault::open(parts).await.map_err(failed)?;
     Ok(Built { vault: Arc::new(vault) })
 }
 
