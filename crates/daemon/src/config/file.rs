@@ -22,7 +22,7 @@ use super::values::{self, Invalid};
 use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but `limits`.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 22] = [
     "audit",
     "audit_sync",
     "auth",
@@ -42,6 +42,8 @@ pub(super) const KEYS: [&str; 20] = [
     "log_format",
     "master_key",
     "metrics_listen",
+    "policy",
+    "policy_file",
     "store",
 ];
 
@@ -155,6 +157,8 @@ impl Reader {
                 "log_format" => to.log_format = self.text(key, value, choice),
                 "master_key" => to.place.master_key = self.text(key, value, FromStr::from_str),
                 "metrics_listen" => to.metrics_listen = self.text(key, value, FromStr::from_str),
+                "policy" => to.policy.policy = self.text(key, value, choice),
+                "policy_file" => to.policy.policy_file = self.text(key, value, values::path),
                 "store" => to.place.store = self.text(key, value, FromStr::from_str),
                 _ => self.unknown("", key, &KEYS),
             }
