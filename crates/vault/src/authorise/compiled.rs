@@ -16,7 +16,12 @@ pub(super) enum Compiled {
     Not(Box<Self>),
     All(Box<[Self]>),
     Any(Box<[Self]>),
-    Is(Left, Right),
+    /// One is the other. `asks_acl` is whether that hangs on whom the ACL names.
+    Is {
+        left: Left,
+        right: Right,
+        asks_acl: bool,
+    },
 }
 
 /// What the caller has.
@@ -29,16 +34,21 @@ pub(super) enum Left {
     Roles,
 }
 
-/// What it is to be: these pieces, one after the other.
+/// What it is to be.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Right {
-    pieces: Box<[Piece]>,
-    /// Whether case is nothing: the left side is in lower case already.
-    any_case: bool,
+pub(super) enum Right {
+    Text(Box<str>),
+    Of(Field),
+    /// These, one after the other.
+    Pieces {
+        pieces: Box<[Piece]>,
+        /// Whether case is nothing: the left side is in lower case already.
+        any_case: bool,
+    },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     Text(Box<str>),
     Of(Field),
 }
@@ -157,13 +167,16 @@ impl Compiler<'_> {
                     Some(Target::Of(..)) | None => return Compiled::Known(false), // It is not there.
                 },
             };
-            pieces.push(piece);
+            match (pieces.last_mut(), piece) {
+                (Some(Piece::Text(before)), Piece::Text(text)) => *before = format!("{before}{text}").into(),
+                (_, piece) => pieces.push(piece),
+            }
         }
-        let is_text = pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
-        let right = Right { pieces: pieces.into(), any_case };
-        match &left {
-            Left::Text(left) if is_text => Compiled::Known(right.is(left, None, false)),
-            _ => Compiled::Is(left, right),
+        let asks_acl = pieces.contains(&Piece::Of(Field::NamedByAcl));
+        let right = Right::of(pieces, any_case);
+        match (&left, &right) {
+            (Left::Text(left), Right::Text(right)) => Compiled::Known(left == right),
+            _ => Compiled::Is { left, right, asks_acl },
         }
     }
 }
@@ -194,12 +207,14 @@ impl Compiled {
                 }
                 any
             }
-            Self::Is(left, right) => {
-                let is = |is_named| left.is(right, caller, subject, is_named);
-                match right.pieces.contains(&Piece::Of(Field::NamedByAcl)) {
-                    // An ACL names users: who is none is not named.
-                    true => Answer { if_named: caller.user.is_some() && is(true), otherwise: false },
-                    false => Answer::known(is(false)),
+            Self::Is { left, right, asks_acl: false } => {
+                Answer::known(left.is(right, caller, subject, false))
+            }
+            // An ACL names users: who is none is not named.
+            Self::Is { left, right, asks_acl: true } => {
+                match caller.user.is_some() && left.is(right, caller, subject, true) {
+                    true => Answer::IF_NAMED,
+                    false => Answer::NO,
                 }
             }
         }
@@ -218,20 +233,31 @@ impl Left {
 }
 
 impl Right {
-    /// Takes piece after piece off the beginning; all of it has to go.
-    fn is(&self, text: &str, subject: Option<Subject<'_>>, is_named: bool) -> bool {
-        let mut rest = text;
-        for piece in &self.pieces {
-            let piece = match piece {
-                Piece::Text(text) => Some(&**text),
-                Piece::Of(field) => field.of(subject, is_named),
-            };
-            match piece.and_then(|piece| strip(rest, piece, self.any_case)) {
-                Some(after) => rest = after,
-                None => return false,
+    fn of(mut pieces: Vec<Piece>, any_case: bool) -> Self {
+        match (pieces.pop(), pieces.is_empty()) {
+            (None, _) => Self::Text("".into()),
+            (Some(Piece::Text(text)), true) => Self::Text(text),
+            (Some(Piece::Of(field)), true) if !any_case => Self::Of(field),
+            (Some(last), _) => {
+                pieces.push(last);
+                Self::Pieces { pieces: pieces.into(), any_case }
             }
         }
-        rest.is_empty()
+    }
+
+    fn is(&self, text: &str, subject: Option<Subject<'_>>, is_named: bool) -> bool {
+        match self {
+            Self::Text(right) => text == &**right,
+            Self::Of(field) => field.of(subject, is_named) == Some(text),
+            Self::Pieces { pieces, any_case } => {
+                // Piece after piece is taken off the beginning; all of it has to go.
+                let rest = pieces.iter().try_fold(text, |rest, piece| match piece {
+                    Piece::Text(text) => strip(rest, text, *any_case),
+                    Piece::Of(field) => strip(rest, field.of(subject, is_named)?, *any_case),
+                });
+                rest == Some("")
+            }
+        }
     }
 }
 

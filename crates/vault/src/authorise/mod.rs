@@ -210,41 +210,39 @@ fn quoted(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
-/// An answer that may hang on whether the ACL names the caller's user.
+/// An answer that may hang on whether the ACL names the caller's user: one bit for if it does, one for if not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Answer {
-    if_named: bool,
-    otherwise: bool,
-}
+struct Answer(u8);
 
 impl Answer {
-    const YES: Self = Self::known(true);
-    const NO: Self = Self::known(false);
+    const YES: Self = Self(0b11);
+    const NO: Self = Self(0b00);
+    const IF_NAMED: Self = Self(0b10);
 
     const fn known(holds: bool) -> Self {
-        Self { if_named: holds, otherwise: holds }
+        if holds { Self::YES } else { Self::NO }
     }
 
     const fn and(self, other: Self) -> Self {
-        Self { if_named: self.if_named && other.if_named, otherwise: self.otherwise && other.otherwise }
+        Self(self.0 & other.0)
     }
 
     const fn or(self, other: Self) -> Self {
-        Self { if_named: self.if_named || other.if_named, otherwise: self.otherwise || other.otherwise }
+        Self(self.0 | other.0)
     }
 
     const fn not(self) -> Self {
-        Self { if_named: !self.if_named, otherwise: !self.otherwise }
+        Self(self.0 ^ Self::YES.0)
     }
 }
 
 impl From<Answer> for Verdict {
     fn from(answer: Answer) -> Self {
-        match (answer.if_named, answer.otherwise) {
-            (true, true) => Self::Allowed,
-            (false, false) => Self::Denied,
-            (true, false) => Self::AskAcl,
-            (false, true) => Self::AskAclNot,
+        match answer {
+            Answer::YES => Self::Allowed,
+            Answer::NO => Self::Denied,
+            Answer::IF_NAMED => Self::AskAcl,
+            Answer(_) => Self::AskAclNot,
         }
     }
 }
