@@ -14,6 +14,6 @@ pub(crate) fn run(flags: cli::Policy) -> Result<(), Error> {
     let policy = config.load_policy(config.auth)?;
     policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
     say(format_args!("# {}", config.policy.describe(&policy)));
-    say(policy);
+    say(policy.to_string().trim_end());
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(crate) struct PolicySettings {
     /// With secure-rbac, as in Barbican, an admin of any project may read what is known of every project's secrets, and
     /// delete them; see "Who may do what" in the guide.
     ///
-    /// [default: legacy with --auth project-header]
+    /// [default: legacy with --auth project-header, else secure-rbac]
     #[arg(long, value_name = "SET", value_enum, hide_possible_values = true)]
     pub(crate) policy: Option<Set>,
 
