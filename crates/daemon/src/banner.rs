@@ -16,14 +16,15 @@ pub(crate) struct Addresses {
 }
 
 /// Tells it on stderr; where the log is JSON, as an event, so that every line there stays JSON.
-pub(crate) fn tell(config: &Config, addresses: &Addresses) {
+pub(crate) fn tell(config: &Config, policy: &str, addresses: &Addresses) {
     match config.log_format {
-        LogFormat::Text => console::tell(text(config, addresses)),
+        LogFormat::Text => console::tell(text(config, policy, addresses)),
         LogFormat::Json => tracing::info!(
             data = %config.data_dir.display(),
             master_key = %config.master_key,
             database = %config.store.path().display(),
             audit = %config.audit,
+            policy,
             rest = ?addresses.rest,
             libvirt = ?addresses.libvirt,
             metrics = ?addresses.metrics,
@@ -33,7 +34,7 @@ pub(crate) fn tell(config: &Config, addresses: &Addresses) {
     }
 }
 
-fn text(config: &Config, addresses: &Addresses) -> String {
+fn text(config: &Config, policy: &str, addresses: &Addresses) -> String {
     let urls: Vec<_> = addresses.rest.iter().map(|address| format!("http://{address}")).collect();
     let libvirt = addresses.libvirt.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
     let metrics = addresses.metrics.map_or("off".to_owned(), |address| format!("http://{address}/metrics"));
@@ -47,6 +48,7 @@ fn text(config: &Config, addresses: &Addresses) -> String {
          \x20 master key  {key}{keep}\n\
          \x20 database    {database}\n\
          \x20 audit trail {audit}\n\
+         \x20 policy      {policy}\n\
          \x20 REST        {rest}\n\
          \x20 libvirt     {libvirt}\n\
          \x20 metrics     {metrics}\n\

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::libvirt::Group;
+use crate::config::policy::PolicySettings;
 use crate::config::{Place, Settings, values};
 
 /// Keeps secrets, encrypted, behind the REST API of OpenStack Barbican and the secret API of libvirt.
@@ -53,11 +54,17 @@ pub(crate) enum Command {
     /// refuses to touch a store that is there.
     #[command(after_help = "Example:\n  donjond init --data-dir /srv/donjon")]
     Init(Init),
-    /// Look at a store without changing it: schema, integrity, master key, counts, audit trail
+    /// Look at policy and store without changing them: schema, integrity, master key, counts, audit trail
     ///
     /// A server may be running on it meanwhile.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Print the rules of who may do what, as a policy file, and say what is wrong with a file
+    ///
+    /// Each rule with what asks for it, and, where a file overrides it, with the line that does. What is printed can be
+    /// cut down and changed to become a policy file.
+    #[command(after_help = POLICY_HELP)]
+    Policy(Policy),
     /// Make the token by which libvirt's daemons prove to be such, and let a group read it
     ///
     /// For root, before a server that runs as another user: libvirt makes the token for root alone. One that is there is
@@ -93,6 +100,16 @@ Examples:
   donjond check --audit audit.log.2 audit.log.1 audit.log
 
 Rotated files are one trail: name them oldest first, and give no compressed ones.";
+
+const POLICY_HELP: &str = "\
+Examples:
+  donjond policy --policy secure-rbac                     the rules of Barbican 23
+  donjond policy --policy-file policy.yaml                 with what a file changes, or what is wrong with it
+  donjond policy --config /etc/donjon/donjon.toml         the rules that serve would have
+
+A rule is \"NAME\": \"CHECK\" in YAML. A check is role:NAME, rule:NAME, ATTRIBUTE:VALUE (project_id, user_id, roles of \
+the caller; 'text', True, False) with %(target.secret.project_id)s and the like for what is asked for, @ for \
+everybody, ! for nobody; and, or, not and parentheses join them. The operator's guide, \"Who may do what\", has all.";
 
 /// `donjond serve`.
 #[derive(Args, Debug)]
@@ -162,11 +179,23 @@ pub(crate) struct Check {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) policy: PolicySettings,
     /// Verify the audit trail instead, in these files, oldest first
     ///
     /// [default: the file that `serve` writes]
     #[arg(long, value_name = "FILE", num_args = 0..)]
     pub(crate) audit: Option<Vec<PathBuf>>,
+}
+
+/// `donjond policy`.
+#[derive(Args, Debug)]
+pub(crate) struct Policy {
+    /// Read settings from FILE (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) policy: PolicySettings,
 }
 
 /// `donjond token`.

@@ -6,6 +6,7 @@
 pub(crate) mod file;
 pub(crate) mod libvirt;
 pub(crate) mod numbers;
+pub(crate) mod policy;
 pub(crate) mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -21,6 +22,7 @@ use file::FileError;
 use libvirt::{Libvirt, LibvirtSettings};
 use model::Quotas;
 use numbers::{QuotaSettings, Upkeep, UpkeepSettings};
+use policy::{PolicyChoice, PolicyFileError, PolicySettings};
 use values::{AuditSync, AuditTarget, Auth, HostHref, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl};
 
 /// Why there is no [`Config`].
@@ -29,6 +31,9 @@ pub(crate) enum ConfigError {
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The policy file cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
     /// No default for the data directory.
     #[error(
         "no place for the data directory: neither XDG_DATA_HOME nor HOME is set to an absolute path\n\
@@ -100,6 +105,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub(crate) insecure_listen: Option<bool>,
 
+    #[command(flatten)]
+    pub(crate) policy: PolicySettings,
+
     /// Serve Prometheus metrics at ADDR/metrics, or "off"
     ///
     /// [default: 127.0.0.1:9312]
@@ -160,6 +168,7 @@ impl Settings {
             host_href: self.host_href.or(other.host_href),
             auth: self.auth.or(other.auth),
             insecure_listen: self.insecure_listen.or(other.insecure_listen),
+            policy: self.policy.or(other.policy),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
             libvirt: self.libvirt.or(other.libvirt),
             audit: self.audit.or(other.audit),
@@ -275,6 +284,7 @@ pub(crate) struct Config {
     pub(crate) host_href: Option<HostHref>,
     pub(crate) auth: Auth,
     pub(crate) insecure_listen: bool,
+    pub(crate) policy: PolicyChoice,
     pub(crate) metrics_listen: ListenAt,
     pub(crate) libvirt: Libvirt,
     pub(crate) audit: AuditTarget,
@@ -322,6 +332,7 @@ impl Config {
             host_href: chosen.host_href,
             auth: chosen.auth.unwrap_or(Auth::ProjectHeader),
             insecure_listen: chosen.insecure_listen.unwrap_or(false),
+            policy: chosen.policy.resolve(),
             metrics_listen: chosen.metrics_listen.unwrap_or(METRICS_LISTEN_DEFAULT),
             libvirt: chosen.libvirt.resolve(&data_dir, around),
             audit_sync: chosen.audit_sync.unwrap_or(AuditSync::Batch),
@@ -345,7 +356,13 @@ impl Config {
         }
     }
 
-    /// The keys that differ from another configuration and take effect only at the next start: all but `log`.
+    /// Who may do what, where callers are known by `auth`, which is that of the running server.
+    pub(crate) fn load_policy(&self, auth: Auth) -> Result<vault::Policy, ConfigError> {
+        Ok(self.policy.load(auth)?)
+    }
+
+    /// The keys that differ from another configuration and take effect only at the next start: all but `log` and
+    /// `policy_*`.
     pub(crate) fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
         let differs = [
             ("data_dir", self.data_dir != other.data_dir),

@@ -50,6 +50,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Virtsecretd(flags) => commands::virtsecretd::run(flags),
         Command::Init(flags) => commands::init::run(flags),
         Command::Check(flags) => commands::check::run(flags),
+        Command::Policy(flags) => commands::policy::run(flags),
         Command::Token(flags) => commands::token::run(&flags),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! SIGTERM, SIGINT ─▶ stop accepting ─▶ requests in flight finish, or the drain time is over ─▶ exit 0
 //!                                       └ a second one ─▶ exit 1 at once; what was acknowledged is on disk
-//! SIGHUP ─▶ the audit file is opened anew, the log filter read again; what needs a restart is named in the log
+//! SIGHUP ─▶ the audit file is opened anew, log filter and policy read again; what needs a restart is named in the log
 //! ```
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -25,13 +25,13 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
-use vault::{AuditSink, Chain, FileSink, Parts, StreamSink, Vault};
+use vault::{AuditSink, Chain, FileSink, Parts, Policy, StreamSink, Vault};
 
 use crate::banner::{self, Addresses};
 use crate::cli;
-use crate::config::Config;
 use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket};
 use crate::config::values::{AuditSync, AuditTarget, Auth, KeySource, ListenAt, StoreUrl};
+use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
@@ -101,19 +101,30 @@ pub(crate) fn runtime() -> Result<Runtime, Error> {
 /// A store, unlocked, with its audit trail open.
 pub(crate) struct Built {
     pub(crate) vault: Arc<Vault>,
+    /// Who may do what, in a few words.
+    pub(crate) policy: String,
 }
 
 /// Builds what the configuration names, making what a new store needs.
 pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
+    let policy = policy(config, config.auth)?; // A wrong one leaves nothing behind.
+    let described = config.policy.describe(&policy);
     make_data_dir(&config.data_dir)?;
     let failed = |source| Error::Vault { source, store: config.store.path().clone() };
     let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
     let quotas = config.quotas;
-    let vault =
-        Vault::open(Parts { store: Arc::new(store), keys: &*keys, audit, quotas }).await.map_err(failed)?;
-    Ok(Built { vault: Arc::new(vault) })
+    let parts = Parts { store: Arc::new(store), keys: &*keys, audit, quotas, policy };
+    let vault = Vault::open(parts).await.map_err(failed)?;
+    Ok(Built { vault: Arc::new(vault), policy: described })
+}
+
+/// Who may do what. The log tells what is odd about it.
+fn policy(config: &Config, auth: Auth) -> Result<Policy, ConfigError> {
+    let policy = config.load_policy(auth)?;
+    policy.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(policy)
 }
 
 /// Makes the data directory, for its user alone, unless it is there.
@@ -340,7 +351,7 @@ async fn serve(
     workers: (Workers, Threads),
     idle: Idle,
 ) -> Result<(), Error> {
-    let Built { vault } = built;
+    let Built { vault, policy } = built;
     let config = &reload.running;
     let mut signals = Signals::new().map_err(Error::Runtime)?;
     let addresses = sockets.addresses();
@@ -379,7 +390,7 @@ async fn serve(
     }
     let anchoring = tokio::spawn(anchor_now_and_then(Arc::clone(&vault)));
     let upkeep = tokio::spawn(upkeep::now_and_then(Arc::clone(&vault), config.upkeep));
-    banner::tell(config, &addresses);
+    banner::tell(config, &policy, &addresses);
     manager::ready();
 
     tokio::select! {
@@ -530,14 +541,22 @@ impl Reload {
             Err(error) => tracing::error!(%error, "the audit trail stays in the file it was in"),
         }
         match load(&self.flags) {
-            Ok(config) => self.apply(&config),
+            Ok(config) => self.apply(&config, vault),
             Err(error) => tracing::error!("the configuration stays as it was: {error}"),
         }
         manager::ready();
     }
 
-    fn apply(&self, config: &Config) {
+    fn apply(&self, config: &Config, vault: &Vault) {
         self.logging.set(&config.log);
+        match policy(config, self.running.auth) {
+            Ok(policy) => {
+                let described = config.policy.describe(&policy);
+                vault.set_policy(policy);
+                tracing::info!(policy = described, "the policy was read again");
+            }
+            Err(error) => tracing::error!("the policy stays as it was: {error}"),
+        }
         let waiting = config.needs_restart(&self.running);
         tracing::info!(log = %config.log, "the configuration was read again");
         if !waiting.is_empty() {

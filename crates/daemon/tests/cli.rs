@@ -244,7 +244,8 @@ fn every_wrong_line_of_the_file_is_told() {
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
     let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, \
                 libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
-                libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep";
+                libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, \
+                store, upkeep";
     for command in ["serve", "init", "check"] {
         let output = donjond(&[command, "--config", &file]);
         let expected = format!(
@@ -411,7 +412,7 @@ fn a_schema_of_another_version_is_refused() {
         &args,
         1,
         expect![[r#"
-            donjond: DIR/data/donjon.db has schema 99; this program knows schema 2
+            donjond: DIR/data/donjon.db has schema 99; this program knows schema 3
             A later donjond wrote it: start that version or a later one; nothing was changed.
         "#]],
     );
@@ -552,6 +553,7 @@ fn check_looks_beside_a_running_server() {
     server.store("two");
     let said = succeeds(&["check", "--data-dir", &place.data()]).replace(&place.data(), "DATA");
     expect![[r#"
+        policy      legacy
         database    DATA/donjon.db: schema known
         master key  DATA/master.key: fits
         integrity   every page and index is sound
@@ -697,6 +699,104 @@ fn a_hangup_reads_the_log_filter_and_names_what_waits_for_a_restart() {
     place.write("donjon.toml", "log = \"loud\"\n");
     server.signal(Signal::HUP);
     assert!(server.line_with("donjon.toml:1:7").contains("ERROR"));
+    server.stop();
+}
+
+// Who may do what.
+
+#[test]
+fn a_wrong_policy_file_is_told_line_by_line_and_nothing_is_made() {
+    let place = Place::new();
+    let file =
+        place.write("policy.yaml", "# ours\n\"secret:delte\": \"role:a\"\n\"secret:get\": \"role:a or\"\n");
+    refused(
+        place.dir(),
+        &["serve", "--data-dir", &place.data(), "--policy-file", &file],
+        2,
+        expect![[r#"
+            donjond: DIR/policy.yaml:3: "secret:get": it ends where a check should follow; write one, or take the last word away
+            See the rules there are, and what they say, with: donjond policy
+        "#]],
+    );
+    let wrong =
+        place.write("wrong.yaml", "# ours\n\"secret:delte\": \"role:a\"\n\"secret:get\": \"rule:membr\"\n");
+    let told = "\
+donjond: DIR/wrong.yaml:2: \"secret:delte\" is no rule of Barbican's, and nothing refers to it; did you mean \"secret:delete\"?
+DIR/wrong.yaml:3: \"secret:get\" refers to the rule \"membr\", which is not defined; the operator's guide says where all names are
+See the rules there are, and what they say, with: donjond policy
+";
+    for command in ["serve", "check"] {
+        let output = donjond(&[command, "--data-dir", &place.data(), "--policy-file", &wrong]);
+        let said =
+            String::from_utf8(output.stderr).unwrap().replace(&place.dir().display().to_string(), "DIR");
+        assert_eq!((said.as_str(), output.status.code()), (told, Some(2)), "{command}");
+    }
+    refused(
+        place.dir(),
+        &["policy", "--policy-file", &place.path("none.yaml").display().to_string()],
+        2,
+        expect![[r#"
+            donjond: cannot read the policy file DIR/none.yaml: No such file or directory (os error 2)
+            Let the user that runs donjond read it, or name another with --policy-file.
+        "#]],
+    );
+    assert!(!place.path("data").exists());
+}
+
+#[test]
+fn the_policy_is_printed_and_what_is_printed_is_a_policy_file() {
+    let place = Place::new();
+    let file = place.write("policy.yaml", "\"secrets:get\": \"role:auditor\"\nversion:get: '@'\n");
+    let printed = succeeds(&["policy", "--policy", "secure-rbac", "--policy-file", &file]);
+    assert!(printed.contains("policy.yaml:1\n\"secrets:get\": \"role:auditor\"\n"), "{printed}");
+    let again = place.write("again.yaml", &printed);
+    let again = succeeds(&["policy", "--policy-file", &again]);
+    let rules =
+        |text: &str| text.lines().filter(|line| line.starts_with('"')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rules(&again), rules(&printed));
+    assert!(rules(&printed).len() > 80);
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/policy-project-admin.yaml");
+    assert!(
+        succeeds(&["policy", "--policy", "secure-rbac", "--policy-file", shipped])
+            .contains("project-admin.yaml:")
+    );
+}
+
+#[test]
+fn a_hangup_reads_the_policy_and_a_wrong_one_changes_nothing() {
+    let place = Place::new();
+    let file = place.write("policy.yaml", "secret:decrypt: rule:secret_project_admin\n");
+    let server = Server::start_with(&place, &["--policy-file", &file]);
+    let id = server.store("one");
+    let may = |expect: &str| assert!(server.read(&id).starts_with(expect), "{}", server.read(&id));
+    may("HTTP/1.1 200");
+    place.write("policy.yaml", "secret:decrypt: '!'\n");
+    server.signal(Signal::HUP);
+    server.line_with("configuration was read again");
+    may("HTTP/1.1 403");
+    place.write("policy.yaml", "secret:decrypt: admin\n");
+    server.signal(Signal::HUP);
+    assert!(server.line_with("the policy stays as it was").contains("ERROR"));
+    server.line_with("configuration was read again");
+    may("HTTP/1.1 403");
+    place.write("policy.yaml", "# as it is\n");
+    server.signal(Signal::HUP);
+    server.line_with("configuration was read again");
+    may("HTTP/1.1 200");
+    server.stop();
+}
+
+#[test]
+fn the_set_of_barbican_23_wants_its_roles() {
+    let place = Place::new();
+    let server = Server::start_with(&place, &["--policy", "secure-rbac"]);
+    let as_roles = |roles: &str, request: &str| {
+        http(&server.rest, &request.replacen("\r\n", &format!("\r\nX-Roles: {roles}\r\n"), 1))
+    };
+    let body = r#"{"payload": "one", "payload_content_type": "text/plain"}"#;
+    assert!(as_roles("creator", &post(body)).starts_with("HTTP/1.1 403"));
+    assert!(as_roles("admin", &post(body)).starts_with("HTTP/1.1 403"), "alone it is no member");
+    assert!(as_roles("reader,member", &post(body)).starts_with("HTTP/1.1 201"));
     server.stop();
 }
 

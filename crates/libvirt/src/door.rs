@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use model::{Call, Caller, ProjectId, RequestId, Role, UserId};
+use model::{Call, Caller, ProjectId, RequestId, UserId};
 use tokio::sync::Semaphore;
 use vault::Vault;
 
@@ -55,9 +55,6 @@ pub struct Door {
     callbacks: AtomicI32,
 }
 
-/// The roles of whoever may open the socket.
-static ADMIN: [Role; 1] = [Role::ADMIN];
-
 impl Door {
     /// A door to a vault.
     pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
@@ -81,10 +78,10 @@ impl Door {
         self.callbacks.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A call of a client, now.
+    /// A call of a client, now. It has no roles: whoever was let in by the socket has the project.
     pub(crate) fn call(&self, user: Option<UserId>, is_system: bool) -> Call {
         Call {
-            caller: Caller { project: self.config.project.clone(), user, roles: Cow::Borrowed(&ADMIN) },
+            caller: Caller { project: self.config.project.clone(), user, roles: Cow::Borrowed(&[]) },
             time: SystemTime::now().into(),
             request: RequestId::next(),
             door: if is_system { model::Door::LibvirtSystem } else { model::Door::Libvirt },

@@ -80,6 +80,15 @@ impl Door {
         }
     }
 
+    /// Whether callers have roles, so that the policy says what they may. At the others whoever was let in has the
+    /// whole project, and the way in is what keeps others out.
+    pub const fn has_roles(self) -> bool {
+        match self {
+            Self::Rest => true,
+            Self::Libvirt | Self::LibvirtSystem => false,
+        }
+    }
+
     /// Whether the values of private secrets may leave by it: they are for hypervisors alone.
     pub const fn opens_private(self) -> bool {
         match self {

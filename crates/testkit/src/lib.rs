@@ -12,7 +12,7 @@ use seal::FileProvider;
 use store::sqlite::Purpose;
 use store::{SqliteStore, Store};
 use tempfile::TempDir;
-use vault::{AuditSink, FileSink, Parts, Sync, Vault};
+use vault::{AuditSink, FileSink, Parts, Policy, Sync, Vault};
 
 pub use faulty::{FaultyAudit, FaultyKeys, FaultyStore, Switch};
 
@@ -61,6 +61,7 @@ impl Fixture {
                 Ok(Arc::new(FaultyAudit::new(sink, audit_fails.clone())) as Arc<dyn AuditSink>)
             },
             quotas: Quotas::all(UNLIMITED),
+            policy: Policy::legacy(),
         };
         let vault = Arc::new(Vault::open(parts).await.unwrap());
         Self { vault, store, store_fails, audit_fails, folder }

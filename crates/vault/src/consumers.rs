@@ -28,7 +28,10 @@ pub enum Used {
 impl Vault {
     /// Who uses something, in order of registration.
     pub async fn consumers(&self, call: &Call, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
-        let action = reading(of);
+        let action = match of {
+            Guarded::Secret(_) => Action::ReadConsumers,
+            Guarded::Container(_) => Action::ReadContainerConsumers,
+        };
         let read = async {
             self.reach(call, of, action).await?;
             Ok(self.store.consumers(of, slice).await?)
@@ -40,7 +43,10 @@ impl Vault {
 
     /// One of them.
     pub async fn consumer(&self, call: &Call, of: Guarded, id: ConsumerId) -> Result<Consumer, Error> {
-        let action = reading(of);
+        let action = match of {
+            Guarded::Secret(_) => Action::ReadConsumer,
+            Guarded::Container(_) => Action::ReadContainerConsumer,
+        };
         let read = async {
             self.reach(call, of, action).await?;
             self.store.consumer(of, id).await?.ok_or(Error::NoSuchConsumer)
@@ -114,13 +120,6 @@ impl Vault {
                 Ok(Used::Container(Box::new(self.view(container).await?)))
             }
         }
-    }
-}
-
-const fn reading(of: Guarded) -> Action {
-    match of {
-        Guarded::Secret(_) => Action::ReadConsumers,
-        Guarded::Container(_) => Action::ReadContainerConsumers,
     }
 }
 

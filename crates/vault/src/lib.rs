@@ -30,7 +30,7 @@ pub use audit::{
     AuditSink, Chain, CheckedTrail, Entry, FileSink, Object, Outcome, StreamSink, Sync, Ticket, TrailError,
     check_trail,
 };
-pub use authorise::Action;
+pub use authorise::{Action, Policy, PolicyError, PolicySet, PolicyWarning};
 pub use consumers::{SecretUse, Used};
 pub use containers::{ContainerView, NewContainer};
 pub use error::{Error, OpenError};

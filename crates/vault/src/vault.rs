@@ -1,7 +1,7 @@
 //! The vault itself: how it is opened, and the steps that every request goes through.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
 use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
 
 use crate::audit::{AuditSink, Chain, Entry, Object, Outcome};
-use crate::authorise::{Subject, Verdict, verdict};
+use crate::authorise::{Policy, Subject, Verdict};
 use crate::keys::Keys;
 use crate::orders::Workshop;
 use crate::{Action, Error, OpenError};
@@ -29,6 +29,8 @@ pub struct Vault {
     /// What a project may have of whose quotas nothing was said.
     pub(crate) quotas: Quotas,
     pub(crate) workshop: Workshop,
+    /// Held only while a verdict is found, which waits for nothing.
+    policy: RwLock<Policy>,
 }
 
 /// What a vault is made of.
@@ -41,6 +43,8 @@ pub struct Parts<'a, A> {
     pub audit: A,
     /// What a project may have of whose quotas nothing was said.
     pub quotas: Quotas,
+    /// Who may do what.
+    pub policy: Policy,
 }
 
 /// Gets the master key of an existing store, checked against it. For looking at what the store and its audit trail
@@ -61,7 +65,7 @@ impl Vault {
     where
         A: FnOnce(Chain) -> io::Result<Arc<dyn AuditSink>>,
     {
-        let Parts { store, keys, audit, quotas } = parts;
+        let Parts { store, keys, audit, quotas, policy } = parts;
         let (master, anchor) = match unlock(&*store, keys).await? {
             Some(unlocked) => unlocked,
             None => {
@@ -75,7 +79,8 @@ impl Vault {
         let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
         let chain_key: ChainKey = master.chain_key();
         let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
-        Ok(Self { store, keys: Keys::new(master), audit, quotas, workshop: Workshop::default() })
+        let (keys, workshop, policy) = (Keys::new(master), Workshop::default(), RwLock::new(policy));
+        Ok(Self { store, keys, audit, quotas, workshop, policy })
     }
 
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
@@ -90,6 +95,11 @@ impl Vault {
             self.store.apply(Change::AnchorAudit(AuditAnchor { number, hash }), unwitnessed()).await?;
         }
         Ok(())
+    }
+
+    /// From now on this is who may do what.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
     /// Opens the audit trail's file again, after its keeper has moved it away.
@@ -194,15 +204,24 @@ impl Vault {
         action: Action,
         subject: Option<Subject<'_>>,
     ) -> Result<(), Error> {
-        let allowed = match verdict(action, &call.caller, subject) {
+        let allowed = match self.verdict(action, call, subject) {
             Verdict::Allowed => true,
             Verdict::Denied => false,
-            Verdict::AskAcl => match (subject.and_then(|subject| subject.guarded), &call.caller.user) {
-                (Some(of), Some(user)) => self.store.acl_names(of, user).await?,
-                _ => false,
-            },
+            Verdict::AskAcl => self.acl_names(call, subject).await?,
+            Verdict::AskAclNot => !self.acl_names(call, subject).await?,
         };
         if allowed { Ok(()) } else { Err(Error::Denied(action)) }
+    }
+
+    fn verdict(&self, action: Action, call: &Call, subject: Option<Subject<'_>>) -> Verdict {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).verdict(action, call, subject)
+    }
+
+    async fn acl_names(&self, call: &Call, subject: Option<Subject<'_>>) -> Result<bool, store::Error> {
+        match (subject.and_then(|subject| subject.guarded), &call.caller.user) {
+            (Some(of), Some(user)) => self.store.acl_names(of, user).await,
+            _ => Ok(false),
+        }
     }
 }
 

@@ -5,10 +5,15 @@ use model::{
     Attributes, Call, ContentType, Door, Encoding, Expect, Facet, FacetError, Facets, SecretId, Usage,
     UsageType, Which,
 };
-use testkit::{Fixture, by, call};
+use testkit::{Fixture, by};
 use vault::{Action, Error, NewPayload, NewSecret, Payload};
 
-/// The same call at the libvirt door.
+/// A call at the libvirt door.
+fn call(project: &str) -> Call {
+    at(Door::Libvirt, testkit::call(project))
+}
+
+/// The same call at another door.
 fn at(door: Door, mut call: Call) -> Call {
     call.door = door;
     call
@@ -113,7 +118,7 @@ async fn other_projects_can_neither_define_nor_find_nor_set() {
     let usage = Usage { usage_type: UsageType::Ceph, id: "c".into() };
     assert!(matches!(vault.lookup_usage(&stranger, &usage).await, Err(Error::NotFound(SecretId::NIL))));
     assert!(vault.all_secrets(&stranger, Which::default(), 10).await.unwrap().is_empty());
-    let auditor = by("a", &["audit"], call("p"));
+    let auditor = by("a", &["audit"], at(Door::Rest, call("p")));
     denied(vault.all_secrets(&auditor, Which::default(), 10).await.map(drop));
     denied(vault.may_follow(&auditor).await);
 }

@@ -9,8 +9,8 @@ use seal::{ChainKey, FileProvider};
 use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
 use vault::{
-    Action, AuditSink, Error, FileSink, NewPayload, NewSecret, OpenError, Parts, Payload, StreamSink, Sync,
-    TrailError, Vault, check_trail, unlock,
+    Action, AuditSink, Error, FileSink, NewPayload, NewSecret, OpenError, Parts, Payload, Policy, StreamSink,
+    Sync, TrailError, Vault, check_trail, unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -218,7 +218,14 @@ async fn a_store_opens_with_its_own_master_key_only() {
         let store = Arc::clone(&fixture.store);
         async move {
             let audit = |chain| Ok(Arc::new(StreamSink::new(std::io::sink(), chain)) as Arc<dyn AuditSink>);
-            Vault::open(Parts { store, keys: &*keys, audit, quotas: Quotas::all(UNLIMITED) }).await
+            Vault::open(Parts {
+                store,
+                keys: &*keys,
+                audit,
+                quotas: Quotas::all(UNLIMITED),
+                policy: Policy::legacy(),
+            })
+            .await
         }
     };
     let path = |name: &str| fixture.folder().join(name);
@@ -373,6 +380,7 @@ async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() 
             Ok(Arc::new(StreamSink::new(full, chain)) as Arc<dyn AuditSink>)
         },
         quotas: Quotas::all(UNLIMITED),
+        policy: Policy::legacy(),
     };
     let vault = Vault::open(parts).await.unwrap();
     assert!(matches!(vault.create_secret(&call("p"), secret(Some("x"))).await, Err(Error::Unwritten)));

@@ -1,4 +1,4 @@
-//! `donjond check`: looks at a store, or at its audit trail, and changes nothing that is stored. A server may be running
+//! `donjond check`: looks at the policy and a store, or at its audit trail, and changes nothing that is stored. A server may be running
 //! on it; if none is, SQLite may leave its `-wal` and `-shm` beside the database.
 
 use std::fs::File;
@@ -13,19 +13,26 @@ use vault::{TrailError, check_trail};
 use crate::cli;
 use crate::config::values::AuditTarget;
 use crate::config::{Config, Settings};
-use crate::console::say;
+use crate::console::{say, tell};
 use crate::error::Error;
 use crate::serve;
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
-    let settings = Settings { place: flags.place, ..Settings::default() };
+    let settings = Settings { place: flags.place, policy: flags.policy, ..Settings::default() };
     let config = Config::load(settings, flags.config.as_deref())?;
     match flags.audit {
-        None => check_store(&config),
+        None => check_policy(&config).and_then(|()| check_store(&config)),
         Some(files) if files.is_empty() => check_audit(&config, &rotated(&config.audit)?),
         Some(files) => check_audit(&config, &files),
     }
+}
+
+fn check_policy(config: &Config) -> Result<(), Error> {
+    let policy = config.load_policy(config.auth)?;
+    say(format_args!("policy      {}", config.policy.describe(&policy)));
+    policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
+    Ok(())
 }
 
 fn check_store(config: &Config) -> Result<(), Error> {

@@ -2,5 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod init;
+pub(crate) mod policy;
 pub(crate) mod token;
 pub(crate) mod virtsecretd;

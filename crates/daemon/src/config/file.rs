@@ -24,7 +24,7 @@ use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but the tables:
 /// `limits`, `quotas` and `upkeep`.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 24] = [
     "audit",
     "audit_sync",
     "auth",
@@ -44,6 +44,8 @@ pub(super) const KEYS: [&str; 22] = [
     "log_format",
     "master_key",
     "metrics_listen",
+    "policy",
+    "policy_file",
     "quotas",
     "store",
     "upkeep",
@@ -159,6 +161,8 @@ impl Reader {
                 "log_format" => to.log_format = self.text(key, value, choice),
                 "master_key" => to.place.master_key = self.text(key, value, FromStr::from_str),
                 "metrics_listen" => to.metrics_listen = self.text(key, value, FromStr::from_str),
+                "policy" => to.policy.policy = self.text(key, value, choice),
+                "policy_file" => to.policy.policy_file = self.text(key, value, values::path),
                 "quotas" => self.numbers(key, value, &QUOTAS, &mut to.quotas),
                 "store" => to.place.store = self.text(key, value, FromStr::from_str),
                 "upkeep" => self.numbers(key, value, &UPKEEP, &mut to.upkeep),

@@ -32,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -42,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -52,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -259,7 +259,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, quotas, store, upkeep
+            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -304,6 +304,10 @@ fn nothing_chosen_works() {
             host_href: None,
             auth: ProjectHeader,
             insecure_listen: false,
+            policy: PolicyChoice {
+                set: None,
+                file: None,
+            },
             metrics_listen: At(
                 127.0.0.1:9312,
             ),
@@ -376,6 +380,22 @@ fn everything_follows_the_data_directory_unless_chosen() {
     assert_eq!(config.master_key, KeySource::File(PathBuf::from("/srv/d/master.key")));
     assert_eq!(config.audit, AuditTarget::File("/var/log/donjon.log".into()));
     assert_eq!(load("audit = \"stdout\"").unwrap().audit, AuditTarget::Stdout);
+}
+
+#[test]
+fn the_set_is_that_of_the_way_callers_are_known_by_unless_chosen() {
+    let set = |text: &str| load(text).unwrap().load_policy(Auth::ProjectHeader).unwrap().set().as_str();
+    assert_eq!(set(""), "legacy");
+    assert_eq!(set("policy = \"secure-rbac\""), "secure-rbac");
+    assert_eq!(set("policy = \"legacy\""), "legacy");
+}
+
+#[test]
+fn a_set_that_is_none() {
+    wrong(
+        "policy = \"new\"\n",
+        expect![[r#"donjon.toml:1:10: policy = "new": unknown; allowed: secure-rbac, legacy"#]],
+    );
 }
 
 #[test]

@@ -1,0 +1,248 @@
+//! Who may do what.
+//!
+//! ```text
+//! table ──two checks a row──▶ Policy ◀──checks by name── an operator's file (YAML)
+//!                               │ once, at the start
+//!                               ▼
+//! caller, action, subject ──▶ a small tree for each action ──▶ yes, no, or: if the ACL names the user
+//! ```
+//!
+//! The rules, their names and the language are those of Barbican's policy files: [`table`] has the rules, [`language`]
+//! the language, [`file`] the file, [`review`] what may be wrong with it, and [`compiled`] what is asked. At doors whose callers have no roles
+//! ([`model::Door::has_roles`]) no rule is asked: who was let in has the project.
+//!
+//! Where Barbican takes nobody for the same as nobody, this does not: a secret that was made without a user has no owner.
+
+mod compiled;
+mod error;
+mod file;
+mod language;
+mod review;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use model::{Call, Guarded, ProjectId, UserId};
+
+use compiled::{Compiled, Compiler};
+use error::Oddity;
+use language::Check;
+use review::Review;
+use table::{HELPERS, Kind, ROWS, Row};
+
+pub use error::{PolicyError, PolicyWarning};
+pub use table::{Action, PolicySet};
+
+/// All rules: a built-in set, and what an operator's file says otherwise.
+#[derive(Clone)]
+pub struct Policy {
+    set: PolicySet,
+    rules: BTreeMap<String, Check>,
+    /// Where each rule that a file overrides stands.
+    overridden: BTreeMap<String, Place>,
+    warnings: Vec<PolicyWarning>,
+    /// By the numbers of the actions.
+    compiled: Box<[Compiled]>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    file: String,
+    line: usize,
+}
+
+/// What a rule needs to know of a secret, a container or an order; which of them it is, the action says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    /// Whose ACL can decide, if it has one.
+    pub(crate) guarded: Option<Guarded>,
+    pub(crate) project: &'a ProjectId,
+    pub(crate) creator: Option<&'a UserId>,
+    /// Whether its ACL leaves it to the project; of an order, which has none, true.
+    pub(crate) project_access: bool,
+}
+
+/// What a rule says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied,
+    /// Allowed if the ACL names the caller's user.
+    AskAcl,
+    /// Allowed unless it does: only an operator's own rules say so.
+    AskAclNot,
+}
+
+impl Policy {
+    /// A built-in set, as it is.
+    pub fn new(set: PolicySet) -> Self {
+        let mut rules: BTreeMap<String, Check> = BTreeMap::new();
+        let helpers = HELPERS.iter().map(|helper| (helper.name, helper.check));
+        for (name, check) in helpers.chain(table::rules().map(|row| (row.name, row.check(set)))) {
+            #[expect(clippy::expect_used, reason = "a test reads every row")]
+            rules.insert(name.to_owned(), Check::parse(check).expect("the table holds checks"));
+        }
+        Self::compile(set, rules, BTreeMap::new(), Vec::new())
+    }
+
+    /// The defaults of Barbican 23. See [`PolicySet::SecureRbac`] for what they allow.
+    pub fn secure_rbac() -> Self {
+        Self::new(PolicySet::SecureRbac)
+    }
+
+    /// The defaults up to Barbican 22.
+    pub fn legacy() -> Self {
+        Self::new(PolicySet::Legacy)
+    }
+
+    /// This policy, where the text of a policy file says nothing else. `file` is what the file is called in errors.
+    pub fn overridden_by(&self, text: &str, file: &str) -> Result<Self, PolicyError> {
+        let entries = file::read(text).map_err(|faults| PolicyError::new(file, faults))?;
+        let mut rules = self.rules.clone();
+        let mut overridden = self.overridden.clone();
+        let mut warnings = self.warnings.clone();
+        let entries = entries.into_iter().filter(|entry| {
+            let is_retired = table::is_retired(&entry.name) && !rules.contains_key(&entry.name);
+            if is_retired {
+                let oddity = Oddity::Retired { name: entry.name.clone() };
+                warnings.push(PolicyWarning { file: file.to_owned(), line: entry.line, oddity });
+            }
+            !is_retired
+        });
+        let entries: Vec<_> = entries.collect();
+        for entry in entries {
+            overridden.insert(entry.name.clone(), Place { file: file.to_owned(), line: entry.line });
+            rules.insert(entry.name, entry.check);
+        }
+        let review = Review::of(&rules, &overridden);
+        if !review.faults.is_empty() {
+            return Err(PolicyError::new(file, review.faults));
+        }
+        warnings.extend(review.oddities.into_iter().map(|(line, oddity)| PolicyWarning {
+            file: file.to_owned(),
+            line,
+            oddity,
+        }));
+        warnings.sort_by_key(|warning| warning.line);
+        Ok(Self::compile(self.set, rules, overridden, warnings))
+    }
+
+    fn compile(
+        set: PolicySet,
+        rules: BTreeMap<String, Check>,
+        overridden: BTreeMap<String, Place>,
+        warnings: Vec<PolicyWarning>,
+    ) -> Self {
+        let compile = |row: &Row| match row.kind {
+            Kind::DoorOnly => Compiled::Known(false),
+            kind => Compiler { rules: &rules, set, kind }.compile(&Check::Rule(row.name.to_owned())),
+        };
+        let compiled = ROWS.iter().map(compile).collect();
+        Self { set, rules, overridden, warnings, compiled }
+    }
+
+    /// Which set is under it.
+    pub fn set(&self) -> PolicySet {
+        self.set
+    }
+
+    /// How many rules files override.
+    pub fn overrides(&self) -> usize {
+        self.overridden.len()
+    }
+
+    /// What is odd about the files, though they can be used.
+    pub fn warnings(&self) -> &[PolicyWarning] {
+        &self.warnings
+    }
+
+    /// What the rules say about a call. `subject` is absent for what is asked of nothing that is there.
+    pub(crate) fn verdict(&self, action: Action, call: &Call, subject: Option<Subject<'_>>) -> Verdict {
+        if !call.door.has_roles() {
+            let own = subject.is_none_or(|subject| *subject.project == call.caller.project);
+            return if own { Verdict::Allowed } else { Verdict::Denied };
+        }
+        let (row, compiled) = match (ROWS.get(action as usize), self.compiled.get(action as usize)) {
+            (Some(row), Some(compiled)) => (row, compiled),
+            _ => return Verdict::Denied,
+        };
+        if row.kind != Kind::Nothing && subject.is_none() {
+            return Verdict::Denied;
+        }
+        compiled.ask(&call.caller, subject).into()
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("set", &self.set)
+            .field("overridden", &self.overridden)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As a policy file that says the same over either set.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = |f: &mut fmt::Formatter<'_>, name: &str| {
+            if let Some(Place { file, line }) = self.overridden.get(name) {
+                writeln!(f, "# {file}:{line}")?;
+            }
+            let check = self.rules.get(name).map(Check::to_string).unwrap_or_default();
+            writeln!(f, "{}: {}", quoted(name), quoted(&check))
+        };
+        for row in table::rules() {
+            writeln!(f, "# {}", row.about.trim())?;
+            rule(f, row.name)?;
+        }
+        writeln!(f, "\n# Nobody asks for these: the rules above refer to them.")?;
+        let is_helper = |name: &&String| !table::rules().any(|row| row.name == name.as_str());
+        self.rules.keys().filter(is_helper).try_for_each(|name| rule(f, name))
+    }
+}
+
+/// In YAML's double quotes, which take what JSON's take.
+fn quoted(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
+}
+
+/// An answer that may hang on whether the ACL names the caller's user: one bit for if it does, one for if not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Answer(u8);
+
+impl Answer {
+    const YES: Self = Self(0b11);
+    const NO: Self = Self(0b00);
+    const IF_NAMED: Self = Self(0b10);
+
+    const fn known(holds: bool) -> Self {
+        if holds { Self::YES } else { Self::NO }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn not(self) -> Self {
+        Self(self.0 ^ Self::YES.0)
+    }
+}
+
+impl From<Answer> for Verdict {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::YES => Self::Allowed,
+            Answer::NO => Self::Denied,
+            Answer::IF_NAMED => Self::AskAcl,
+            Answer(_) => Self::AskAclNot,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Looks through all rules once a file has changed some, before anything is asked of them: that every name means
+//! something, that no rule leads back to itself, and that none comes to more than a request should cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Place;
+use super::compiled::{Left, Target};
+use super::error::{Fault, Oddity, Problem};
+use super::language::{Check, Part, Template};
+use super::table;
+
+/// The most checks that one rule may come to with all it refers to: what a request may cost.
+const CHECKS_MAX: usize = 1000;
+
+/// What was found.
+pub(super) struct Review<'p> {
+    rules: &'p BTreeMap<String, Check>,
+    overridden: &'p BTreeMap<String, Place>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) oddities: BTreeSet<(usize, Oddity)>,
+    /// The rules that lead to where it is now, and how much more one rule may come to.
+    path: Vec<&'p str>,
+    checks_left: usize,
+}
+
+impl<'p> Review<'p> {
+    pub(super) fn of(rules: &'p BTreeMap<String, Check>, overridden: &'p BTreeMap<String, Place>) -> Self {
+        let (faults, oddities) = (Vec::new(), BTreeSet::new());
+        let mut review = Self { rules, overridden, faults, oddities, path: Vec::new(), checks_left: 0 };
+        review.names();
+        for (name, check) in rules {
+            review.path = vec![name];
+            review.checks_left = CHECKS_MAX;
+            review.walk(check, false);
+        }
+        review
+    }
+
+    /// Every name is Barbican's, or referred to: otherwise it is probably misspelt, and what it was to change is not.
+    fn names(&mut self) {
+        let mut referred_to = BTreeSet::new();
+        for check in self.rules.values() {
+            references(check, &mut referred_to);
+        }
+        for (name, place) in self.overridden {
+            if !table::names().any(|known| known == name) && !referred_to.contains(name.as_str()) {
+                let problem = Problem::Unknown { name: name.clone(), near: near(name, table::names()) };
+                self.faults.push(Fault { line: place.line, problem });
+            }
+        }
+    }
+
+    fn walk(&mut self, check: &'p Check, is_negated: bool) {
+        if self.checks_left == 0 {
+            return;
+        }
+        self.checks_left -= 1;
+        if self.checks_left == 0 {
+            return self.too_long();
+        }
+        match check {
+            Check::Always | Check::Never => {}
+            Check::Not(check) => self.walk(check, !is_negated),
+            Check::All(checks) | Check::Any(checks) => {
+                checks.iter().for_each(|check| self.walk(check, is_negated));
+            }
+            Check::Rule(name) => self.refer(name, is_negated),
+            Check::Role(text) | Check::Literal(_, text) => self.targets(text, is_negated),
+            Check::Attribute(name, text) => {
+                if Left::attribute(name).is_none() {
+                    self.unknown(name, is_negated);
+                }
+                self.targets(text, is_negated);
+            }
+        }
+    }
+
+    /// Told once: what refers to such a rule is one too.
+    fn too_long(&mut self) {
+        let place = |name: &'p str| self.overridden.get(name).map(|place| (name, place.line));
+        let root = self.path.first().and_then(|name| place(name));
+        let any = || self.overridden.keys().next().and_then(|name| place(name));
+        let is_told = self.faults.iter().any(|fault| matches!(fault.problem, Problem::TooLong { .. }));
+        if let Some((name, line)) = root.or_else(|| self.innermost()).or_else(any)
+            && !is_told
+        {
+            self.fault(line, Problem::TooLong { name: name.to_owned(), max: CHECKS_MAX });
+        }
+    }
+
+    fn refer(&mut self, to: &'p str, is_negated: bool) {
+        let Some((key, check)) = self.rules.get_key_value(to) else {
+            let [name] = self.path.as_slice() else { return }; // Told of the rule that refers, not of those before.
+            let near = near(to, self.rules.keys().map(String::as_str));
+            return self
+                .fault_of(name, Problem::Undefined { name: (*name).to_owned(), to: to.to_owned(), near });
+        };
+        if self.path.first() == Some(&to) {
+            let path: Vec<_> = self.path.iter().copied().chain([to]).map(str::to_owned).collect();
+            return self.fault_of(key, Problem::Cycle { name: to.to_owned(), path });
+        }
+        if self.path.contains(&to) {
+            return; // A circle that begins further on; told of those that are in it.
+        }
+        self.path.push(key);
+        self.walk(check, is_negated);
+        self.path.pop();
+    }
+
+    fn targets(&mut self, text: &'p Template, is_negated: bool) {
+        for part in &text.0 {
+            if let Part::Target(name) = part
+                && Target::parse(name).is_none()
+            {
+                self.unknown(name, is_negated);
+            }
+        }
+    }
+
+    /// Something that is not known never is what it should be, and with `not` before it always, which would be a yes
+    /// that nobody meant.
+    fn unknown(&mut self, attribute: &str, is_negated: bool) {
+        let Some((name, line)) = self.innermost() else { return };
+        let (name, attribute) = (name.to_owned(), attribute.to_owned());
+        if is_negated {
+            self.fault(line, Problem::UnknownNegated { name, attribute });
+        } else {
+            self.oddities.insert((line, Oddity::UnknownAttribute { name, attribute }));
+        }
+    }
+
+    /// The last rule on the way that stands in the file.
+    fn innermost(&self) -> Option<(&'p str, usize)> {
+        let place = |name: &&'p str| self.overridden.get(*name).map(|place| (*name, place.line));
+        self.path.iter().rev().find_map(place)
+    }
+
+    /// Only a file can be wrong, so what is wrong with a rule that is not in it is told where the cause is.
+    fn fault_of(&mut self, name: &str, problem: Problem) {
+        if let Some(place) = self.overridden.get(name) {
+            self.fault(place.line, problem);
+        }
+    }
+
+    fn fault(&mut self, line: usize, problem: Problem) {
+        let fault = Fault { line, problem };
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+}
+
+fn references<'c>(check: &'c Check, to: &mut BTreeSet<&'c str>) {
+    match check {
+        Check::Rule(name) => drop(to.insert(name)),
+        Check::Not(check) => references(check, to),
+        Check::All(checks) | Check::Any(checks) => checks.iter().for_each(|check| references(check, to)),
+        Check::Always | Check::Never | Check::Role(_) | Check::Attribute(..) | Check::Literal(..) => {}
+    }
+}
+
+/// The name that was probably meant: at most a third of it written otherwise.
+fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let edits = |other: &str| strsim::levenshtein(name, other);
+    let like = names.filter(|other| *other != name && other.len().abs_diff(name.len()) * 3 <= other.len());
+    let best = like.min_by_key(|other| edits(other))?;
+    (edits(best) * 3 <= best.len()).then(|| best.to_owned())
+}
