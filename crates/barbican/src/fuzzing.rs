@@ -1,10 +1,8 @@
 //! The decoders of outside bytes, for the fuzz targets. Not an interface: it changes with the decoders.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{
-    Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, SecretId, Timestamp, UserId,
+    Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, Roles, SecretId, Timestamp, UserId,
 };
 use vault::{NewSecret, Payload};
 
@@ -86,7 +84,7 @@ pub fn list_query(raw: &str) -> Option<ListQuery> {
     let user = UserId::try_from("u").ok();
     let query = Query::parse(Some(raw)).ok()?;
     let _ = query.of_page(10, 10);
-    list::parse(&query, &Caller { project, user, roles: Cow::Borrowed(&[]) }).ok()
+    list::parse(&query, &Caller { project, user, roles: Roles::Fixed(&[]) }).ok()
 }
 
 /// A date.

@@ -62,8 +62,7 @@ fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
     let user = text(headers, &USER).map(|user| UserId::try_from(user.as_ref())).transpose();
     let user = user.map_err(|_| Unidentified::UserTooLong)?;
-    let roles =
-        text(headers, &ROLES).map_or(Ok(Cow::Borrowed(ADMIN.as_slice())), |text| parse_roles(&text))?;
+    let roles = text(headers, &ROLES).map_or(Ok(Roles::Fixed(&ADMIN)), |text| parse_roles(&text))?;
     Ok(Caller { project, user, roles })
 }
 
@@ -80,7 +79,7 @@ fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
         }
         roles.push(role);
     }
-    Ok(if roles.is_empty() { Cow::Borrowed(&ADMIN) } else { Cow::Owned(roles) })
+    Ok(if roles.is_empty() { Roles::Fixed(&ADMIN) } else { roles.into_iter().collect() })
 }
 
 /// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.

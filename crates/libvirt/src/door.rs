@@ -1,11 +1,10 @@
 //! The door itself: what all its connections share.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use model::{Call, Caller, ProjectId, RequestId, Role, UserId};
+use model::{Call, Caller, ProjectId, RequestId, Role, Roles, UserId};
 use tokio::sync::Semaphore;
 use vault::Vault;
 
@@ -84,7 +83,7 @@ impl Door {
     /// A call of a client, now.
     pub(crate) fn call(&self, user: Option<UserId>, is_system: bool) -> Call {
         Call {
-            caller: Caller { project: self.config.project.clone(), user, roles: Cow::Borrowed(&ADMIN) },
+            caller: Caller { project: self.config.project.clone(), user, roles: Roles::Fixed(&ADMIN) },
             time: SystemTime::now().into(),
             request: RequestId::next(),
             door: if is_system { model::Door::LibvirtSystem } else { model::Door::Libvirt },

@@ -285,7 +285,7 @@ fn has_one(caller: &Caller, roles: &[Role]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
+    use model::Roles;
 
     use super::*;
 
@@ -297,7 +297,7 @@ mod tests {
         let caller = Caller {
             project: ProjectId::try_from(project).unwrap(),
             user: UserId::try_from(user).ok(),
-            roles: Cow::Owned(roles.split(',').map(Role::from).collect()),
+            roles: roles.split(',').map(Role::from).collect(),
         };
         let (project, creator) = (ProjectId::try_from("p").unwrap(), UserId::try_from("owner").unwrap());
         let subject = Subject { guarded: None, project: &project, creator: Some(&creator), project_access };
@@ -348,7 +348,7 @@ mod tests {
         let caller = Caller {
             project: ProjectId::try_from("p").unwrap(),
             user: None,
-            roles: Cow::Owned(vec![Role::CREATOR]),
+            roles: Roles::Fixed(&[Role::CREATOR]),
         };
         let subject =
             Subject { guarded: None, project: &caller.project, creator: None, project_access: false };
