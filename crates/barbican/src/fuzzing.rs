@@ -8,14 +8,13 @@ use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
 use crate::ask::Origin;
-use crate::identity::Auth;
 pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
 use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
 use crate::{
-    acls, consumers, containers, dates, list, media_types, metadata, new_secret, orders, path, quotas,
-    transport_keys,
+    acls, consumers, containers, dates, identity, list, media_types, metadata, new_secret, orders, path,
+    quotas, transport_keys,
 };
 
 /// The body of a new secret.
@@ -73,7 +72,7 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
         }
     }
     let version = Microversion::of(&headers).map_err(|error| error.to_string());
-    let caller = Auth::ProjectHeader.identify(&headers).map_err(|error| error.to_string());
+    let caller = identity::by_headers(&headers).map_err(|error| error.to_string());
     let origin = Origin { host_href: None, headers: &headers }.url().into_owned();
     (version.and(caller).ok(), origin)
 }

@@ -3,4 +3,5 @@
 
 mod api;
 mod connection;
+mod keystone;
 mod rig;
