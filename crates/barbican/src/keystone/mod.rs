@@ -9,8 +9,8 @@
 //! of it is remembered for a time ([`cache`]), so a token that Keystone has revoked since is good until that time is over,
 //! and then on no thread any more. Where Keystone does not answer, the answer is 503 and never a yes.
 //!
-//! Not here: tokens bound to Kerberos, which Keystone makes no more; access rules of application credentials, whose tokens
-//! Keystone refuses to a service that does not say it knows them.
+//! Not here: tokens bound to Kerberos, which Keystone makes no more and are nobody's; access rules of application
+//! credentials, whose tokens Keystone refuses to a service that does not say it knows them.
 
 mod cache;
 mod circuit;

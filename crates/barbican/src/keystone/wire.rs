@@ -26,7 +26,8 @@ pub(crate) struct NotUnderstood;
 /// A token, once Keystone has said what it is.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// Who has it, if they act in a project: a token may also be for a domain, for the whole system, or for nothing.
+    /// Who has it, if they act in a project: a token may also be for a domain, for the whole system, or for nothing. None
+    /// too if it is bound to somebody.
     pub(crate) caller: Option<Caller>,
     /// Its roles.
     pub(crate) roles: Roles,
@@ -150,6 +151,8 @@ struct Body {
     project: Option<Id>,
     #[serde(default)]
     roles: Vec<RoleName>,
+    /// To whom the token is bound (Kerberos), as old Keystones could.
+    bind: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -170,7 +173,7 @@ pub(super) fn parse_expiry(body: &[u8]) -> Result<Timestamp, NotUnderstood> {
 
 /// What a token is.
 pub(super) fn parse_token(body: &[u8]) -> Result<Token, NotUnderstood> {
-    let Body { expires_at, user, project, roles } =
+    let Body { expires_at, user, project, roles, bind } =
         serde_json::from_slice::<Answer>(body).map_err(|_| NotUnderstood)?.token;
     let is_too_long = |role: &RoleName| role.name.chars().nth(ROLE_CHARS_MAX).is_some();
     if roles.len() > ROLES_MAX || roles.iter().any(is_too_long) {
@@ -179,7 +182,8 @@ pub(super) fn parse_token(body: &[u8]) -> Result<Token, NotUnderstood> {
     let roles: Roles = roles.iter().map(|role| Role::from(role.name.as_str())).collect();
     let user = UserId::try_from(user.id.as_str()).map_err(|_| NotUnderstood)?;
     let project = project.map(|project| ProjectId::try_from(project.id.as_str())).transpose();
-    let caller = project.map_err(|_| NotUnderstood)?.map(|project| Caller {
+    let is_bound = bind.is_some_and(|bind| !bind.is_empty()); // Whether it is by who sends it, nobody here can tell.
+    let caller = project.map_err(|_| NotUnderstood)?.filter(|_| !is_bound).map(|project| Caller {
         project,
         user: Some(user),
         roles: roles.clone(),
@@ -256,6 +260,8 @@ mod tests {
         let unscoped =
             r#"{"token": {"user": {"id": "u"}, "expires_at": "2026-11-24T22:06:40.000000Z", "methods": []}}"#;
         assert_eq!(read(unscoped), "nobody as  until 1795558000000000");
+        let bound = MEMBER.replace("\"is_domain\"", "\"bind\": {\"kerberos\": \"u\"}, \"is_domain\"");
+        assert_eq!(read(&bound), "nobody as service+admin until 1795558000000000");
         let system = r#"{"token": {"user": {"id": "u"}, "expires_at": "2026-11-24T22:06:40Z", "system": {"all": true},
             "roles": [{"name": "admin"}]}}"#;
         assert_eq!(read(system), "nobody as admin until 1795558000000000");
