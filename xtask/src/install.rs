@@ -1,4 +1,4 @@
-//! Gets what the tests need and the machine does not have: Python's real Barbican client, cargo's own tools.
+//! Gets what the tests need and the machine does not have: real clients and servers in Python, cargo's own tools.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,13 +10,24 @@ pub(crate) const CARGO_DENY: &str = "0.20.2";
 /// The version that the fuzz targets are known to build with.
 pub(crate) const CARGO_FUZZ: &str = "0.13.2";
 /// The real client, and what it needs; with versions, so that a red test is our own doing.
-const CLIENTS: &[&str] = &["python-barbicanclient==7.6.0"];
+const CLIENTS: &str = "python-barbicanclient==7.6.0";
 
 /// A Python environment with the real clients in it.
 pub(crate) fn clients(root: &Path) -> Result<PathBuf> {
-    let folder = target(root).join("clients");
-    let (done, wanted) = (folder.join("installed"), CLIENTS.join("\n"));
-    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+    environment(root, "clients", CLIENTS)
+}
+
+/// A Python environment with Keystone in it.
+pub(crate) fn keystone(root: &Path) -> Result<PathBuf> {
+    let requirements = root.join("crates/daemon/tests/keystone/requirements.txt");
+    environment(root, "clients-keystone", &std::fs::read_to_string(requirements)?)
+}
+
+/// A Python environment below the target folder with all of these requirements in it.
+fn environment(root: &Path, name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = target(root).join(name);
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == requirements) {
         return Ok(folder);
     }
     let made = |folder: &Path| {
@@ -28,8 +39,11 @@ pub(crate) fn clients(root: &Path) -> Result<PathBuf> {
         apt(&["python3", "python3-venv"])?;
         made(&folder)?;
     }
-    run(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "--quiet"]).args(CLIENTS))?;
-    std::fs::write(done, wanted)?;
+    let list = folder.join("requirements.txt");
+    std::fs::write(&list, requirements)?;
+    let python = folder.join("bin/python");
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(list))?;
+    std::fs::write(done, requirements)?;
     Ok(folder)
 }
 

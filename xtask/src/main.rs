@@ -65,6 +65,7 @@ fn test() -> Result<()> {
     let root = root();
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
+    let keystone = install::keystone(&root)?;
     let emulator = qemu::install(&root)?;
     install::polkit()?;
     install::libvirtd()?;
@@ -80,6 +81,7 @@ fn test() -> Result<()> {
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
     tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
+    tests.env("DONJON_TEST_KEYSTONE", keystone);
     run(&mut tests)?;
     fuzz::smoke(SMOKE_SECONDS)
 }

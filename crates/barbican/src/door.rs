@@ -22,7 +22,7 @@ use vault::{Action, Error, Vault};
 use crate::accept::Accept;
 use crate::ask::{Ask, Origin, content_type};
 use crate::body::{BodyError, RequestBody};
-use crate::identity::Auth;
+use crate::identity::{Auth, Unidentified};
 use crate::limits::Limits;
 use crate::metrics::{Asked, Metrics};
 use crate::microversion::{BadVersion, Microversion};
@@ -33,10 +33,14 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
 use crate::routes::{Route, Verb, resource_at};
+use crate::write::Object;
 use crate::{
     acls, consumers, containers, list, media_types, metadata, orders, payload, quotas, secrets, stores,
     transport_keys, versions,
 };
+
+/// When to come again while Keystone does not answer: it is tried once a second then.
+const RETRY_AFTER_S: u8 = 1;
 
 /// How the door behaves.
 #[derive(Clone, Debug, Default)]
@@ -187,9 +191,9 @@ impl Turn<'_> {
         asked: &mut Asked,
         spoken: &mut Option<Microversion>,
     ) -> Reply {
-        let caller = match self.door.config.auth.identify(&self.head.headers) {
+        let caller = match self.door.config.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
-            Err(error) => return self.page(&Page::BadRequest(error.to_string())),
+            Err(why) => return self.unidentified(why),
         };
         let version = match Microversion::of(&self.head.headers) {
             Ok(version) => version,
@@ -200,6 +204,30 @@ impl Turn<'_> {
         let call = Call { caller, time, request: self.request, door: model::Door::Rest };
         let answered = self.aimed(rest, body, asked, version, &call).await;
         answered.unwrap_or_else(|problem| Reply::problem(&problem))
+    }
+
+    /// The answer to nobody.
+    fn unidentified(&self, why: Unidentified) -> Reply {
+        let challenge = || self.door.config.auth.challenge();
+        match why {
+            Unidentified::MissingProject
+            | Unidentified::ProjectTooLong
+            | Unidentified::UserTooLong
+            | Unidentified::TooManyRoles
+            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(why.to_string())),
+            Unidentified::Unauthenticated => {
+                let mut error = Object::new();
+                error.json("code", 401).text("title", "Unauthorized").text("message", &why.to_string());
+                let mut body = Object::new();
+                body.json("error", error.end());
+                Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, body.end()) }
+            }
+            Unidentified::NoProject => Reply { challenge: challenge(), ..self.page(&Page::Unauthorized) },
+            Unidentified::Unavailable => {
+                let page = self.page(&Page::Unavailable(why.to_string()));
+                Reply { retry_after_s: Some(RETRY_AFTER_S), ..page }
+            }
+        }
     }
 
     /// A page without a text when only the head is asked for; an empty Accept header is none here.

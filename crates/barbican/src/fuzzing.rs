@@ -1,23 +1,20 @@
 //! The decoders of outside bytes, for the fuzz targets. Not an interface: it changes with the decoders.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{
-    Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, SecretId, Timestamp, UserId,
+    Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, Roles, SecretId, Timestamp, UserId,
 };
 use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
 use crate::ask::Origin;
-use crate::identity::Auth;
 pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
 use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
 use crate::{
-    acls, consumers, containers, dates, list, media_types, metadata, new_secret, orders, path, quotas,
-    transport_keys,
+    acls, consumers, containers, dates, identity, list, media_types, metadata, new_secret, orders, path,
+    quotas, transport_keys,
 };
 
 /// The body of a new secret.
@@ -75,7 +72,7 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
         }
     }
     let version = Microversion::of(&headers).map_err(|error| error.to_string());
-    let caller = Auth::ProjectHeader.identify(&headers).map_err(|error| error.to_string());
+    let caller = identity::by_headers(&headers).map_err(|error| error.to_string());
     let origin = Origin { host_href: None, headers: &headers }.url().into_owned();
     (version.and(caller).ok(), origin)
 }
@@ -86,7 +83,7 @@ pub fn list_query(raw: &str) -> Option<ListQuery> {
     let user = UserId::try_from("u").ok();
     let query = Query::parse(Some(raw)).ok()?;
     let _ = query.of_page(10, 10);
-    list::parse(&query, &Caller { project, user, roles: Cow::Borrowed(&[]) }).ok()
+    list::parse(&query, &Caller { project, user, roles: Roles::Fixed(&[]) }).ok()
 }
 
 /// A date.

@@ -1,9 +1,11 @@
-//! Who is asking: the seam where Keystone comes in.
+//! Who is asking: by the headers of a trusted proxy, or by a token of Keystone's.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Caller, ProjectId, Role, Roles, UserId};
+
+use crate::keystone::Keystone;
 
 /// The most roles of one caller, all of which every check of a permission may go through. Barbican's policies name
 /// five; the rest is room for a deployment's own.
@@ -12,12 +14,14 @@ pub const ROLES_MAX: usize = 64;
 pub const ROLE_CHARS_MAX: usize = 255;
 
 /// How callers are identified.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub enum Auth {
     /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, believed as they are: Barbican's unauthenticated mode.
     /// Only for listeners that nobody but a trusted proxy or the machine itself reaches.
     #[default]
     ProjectHeader,
+    /// By the token in `X-Auth-Token`, of which Keystone says whose it is. Headers that say so are passed over.
+    Keystone(Keystone),
 }
 
 /// Why nobody was identified.
@@ -38,6 +42,15 @@ pub(crate) enum Unidentified {
     /// A role is named by more than any is.
     #[error("X-Roles names a role longer than {ROLE_CHARS_MAX} characters")]
     RoleTooLong,
+    /// No token, or none that is valid.
+    #[error("The request you have made requires authentication.")]
+    Unauthenticated,
+    /// A valid token, but for no project: for a domain, for the whole system, or for nothing.
+    #[error("the token is for no project")]
+    NoProject,
+    /// It cannot be found out whether the token is valid. The text is keystonemiddleware's.
+    #[error("The Keystone service is temporarily unavailable.")]
+    Unavailable,
 }
 
 // Static, so that looking one up parses no name.
@@ -50,20 +63,28 @@ static ADMIN: [Role; 1] = [Role::ADMIN];
 
 impl Auth {
     /// Says who is asking.
-    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
         match self {
             Self::ProjectHeader => by_headers(headers),
+            Self::Keystone(keystone) => keystone.identify(headers).await,
+        }
+    }
+
+    /// What a 401 says of how to authenticate.
+    pub(crate) fn challenge(&self) -> Option<HeaderValue> {
+        match self {
+            Self::ProjectHeader => None,
+            Self::Keystone(keystone) => Some(keystone.challenge()),
         }
     }
 }
 
-fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
+pub(crate) fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
     let project = text(headers, &PROJECT).ok_or(Unidentified::MissingProject)?;
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
     let user = text(headers, &USER).map(|user| UserId::try_from(user.as_ref())).transpose();
     let user = user.map_err(|_| Unidentified::UserTooLong)?;
-    let roles =
-        text(headers, &ROLES).map_or(Ok(Cow::Borrowed(ADMIN.as_slice())), |text| parse_roles(&text))?;
+    let roles = text(headers, &ROLES).map_or(Ok(Roles::Fixed(&ADMIN)), |text| parse_roles(&text))?;
     Ok(Caller { project, user, roles })
 }
 
@@ -80,7 +101,7 @@ fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
         }
         roles.push(role);
     }
-    Ok(if roles.is_empty() { Cow::Borrowed(&ADMIN) } else { Cow::Owned(roles) })
+    Ok(if roles.is_empty() { Roles::Fixed(&ADMIN) } else { roles.into_iter().collect() })
 }
 
 /// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
@@ -104,7 +125,7 @@ mod tests {
         for (name, value) in given {
             headers.insert(*name, HeaderValue::from_bytes(value).unwrap());
         }
-        Auth::ProjectHeader.identify(&headers).map_or_else(
+        by_headers(&headers).map_or_else(
             |error| error.to_string(),
             |caller| {
                 let roles: Vec<_> = caller.roles.iter().map(Role::as_str).collect();

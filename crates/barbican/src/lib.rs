@@ -29,6 +29,7 @@ mod facets;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+pub mod keystone;
 mod limits;
 mod list;
 mod media_types;
@@ -58,6 +59,7 @@ mod write;
 
 pub use door::{Door, DoorConfig};
 pub use identity::Auth;
+pub use keystone::{Keystone, KeystoneConfig, KeystoneError};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use reply::Body;

@@ -185,9 +185,8 @@ fn sort_order(text: &str) -> Option<SortOrder> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
 
-    use model::{ProjectId, UserId};
+    use model::{ProjectId, Roles, UserId};
     use proptest::prelude::*;
 
     use super::*;
@@ -196,7 +195,7 @@ mod tests {
         let caller = Caller {
             project: ProjectId::try_from("p").unwrap(),
             user: user.map(|user| UserId::try_from(user).unwrap()),
-            roles: Cow::Borrowed(&[]),
+            roles: Roles::Fixed(&[]),
         };
         parse(&Query::parse(Some(raw)).unwrap(), &caller)
     }
@@ -294,7 +293,7 @@ mod tests {
         #[test]
         fn no_query_panics(raw in "((limit|offset|name|bits|created|sort|acl_only)=[a-z0-9:,%+T.-]{0,20}&?){0,5}") {
             if let Ok(query) = Query::parse(Some(&raw)) {
-                let caller = Caller { project: ProjectId::try_from("p").unwrap(), user: None, roles: Cow::Borrowed(&[]) };
+                let caller = Caller { project: ProjectId::try_from("p").unwrap(), user: None, roles: Roles::Fixed(&[]) };
                 let _ = parse(&query, &caller);
             }
         }

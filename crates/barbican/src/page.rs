@@ -13,6 +13,8 @@ use crate::write::Object;
 pub(crate) enum Page {
     /// 400 with a reason.
     BadRequest(String),
+    /// 401.
+    Unauthorized,
     /// 406 with a reason.
     NotAcceptable(String),
     /// 404.
@@ -21,6 +23,8 @@ pub(crate) enum Page {
     MethodNotAllowed(String),
     /// 302 to another place.
     Found(String),
+    /// 503 with a reason.
+    Unavailable(String),
 }
 
 /// How a page is worded.
@@ -71,10 +75,12 @@ impl Page {
     const fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Found(_) => StatusCode::FOUND,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -90,6 +96,10 @@ impl Page {
                  incorrect.<br /><br />\n{}\n\n",
                 escape(reason)
             ),
+            Self::Unauthorized => "This server could not verify that you are authorized to access the document you \
+                                   requested. Either you supplied the wrong credentials (e.g., bad password), or your \
+                                   browser does not understand how to supply the credentials required.<br /><br />\n\n\n"
+                .to_owned(),
             Self::NotAcceptable(reason) => format!(
                 "The resource could not be generated that was acceptable to your browser\n(content of type {}. \
                  <br /><br />\n{}",
@@ -107,6 +117,10 @@ impl Page {
                      you should be redirected automatically.\n\n"
                 )
             }
+            Self::Unavailable(reason) => format!(
+                "The server is currently unavailable. Please try again at a later time.<br /><br />\n{}\n\n",
+                escape(reason)
+            ),
         }
     }
 
@@ -222,6 +236,30 @@ mod tests {
             None,
             "text/plain; charset=UTF-8",
             "405 Method Not Allowed\n\nThe method PUT is not allowed for this resource. \n\n ",
+        );
+        check(
+            &Page::Unauthorized,
+            None,
+            "text/plain; charset=UTF-8",
+            "401 Unauthorized\n\nThis server could not verify that you are authorized to access the document you \
+             requested. Either you supplied the wrong credentials (e.g., bad password), or your browser does not \
+             understand how to supply the credentials required.\n\n   ",
+        );
+        let unavailable = Page::Unavailable("The Keystone service is temporarily unavailable.".into());
+        check(
+            &unavailable,
+            None,
+            "text/plain; charset=UTF-8",
+            "503 Service Unavailable\n\nThe server is currently unavailable. Please try again at a later time.\n\n The \
+             Keystone service is temporarily unavailable.  ",
+        );
+        check(
+            &unavailable,
+            Some("*/*"),
+            "text/html; charset=UTF-8",
+            "<html>\n <head>\n  <title>503 Service Unavailable</title>\n </head>\n <body>\n  <h1>503 Service \
+             Unavailable</h1>\n  The server is currently unavailable. Please try again at a later time.<br /><br \
+             />\nThe Keystone service is temporarily unavailable.\n\n\n </body>\n</html>",
         );
         check(
             &Page::Found("http://h/v1/".into()),

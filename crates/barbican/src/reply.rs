@@ -27,6 +27,8 @@ pub(crate) struct Reply {
     pub location: Option<HeaderValue>,
     /// The methods of a 405.
     pub allow: Option<&'static str>,
+    /// How to authenticate, for a 401.
+    pub challenge: Option<HeaderValue>,
     /// Seconds after which to try again.
     pub retry_after_s: Option<u8>,
     /// The body.
@@ -53,6 +55,7 @@ impl Reply {
             content_type: None,
             location: None,
             allow: None,
+            challenge: None,
             retry_after_s: None,
             body: Bytes::new(),
             close: false,
@@ -109,6 +112,7 @@ impl Reply {
         set(header::CONTENT_TYPE, self.content_type);
         set(header::LOCATION, self.location);
         set(header::ALLOW, self.allow.map(HeaderValue::from_static));
+        set(header::WWW_AUTHENTICATE, self.challenge);
         set(header::RETRY_AFTER, self.retry_after_s.map(|seconds| HeaderValue::from(u16::from(seconds))));
         set(header::CONNECTION, self.close.then(|| HeaderValue::from_static("close")));
         response

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
 use crate::config::values::{KeySource, LogFormat};
+use crate::config::{AuthBy, Config};
 use crate::console;
 
 /// Where the server listens.
@@ -60,7 +60,7 @@ fn text(config: &Config, policy: &str, addresses: &Addresses) -> String {
         audit = config.audit,
         rest = if urls.is_empty() { "off".to_owned() } else { urls.join(", ") },
         commands = match (urls.first(), &addresses.libvirt) {
-            (Some(url), _) => commands(url),
+            (Some(url), _) => commands(url, &config.auth),
             (None, Some(socket)) => libvirt_commands(socket),
             (None, None) => String::new(),
         },
@@ -78,12 +78,18 @@ fn libvirt_commands(socket: &Path) -> String {
 }
 
 /// They work by copy and paste, one after the other, in any POSIX shell.
-fn commands(url: &str) -> String {
+fn commands(url: &str, auth: &AuthBy) -> String {
+    let (first, who) = match auth {
+        AuthBy::ProjectHeader => ("", "X-Project-Id: demo"),
+        AuthBy::Keystone(_) => {
+            ("\x20 OS_TOKEN=$(openstack token issue -f value -c id)\n", "X-Auth-Token: '$OS_TOKEN'")
+        }
+    };
     format!(
         "Store a secret, then read it:\n\
-         \x20 id=$(curl -sS {url}/v1/secrets -H 'X-Project-Id: demo' -H 'Content-Type: application/json' \
+         {first}\x20 id=$(curl -sS {url}/v1/secrets -H '{who}' -H 'Content-Type: application/json' \
          -d '{{\"name\": \"first\", \"payload\": \"hello\", \"payload_content_type\": \"text/plain\"}}' \
          | grep -Eo '[0-9a-f-]{{36}}')\n\
-         \x20 curl -sS {url}/v1/secrets/$id/payload -H 'X-Project-Id: demo' -H 'Accept: text/plain'"
+         \x20 curl -sS {url}/v1/secrets/$id/payload -H '{who}' -H 'Accept: text/plain'"
     )
 }

@@ -4,6 +4,7 @@
 //! nobody chose. A [`Config`] is complete and needs no more checks, but for the address to listen at.
 
 pub(crate) mod file;
+pub(crate) mod keystone;
 pub(crate) mod libvirt;
 pub(crate) mod numbers;
 pub(crate) mod policy;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use clap::Args;
 
 use file::FileError;
+use keystone::{Keystone, KeystoneFault, KeystoneSettings};
 use libvirt::{Libvirt, LibvirtSettings};
 use model::Quotas;
 use numbers::{QuotaSettings, Upkeep, UpkeepSettings};
@@ -34,6 +36,9 @@ pub(crate) enum ConfigError {
     /// The policy file cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyFileError),
+    /// Keystone cannot be asked with what was chosen.
+    #[error(transparent)]
+    Keystone(#[from] KeystoneFault),
     /// No default for the data directory.
     #[error(
         "no place for the data directory: neither XDG_DATA_HOME nor HOME is set to an absolute path\n\
@@ -44,7 +49,7 @@ pub(crate) enum ConfigError {
     #[error(
         "{0} is not a loopback address, and with auth project-header whoever reaches it reads and writes the \
          secrets of every project\n\
-         Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."
+         Choose auth keystone, listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."
     )]
     NotLoopback(SocketAddr),
 }
@@ -93,9 +98,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL")]
     pub(crate) host_href: Option<HostHref>,
 
-    /// Learn who calls by this: project-header
+    /// Learn who calls by this: project-header or keystone
     ///
-    /// project-header believes the X-Project-Id header as it comes, like Barbican without Keystone.
+    /// project-header believes the X-Project-Id header as it comes, like Barbican without Keystone. keystone asks
+    /// Keystone whose the token in X-Auth-Token is; the table [keystone] of the file says where that is and who asks.
     ///
     /// [default: project-header]
     #[arg(long, value_name = "HOW")]
@@ -146,6 +152,9 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 
     #[arg(skip)]
+    pub(crate) keystone: KeystoneSettings,
+
+    #[arg(skip)]
     pub(crate) limits: LimitSettings,
 
     #[arg(skip)]
@@ -176,6 +185,7 @@ impl Settings {
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             // Only the file has these.
+            keystone: other.keystone,
             limits: other.limits,
             quotas: other.quotas,
             upkeep: other.upkeep,
@@ -274,6 +284,15 @@ pub(crate) struct Limits {
     pub(crate) batch_changes: NonZeroUsize,
 }
 
+/// How callers are known, with all that takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum AuthBy {
+    /// By the project they name.
+    ProjectHeader,
+    /// By what Keystone says.
+    Keystone(Box<Keystone>),
+}
+
 /// Everything chosen or defaulted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Config {
@@ -282,7 +301,7 @@ pub(crate) struct Config {
     pub(crate) master_key: KeySource,
     pub(crate) listen: ListenAt,
     pub(crate) host_href: Option<HostHref>,
-    pub(crate) auth: Auth,
+    pub(crate) auth: AuthBy,
     pub(crate) insecure_listen: bool,
     pub(crate) policy: PolicyChoice,
     pub(crate) metrics_listen: ListenAt,
@@ -310,10 +329,11 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
         // Only the file has these.
-        let (limits, quotas) = (from_file.limits.clone(), from_file.quotas.clone());
-        let upkeep = from_file.upkeep.clone();
+        let (keystone, limits) = (from_file.keystone.clone(), from_file.limits.clone());
+        let (quotas, upkeep) = (from_file.quotas.clone(), from_file.upkeep.clone());
         let chosen = flags.or(from_file).or(behind);
-        Self::resolve(Settings { limits, quotas, upkeep, ..chosen }, &Surroundings::of_process())
+        let chosen = Settings { keystone, limits, quotas, upkeep, ..chosen };
+        Self::resolve(chosen, &Surroundings::of_process())
     }
 
     fn resolve(chosen: Settings, around: &Surroundings) -> Result<Self, ConfigError> {
@@ -330,7 +350,10 @@ impl Config {
             audit: chosen.audit.unwrap_or_else(|| AuditTarget::File(data_dir.join("audit.log"))),
             listen: chosen.listen.unwrap_or(REST_LISTEN_DEFAULT),
             host_href: chosen.host_href,
-            auth: chosen.auth.unwrap_or(Auth::ProjectHeader),
+            auth: match chosen.auth.unwrap_or(Auth::ProjectHeader) {
+                Auth::ProjectHeader => AuthBy::ProjectHeader,
+                Auth::Keystone => AuthBy::Keystone(Box::new(chosen.keystone.resolve(around)?)),
+            },
             insecure_listen: chosen.insecure_listen.unwrap_or(false),
             policy: chosen.policy.resolve(),
             metrics_listen: chosen.metrics_listen.unwrap_or(METRICS_LISTEN_DEFAULT),
@@ -349,15 +372,15 @@ impl Config {
     /// commands listen nowhere.
     pub(crate) fn allow_listening_at(&self, address: SocketAddr) -> Result<(), ConfigError> {
         match self.auth {
-            Auth::ProjectHeader if !self.insecure_listen && !address.ip().to_canonical().is_loopback() => {
+            AuthBy::ProjectHeader if !self.insecure_listen && !address.ip().to_canonical().is_loopback() => {
                 Err(ConfigError::NotLoopback(address))
             }
-            Auth::ProjectHeader => Ok(()),
+            AuthBy::ProjectHeader | AuthBy::Keystone(_) => Ok(()),
         }
     }
 
     /// Who may do what, where callers are known by `auth`, which is that of the running server.
-    pub(crate) fn load_policy(&self, auth: Auth) -> Result<vault::Policy, ConfigError> {
+    pub(crate) fn load_policy(&self, auth: &AuthBy) -> Result<vault::Policy, ConfigError> {
         Ok(self.policy.load(auth)?)
     }
 
@@ -370,7 +393,7 @@ impl Config {
             ("master_key", self.master_key != other.master_key),
             ("listen", self.listen != other.listen),
             ("host_href", self.host_href != other.host_href),
-            ("auth", self.auth != other.auth),
+            ("auth, [keystone]", self.auth != other.auth),
             ("insecure_listen", self.insecure_listen != other.insecure_listen),
             ("metrics_listen", self.metrics_listen != other.metrics_listen),
             ("libvirt_*", self.libvirt != other.libvirt),
@@ -400,6 +423,8 @@ struct Surroundings {
     /// What systemd has made for the unit (`RuntimeDirectory=`).
     runtime_directory: Option<OsString>,
     home: Option<OsString>,
+    /// Where systemd has put the credentials of the unit.
+    credentials_directory: Option<OsString>,
 }
 
 impl Surroundings {
@@ -410,6 +435,7 @@ impl Surroundings {
             xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
             runtime_directory: std::env::var_os("RUNTIME_DIRECTORY"),
             home: std::env::var_os("HOME"),
+            credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY"),
         }
     }
 
@@ -420,6 +446,11 @@ impl Surroundings {
         let data_home = self.xdg_data_home.as_ref().and_then(absolute);
         let share = || self.home.as_ref().and_then(absolute).map(|home| home.join(".local/share"));
         data_home.or_else(share).map(|share| share.join("donjon"))
+    }
+
+    /// Where a credential is that systemd passes, if it passes any.
+    fn credential(&self, name: &str) -> Option<PathBuf> {
+        self.credentials_directory.as_ref().and_then(absolute).map(|directory| directory.join(name))
     }
 
     fn libvirt_socket(&self, data_dir: &Path) -> PathBuf {

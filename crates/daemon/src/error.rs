@@ -13,6 +13,9 @@ pub(crate) enum Error {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Keystone cannot be asked.
+    #[error("{0}\nName files that the user that runs donjond can read, in the table [keystone].")]
+    Keystone(#[from] barbican::KeystoneError),
     /// The system lacks what the process needs to protect itself.
     #[error(
         "the memory of this process cannot be protected from dumps: {0}\n\
@@ -159,7 +162,9 @@ impl Error {
     /// 2 for usage and configuration, 1 for everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::NothingToServe | Self::NotHere(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Keystone(_) | Self::NothingToServe | Self::NotHere(_) => {
+                ExitCode::from(2)
+            }
             Self::Harden(_)
             | Self::DataDir { .. }
             | Self::StoreExists(_)

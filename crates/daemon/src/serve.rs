@@ -16,22 +16,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use barbican::{Door, DoorConfig};
+use barbican::{Door, DoorConfig, Keystone};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
 use store::{OpenError, SqliteStore};
 use tokio::net::{TcpListener, UnixStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use vault::{AuditSink, Chain, FileSink, Parts, Policy, StreamSink, Vault};
 
 use crate::banner::{self, Addresses};
 use crate::cli;
+use crate::config;
 use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket};
-use crate::config::values::{AuditSync, AuditTarget, Auth, KeySource, ListenAt, StoreUrl};
-use crate::config::{Config, ConfigError};
+use crate::config::values::{AuditSync, AuditTarget, KeySource, ListenAt, StoreUrl};
+use crate::config::{AuthBy, Config, ConfigError};
 use crate::error::Error;
 use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
@@ -107,7 +108,7 @@ pub(crate) struct Built {
 
 /// Builds what the configuration names, making what a new store needs.
 pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
-    let policy = policy(config, config.auth)?; // A wrong one leaves nothing behind.
+    let policy = policy(config, &config.auth)?; // A wrong one leaves nothing behind.
     let described = config.policy.describe(&policy);
     make_data_dir(&config.data_dir)?;
     let failed = |source| Error::Vault { source, store: config.store.path().clone() };
@@ -121,7 +122,7 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
 }
 
 /// Who may do what. The log tells what is odd about it.
-fn policy(config: &Config, auth: Auth) -> Result<Policy, ConfigError> {
+fn policy(config: &Config, auth: &AuthBy) -> Result<Policy, ConfigError> {
     let policy = config.load_policy(auth)?;
     policy.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(policy)
@@ -181,9 +182,13 @@ fn audit_sink(target: &AuditTarget, sync: AuditSync, chain: Chain) -> io::Result
 }
 
 /// The REST door of a vault.
-fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Door {
-    let auth = match config.auth {
-        Auth::ProjectHeader => barbican::Auth::ProjectHeader,
+fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<Door, Error> {
+    let auth = match &config.auth {
+        AuthBy::ProjectHeader => barbican::Auth::ProjectHeader,
+        AuthBy::Keystone(keystone) => {
+            warn_of(keystone);
+            barbican::Auth::Keystone(Keystone::new(&keystone.config, Handle::current(), registry)?)
+        }
     };
     let limits = barbican::Limits {
         // The wait for all connections ends at the time itself, and says how many were left.
@@ -191,7 +196,24 @@ fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Door {
         ..config.limits.door
     };
     let host_href = config.host_href.as_ref().map(|href| href.as_str().to_owned());
-    Door::new(vault, DoorConfig { auth, host_href, limits }, barbican::Metrics::register(registry))
+    let config = DoorConfig { auth, host_href, limits };
+    Ok(Door::new(vault, config, barbican::Metrics::register(registry)))
+}
+
+/// What works, and should not stay so.
+fn warn_of(keystone: &config::keystone::Keystone) {
+    if let Some(file) = keystone.exposed() {
+        tracing::warn!(file = %file.display(), "everybody on this machine can read the secret of [keystone]: chmod o-r");
+    }
+    let config = &keystone.config;
+    if config.insecure {
+        tracing::warn!("keystone.insecure: whoever is between here and Keystone can say who anybody is");
+    } else if config.auth_url.is_in_clear() {
+        tracing::warn!(
+            url = config.auth_url.as_str(),
+            "tokens go to Keystone in clear: give it an https:// address"
+        );
+    }
 }
 
 /// The libvirt door of a vault.
@@ -361,7 +383,7 @@ async fn serve(
     let [read_write, read_only] = ["libvirt", "libvirt_read_only"]
         .map(|door| Arc::new(Connections::new(config.limits.libvirt_connections, door, &mut registry)));
     let doors = [Arc::clone(&connections), Arc::clone(&read_write), Arc::clone(&read_only)];
-    let door = Arc::new(door(config, Arc::clone(&vault), &mut registry));
+    let door = Arc::new(door(config, Arc::clone(&vault), &mut registry)?);
     let (workers, threads) = workers;
     if let Some(closed) = &sockets.libvirt.closed {
         tracing::warn!("the libvirt door stays closed: {}", closed.to_string().replace('\n', ". "));
@@ -549,7 +571,7 @@ impl Reload {
 
     fn apply(&self, config: &Config, vault: &Vault) {
         self.logging.set(&config.log);
-        match policy(config, self.running.auth) {
+        match policy(config, &self.running.auth) {
             Ok(policy) => {
                 let described = config.policy.describe(&policy);
                 vault.set_policy(policy);

@@ -242,7 +242,7 @@ fn a_flag_says_what_is_allowed() {
 fn every_wrong_line_of_the_file_is_told() {
     let place = Place::new();
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
-    let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, \
+    let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, \
                 libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
                 libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, \
                 store, upkeep";
@@ -281,7 +281,7 @@ fn everybodys_network_needs_a_word() {
         2,
         expect![[r#"
         donjond: 0.0.0.0:0 is not a loopback address, and with auth project-header whoever reaches it reads and writes the secrets of every project
-        Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted.
+        Choose auth keystone, listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted.
     "#]],
     );
     assert!(!place.path("data").exists(), "nothing is made before the configuration is right");

@@ -1,11 +1,10 @@
 //! The door itself: what all its connections share.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use model::{Call, Caller, ProjectId, RequestId, UserId};
+use model::{Call, Caller, ProjectId, RequestId, Roles, UserId};
 use tokio::sync::Semaphore;
 use vault::Vault;
 
@@ -81,7 +80,7 @@ impl Door {
     /// A call of a client, now. It has no roles: whoever was let in by the socket has the project.
     pub(crate) fn call(&self, user: Option<UserId>, is_system: bool) -> Call {
         Call {
-            caller: Caller { project: self.config.project.clone(), user, roles: Cow::Borrowed(&[]) },
+            caller: Caller { project: self.config.project.clone(), user, roles: Roles::Fixed(&[]) },
             time: SystemTime::now().into(),
             request: RequestId::next(),
             door: if is_system { model::Door::LibvirtSystem } else { model::Door::Libvirt },

@@ -1,6 +1,8 @@
 //! One request, as every door hands it to the vault: who asks, when, and under which name it is written down.
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::{ProjectId, RequestId, Timestamp, UserId};
 
@@ -29,7 +31,30 @@ pub struct Caller {
 }
 
 /// The roles of a caller. Names the policy does not know are kept: an operator's own rules may.
-pub type Roles = Cow<'static, [Role]>;
+#[derive(Clone, Debug)]
+pub enum Roles {
+    /// Always the same.
+    Fixed(&'static [Role]),
+    /// As they were said to be. A caller who comes again has the same, so a clone copies nothing.
+    Given(Arc<[Role]>),
+}
+
+impl Deref for Roles {
+    type Target = [Role];
+
+    fn deref(&self) -> &[Role] {
+        match self {
+            Self::Fixed(roles) => roles,
+            Self::Given(roles) => roles,
+        }
+    }
+}
+
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        Self::Given(roles.into_iter().collect())
+    }
+}
 
 /// One role. Keystone compares role names without regard to case.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -3,11 +3,10 @@
 
 mod faulty;
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Call, Caller, Door, ProjectId, Quotas, RequestId, Role, Timestamp, UNLIMITED, UserId};
+use model::{Call, Caller, Door, ProjectId, Quotas, RequestId, Role, Roles, Timestamp, UNLIMITED, UserId};
 use seal::FileProvider;
 use store::sqlite::Purpose;
 use store::{SqliteStore, Store};
@@ -77,7 +76,7 @@ pub fn call(project: &str) -> Call {
         caller: Caller {
             project: ProjectId::try_from(project).unwrap(),
             user: None,
-            roles: Cow::Borrowed(&[Role::ADMIN]),
+            roles: Roles::Fixed(&[Role::ADMIN]),
         },
         time: NOW,
         request: RequestId::random(),

@@ -1,6 +1,7 @@
 //! The door as its users meet it: over a vault with all its parts in a temporary folder.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod api;
 mod connection;
+mod keystone;
 mod rig;

@@ -37,7 +37,7 @@ impl Rig {
             request = request.header("x-project-id", "p");
         }
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = request.header(*name, value.as_bytes()); // Not all of them ASCII.
         }
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
         Answer::read(self.door.answer(request.body(body).unwrap()).await).await

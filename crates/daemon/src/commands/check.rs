@@ -12,7 +12,7 @@ use vault::{TrailError, check_trail};
 
 use crate::cli;
 use crate::config::values::AuditTarget;
-use crate::config::{Config, Settings};
+use crate::config::{AuthBy, Config, Settings};
 use crate::console::{say, tell};
 use crate::error::Error;
 use crate::serve;
@@ -29,7 +29,7 @@ pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
 }
 
 fn check_policy(config: &Config) -> Result<(), Error> {
-    let policy = config.load_policy(config.auth)?;
+    let policy = config.load_policy(&config.auth)?;
     say(format_args!("policy      {}", config.policy.describe(&policy)));
     policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
     Ok(())
@@ -46,6 +46,16 @@ fn check_store(config: &Config) -> Result<(), Error> {
     let (secrets, projects) = store.totals()?;
     say("integrity   every page and index is sound");
     say(format_args!("holds       secrets: {secrets}, projects: {projects}"));
+    if let AuthBy::Keystone(keystone) = &config.auth {
+        barbican::Keystone::check(&keystone.config)?;
+        say(format_args!(
+            "keystone    {}: settings are whole (it was not asked)",
+            keystone.config.auth_url.as_str()
+        ));
+        if let Some(file) = keystone.exposed() {
+            say(format_args!("warning     everybody can read the secret in {}: chmod o-r", file.display()));
+        }
+    }
     Ok(())
 }
 

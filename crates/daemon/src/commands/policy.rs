@@ -11,7 +11,7 @@ pub(crate) fn run(flags: cli::Policy) -> Result<(), Error> {
     let place = Place { data_dir: Some("/".into()), ..Place::default() };
     let settings = Settings { place, policy: flags.policy, ..Settings::default() };
     let config = Config::load(settings, flags.config.as_deref())?;
-    let policy = config.load_policy(config.auth)?;
+    let policy = config.load_policy(&config.auth)?;
     policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
     say(format_args!("# {}", config.policy.describe(&policy)));
     say(policy.to_string().trim_end());

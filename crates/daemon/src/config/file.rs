@@ -14,23 +14,26 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use model::Role;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keystone::{self, KeystoneSettings};
 use super::libvirt;
 use super::numbers::{Number, Numbers, QUOTAS, UPKEEP};
 use super::values::{self, Invalid};
 use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but the tables:
-/// `limits`, `quotas` and `upkeep`.
-pub(super) const KEYS: [&str; 24] = [
+/// `keystone`, `limits`, `quotas` and `upkeep`.
+pub(super) const KEYS: [&str; 25] = [
     "audit",
     "audit_sync",
     "auth",
     "data_dir",
     "host_href",
     "insecure_listen",
+    "keystone",
     "libvirt_auth",
     "libvirt_project",
     "libvirt_socket",
@@ -53,7 +56,16 @@ pub(super) const KEYS: [&str; 24] = [
 
 /// Keys whose value errors never repeat: a key itself or a password in a URL may have been written there by mistake,
 /// and errors end in journals.
-const MAY_HOLD_SECRETS: [&str; 2] = ["master_key", "store"];
+const MAY_HOLD_SECRETS: [&str; 8] = [
+    "master_key",
+    "store",
+    "keystone.auth_url",
+    "keystone.www_authenticate_uri",
+    "keystone.password",
+    "keystone.password_file",
+    "keystone.application_credential_secret",
+    "keystone.application_credential_secret_file",
+];
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +114,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Settings, FileError> {
     let mut reader = Reader { faults: Vec::new() };
     let mut settings = Settings::default();
     match DeTable::parse(text) {
-        Ok(table) => reader.settings(table.get_ref(), &mut settings),
+        Ok(table) => {
+            reader.settings(table.get_ref(), &mut settings);
+            settings.keystone.file = Some(file.to_owned());
+        }
         Err(error) => {
             let message = error.message().trim_end();
             // The usual cause, of which the parser's own words give no hint.
@@ -141,7 +156,8 @@ impl Reader {
                 "auth" => to.auth = self.text(key, value, FromStr::from_str),
                 "data_dir" => to.place.data_dir = self.text(key, value, values::path),
                 "host_href" => to.host_href = self.text(key, value, FromStr::from_str),
-                "insecure_listen" => to.insecure_listen = self.switch(key, value),
+                "insecure_listen" => to.insecure_listen = self.switch(key.get_ref(), value),
+                "keystone" => self.keystone(key, value, &mut to.keystone),
                 "libvirt_auth" => to.libvirt.libvirt_auth = self.text(key, value, choice),
                 "libvirt_project" => to.libvirt.libvirt_project = self.text(key, value, libvirt::project),
                 "libvirt_socket" => to.libvirt.libvirt_socket = self.text(key, value, FromStr::from_str),
@@ -218,23 +234,97 @@ impl Reader {
         }
     }
 
+    fn keystone(&mut self, key: &Key<'_>, value: &Value<'_>, to: &mut KeystoneSettings) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong(key.get_ref(), value, "not a table; write [keystone] and the keys below it");
+        };
+        for (key, value) in table {
+            let name = &format!("keystone.{}", key.get_ref());
+            match key.get_ref().as_ref() {
+                "auth_url" => to.auth_url = self.text_of(name, value, keystone::auth_url),
+                "www_authenticate_uri" => to.www_authenticate_uri = self.text_of(name, value, keystone::uri),
+                "username" => to.username = self.text_of(name, value, keystone::name),
+                "user_id" => to.user_id = self.text_of(name, value, keystone::name),
+                "user_domain_name" => to.user_domain_name = self.text_of(name, value, keystone::name),
+                "user_domain_id" => to.user_domain_id = self.text_of(name, value, keystone::name),
+                "password" => to.password = self.text_of(name, value, keystone::written),
+                "password_file" => to.password_file = self.text_of(name, value, keystone::secret_file),
+                "project_name" => to.project_name = self.text_of(name, value, keystone::name),
+                "project_id" => to.project_id = self.text_of(name, value, keystone::name),
+                "project_domain_name" => to.project_domain_name = self.text_of(name, value, keystone::name),
+                "project_domain_id" => to.project_domain_id = self.text_of(name, value, keystone::name),
+                "application_credential_id" => {
+                    to.application_credential_id = self.text_of(name, value, keystone::name);
+                }
+                "application_credential_name" => {
+                    to.application_credential_name = self.text_of(name, value, keystone::name);
+                }
+                "application_credential_secret" => {
+                    to.application_credential_secret = self.text_of(name, value, keystone::written);
+                }
+                "application_credential_secret_file" => {
+                    to.application_credential_secret_file = self.text_of(name, value, keystone::secret_file);
+                }
+                "cafile" => to.cafile = self.text_of(name, value, values::path),
+                "insecure" => to.insecure = self.switch(name, value),
+                "http_connect_timeout" => to.http_connect_timeout = self.seconds(key, value),
+                "http_request_timeout" => to.http_request_timeout = self.seconds(key, value),
+                "token_cache_time" => to.token_cache_time = self.seconds(key, value),
+                "service_token_roles" => to.service_token_roles = self.roles(name, value),
+                "service_token_roles_required" => to.service_token_roles_required = self.switch(name, value),
+                _ => self.unknown("keystone.", key, &keystone::KEYS),
+            }
+        }
+    }
+
+    fn seconds(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<i64> {
+        let known = keystone::NUMBERS.iter().find(|number| number.key == key.get_ref().as_ref())?;
+        let chosen = signed_number(value.get_ref()).filter(|chosen| known.range().contains(chosen));
+        if chosen.is_none() {
+            let allowed = format!("allowed: a whole number of seconds from {} to {}", known.min, known.max);
+            self.wrong(&format!("keystone.{}", known.key), value, &allowed);
+        }
+        chosen
+    }
+
+    fn roles(&mut self, key: &str, value: &Value<'_>) -> Option<Vec<Role>> {
+        let names = value.get_ref().as_array().map(|names| names.iter().map(|name| name.get_ref().as_str()));
+        let roles: Option<Vec<Role>> = names.and_then(|names| {
+            names.map(|name| name.filter(|name| keystone::name(name).is_ok()).map(Role::from)).collect()
+        });
+        let roles = roles.filter(|roles| (1..=keystone::SERVICE_ROLES_MAX).contains(&roles.len()));
+        if roles.is_none() {
+            self.wrong(key, value, "allowed: names of roles, such as [\"service\"]");
+        }
+        roles
+    }
+
     fn text<T>(
         &mut self,
         key: &Key<'_>,
         value: &Value<'_>,
         parse: fn(&str) -> Result<T, Invalid>,
     ) -> Option<T> {
-        let Some(text) = value.get_ref().as_str() else {
-            self.wrong(key.get_ref(), value, "not a string; put it in \"quotes\"");
-            return None;
-        };
-        parse(text).map_err(|invalid| self.wrong(key.get_ref(), value, &invalid.to_string())).ok()
+        self.text_of(key.get_ref(), value, parse)
     }
 
-    fn switch(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<bool> {
+    fn text_of<T>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        parse: fn(&str) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong(key, value, "not a string; put it in \"quotes\"");
+            return None;
+        };
+        parse(text).map_err(|invalid| self.wrong(key, value, &invalid.to_string())).ok()
+    }
+
+    fn switch(&mut self, key: &str, value: &Value<'_>) -> Option<bool> {
         let switch = value.get_ref().as_bool();
         if switch.is_none() {
-            self.wrong(key.get_ref(), value, "not a switch; allowed: true, false (without quotes)");
+            self.wrong(key, value, "not a switch; allowed: true, false (without quotes)");
         }
         switch
     }

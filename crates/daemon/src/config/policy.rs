@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use vault::{Policy, PolicyError};
 
-use super::values::{self, Auth};
+use super::{AuthBy, values};
 
 /// What was chosen of it.
 #[derive(Args, Clone, Debug, Default)]
@@ -56,12 +56,13 @@ pub(crate) struct PolicyChoice {
 
 impl PolicyChoice {
     /// The policy itself.
-    pub(crate) fn load(&self, auth: Auth) -> Result<Policy, PolicyFileError> {
+    pub(crate) fn load(&self, auth: &AuthBy) -> Result<Policy, PolicyFileError> {
         let set = match (self.set, auth) {
             (Some(Set::SecureRbac), _) => Policy::secure_rbac(),
             (Some(Set::Legacy), _) => Policy::legacy(),
             // What was recorded of Barbican in that mode.
-            (None, Auth::ProjectHeader) => Policy::legacy(),
+            (None, AuthBy::ProjectHeader) => Policy::legacy(),
+            (None, AuthBy::Keystone(_)) => Policy::secure_rbac(),
         };
         let Some(path) = &self.file else { return Ok(set) };
         let text = std::fs::read_to_string(path)

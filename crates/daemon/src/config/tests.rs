@@ -32,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -42,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -52,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -82,14 +82,156 @@ fn a_name_for_an_address() {
     );
 }
 
+/// A table that is whole; each test takes from it or adds to it.
+const KEYSTONE: &str = "auth = \"keystone\"
+[keystone]
+auth_url = \"https://keystone.example:5000\"
+username = \"barbican\"
+user_domain_name = \"Default\"
+project_name = \"service\"
+project_domain_id = \"default\"
+";
+
+fn keystone(more: &str) -> Result<Keystone, ConfigError> {
+    match load(&format!("{KEYSTONE}{more}"))?.auth {
+        AuthBy::Keystone(keystone) => Ok(*keystone),
+        AuthBy::ProjectHeader => panic!("the file says keystone"),
+    }
+}
+
+#[track_caller]
+fn wrong_keystone(more: &str, expect: Expect) {
+    expect.assert_eq(&keystone(more).expect_err("must be refused").to_string());
+}
+
 #[test]
-fn keystone() {
+fn keystone_is_asked_by_a_user_with_a_password() {
+    expect![[r#"
+        KeystoneConfig {
+            auth_url: AuthUrl(
+                "https://keystone.example:5000/v3",
+            ),
+            www_authenticate_uri: None,
+            credentials: Password {
+                user: Name(
+                    "barbican",
+                    Name(
+                        "Default",
+                    ),
+                ),
+                project: Name(
+                    "service",
+                    Id(
+                        "default",
+                    ),
+                ),
+                password: Given([redacted]),
+            },
+            cafile: None,
+            insecure: false,
+            connect_time_max: 3s,
+            request_time_max: 10s,
+            cache_time: 300s,
+            service_roles: [
+                Role(
+                    "service",
+                ),
+            ],
+            service_roles_required: true,
+        }
+    "#]]
+    .assert_debug_eq(&keystone("password = \"hunter2\"").unwrap().config);
+}
+
+#[test]
+fn keystone_is_asked_by_an_application_credential() {
+    let credentials = |text: &str| {
+        let AuthBy::Keystone(keystone) = load(text).unwrap().auth else { panic!("the file says keystone") };
+        format!("{:?}", keystone.config.credentials)
+    };
+    let head = "auth = \"keystone\"\n[keystone]\nauth_url = \"http://k\"\n";
+    assert_eq!(
+        credentials(&format!(
+            "{head}application_credential_id = \"a\"\napplication_credential_secret = \"s\""
+        )),
+        r#"Application { id: "a", secret: Given([redacted]) }"#
+    );
+    let named =
+        "application_credential_name = \"n\"\nuser_id = \"u\"\napplication_credential_secret_file = \"/s\"";
+    assert_eq!(
+        credentials(&format!("{head}{named}")),
+        r#"NamedApplication { name: "n", user: Id("u"), secret: File("/s") }"#
+    );
+}
+
+#[test]
+fn nothing_that_is_printed_of_the_configuration_has_the_password() {
+    let settings = file::parse(Path::new("f"), &format!("{KEYSTONE}password = \"hunter2\"")).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    for more in ["password = [\"hunter2\"]", "password_file = { x = \"hunter2\" }", "pasword = \"hunter2\""] {
+        let told = keystone(more).unwrap_err().to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn keystone_needs_its_address() {
     wrong(
         "auth = \"keystone\"",
-        expect![[
-            r#"donjon.toml:1:8: auth = "keystone": keystone is not built yet; allowed in this version: project-header"#
-        ]],
+        expect![[r#"
+            auth = "keystone" needs auth_url in the table [keystone] of the configuration file
+            The operator's guide has a whole example: "In the cloud: Keystone"."#]],
     );
+}
+
+#[test]
+fn keystone_needs_a_secret_and_one_is_enough() {
+    wrong_keystone(
+        "",
+        expect![[r#"
+            auth = "keystone" needs password_file or password in the table [keystone] of the configuration file
+            The operator's guide has a whole example: "In the cloud: Keystone"."#]],
+    );
+    wrong_keystone(
+        "password = \"hunter2\"\npassword_file = \"/x\"",
+        expect![[r#"
+            keystone.password and keystone.password_file exclude each other
+            Leave one of them."#]],
+    );
+    wrong_keystone(
+        "password_file = \"credential:keystone.password\"",
+        expect![[r#"
+            no credential keystone.password: systemd has passed this process none
+            Give the unit LoadCredential=keystone.password:FILE, or name a file with keystone.password_file."#]],
+    );
+}
+
+#[test]
+fn a_wrong_value_for_keystone_is_told_with_its_place() {
+    wrong_keystone(
+        "insecure = 1\ntoken_cache_time = 7200\nservice_token_roles = \"service\"\nregion_name = \"x\"\npassword = \"\"\n",
+        expect![[r#"
+            donjon.toml:8:12: keystone.insecure = 1: not a switch; allowed: true, false (without quotes)
+            donjon.toml:9:20: keystone.token_cache_time = 7200: allowed: a whole number of seconds from 0 to 3600
+            donjon.toml:10:23: keystone.service_token_roles = "service": allowed: names of roles, such as ["service"]
+            donjon.toml:11:1: unknown key "keystone.region_name"; allowed: auth_url, www_authenticate_uri, username, user_id, user_domain_name, user_domain_id, password, password_file, project_name, project_id, project_domain_name, project_domain_id, application_credential_id, application_credential_name, application_credential_secret, application_credential_secret_file, cafile, insecure, http_connect_timeout, http_request_timeout, token_cache_time, service_token_roles, service_token_roles_required
+            donjon.toml:12:12: keystone.password: empty, or longer than anything in Keystone; allowed: from 1 to 255 characters"#]],
+    );
+}
+
+#[test]
+fn every_listed_key_of_keystone_is_read() {
+    for key in keystone::KEYS {
+        let text = format!("[keystone]\n{key} = 1979-05-27");
+        let told = file::parse(Path::new("f"), &text).unwrap_err().to_string();
+        assert!(!told.contains("unknown key"), "{told}");
+    }
+}
+
+#[test]
+fn with_keystone_any_address_will_do() {
+    let config = load(&format!("listen = \"0.0.0.0:9311\"\n{KEYSTONE}password = \"p\"")).unwrap();
+    assert!(config.allow_listening_at(listen_of(&config)).is_ok());
 }
 
 #[test]
@@ -259,7 +401,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
+            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -270,7 +412,7 @@ fn an_address_that_others_reach() {
     let told = config.allow_listening_at(listen_of(&config)).unwrap_err().to_string();
     expect![[r#"
         0.0.0.0:9311 is not a loopback address, and with auth project-header whoever reaches it reads and writes the secrets of every project
-        Listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]]
+        Choose auth keystone, listen on 127.0.0.1 behind a proxy that authenticates, or give --insecure-listen if this network is trusted."#]]
     .assert_eq(&told);
 }
 
@@ -384,7 +526,7 @@ fn everything_follows_the_data_directory_unless_chosen() {
 
 #[test]
 fn the_set_is_that_of_the_way_callers_are_known_by_unless_chosen() {
-    let set = |text: &str| load(text).unwrap().load_policy(Auth::ProjectHeader).unwrap().set().as_str();
+    let set = |text: &str| load(text).unwrap().load_policy(&AuthBy::ProjectHeader).unwrap().set().as_str();
     assert_eq!(set(""), "legacy");
     assert_eq!(set("policy = \"secure-rbac\""), "secure-rbac");
     assert_eq!(set("policy = \"legacy\""), "legacy");
@@ -432,7 +574,7 @@ fn every_flag_is_a_key_and_every_key_a_flag() {
         flags.get_arguments().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect();
     let keys: BTreeSet<_> = file::KEYS
         .iter()
-        .filter(|key| !["limits", "quotas", "upkeep"].contains(key))
+        .filter(|key| !["keystone", "limits", "quotas", "upkeep"].contains(key))
         .map(|key| (*key).to_owned())
         .collect();
     assert_eq!(flags, keys);

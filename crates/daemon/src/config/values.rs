@@ -25,10 +25,10 @@ pub(crate) enum Invalid {
     SocketMode,
     #[error("not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path")]
     HostHref,
-    #[error("unknown way to authenticate; allowed: project-header")]
+    #[error("unknown way to authenticate; allowed: project-header, keystone")]
     Auth,
-    #[error("keystone is not built yet; allowed in this version: project-header")]
-    AuthKeystone,
+    #[error("empty, or longer than anything in Keystone; allowed: from 1 to 255 characters")]
+    Name,
     #[error("unknown kind of store; allowed: sqlite:PATH")]
     Store,
     #[error(
@@ -59,6 +59,8 @@ const LEVELS: &str = "off, error, warn, info, debug, trace";
 pub(crate) enum Auth {
     /// The project is the `X-Project-Id` header, believed as it comes.
     ProjectHeader,
+    /// Keystone says whose the token in `X-Auth-Token` is.
+    Keystone,
 }
 
 impl FromStr for Auth {
@@ -67,7 +69,7 @@ impl FromStr for Auth {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             "project-header" => Ok(Self::ProjectHeader),
-            "keystone" => Err(Invalid::AuthKeystone),
+            "keystone" => Ok(Self::Keystone),
             _ => Err(Invalid::Auth),
         }
     }
@@ -140,7 +142,7 @@ impl FromStr for KeySource {
 }
 
 /// The name becomes one part of a path below `$CREDENTIALS_DIRECTORY`, so nothing may lead out of it.
-fn credential_name(name: &str) -> Result<String, Invalid> {
+pub(crate) fn credential_name(name: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let fits = (1..=CREDENTIAL_NAME_CHARS_MAX).contains(&name.len());
     let leads_out = name == "." || name.contains("..");
@@ -316,7 +318,7 @@ mod tests {
         refused::<StoreUrl>(&["", "donjon.db", "redis://x"], Invalid::Store);
         refused::<StoreUrl>(&["sqlite:", "sqlite::memory:", "sqlite::x"], Invalid::StorePath);
         refused::<KeySource>(&["pkcs11:token=donjon"], Invalid::MasterKeyPkcs11);
-        refused::<Auth>(&["keystone"], Invalid::AuthKeystone);
+        refused::<Auth>(&["", "none", "Keystone"], Invalid::Auth);
     }
 
     #[test]

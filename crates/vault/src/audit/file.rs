@@ -289,7 +289,7 @@ fn tail(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use model::{Call, Caller, Door, ProjectId, RequestId, Role, Timestamp};
+    use model::{Call, Caller, Door, ProjectId, RequestId, Role, Roles, Timestamp};
 
     use super::super::{Outcome, check_trail};
     use super::*;
@@ -305,7 +305,7 @@ mod tests {
             caller: Caller {
                 project: ProjectId::try_from("p").unwrap(),
                 user: None,
-                roles: vec![Role::ADMIN].into(),
+                roles: Roles::Fixed(&[Role::ADMIN]),
             },
             time: Timestamp::from_micros(0),
             request: RequestId::random(),

@@ -1,0 +1,121 @@
+//! Whether Keystone is asked at all: once it has failed several times in a row it is only tried now and then, so that
+//! requests are answered at once instead of waiting for what will not come.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row after which it is only tried now and then. One of several Keystones behind an address may fail
+/// now and then without the others.
+const FAILURES_MAX: u32 = 3;
+/// How often it is tried then.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is tried when it refuses the service itself: Keystone may lock users out who try too often
+/// (`[security_compliance] lockout_failure_attempts`).
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
+/// The state of it.
+#[derive(Debug, Default)]
+pub(super) struct Circuit(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    pause: Duration,
+    next_try: Option<Instant>,
+}
+
+/// What changed by how an attempt ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Change {
+    /// Nothing that anybody has to be told.
+    None,
+    /// It is only tried now and then from here on.
+    Opened,
+    /// It is asked as ever again.
+    Closed,
+}
+
+impl Circuit {
+    /// Whether to ask now. Once in each pause the answer is yes.
+    pub(super) fn lets_through(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        match state.next_try {
+            None => true,
+            Some(time) if now < time => false,
+            Some(_) => {
+                state.next_try = Some(now + state.pause);
+                true
+            }
+        }
+    }
+
+    /// Whether it is only tried now and then.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().next_try.is_some()
+    }
+
+    /// It has answered.
+    pub(super) fn succeeded(&self) -> Change {
+        let mut state = self.state();
+        let was_open = state.next_try.is_some();
+        *state = State::default();
+        if was_open { Change::Closed } else { Change::None }
+    }
+
+    /// It has not.
+    pub(super) fn failed(&self, now: Instant) -> Change {
+        self.fail(now, 1, PAUSE)
+    }
+
+    /// It has refused the service itself, which it will again.
+    pub(super) fn refused(&self, now: Instant) -> Change {
+        self.fail(now, FAILURES_MAX, REFUSED_PAUSE)
+    }
+
+    fn fail(&self, now: Instant, weight: u32, pause: Duration) -> Change {
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(weight);
+        if state.failures < FAILURES_MAX {
+            return Change::None;
+        }
+        let was_open = state.next_try.is_some();
+        state.pause = pause;
+        state.next_try = Some(now + pause);
+        if was_open { Change::None } else { Change::Opened }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_failures_it_is_tried_now_and_then() {
+        let (circuit, now) = (Circuit::default(), Instant::now());
+        for expect in [Change::None, Change::None, Change::Opened, Change::None] {
+            assert!(expect == Change::None || circuit.lets_through(now));
+            assert_eq!(circuit.failed(now), expect);
+        }
+        assert!(circuit.is_open() && !circuit.lets_through(now));
+        let later = now + PAUSE;
+        assert!(circuit.lets_through(later), "once");
+        assert!(!circuit.lets_through(later), "and not twice");
+        assert_eq!(circuit.succeeded(), Change::Closed);
+        assert!(circuit.lets_through(later));
+        assert_eq!(circuit.failed(later), Change::None, "it starts anew");
+    }
+
+    #[test]
+    fn who_is_refused_does_not_insist() {
+        let (circuit, now) = (Circuit::default(), Instant::now());
+        assert_eq!(circuit.refused(now), Change::Opened);
+        assert!(!circuit.lets_through(now + PAUSE));
+        assert!(circuit.lets_through(now + REFUSED_PAUSE));
+    }
+}

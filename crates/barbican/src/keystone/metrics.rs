@@ -1,0 +1,94 @@
+//! What is counted of Keystone:
+//!
+//! | metric | labels | |
+//! |---|---|---|
+//! | `donjon_keystone_cache_hits_total` | | tokens about which Keystone need not be asked |
+//! | `donjon_keystone_validations_total` | `outcome`: `valid`, `invalid`, `failed` | tokens about which it was |
+//! | `donjon_keystone_validation_seconds` | | how long that took, a histogram |
+//! | `donjon_keystone_turned_away_total` | | requests answered 503 at once, as Keystone does not answer or too many wait |
+//! | `donjon_keystone_authentications_total` | `outcome`: `done`, `failed` | times this service got a token of its own |
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The upper bounds of the histogram, in seconds: a token of Fernet's takes Keystone some ten milliseconds.
+const SECONDS: [f64; 9] = [0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+type Count = Counter<u64, AtomicU64>;
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// The counts.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    hits: Count,
+    turned_away: Count,
+    validations: Family<Outcome, Count>,
+    authentications: Family<Outcome, Count>,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            hits: Counter::default(),
+            turned_away: Counter::default(),
+            validations: Family::default(),
+            authentications: Family::default(),
+            seconds: Histogram::new(SECONDS),
+        };
+        registry.register(
+            "donjon_keystone_cache_hits",
+            "Tokens about which Keystone need not be asked",
+            metrics.hits.clone(),
+        );
+        registry.register(
+            "donjon_keystone_validations",
+            "Tokens about which Keystone was asked",
+            metrics.validations.clone(),
+        );
+        registry.register_with_unit(
+            "donjon_keystone_validation",
+            "Time until Keystone had said what a token is",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        registry.register(
+            "donjon_keystone_turned_away",
+            "Requests answered 503 without asking Keystone",
+            metrics.turned_away.clone(),
+        );
+        registry.register(
+            "donjon_keystone_authentications",
+            "Times this service got a token of its own",
+            metrics.authentications.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn hit(&self) {
+        self.hits.inc();
+    }
+
+    pub(super) fn turned_away(&self) {
+        self.turned_away.inc();
+    }
+
+    pub(super) fn validated(&self, outcome: &'static str, took: Duration) {
+        self.validations.get_or_create(&Outcome { outcome }).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn authenticated(&self, outcome: &'static str) {
+        self.authentications.get_or_create(&Outcome { outcome }).inc();
+    }
+}

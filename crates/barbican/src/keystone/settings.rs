@@ -1,0 +1,220 @@
+//! Where Keystone is, and by which credentials this service asks it: what the daemon builds from its configuration.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+use model::Role;
+use zeroize::Zeroizing;
+
+/// The longest password or secret that is read from a file. Keystone's own limit (`max_password_length`) is 4096.
+const SECRET_BYTES_MAX: u64 = 4096;
+
+/// All that is needed to ask Keystone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeystoneConfig {
+    /// Where it is.
+    pub auth_url: AuthUrl,
+    /// Where clients are told to get a token; [`Self::auth_url`] unless that is an address of the inside.
+    pub www_authenticate_uri: Option<String>,
+    /// Who this service is.
+    pub credentials: Credentials,
+    /// The file of certificates that Keystone's has to be signed by; without it those of the system.
+    pub cafile: Option<PathBuf>,
+    /// Whether its certificate is believed unseen. Then whoever is on the network in between may say who anybody is.
+    pub insecure: bool,
+    /// Time to connect to it.
+    pub connect_time_max: Duration,
+    /// Time in which a token is known to be valid or not, all attempts together; then 503.
+    pub request_time_max: Duration,
+    /// How long what it said of a token is believed.
+    pub cache_time: Duration,
+    /// Roles of which a service token has one.
+    pub service_roles: Vec<Role>,
+    /// Whether a service token without one is refused. If not, it changes nothing.
+    pub service_roles_required: bool,
+}
+
+/// The address of Keystone's v3 API, without a slash at the end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AuthUrl(String);
+
+/// Not the address of an HTTP service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not the address of Keystone; allowed: http:// or https://, a host, and maybe a port and a path")]
+pub struct NotAnAddress;
+
+impl AuthUrl {
+    /// The address, ending in `/v3`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether what goes there can be read on the way.
+    pub fn is_in_clear(&self) -> bool {
+        self.0.starts_with("http:")
+    }
+}
+
+impl FromStr for AuthUrl {
+    type Err = NotAnAddress;
+
+    /// With or without the version, as OpenStack's documents give both.
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let uri: Uri = text.parse().map_err(|_| NotAnAddress)?;
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        // A name and a password in a URL would end in logs.
+        let has_host = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if !is_http || !has_host || uri.query().is_some() || text.contains('#') {
+            return Err(NotAnAddress);
+        }
+        let base = text.trim_end_matches('/');
+        Ok(Self(if base.ends_with("/v3") { base.to_owned() } else { format!("{base}/v3") }))
+    }
+}
+
+/// Who this service is to Keystone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Credentials {
+    /// A user, with a password.
+    Password {
+        /// The user.
+        user: Named,
+        /// The project that they act in.
+        project: Named,
+        /// The password.
+        password: Secret,
+    },
+    /// An application credential, by its id.
+    Application {
+        /// The id.
+        id: String,
+        /// Its secret.
+        secret: Secret,
+    },
+    /// An application credential, by its name and the user that made it.
+    NamedApplication {
+        /// The name.
+        name: String,
+        /// The user.
+        user: Named,
+        /// Its secret.
+        secret: Secret,
+    },
+}
+
+impl Credentials {
+    /// What proves them.
+    pub(super) fn secret(&self) -> &Secret {
+        match self {
+            Self::Password { password: secret, .. }
+            | Self::Application { secret, .. }
+            | Self::NamedApplication { secret, .. } => secret,
+        }
+    }
+}
+
+/// A user or a project: names are only unique in a domain.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Named {
+    /// By its id.
+    Id(String),
+    /// By its name.
+    Name(String, Domain),
+}
+
+/// A domain.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Domain {
+    /// By its id.
+    Id(String),
+    /// By its name.
+    Name(String),
+}
+
+/// What proves that this service is who it says. It is compared only to learn whether the configuration has changed.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Secret {
+    /// Written in the configuration.
+    Given(Zeroizing<String>),
+    /// The first line of a file, read whenever it is needed: one that is replaced there needs no restart.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Given([redacted])"),
+            Self::File(path) => write!(f, "File({path:?})"),
+        }
+    }
+}
+
+impl Secret {
+    /// The secret itself.
+    pub(super) fn read(&self) -> io::Result<Zeroizing<String>> {
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            Self::File(path) => read_line(path),
+        }
+    }
+}
+
+fn read_line(path: &PathBuf) -> io::Result<Zeroizing<String>> {
+    let capacity = usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 1; // It never grows, so nothing is left behind.
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
+    std::fs::File::open(path)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
+    let line = text.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+    if line.is_empty() || text.len() as u64 > SECRET_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is not a secret"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_ends_in_the_version() {
+        let parsed = |text: &str| text.parse::<AuthUrl>().map(|url| url.as_str().to_owned());
+        for text in ["http://k:5000", "http://k:5000/", "http://k:5000/v3", "http://k:5000/v3/"] {
+            assert_eq!(parsed(text).as_deref(), Ok("http://k:5000/v3"), "{text}");
+        }
+        assert_eq!(parsed("https://k/identity").as_deref(), Ok("https://k/identity/v3"));
+        for text in
+            ["", "k:5000", "ftp://k", "http://", "http://k/v3?x", "http://k#x", "http://u:p@k/v3", "/v3"]
+        {
+            assert_eq!(parsed(text), Err(NotAnAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let secret = Secret::Given(Zeroizing::new("hunter2".to_owned()));
+        assert_eq!(format!("{secret:?}"), "Given([redacted])");
+    }
+
+    #[test]
+    fn the_first_line_of_a_file_is_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |content: &[u8]| {
+            let path = folder.path().join("secret");
+            std::fs::write(&path, content).unwrap();
+            Secret::File(path).read().map(|secret| secret.to_string()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"hunter2").as_deref(), Ok("hunter2"));
+        assert_eq!(read(b"hunter2\r\nand more\n").as_deref(), Ok("hunter2"));
+        assert_eq!(read(" pass word ü\n".as_bytes()).as_deref(), Ok(" pass word ü"));
+        assert!(
+            read(b"").is_err()
+                && read(b"\nx").is_err()
+                && read(&[b'x'; 5000]).is_err()
+                && read(b"\xff").is_err()
+        );
+        assert!(Secret::File(folder.path().join("none")).read().is_err());
+    }
+}

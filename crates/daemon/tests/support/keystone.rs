@@ -1,0 +1,161 @@
+//! A real Keystone, with an account for every role, ended with the test.
+//!
+//! `cargo xtask test` installs it and says where its Python is in DONJON_TEST_KEYSTONE. `tests/keystone/serve.py` makes
+//! its database once, below the target folder, and lists the accounts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Answer, Client, DONJOND, free_address};
+
+/// Everybody's, the one in `serve.py`.
+pub const PASSWORD: &str = "hunter22";
+/// Making the database takes a quarter of a minute where nothing else runs.
+const START_MAX: Duration = Duration::from_secs(240);
+
+pub struct Keystone {
+    child: Child,
+    pub address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Keystone {
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more in its configuration file.
+    pub fn start_with(more: &str) -> Self {
+        let target = Path::new(DONJOND).ancestors().nth(2).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("more.conf"), more).unwrap();
+        let said = folder.path().join("stderr.txt");
+        let address = free_address();
+        let child = Command::new(python())
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keystone/serve.py"))
+            .arg(target.join("keystone-template"))
+            .arg(folder.path())
+            .arg(address.port().to_string())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&said).unwrap())
+            .spawn()
+            .unwrap();
+        let mut keystone = Self { child, address, folder };
+        let begin = Instant::now();
+        while Client::connect(address).is_err() {
+            let ended = keystone.child.try_wait().unwrap();
+            let late = (begin.elapsed() > START_MAX).then_some("not in time");
+            if let Some(why) = ended.map(|status| status.to_string()).or(late.map(str::to_owned)) {
+                panic!("Keystone did not start: {why}\n{}", std::fs::read_to_string(said).unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        keystone
+    }
+
+    /// Where version 3 of its API is.
+    pub fn url(&self) -> String {
+        format!("http://{}/v3", self.address)
+    }
+
+    /// The newest of its log, for the message of a test that fails.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("keystone.log")).unwrap_or_default()
+    }
+
+    /// A token of a user in a project.
+    #[track_caller]
+    pub fn token(&self, user: &str, project: &str) -> String {
+        self.log_in(user, PASSWORD, project).unwrap_or_else(|refused| panic!("{user}: {}", refused.text()))
+    }
+
+    /// A token of the admin that may do everything in Keystone.
+    #[track_caller]
+    pub fn admin(&self) -> String {
+        self.token("admin", "admin")
+    }
+
+    /// A token, or the answer that refuses it.
+    pub fn log_in(&self, user: &str, password: &str, project: &str) -> Result<String, Answer> {
+        let domain = json!({ "id": "default" });
+        let user = json!({ "name": user, "domain": domain, "password": password });
+        let answer = self.ask(
+            "POST",
+            "/auth/tokens",
+            None,
+            Some(&json!({ "auth": {
+                "identity": { "methods": ["password"], "password": { "user": user } },
+                "scope": { "project": { "name": project, "domain": domain } },
+            } })),
+        );
+        let header = |line: &str| line.strip_prefix("X-Subject-Token: ").map(|token| token.trim().to_owned());
+        answer.head.lines().find_map(header).ok_or(answer)
+    }
+
+    /// One request below `/v3`, and its answer.
+    pub fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
+        let head = format!(
+            "{method} /v3{path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        let mut client = Client::connect(self.address).unwrap();
+        client.send(format!("{head}{token}Connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+        client.answer().unwrap()
+    }
+
+    /// The id of what has this name: `users`, `projects`, `roles`, `services`.
+    #[track_caller]
+    pub fn id(&self, plural: &str, name: &str) -> String {
+        let found = self.ask("GET", &format!("/{plural}?name={name}"), Some(&self.admin()), None).json();
+        found[plural][0]["id"].as_str().unwrap_or_else(|| panic!("none of the {plural} is {name}")).to_owned()
+    }
+
+    /// Names a server as the one that keeps secrets, in the catalog that every token comes with.
+    pub fn register(&self, url: &str) {
+        let (admin, service) = (self.admin(), self.id("services", "barbican"));
+        for interface in ["public", "internal", "admin"] {
+            let endpoint = json!({ "endpoint": {
+                "service_id": service, "interface": interface, "region_id": "RegionOne", "url": url,
+            } });
+            let answer = self.ask("POST", "/endpoints", Some(&admin), Some(&endpoint));
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+    }
+
+    /// Stops it for a while, as if it hung: it takes connections and answers nothing.
+    pub fn hang(&self) {
+        signal(&self.child, rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        signal(&self.child, rustix::process::Signal::CONT);
+    }
+}
+
+impl Drop for Keystone {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+/// The Python that Keystone was installed for.
+fn python() -> PathBuf {
+    let target = Path::new(DONJOND).ancestors().nth(2).unwrap();
+    let folder = std::env::var_os("DONJON_TEST_KEYSTONE")
+        .map_or_else(|| target.join("clients-keystone"), PathBuf::from);
+    assert!(folder.exists(), "Keystone is not installed: run `cargo xtask test`, which installs it");
+    folder.join("bin/python")
+}
