@@ -80,7 +80,7 @@ Examples:
   donjond serve --data-dir ./try --listen 127.0.0.1:9999 --log debug
   donjond serve --config /etc/donjon/donjon.toml --master-key credential:donjon.key
 
-Each flag is a key of the file too (--data-dir is data_dir), and the flag wins. The file alone has [limits].
+Each flag is a key of the file too (--data-dir is data_dir), and the flag wins. The file alone has the tables: [keystone], [limits], [quotas], [upkeep].
 
 Signals: SIGTERM or SIGINT stops accepting and lets requests in flight finish (a second one ends at once); \
 SIGHUP opens the audit trail anew, for logrotate, and reads the log filter from the file.";
