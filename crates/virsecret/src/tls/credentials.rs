@@ -73,6 +73,12 @@ impl Credentials {
         Ok(Self { identity: identity.transpose()?, ..credentials })
     }
 
+    /// Nobody's, who trusts nobody.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { provider: provider(), authorities: vec![], revocations: vec![], identity: None }
+    }
+
     /// A session to a host, on which nothing was said yet.
     pub(super) fn connection(self, host: &str, trust_anybody: bool) -> super::Result<ClientConnection> {
         let broken = |error| TlsError::Handshake(super::broken(error));

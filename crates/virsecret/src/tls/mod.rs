@@ -255,3 +255,226 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread::JoinHandle;
+    use std::time::Duration;
+
+    use libvirt_rpc::frame::{self, Header};
+    use libvirt_rpc::messages::Lifecycle;
+    use libvirt_rpc::procedures::{EVENT_LIFECYCLE, Procedure};
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+    use crate::link::Link;
+    use crate::peer::{payload, reply};
+    use crate::stream::Stream;
+
+    /// No step takes longer.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    /// openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj /CN=test -addext subjectAltName=DNS:localhost
+    const IDENTITY: &str = "\
+        -----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIOBQ47UDxx00elMgAHtNGDTPCQYPAjscvw3D1NoYZ4HD\n\
+        -----END PRIVATE KEY-----\n\
+        -----BEGIN CERTIFICATE-----\n\
+        MIIBRzCB+qADAgECAhQKa/N5gksWoNFGMFIwXPlln2zykjAFBgMrZXAwDzENMAsG\n\
+        A1UEAwwEdGVzdDAgFw0yNjExMjQyMTM3NThaGA8yMTI2MTAzMTIxMzc1OFowDzEN\n\
+        MAsGA1UEAwwEdGVzdDAqMAUGAytlcAMhADPGg9kuQdQX0mpihAivCX8+V/2X4wQY\n\
+        6he3imaYsT75o2YwZDAdBgNVHQ4EFgQUglMSQPyw4Jg0hpTppNfn6E/prnowHwYD\n\
+        VR0jBBgwFoAUglMSQPyw4Jg0hpTppNfn6E/prnowFAYDVR0RBA0wC4IJbG9jYWxo\n\
+        b3N0MAwGA1UdEwEB/wQCMAAwBQYDK2VwA0EAHmjEmm6RvWozCb2IWxI1NIy85Wj8\n\
+        uGnCnxMoCeKiCRooHqyOkT+0crbP3PvU+7YCyAeLi67iHQyolAOpapRJDA==\n\
+        -----END CERTIFICATE-----\n";
+
+    type Peer = StreamOwned<ServerConnection, TcpStream>;
+
+    /// Has a daemon do this with a client's socket.
+    fn daemon<T: Send + 'static>(
+        act: impl FnOnce(TcpStream) -> T + Send + 'static,
+    ) -> (TcpStream, JoinHandle<T>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+        theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+        (ours, std::thread::spawn(move || act(theirs)))
+    }
+
+    fn encrypted(socket: TcpStream) -> Peer {
+        let chain = vec![CertificateDer::from_pem_slice(IDENTITY.as_bytes()).unwrap()];
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_slice(IDENTITY.as_bytes()).unwrap())
+            .unwrap();
+        StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket)
+    }
+
+    fn accepting(socket: TcpStream) -> Peer {
+        let mut peer = encrypted(socket);
+        peer.write_all(&[ACCEPTED]).unwrap();
+        peer.flush().unwrap();
+        peer
+    }
+
+    fn client(socket: TcpStream, parameters: &str) -> Result<Stream> {
+        let uri: Uri = format!("secret+tls://localhost/system?{parameters}").parse().unwrap();
+        Stream::encrypted(socket, &uri, Credentials::none())
+    }
+
+    fn refusal(parameters: &str, act: impl FnOnce(TcpStream) + Send + 'static) -> String {
+        let (socket, acting) = daemon(act);
+        let error = client(socket, parameters).err().unwrap().to_string();
+        let _ = acting.join(); // Whom we leave may find that unusual.
+        error
+    }
+
+    #[test]
+    fn whoever_is_no_daemon_of_ours_is_told_from_one_that_does_not_want_us() {
+        let says = |bytes: &'static [u8]| {
+            move |socket| {
+                let mut peer = encrypted(socket);
+                let _ = peer.write_all(bytes).and_then(|()| peer.flush());
+                peer.conn.send_close_notify();
+                let _ = peer.flush();
+                let _ = peer.read(&mut [0]);
+            }
+        };
+        assert!(refusal("", says(b"\x01")).starts_with("the daemon's certificate is not to be trusted: "));
+        assert!(
+            refusal("no_verify=1", says(b"\x00")).starts_with("the daemon does not accept this client: ")
+        );
+        assert!(refusal("no_verify=1", says(b"")).starts_with("the daemon did not accept this client, "));
+        let plain = |mut socket: TcpStream| {
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            let _ = socket.read(&mut [0; 4096]);
+        };
+        assert!(refusal("no_verify=1", plain).starts_with("the TLS handshake failed: "));
+        assert!(refusal("no_verify=1", drop).starts_with("the TLS handshake failed: "));
+    }
+
+    #[test]
+    fn a_daemon_that_says_nothing_is_given_up() {
+        let begin = |act: fn(TcpStream)| {
+            let (socket, acting) = daemon(act);
+            let uri: Uri = "secret+tls://localhost/system?no_verify=1".parse().unwrap();
+            let deadline = Instant::now() + Duration::from_millis(200);
+            let error = Session::begin(&socket.into(), &uri, Credentials::none(), deadline).err().unwrap();
+            acting.join().unwrap();
+            error
+        };
+        let until_the_end = |mut socket: TcpStream| while socket.read(&mut [0; 4096]).unwrap_or(0) > 0 {};
+        let before = begin(until_the_end);
+        assert!(
+            matches!(&before, Error::Tls(TlsError::Handshake(why)) if why.kind() == io::ErrorKind::TimedOut),
+            "{before}"
+        );
+        let after = begin(|socket| {
+            let mut peer = encrypted(socket);
+            let _ = peer.read(&mut [0]);
+        });
+        // On a busy machine it may be given up in the handshake already.
+        assert!(
+            matches!(&after, Error::Tls(TlsError::Unconfirmed(why) | TlsError::Handshake(why))
+                if why.kind() == io::ErrorKind::TimedOut),
+            "{after}"
+        );
+    }
+
+    #[test]
+    fn both_directions_may_be_full_at_once() {
+        const BYTES: usize = 16 << 20; // More than the sockets hold.
+        let (socket, acting) = daemon(|socket| {
+            let mut peer = accepting(socket);
+            peer.write_all(&vec![b'd'; BYTES]).unwrap(); // It takes nothing until all of this is taken.
+            let mut taken = vec![0; BYTES];
+            peer.read_exact(&mut taken).unwrap();
+            assert!(taken.iter().all(|byte| *byte == b'u'));
+            // Anew with other keys, which it asks us for too.
+            peer.conn.refresh_traffic_keys().unwrap();
+            peer.write_all(b"end").unwrap();
+            peer.read_exact(&mut taken[..3]).unwrap();
+            assert_eq!(&taken[..3], b"END");
+            peer.read(&mut taken).unwrap()
+        });
+        let stream = client(socket, "no_verify=1").unwrap();
+        assert!(stream.is_encrypted() && stream.is_secure());
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| stream.send_all(&vec![b'u'; BYTES]).unwrap());
+            let (mut room, mut received) = ([0; 5000], 0);
+            while received < BYTES {
+                let count = stream.receive(&mut room, true).unwrap();
+                assert!(count > 0 && room[..count].iter().all(|byte| *byte == b'd'));
+                received += count;
+            }
+            sending.join().unwrap();
+        });
+        let mut end = [0; 3];
+        assert_eq!((stream.receive(&mut end, true).unwrap(), &end), (3, b"end"));
+        stream.send_all(b"END").unwrap();
+        stream.shut_down();
+        assert_eq!(acting.join().unwrap(), 0, "told that this is the end");
+    }
+
+    #[test]
+    fn what_is_decrypted_and_not_fetched_is_told_of() {
+        let (socket, acting) = daemon(|socket| {
+            let mut peer = accepting(socket);
+            peer.write_all(&[7; 10_000]).unwrap();
+            peer.flush().unwrap();
+            peer.read(&mut [0]).unwrap()
+        });
+        let stream = client(socket, "no_verify=1").unwrap();
+        let soon = || Instant::now() + Duration::from_millis(50);
+        assert!(stream.wait_until(Instant::now() + PATIENCE).unwrap());
+        let mut room = [0; 100];
+        for fetched in 1..=100 {
+            assert_eq!(stream.receive(&mut room, true).unwrap(), 100);
+            assert_eq!(
+                (stream.holds_some(), stream.wait_until(soon()).unwrap()),
+                (fetched < 100, fetched < 100)
+            );
+        }
+        assert_eq!(stream.receive(&mut room, false).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        stream.shut_down();
+        acting.join().unwrap();
+    }
+
+    #[test]
+    fn an_event_behind_a_reply_wakes_whoever_only_polls() {
+        let (socket, acting) = daemon(|socket| {
+            let mut peer = accepting(socket);
+            let mut call = [0; frame::LENGTH_MIN];
+            peer.read_exact(&mut call).unwrap();
+            let call = Header::call(Procedure::ConnectGetUri as i32, 0);
+            let text = payload(|to| _ = to.string(&[b'x'; 9_000]).unwrap());
+            let said = Lifecycle {
+                callback: 5,
+                secret: libvirt_rpc::messages::Secret { uuid: [7; 16], usage_type: 2, usage_id: b"x" },
+                event: 0,
+                detail: 0,
+            };
+            let event = frame::message(Header::event(EVENT_LIFECYCLE), 64, |to| said.encode(to)).unwrap();
+            peer.write_all(&[reply(call, frame::OK, &text), event].concat()).unwrap(); // In one record.
+            peer.flush().unwrap();
+            let _ = peer.read(&mut [0]);
+        });
+        let link = Link::over(client(socket, "no_verify=1").unwrap()).unwrap();
+        let (tell, told) = mpsc::channel();
+        link.watch(Box::new(move |notice| _ = tell.send(notice)));
+        let answer = link.call(Procedure::ConnectGetUri as i32, 0, |_| Ok(()), Some(PATIENCE)).unwrap();
+        assert_eq!(answer.payload().len(), 9_004);
+        // Nothing more comes: what came must have been looked at.
+        assert_eq!(told.try_recv(), Ok(crate::link::Notice::Events));
+        assert_eq!(link.take_events().len(), 1);
+        link.close(crate::link::CloseReason::Client);
+        acting.join().unwrap();
+    }
+}
