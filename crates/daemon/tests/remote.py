@@ -6,9 +6,11 @@ PREFIX is where our library is installed under the name of libvirt too, PROGRAM 
 answers is what libvirt's does, but for what is listed here: what libvirt 12.8.0 answers, where the one of this machine is
 older, and what docs/c-library.md says.
 
-Everything happens in namespaces of its own, on ports of its own, with an sshd of its own.
+Everything happens in namespaces of its own, the network's too, so that no port is anybody else's; with an sshd of its own.
 """
 import argparse
+import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -16,6 +18,7 @@ import pwd
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -100,6 +103,14 @@ def make_pki(folder):
         f"private_key={folder}/ca.key\ndefault_md=sha256\ndefault_crl_days=30\n")
     openssl("ca", "-config", folder / "ca.cnf", "-revoke", folder / "localhost.pem")
     openssl("ca", "-config", folder / "ca.cnf", "-gencrl", "-out", revoked / "cacrl.pem")
+
+
+def be_alone_on_the_network():
+    """Nothing but a loopback of our own: SIOCSIFFLAGS, IFF_UP."""
+    clone_newnet, siocsifflags, iff_up = 0x40000000, 0x8914, 1
+    check("a network of its own", ctypes.CDLL(None, use_errno=True).unshare(clone_newnet) == 0)
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, siocsifflags, struct.pack("16sh14x", b"lo", iff_up))
 
 
 def free_port():
@@ -358,6 +369,7 @@ def users_own_certificates(folder, ours, theirs, port):
 def scenario(folder):
     folder = pathlib.Path(folder)
     folder.chmod(0o755)
+    be_alone_on_the_network()
     make_empty(["/run/libvirt", "/var/lib/libvirt", "/etc/libvirt", "/etc/pki"])
     os.environ.pop("LD_LIBRARY_PATH", None)
     hosts = folder / "hosts"

@@ -15,7 +15,7 @@ pub const SECRETS_MAX: usize = libvirt_rpc::messages::SECRETS_MAX;
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// For a TLS session, from the first byte until the daemon has accepted us. libvirt's own client waits for ever.
-pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// For a reply, unless [`crate::Connection::set_reply_wait`] says otherwise. libvirt's own client waits for ever;
 /// a set-value that waits for a busy disk is answered within seconds.

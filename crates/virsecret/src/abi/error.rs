@@ -458,7 +458,12 @@ fn of_tls(error: &TlsError) -> RemoteError {
             new(Code::AuthFailed, Domain::Rpc, text)
         }
         TlsError::Untrusted(_) => new(Code::AuthFailed, Domain::Rpc, "Failed to verify peer's certificate"),
-        TlsError::Unconfirmed(_) => system(Domain::Rpc, libc::EIO, "Unable to read TLS confirmation"),
+        TlsError::Unconfirmed(source) => {
+            // EIO is what libvirt has for all that GnuTLS calls an error.
+            let in_time = source.kind() != std::io::ErrorKind::TimedOut;
+            let number = if in_time { libc::EIO } else { libc::ETIMEDOUT };
+            system(Domain::Rpc, number, "Unable to read TLS confirmation")
+        }
         TlsError::Refused => {
             let text = "server verification (of our certificate or IP address) failed";
             new(Code::Rpc, Domain::Rpc, text)
