@@ -94,6 +94,14 @@ pub(crate) fn libvirtd() -> Result<()> {
     if is_there { Ok(()) } else { apt(&["libvirt-dev", "libc6-dev"]) }
 }
 
+/// What reaches a daemon elsewhere: TLS's certificates, ssh, and an sshd, which the tests run for themselves.
+pub(crate) fn remote() -> Result<()> {
+    program("openssl", "openssl")?;
+    program("nc", "netcat-openbsd")?;
+    program("ssh", "openssh-client")?;
+    if Path::new("/usr/sbin/sshd").exists() { Ok(()) } else { apt(&["openssh-server"]) }
+}
+
 /// Installs packages of Debian's.
 pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(["update", "-q"]))?;

@@ -69,6 +69,7 @@ fn test() -> Result<()> {
     let emulator = qemu::install(&root)?;
     install::polkit()?;
     install::libvirtd()?;
+    install::remote()?;
     install::program("valgrind", "valgrind")?;
     install::program("openssl", "openssl")?; // Reads what seal generates.
     let bindings = install::bindings(&root)?;

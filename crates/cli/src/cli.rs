@@ -24,7 +24,8 @@ pub(crate) struct Cli {
     /// Talk to the daemon at URI, or at the socket with this path
     ///
     /// Such as secret:///system (libvirt's own), secret:///session, secret:///system?socket=/srv/virtsecretd-sock, or
-    /// /srv/virtsecretd-sock alone. [env: DONJON_URI] [default: the first that is there of
+    /// /srv/virtsecretd-sock alone; on another machine secret+ssh://HOST/system, or secret+tls://HOST/system where a
+    /// libvirtd serves TLS. [env: DONJON_URI] [default: the first that is there of
     /// $XDG_RUNTIME_DIR/donjon/virtsecretd-sock (unless root), /run/donjon/virtsecretd-sock and
     /// /run/libvirt/virtsecretd-sock]
     #[arg(long, short, value_name = "URI", global = true, display_order = GLOBAL)]

@@ -219,7 +219,39 @@ fn client_advice(error: &virsecret::Error) -> &'static str {
         virsecret::Error::Resolve { .. } | virsecret::Error::Refused { .. } => {
             "Does a daemon listen there? Name another with --connect."
         }
+        virsecret::Error::Tls(error) => tls_advice(error),
         virsecret::Error::Program { .. } => "Install it, or name another with ?command=PATH.",
+    }
+}
+
+fn tls_advice(error: &virsecret::TlsError) -> &'static str {
+    use virsecret::TlsError::{
+        Authority, Certificate, Handshake, Issuer, Key, NoAuthority, NoCertificate, NoKey, NotAuthorities,
+        NotCertificate, NotRevocations, OtherKey, Refused, Unconfirmed, Unreadable, Untrusted,
+    };
+    match error {
+        NoAuthority { .. } => {
+            "Put the certificate of the daemon's authority there, or name a folder with ?pkipath=DIR."
+        }
+        NoCertificate { .. } | NoKey { .. } => "Put both there, or neither if the daemon asks for none.",
+        Unreadable { .. } => "Let this user read it, or name another folder with ?pkipath=DIR.",
+        NotAuthorities(_) | NotCertificate(_) | NotRevocations(_) => "Put one there, in PEM.",
+        Key { .. } | OtherKey { .. } => {
+            "Put the certificate's own key there, in PEM and without a passphrase."
+        }
+        Certificate { .. } | Authority { .. } | Issuer { .. } => {
+            "Get another from the daemon's authority. ?no_sanity=1 tries it all the same."
+        }
+        Handshake(_) => {
+            "Does the daemon speak TLS there? With plain TCP it is secret+tcp://HOST:PORT/system."
+        }
+        Untrusted(_) => {
+            "Name the host as its certificate does, and have its authority among the CA certificates. \
+             ?no_verify=1 trusts anybody, who then reads every value."
+        }
+        Unconfirmed(_) | Refused => {
+            "Have a client certificate that the daemon trusts, and be on its list; its log says which it misses."
+        }
     }
 }
 

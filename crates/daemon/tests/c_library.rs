@@ -136,6 +136,25 @@ fn the_headers_declare_what_libvirts_do() {
 }
 
 #[test]
+fn daemons_elsewhere_are_reached_as_libvirt_reaches_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = compile(&tests("life.c"), folder.path(), &["-O1"]);
+    let output = Command::new(support::python_with_libvirt())
+        .arg("-B")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/remote.py"))
+        .arg("--stage")
+        .arg(prefix())
+        .arg("--life")
+        .arg(life)
+        .arg("--donjon")
+        .arg(Path::new(DONJOND).with_file_name("donjon"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn functions_for_show_fail_as_libvirts_do() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

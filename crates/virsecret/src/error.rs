@@ -58,6 +58,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The encrypted way there is barred: by what files we have, by who the daemon is, or by what it says.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The daemon wants an authentication that this client has not.
     #[error("the daemon wants authentication by {}, and this client has only polkit, or none", names(.0))]
     Authentication(Vec<i32>),
@@ -135,6 +138,130 @@ pub enum ProtocolError {
     /// A text that is not UTF-8.
     #[error("a text is not UTF-8")]
     NotText,
+}
+
+/// Why there is no TLS session.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Nobody is there to be trusted.
+    #[error("the CA certificate {} does not exist: {source}", path.display())]
+    NoAuthority {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it is not.
+        source: io::Error,
+    },
+    /// Half of what we are known by.
+    #[error("there is a key {}, but no certificate {}: {source}", key.display(), certificate.display())]
+    NoCertificate {
+        /// Where it should be.
+        certificate: PathBuf,
+        /// What is there.
+        key: PathBuf,
+        /// Why it is not.
+        source: io::Error,
+    },
+    /// The other half.
+    #[error("there is a certificate {}, but no key {}: {source}", certificate.display(), key.display())]
+    NoKey {
+        /// Where it should be.
+        key: PathBuf,
+        /// What is there.
+        certificate: PathBuf,
+        /// Why it is not.
+        source: io::Error,
+    },
+    /// A file is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file of those to be trusted has something else in it.
+    #[error("there are no certificates in {}", .0.display())]
+    NotAuthorities(PathBuf),
+    /// The file of who we are has something else in it.
+    #[error("there is no certificate in {}", .0.display())]
+    NotCertificate(PathBuf),
+    /// The file of certificates that are not to be trusted any more has something else in it.
+    #[error("there is no list of revocations in {}", .0.display())]
+    NotRevocations(PathBuf),
+    /// The key is none that can be used here: it may be damaged, or have a passphrase.
+    #[error("there is no private key in {} that can be used", key.display())]
+    Key {
+        /// Where it should be.
+        key: PathBuf,
+        /// What it is for.
+        certificate: PathBuf,
+    },
+    /// The key is another's.
+    #[error("the key {} does not belong to the certificate {}", key.display(), certificate.display())]
+    OtherKey {
+        /// Which key.
+        key: PathBuf,
+        /// Which certificate.
+        certificate: PathBuf,
+    },
+    /// Nobody would take our certificate.
+    #[error("the certificate {} {fault}", path.display())]
+    Certificate {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Unfit,
+    },
+    /// Nobody can be trusted by this.
+    #[error("the CA certificate {} {fault}", path.display())]
+    Authority {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Unfit,
+    },
+    /// Our certificate and the authority that we trust have nothing to do with each other.
+    #[error("the certificate {} is not one of {}: {fault}", certificate.display(), authority.display())]
+    Issuer {
+        /// Ours.
+        certificate: PathBuf,
+        /// Whom we trust.
+        authority: PathBuf,
+        /// What is between them.
+        fault: rustls::CertificateError,
+    },
+    /// No session came about: the other end may speak something else.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[source] io::Error),
+    /// The daemon is not who we asked for, or nobody whom we trust says so.
+    #[error("the daemon's certificate is not to be trusted: {0}")]
+    Untrusted(rustls::CertificateError),
+    /// The daemon hung up, or said nothing, when it was to say that it accepts us.
+    #[error("the daemon did not accept this client, or its certificate: {0}")]
+    Unconfirmed(#[source] io::Error),
+    /// The daemon says that it does not accept us.
+    #[error("the daemon does not accept this client: its certificate, or its address")]
+    Refused,
+}
+
+/// Why a certificate is of no use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unfit {
+    /// Its time is over.
+    #[error("has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("is not valid yet")]
+    NotYetValid,
+    /// It is an authority's, and stands where one of a client should.
+    #[error("is an authority's, and should be a client's")]
+    Authority,
+    /// It says that it is no authority's.
+    #[error("says that it is no authority's")]
+    NoAuthority,
+    /// It does not say that it is an authority's.
+    #[error("does not say that it is an authority's")]
+    NoConstraints,
 }
 
 impl From<DecodeError> for Error {

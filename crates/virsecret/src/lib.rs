@@ -24,11 +24,11 @@
 //! ```
 //!
 //! It talks to any daemon that serves the API: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`; on this machine, over
-//! TCP, through ssh, or through a program.
+//! TLS or TCP, through ssh, or through a program.
 //! Values are wiped when they are dropped and in no error text. Nothing waits longer than a limit in [`limits`], unless
 //! the caller says so.
 //!
-//! Left out: TLS, SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
+//! Left out: SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
 //! while somebody waits, in [`Connection::next_event`] or for a reply. The C API of libvirt is on top, in
 //! `abi`.
 
@@ -45,6 +45,7 @@ mod reach;
 mod secret;
 mod socket;
 mod stream;
+mod tls;
 mod uri;
 mod value;
 
@@ -52,7 +53,7 @@ pub use libvirt_rpc::error::RemoteError;
 pub use uuid::Uuid;
 
 pub use connection::{Access, Connection, Validate};
-pub use error::{Error, Result};
+pub use error::{Error, Result, TlsError, Unfit};
 pub use events::{Change, Event, EventKind, Registration};
 pub use link::CloseReason;
 pub use secret::{Filter, Secret, UsageType};

@@ -14,6 +14,9 @@ pub const SECRETS_MAX: usize = libvirt_rpc::messages::SECRETS_MAX;
 /// To be accepted. A daemon with `max_clients` lets newcomers wait in the backlog for ever.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// For a TLS session, from the first byte until the daemon has accepted us. libvirt's own client waits for ever.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// For a reply, unless [`crate::Connection::set_reply_wait`] says otherwise. libvirt's own client waits for ever;
 /// a set-value that waits for a busy disk is answered within seconds.
 pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -45,3 +48,11 @@ pub(crate) const READS_AT_ONCE_MAX: usize = 64;
 
 /// Bytes of usages in events that nobody has taken yet: a usage may be as long as a string.
 pub(crate) const EVENTS_BYTES_MAX: usize = 16 << 20;
+
+/// Of a file with certificates, revocations or a key. libvirt reads 64 KiB of certificates; a whole system's authorities
+/// are some 250.
+pub(crate) const CREDENTIALS_BYTES_MAX: usize = 1 << 20;
+
+/// Reads from the socket, of 4 KiB each, until a record of TLS (16 KiB) must have come whole. More is a daemon that says
+/// nothing at great length, and it is looked at anew whether anybody still wants to know.
+pub(crate) const TLS_READS_MAX: usize = 8;

@@ -236,7 +236,7 @@ impl Link {
             let read = receive(&self.stream, &mut inbox, false);
             let nothing_more = !matches!(read, Ok(received) if received > 0);
             let (state, _) = self.received(inbox, read);
-            state.hand_over();
+            self.receive_held(state).hand_over();
             if nothing_more {
                 return;
             }
@@ -449,6 +449,7 @@ impl Link {
             None => receive(&self.stream, &mut inbox, true),
         };
         let (state, error) = self.received(inbox, read);
+        let state = self.receive_held(state);
         if error.is_some() || keepalive.is_none_or(|due| Instant::now() < due) {
             return (state, error);
         }
@@ -456,6 +457,20 @@ impl Link {
         drop(state);
         self.keep_alive();
         (self.state(), None)
+    }
+
+    /// Receives what the stream holds, so that while nobody reads, whoever polls its descriptor learns of all that comes.
+    /// An error closes the link, and whoever waits finds that.
+    fn receive_held<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while state.closed.is_none()
+            && self.stream.holds_some()
+            && let Some(mut inbox) = state.inbox.take()
+        {
+            drop(state);
+            let read = receive(&self.stream, &mut inbox, false);
+            (state, _) = self.received(inbox, read);
+        }
+        state
     }
 
     /// Puts what was read where it belongs, does what it asks for, and tells whom it concerns.

@@ -1,4 +1,4 @@
-//! How a daemon is reached: over a socket of this machine, over the network, or through a program.
+//! How a daemon is reached: over a socket of this machine, over the network, encrypted or not, or through a program.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -12,13 +12,18 @@ use crate::error::{Error, Result};
 use crate::limits::CONNECT_WAIT_MAX;
 use crate::socket;
 use crate::stream::Stream;
+use crate::tls::Credentials;
 use crate::uri::{Transport, Uri};
 
 /// A stream to the daemon that the URI means, on which nothing was said yet.
 pub(crate) fn daemon(uri: &Uri, access: Access) -> Result<Stream> {
     match uri.transport() {
         Transport::Unix => socket::open(&uri.sockets(access, session_folder().as_deref())).map(Stream::from),
-        Transport::Tcp => tcp(uri.host().tcp()).map(Stream::from),
+        Transport::Tcp => tcp(uri.address()).map(Stream::from),
+        Transport::Tls => {
+            let credentials = Credentials::read(uri, users_home().as_deref())?;
+            Stream::encrypted(tcp(uri.address())?, uri, credentials)
+        }
         Transport::Ext => carried(Command::new(uri.options().command.as_deref().unwrap_or_default())),
         Transport::Ssh => carried(ssh(uri, access)),
     }
@@ -31,6 +36,12 @@ fn session_folder() -> Option<PathBuf> {
     }
     let named = |name, below| std::env::var_os(name).map(|folder| PathBuf::from(folder).join(below));
     named("XDG_RUNTIME_DIR", "libvirt").or_else(|| named("HOME", ".cache/libvirt"))
+}
+
+/// Where a user's own certificates are; root's are the system's.
+fn users_home() -> Option<PathBuf> {
+    let is_root = rustix::process::geteuid().is_root();
+    std::env::var_os("HOME").filter(|_| !is_root).map(PathBuf::from)
 }
 
 /// The first of the host's addresses that answers.
@@ -83,8 +94,16 @@ fn ssh(uri: &Uri, access: Access) -> Command {
     if options.no_verify {
         command.args(["-o", "StrictHostKeyChecking=no"]);
     }
-    let name = if host.name.is_empty() { "localhost" } else { &host.name };
-    command.args(["-T", "-e", "none", "--", name, "sh", "-c", &quoted(&remote_script(uri, access))]);
+    command.args([
+        "-T",
+        "-e",
+        "none",
+        "--",
+        host.name_or_localhost(),
+        "sh",
+        "-c",
+        &quoted(&remote_script(uri, access)),
+    ]);
     command
 }
 

@@ -1,4 +1,4 @@
-//! The way to the daemon: a socket, or a program that carries what is said to one.
+//! The way to the daemon: a socket, one with TLS on it, or a program that carries what is said to one.
 //!
 //! Sending never raises SIGPIPE, whatever program this is a part of.
 
@@ -13,30 +13,45 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::limits::SEND_WAIT_MAX;
+use crate::error::Result;
+use crate::limits::{HANDSHAKE_WAIT_MAX, SEND_WAIT_MAX};
+use crate::tls::{Credentials, Session};
+use crate::uri::Uri;
 
 /// A stream socket to the daemon, or to the program that is the way there.
 pub(crate) struct Stream {
     socket: OwnedFd,
     /// Ends when its end of the socket is closed; waited for then, so that it leaves no zombie.
     carrier: Option<Child>,
+    session: Option<Session>,
     is_secure: bool,
 }
 
 impl Stream {
     /// The socket of a program that carries the stream to the daemon.
     pub(crate) fn carried(socket: UnixStream, carrier: Child) -> Self {
-        Self { socket: socket.into(), carrier: Some(carrier), is_secure: true }
+        let mut stream = Self::from(socket);
+        stream.carrier = Some(carrier);
+        stream
     }
 
-    /// Whether nobody else can listen: it stays on this machine, or the carrier sees to it.
+    /// A socket that is encrypted from here on.
+    pub(crate) fn encrypted(socket: TcpStream, uri: &Uri, credentials: Credentials) -> Result<Self> {
+        let mut stream = Self::from(socket);
+        let deadline = Instant::now() + HANDSHAKE_WAIT_MAX;
+        stream.session = Some(Session::begin(&stream.socket, uri, credentials, deadline)?);
+        stream.is_secure = true;
+        Ok(stream)
+    }
+
+    /// Whether nobody else can listen: it stays on this machine, is encrypted, or the carrier sees to it.
     pub(crate) fn is_secure(&self) -> bool {
         self.is_secure
     }
 
     /// Whether what is said is encrypted by us.
     pub(crate) fn is_encrypted(&self) -> bool {
-        false
+        self.session.is_some()
     }
 
     /// The socket, to be polled.
@@ -44,63 +59,96 @@ impl Stream {
         self.socket.as_fd()
     }
 
+    /// Whether there is something to receive that no poll of the socket would tell of.
+    pub(crate) fn holds_some(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::holds_some)
+    }
+
     pub(crate) fn limit_sending(&self) -> io::Result<()> {
         Ok(set_socket_timeout(&self.socket, Timeout::Send, Some(SEND_WAIT_MAX))?)
     }
 
-    pub(crate) fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+    pub(crate) fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match &self.session {
+            Some(session) => session.send_all(&self.socket, bytes),
+            None => send_all(&self.socket, bytes),
         }
-        Ok(())
     }
 
     /// What has come, at most as much as there is room for. 0 is the end; `WouldBlock` if nothing is there and `wait` is
     /// not asked for.
     pub(crate) fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
-        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-        loop {
-            match recv(&self.socket, &mut *room, flags) {
-                Ok((_, received)) => return Ok(received),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match &self.session {
+            Some(session) => session.receive(&self.socket, room, wait),
+            None => receive(&self.socket, room, wait),
         }
     }
 
     /// Whether something can be received before this moment.
     pub(crate) fn wait_until(&self, deadline: Instant) -> io::Result<bool> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left.max(Duration::from_millis(1))).ok();
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], timeout.as_ref()) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) if !left.is_zero() => {}
-                Err(rustix::io::Errno::INTR) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(self.holds_some() || wait(&self.socket, PollFlags::IN, Some(deadline))?)
     }
 
     /// Ends both directions; whoever receives is told.
     pub(crate) fn shut_down(&self) {
+        if let Some(session) = &self.session {
+            session.say_goodbye(&self.socket);
+        }
         let _ = shutdown(&self.socket, Shutdown::Both); // It may be gone already.
+    }
+}
+
+pub(crate) fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match send(&socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// As much as the socket takes at once.
+pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    Ok(rustix::io::retry_on_intr(|| send(&socket, bytes, flags))?)
+}
+
+pub(crate) fn receive(socket: impl AsFd, room: &mut [u8], wait: bool) -> io::Result<usize> {
+    let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    loop {
+        match recv(&socket, &mut *room, flags) {
+            Ok((_, received)) => return Ok(received),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether a direction is ready before this moment; if there is none, it is waited for as long as it takes.
+pub(crate) fn wait(socket: impl AsFd, direction: PollFlags, deadline: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left.max(Duration::from_millis(1))).ok());
+        match poll(&mut [PollFd::new(&socket, direction)], timeout.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) if left.is_none_or(|left| !left.is_zero()) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
 impl From<UnixStream> for Stream {
     fn from(socket: UnixStream) -> Self {
-        Self { socket: socket.into(), carrier: None, is_secure: true }
+        Self { socket: socket.into(), carrier: None, session: None, is_secure: true }
     }
 }
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
-        Self { socket: socket.into(), carrier: None, is_secure: false }
+        Self { socket: socket.into(), carrier: None, session: None, is_secure: false }
     }
 }
 

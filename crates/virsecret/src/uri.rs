@@ -40,6 +40,11 @@ const DIRECT: &[&str] = &[
 ];
 /// `LIBVIRTD_TCP_PORT`
 const TCP_PORT: u16 = 16_509;
+/// `LIBVIRTD_TLS_PORT`
+const TLS_PORT: u16 = 16_514;
+/// The one priority string of GnuTLS that means what rustls does: TLS 1.2 and 1.3 with what is safe today. Others ask for
+/// more, for less or for something else, and whoever gives one is not to get it unnoticed.
+const TLS_PRIORITY: &str = "NORMAL";
 
 /// What stays with libvirt's client: `EXTRACT_URI_ARG_*` of `src/remote/remote_driver.c`, release 12.8.0. Those that are
 /// not asked for below are about transports or authentications that are not here, and are otherwise ignored.
@@ -80,6 +85,8 @@ pub(crate) enum Transport {
     Unix,
     /// A connection that nobody encrypts.
     Tcp,
+    /// A connection that we encrypt.
+    Tls,
     /// The program ssh, which runs libvirt's helper at the other end.
     Ssh,
     /// A program that the URI names.
@@ -95,13 +102,17 @@ pub(crate) struct Host {
     pub(crate) port: Option<u16>,
 }
 
-/// What the programs that are a way there are told.
+/// What the programs that are a way there are told, and what TLS is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Options {
     pub(crate) command: Option<String>,
     pub(crate) netcat: Option<String>,
     pub(crate) keyfile: Option<String>,
+    /// The folder of all certificates.
+    pub(crate) pkipath: Option<PathBuf>,
+    pub(crate) tls_priority: Option<String>,
     pub(crate) no_verify: bool,
+    pub(crate) no_sanity: bool,
     pub(crate) no_tty: bool,
 }
 
@@ -130,10 +141,10 @@ pub enum UriError {
     #[error("{0:?} is not well written: a URI has no spaces, and a % begins two hexadecimal digits")]
     Unparsable(String),
     /// It names a way that there is not.
-    #[error("the transport {0:?} is unknown: it may be unix, tcp, ssh or ext")]
+    #[error("the transport {0:?} is unknown: it may be unix, tls, tcp, ssh or ext")]
     Transport(String),
-    /// It names a way that libvirt has and this client has not. A host without a transport is reached by TLS.
-    #[error("the transport {0:?} is not here: unix, tcp, ssh and ext are")]
+    /// It names a way that libvirt has and this client has not.
+    #[error("the transport {0:?} is not here: unix, tls, tcp, ssh and ext are")]
     NotHere(String),
     /// It names a host and a way that leads to none.
     #[error(
@@ -146,6 +157,9 @@ pub enum UriError {
     /// The way there is a program, and none is named.
     #[error("the transport ext needs the program that is the way there: name it with ?command=PATH")]
     NoCommand,
+    /// It asks for a way to encrypt that this client has not.
+    #[error("the TLS priority {0:?} is not here: NORMAL is, or none")]
+    Priority(String),
     /// A parameter should be a number.
     #[error("the parameter {0} should be 0 or 1")]
     NotNumber(&'static str),
@@ -188,6 +202,12 @@ impl Uri {
         self.socket.as_deref()
     }
 
+    /// Where to knock, by TCP.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        let usual = if self.transport == Transport::Tls { TLS_PORT } else { TCP_PORT };
+        (self.host.name_or_localhost(), self.host.port.filter(|port| *port != 0).unwrap_or(usual))
+    }
+
     /// The sockets to try, the best first. `session` is the folder of the user's own, if this user has one: root's is the
     /// system's.
     ///
@@ -209,10 +229,8 @@ impl Uri {
 }
 
 impl Host {
-    /// Where to knock, by TCP.
-    pub(crate) fn tcp(&self) -> (&str, u16) {
-        let name = if self.name.is_empty() { "localhost" } else { &self.name };
-        (name, self.port.filter(|port| *port != 0).unwrap_or(TCP_PORT))
+    pub(crate) fn name_or_localhost(&self) -> &str {
+        if self.name.is_empty() { "localhost" } else { &self.name }
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -273,6 +291,12 @@ impl FromStr for Uri {
         if transport == Transport::Ext && parameters.options.command.is_none() {
             return Err(UriError::NoCommand);
         }
+        if transport == Transport::Tls
+            && let Some(priority) = &parameters.options.tls_priority
+            && priority != TLS_PRIORITY
+        {
+            return Err(UriError::Priority(priority.clone()));
+        }
         Ok(parameters.into_uri(driver, transport, host, &path))
     }
 }
@@ -280,13 +304,14 @@ impl FromStr for Uri {
 fn transport_of(named: Option<&str>, host: &Host) -> Result<Transport, UriError> {
     match named.map(str::to_ascii_lowercase).as_deref() {
         None if host.name.is_empty() => Ok(Transport::Unix),
-        None => Err(UriError::NotHere("tls".into())),
+        None => Ok(Transport::Tls),
         Some("unix") if host.name.is_empty() => Ok(Transport::Unix),
         Some("unix") => Err(UriError::Host(host.name.clone())),
+        Some("tls") => Ok(Transport::Tls),
         Some("tcp") => Ok(Transport::Tcp),
         Some("ssh") => Ok(Transport::Ssh),
         Some("ext") => Ok(Transport::Ext),
-        Some(other @ ("tls" | "libssh" | "libssh2")) => Err(UriError::NotHere(other.into())),
+        Some(other @ ("libssh" | "libssh2")) => Err(UriError::NotHere(other.into())),
         Some(other) => Err(UriError::Transport(other.into())),
     }
 }
@@ -327,7 +352,10 @@ impl<'a> Parameters<'a> {
             "command" => self.options.command = Some(text(bytes)?),
             "netcat" => self.options.netcat = Some(text(bytes)?),
             "keyfile" => self.options.keyfile = Some(text(bytes)?),
+            "pkipath" => self.options.pkipath = Some(OsString::from_vec(bytes).into()),
+            "tls_priority" => self.options.tls_priority = Some(text(bytes)?),
             "no_verify" => self.options.no_verify = flag("no_verify", bytes)?,
+            "no_sanity" => self.options.no_sanity = flag("no_sanity", bytes)?,
             "no_tty" => self.options.no_tty = flag("no_tty", bytes)?,
             key if CLIENT_PARAMETERS.contains(&key) => {}
             _ => self.of_daemon.push(parameter),
@@ -424,12 +452,17 @@ mod tests {
         let check = |text: &str, transport, user: Option<&str>, tcp: (&str, u16)| {
             let uri: Uri = text.parse().unwrap();
             assert_eq!(uri.transport(), transport, "{text}");
-            assert_eq!((uri.host().user.as_deref(), uri.host().tcp()), (user, tcp), "{text}");
+            assert_eq!((uri.host().user.as_deref(), uri.address()), (user, tcp), "{text}");
             assert_eq!(uri.name(), "secret:///system", "{text}");
         };
         check("secret+tcp://h:7/system", Transport::Tcp, None, ("h", 7));
         check("secret+tcp:///system", Transport::Tcp, None, ("localhost", 16_509));
         check("secret+tcp://[::1]:0/system", Transport::Tcp, None, ("::1", 16_509));
+        check("secret+tls://h/system", Transport::Tls, None, ("h", 16_514));
+        check("secret+TLS:///system?tls_priority=NORMAL", Transport::Tls, None, ("localhost", 16_514));
+        check("secret://h/system", Transport::Tls, None, ("h", 16_514));
+        check("secret://h:7/system?pkipath=/p&no_sanity=1", Transport::Tls, None, ("h", 7));
+        check("secret+ssh://h/system?tls_priority=LOW", Transport::Ssh, None, ("h", 16_509));
         check("secret+ssh://me@h/system", Transport::Ssh, Some("me"), ("h", 16_509));
         check("secret+ext:///system?command=/x", Transport::Ext, None, ("localhost", 16_509));
     }
@@ -442,8 +475,10 @@ mod tests {
             ("/run/sock", UriError::NotUri("/run/sock".into())),
             ("garbage", UriError::NotUri("garbage".into())),
             ("secret+bogus:///system", UriError::Transport("bogus".into())),
-            ("secret+tls:///system", UriError::NotHere("tls".into())),
-            ("secret://host/system", UriError::NotHere("tls".into())),
+            ("secret+libssh://host/system", UriError::NotHere("libssh".into())),
+            ("secret+tls://host/system?tls_priority=", UriError::Priority("".into())),
+            ("secret://host/system?tls_priority=SECURE256", UriError::Priority("SECURE256".into())),
+            ("secret+tls://host/system?no_sanity=x", UriError::NotNumber("no_sanity")),
             ("secret+unix://host/system", UriError::Host("host".into())),
             ("secret+ext:///system", UriError::NoCommand),
             ("secret:///system?mode=x", UriError::Mode("x".into())),

@@ -10,6 +10,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use libvirt_rpc::error::{Code, Domain, RemoteError};
 
 use super::handle::{Connect, First};
 use super::raw::{self, Opaque};
-use crate::error::Error;
+use crate::error::{Error, TlsError, Unfit};
 use crate::uri::UriError;
 
 /// `virError`
@@ -336,6 +337,7 @@ pub(super) fn of(error: Error) -> RemoteError {
             let what = format!("Cannot find '{}' in path", program.display());
             system(Domain::None, source.raw_os_error().unwrap_or(libc::ENOENT), &what)
         }
+        Error::Tls(error) => of_tls(&error),
         Error::Authentication(types) => report(
             Code::AuthFailed as i32,
             Domain::Remote as i32,
@@ -384,7 +386,114 @@ fn of_uri(error: &UriError) -> RemoteError {
             invalid(format!("using unix socket and remote server '{host}' is not supported."))
         }
         UriError::NoCommand => invalid("remote_open: for 'ext' transport, command is required".into()),
+        UriError::Priority(priority) => {
+            let text = format!("Failed to set TLS session priority to {priority}: The request is invalid.");
+            new(Code::SystemError, Domain::Rpc, text)
+        }
         UriError::NotNumber(name) => invalid(format!("Failed to parse value of URI component {name}")),
+    }
+}
+
+fn of_tls(error: &TlsError) -> RemoteError {
+    let number = |source: &std::io::Error, other| source.raw_os_error().unwrap_or(other);
+    let bad = |domain, text: String| new(Code::SystemError, domain, text);
+    let pair = |key: &Path, certificate: &Path, why: &str| {
+        let (key, certificate) = (key.display(), certificate.display());
+        bad(Domain::Rpc, format!("Unable to set x509 key and certificate: {key}, {certificate}: {why}"))
+    };
+    match error {
+        TlsError::NoAuthority { path, source } => {
+            let what = format!("CA certificate '{}' does not exist", path.display());
+            system(Domain::Rpc, number(source, libc::ENOENT), &what)
+        }
+        TlsError::NoCertificate { certificate, key, source } => {
+            let (certificate, key) = (certificate.display(), key.display());
+            let what = format!("Certificate '{certificate}' does not exist, but key '{key}' does");
+            system(Domain::Rpc, number(source, libc::ENOENT), &what)
+        }
+        TlsError::NoKey { key, certificate, source } => {
+            let (key, certificate) = (key.display(), certificate.display());
+            let what = format!("Key '{key}' does not exist, but certificate '{certificate}' does");
+            system(Domain::Rpc, number(source, libc::ENOENT), &what)
+        }
+        TlsError::Unreadable { path, source } => {
+            let what = format!("Failed to open file '{}'", path.display());
+            system(Domain::None, number(source, libc::EIO), &what)
+        }
+        TlsError::NotAuthorities(path) => {
+            bad(Domain::None, format!("Unable to import CA certificate list {}", path.display()))
+        }
+        TlsError::NotCertificate(path) => {
+            bad(Domain::None, format!("Unable to import client certificate {}", path.display()))
+        }
+        TlsError::NotRevocations(path) => {
+            let path = path.display();
+            let text =
+                format!("Unable to set x509 certificate revocation list: {path}: Base64 decoding error.");
+            bad(Domain::Rpc, text)
+        }
+        TlsError::Key { key, certificate } => {
+            pair(key, certificate, "The requested data were not available.")
+        }
+        TlsError::OtherKey { key, certificate } => {
+            pair(key, certificate, "The certificate and the given key do not match.")
+        }
+        TlsError::Certificate { path, fault } => bad(Domain::None, unfit("client", path, *fault)),
+        TlsError::Authority { path, fault } => bad(Domain::None, unfit("CA", path, *fault)),
+        TlsError::Issuer { certificate, authority, fault } => {
+            let why = match fault {
+                rustls::CertificateError::UnknownIssuer => "The certificate hasn't got a known issuer.",
+                rustls::CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+                    "The certificate uses an insecure algorithm"
+                }
+                _ => "The certificate is not trusted.",
+            };
+            let (certificate, authority) = (certificate.display(), authority.display());
+            let text =
+                format!("Our own certificate {certificate} failed validation against {authority}: {why}");
+            bad(Domain::None, text)
+        }
+        TlsError::Handshake(source) => {
+            let text = format!("TLS handshake failed {}", handshake_text(source));
+            new(Code::AuthFailed, Domain::Rpc, text)
+        }
+        TlsError::Untrusted(_) => new(Code::AuthFailed, Domain::Rpc, "Failed to verify peer's certificate"),
+        TlsError::Unconfirmed(source) => {
+            // EIO is what libvirt has for all that GnuTLS calls an error.
+            let in_time = source.kind() != std::io::ErrorKind::TimedOut;
+            let number = if in_time { libc::EIO } else { libc::ETIMEDOUT };
+            system(Domain::Rpc, number, "Unable to read TLS confirmation")
+        }
+        TlsError::Refused => {
+            let text = "server verification (of our certificate or IP address) failed";
+            new(Code::Rpc, Domain::Rpc, text)
+        }
+    }
+}
+
+fn unfit(whose: &str, path: &Path, fault: Unfit) -> String {
+    let path = path.display();
+    match fault {
+        Unfit::Expired => format!("The {whose} certificate {path} has expired"),
+        Unfit::NotYetValid => format!("The {whose} certificate {path} is not yet active"),
+        Unfit::Authority => {
+            format!("The certificate {path} basic constraints show a CA, but we need one for a client")
+        }
+        Unfit::NoAuthority => format!("The certificate {path} basic constraints do not show a CA"),
+        Unfit::NoConstraints => format!("The certificate {path} is missing basic constraints for a CA"),
+    }
+}
+
+/// What GnuTLS says, where it has the same thing to say.
+fn handshake_text(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (inner, error.kind()) {
+        (Some(rustls::Error::InvalidMessage(_)), _) => "An unexpected TLS packet was received.".into(),
+        (Some(rustls::Error::AlertReceived(_)), _) => "A TLS fatal alert has been received.".into(),
+        (_, UnexpectedEof) => "The TLS connection was non-properly terminated.".into(),
+        (_, ConnectionReset) => "Error in the pull function.".into(),
+        _ => error.to_string(),
     }
 }
 
