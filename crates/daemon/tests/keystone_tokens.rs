@@ -22,7 +22,7 @@ const SERVICE: &str = "username = \"donjond\"\nuser_domain_id = \"default\"\npro
 
 fn write_config(folder: &Path, url: &str, table: &str) -> PathBuf {
     let path = folder.join("donjon.toml");
-    let text = format!("auth = \"keystone\"\n[keystone]\nauth_url = \"{url}\"\n{table}");
+    let text = format!("auth = \"keystone\"\npolicy = \"legacy\"\n[keystone]\nauth_url = \"{url}\"\n{table}");
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
