@@ -4,13 +4,18 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use model::{Attributes, Call, ContentType, Expect, Facet, FacetError, Quotas, SecretId, UNLIMITED};
+use expect_test::expect;
+use model::{
+    AclChange, Attributes, Call, ContainerId, ContainerSecret, ContainerType, ContentType, Expect, Facet,
+    FacetError, Guarded, OrderOutcome, OrderQuery, OrderType, Quotas, SecretId, Text, UNLIMITED, Uses,
+};
 use seal::{ChainKey, FileProvider};
 use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
+use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{
-    Action, AuditSink, Error, FileSink, NewPayload, NewSecret, OpenError, Parts, Payload, Policy, StreamSink,
-    Sync, TrailError, Vault, check_trail, unlock,
+    Action, AuditSink, Error, FileSink, NewContainer, NewOrder, NewPayload, NewSecret, OpenError, Parts,
+    Payload, Policy, StreamSink, Sync, TrailError, Vault, Wanted, check_trail, unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -466,4 +471,125 @@ async fn a_payload_filled_while_its_secret_becomes_private_opens_with_the_flag_i
         private_last += usize::from(found.private);
     }
     assert_eq!(private_last, 200);
+}
+
+/// The audit trail, a line each: action, of what, outcome.
+fn trail_of_things(fixture: &Fixture) -> Vec<String> {
+    let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
+    let of = |line: &serde_json::Value| {
+        let keys = ["secret", "container", "order", "transport_key", "quotas_of"];
+        keys.into_iter().find(|key| line[*key].is_string()).unwrap_or("-")
+    };
+    text.lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{} {} {}",
+                line["action"].as_str().unwrap(),
+                of(&line),
+                line["outcome"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_belongs_to_secrets_and_projects_is_authorised_and_written_down() {
+    let fixture = Fixture::new().await;
+    let (vault, owner, thief) = (&fixture.vault, call("p"), call("q"));
+    let id = vault.create_secret(&owner, secret(Some("x"))).await.unwrap();
+    let of = Guarded::Secret(id);
+    let container = NewContainer {
+        name: None,
+        container_type: ContainerType::Generic,
+        secrets: vec![ContainerSecret { name: None, secret: id }],
+    };
+    let refused = vault.create_container(&thief, container.clone()).await;
+    assert!(matches!(refused, Err(Error::NoSuchReference(reference)) if reference == id));
+    let held = vault.create_container(&owner, container).await.unwrap();
+    assert!(matches!(vault.container(&thief, held).await, Err(Error::Denied(_))));
+    assert_eq!(vault.container(&owner, held).await.unwrap().secrets.len(), 1);
+    let who = || Uses::Secret {
+        service: Text::try_from("volume").unwrap(),
+        resource_type: Text::try_from("volumes").unwrap(),
+        resource_id: Text::try_from("1").unwrap(),
+    };
+    assert!(matches!(vault.add_consumer(&thief, of, who()).await, Err(Error::Denied(_))));
+    vault.add_consumer(&owner, of, who()).await.unwrap();
+    assert!(matches!(vault.delete_secret(&owner, id, true).await, Err(Error::HasConsumers(_))));
+    assert!(matches!(vault.change_acl(&thief, of, AclChange::Remove).await, Err(Error::Denied(_))));
+    let absent = vault.container(&owner, ContainerId::random()).await;
+    assert!(matches!(absent, Err(Error::NoSuchContainer)));
+    let lines = trail_of_things(&fixture);
+    expect![[r#"
+        secrets:post secret ok
+        containers:post container absent
+        containers:post container ok
+        container:get container denied
+        container:get container ok
+        secret_consumers:post secret denied
+        secret_consumers:post secret ok
+        secret:delete secret conflict
+        secret_acls:delete secret denied
+        container:get container absent"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+fn order(bits: u32) -> NewOrder {
+    let bits = SymmetricBits::try_from(bits).unwrap();
+    let attributes = Attributes { name: Text::try_from("k").ok(), ..Attributes::default() };
+    NewOrder {
+        order_type: OrderType::Key,
+        meta: "{}".to_owned(),
+        wanted: Wanted::Key { attributes, content_type: ContentType::OctetStream, bits },
+        failure: (500, "failed".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_stored_or_written_down_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let owner = call("p");
+    let id = fixture.vault.create_order(&owner, order(256)).await.unwrap();
+    let OrderOutcome::Secret(made) = fixture.vault.order(&owner, id).await.unwrap().outcome else { panic!() };
+    assert_eq!(fixture.vault.read_payload(&owner, made).await.unwrap().payload.expose().len(), 32);
+    assert!(matches!(fixture.vault.order(&call("q"), id).await, Err(Error::NoSuchOrder)));
+    // Whichever step fails, no secret is there that no order names.
+    for n in 0..8 {
+        fixture.store_fails.fail_after(n);
+        let _ = fixture.vault.create_order(&owner, order(256)).await;
+        fixture.store_fails.work();
+    }
+    fixture.audit_fails.fail_after(0);
+    assert!(matches!(fixture.vault.create_order(&owner, order(256)).await, Err(Error::Unwritten)));
+    fixture.audit_fails.work();
+    let query = OrderQuery { project: owner.caller.project.clone(), meta: None, offset: 0, limit: 100 };
+    let orders = fixture.vault.list_orders(&owner, &query).await.unwrap().total;
+    let secrets = fixture.vault.list_secrets(&owner, everything("p")).await.unwrap().total;
+    assert_eq!(orders, secrets);
+}
+
+#[tokio::test]
+async fn pairs_that_are_ordered_at_once_are_all_made() {
+    let fixture = Fixture::new().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let vault = Arc::clone(&fixture.vault);
+        tasks.spawn(async move {
+            let wanted = Wanted::Pair {
+                attributes: Attributes::default(),
+                content_type: ContentType::OctetStream,
+                kind: PairKind::Rsa,
+                bits: PairBits::B1024,
+                passphrase: Some(Passphrase::try_from(Payload::new(b"pw".to_vec())).unwrap()),
+            };
+            let new = NewOrder { order_type: OrderType::Asymmetric, wanted, ..order(64) };
+            let id = vault.create_order(&call("p"), new).await.unwrap();
+            let OrderOutcome::Container(held) = vault.order(&call("p"), id).await.unwrap().outcome else {
+                panic!()
+            };
+            vault.container(&call("p"), held).await.unwrap().secrets.len()
+        });
+    }
+    assert_eq!(tasks.join_all().await, [3; 6]);
 }
