@@ -1,19 +1,18 @@
 //! Containers, and what is in them.
 
 use model::{
-    Acl, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded, Pattern,
-    SecretId, Text, Timestamp, UserId,
+    Acl, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded, SecretId,
+    Text, Timestamp, UserId,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, require};
-use super::list::PATTERN_BYTES_MAX;
-use super::quotas::{Room, tally};
+use super::quotas::Room;
 use super::reader::Reader;
 use super::rows::{moment, named, project_number, short, user};
+use super::slices::{self, Rows};
 use super::{PARTS_MAX, acls};
-use crate::{Error, Limit, Sliced};
+use crate::{Error, Limit, Slice, Sliced};
 
 /// The name of the table, under which its rows are counted.
 const KIND: &str = "containers";
@@ -87,55 +86,35 @@ pub(super) fn secrets(reader: &mut Reader, id: ContainerId) -> Result<Vec<Contai
 
 /// Whether a list may take longer than a request's thread should be kept.
 pub(super) fn may_take_long(query: &ContainerQuery) -> bool {
-    query.name.is_some() || query.container_type.is_some() || query.offset > super::list::QUICK_OFFSET_MAX
+    slices::may_take_long(query.name.is_some() || query.container_type.is_some(), slice_of(query))
+}
+
+fn slice_of(query: &ContainerQuery) -> Slice {
+    Slice { offset: query.offset, limit: query.limit }
 }
 
 pub(super) fn all(reader: &mut Reader, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
-    let nothing = Ok(Sliced { items: Vec::new(), total: 0 });
-    let Some(project) = project_number(reader.connection(), &query.project)? else { return nothing };
-    let mut conditions = String::from("project = ?");
-    let mut values = vec![Value::from(project)];
-    if let Some(name) = &query.name {
-        if name.as_str().len() > PATTERN_BYTES_MAX {
-            return nothing;
-        }
-        conditions.push_str(name_condition(name));
-        values.push(name.as_str().to_owned().into());
-    }
-    match query.container_type {
-        None => {}
-        Some(None) => return nothing,
-        Some(Some(container_type)) => {
-            conditions.push_str(" AND container_type = ?");
-            values.push(container_type.as_str().to_owned().into());
-        }
-    }
-    let connection = reader.connection();
-    let total = match values.len() {
-        1 => tally(connection, project, KIND)?,
-        _ => connection
-            .prepare_cached(&format!("SELECT count(*) FROM containers WHERE {conditions}"))?
-            .query_row(params_from_iter(&values), |row| row.get(0))?,
-    };
-    let records: Vec<Record> = {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {RECORD} FROM containers WHERE {conditions} ORDER BY seq LIMIT ? OFFSET ?"
-        ))?;
-        let page: [&dyn ToSql; 2] = [&query.limit, &i64::try_from(query.offset).unwrap_or(i64::MAX)];
-        let mut rows =
-            statement.query(params_from_iter(values.iter().map(|value| value as &dyn ToSql).chain(page)))?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push(record(row)?);
-        }
-        records
-    };
-    let items = records.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
+    let Some(rows) = matching(reader.connection(), query)? else { return Ok(slices::nothing()) };
+    let Sliced { items, total } = rows.slice(reader.connection(), slice_of(query), record)?;
+    let items = items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
     Ok(Sliced { items, total })
 }
 
-fn name_condition(name: &Pattern) -> &'static str {
-    if name.is_exact() { " AND name = ? COLLATE NOCASE" } else { " AND name LIKE ?" }
+/// None if nothing can match.
+fn matching(connection: &Connection, query: &ContainerQuery) -> Result<Option<Rows>, Error> {
+    let Some(mut rows) = Rows::of_project(connection, KIND, RECORD, &query.project)? else { return Ok(None) };
+    if let Some(name) = &query.name {
+        let condition = if name.is_exact() { "name = ? COLLATE NOCASE" } else { "name LIKE ?" };
+        if rows.which_like(condition, name.as_str().to_owned()).is_none() {
+            return Ok(None);
+        }
+    }
+    match query.container_type {
+        None => {}
+        Some(None) => return Ok(None),
+        Some(Some(container_type)) => rows.which("container_type = ?", container_type.as_str().to_owned()),
+    }
+    Ok(Some(rows))
 }
 
 /// Where a container is, and what changes of it have to know.

@@ -26,6 +26,7 @@ mod quotas;
 mod reader;
 mod reap;
 mod rows;
+mod slices;
 mod transport_keys;
 mod writer;
 

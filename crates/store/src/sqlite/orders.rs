@@ -4,16 +4,15 @@ use model::{
     Container, ContainerId, ContainerSecret, Counted, Order, OrderId, OrderOutcome, OrderQuery, OrderType,
     Secret, SecretId, Timestamp, UserId,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::apply::{Effects, Elsewhere, Failed, Witnessing, add_made, ensure_project, require};
 use super::containers;
-use super::list::{PATTERN_BYTES_MAX, QUICK_OFFSET_MAX};
-use super::quotas::{Room, tally};
+use super::quotas::Room;
 use super::reader::Reader;
-use super::rows::{named, project_number, user};
-use crate::{Error, Limit, Sliced};
+use super::rows::{named, user};
+use super::slices::{self, Rows};
+use crate::{Error, Limit, Slice, Sliced};
 
 /// The name of the table, under which its rows are counted.
 const KIND: &str = "orders";
@@ -71,42 +70,23 @@ pub(super) fn one(reader: &mut Reader, id: OrderId) -> Result<Option<Order>, Err
 
 /// Whether a list may take longer than a request's thread should be kept.
 pub(super) fn may_take_long(query: &OrderQuery) -> bool {
-    query.meta.is_some() || query.offset > QUICK_OFFSET_MAX
+    slices::may_take_long(query.meta.is_some(), slice_of(query))
+}
+
+fn slice_of(query: &OrderQuery) -> Slice {
+    Slice { offset: query.offset, limit: query.limit }
 }
 
 pub(super) fn all(reader: &mut Reader, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
-    let nothing = Ok(Sliced { items: Vec::new(), total: 0 });
-    let Some(project) = project_number(reader.connection(), &query.project)? else { return nothing };
-    let mut conditions = String::from("project = ?");
-    let mut values = vec![Value::from(project)];
-    if let Some(meta) = &query.meta {
-        if meta.len() > PATTERN_BYTES_MAX {
-            return nothing;
-        }
-        conditions.push_str(" AND meta LIKE ?");
-        values.push(format!("%{meta}%").into());
+    let rows = Rows::of_project(reader.connection(), KIND, RECORD, &query.project)?;
+    let Some(mut rows) = rows else { return Ok(slices::nothing()) };
+    if let Some(meta) = &query.meta
+        && rows.which_like("meta LIKE ?", format!("%{meta}%")).is_none()
+    {
+        return Ok(slices::nothing());
     }
-    let connection = reader.connection();
-    let total = match values.len() {
-        1 => tally(connection, project, KIND)?,
-        _ => connection
-            .prepare_cached(&format!("SELECT count(*) FROM orders WHERE {conditions}"))?
-            .query_row(params_from_iter(&values), |row| row.get(0))?,
-    };
-    let records: Vec<Record> = {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {RECORD} FROM orders WHERE {conditions} ORDER BY seq LIMIT ? OFFSET ?"
-        ))?;
-        let page: [&dyn ToSql; 2] = [&query.limit, &i64::try_from(query.offset).unwrap_or(i64::MAX)];
-        let mut rows =
-            statement.query(params_from_iter(values.iter().map(|value| value as &dyn ToSql).chain(page)))?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push(record(row)?);
-        }
-        records
-    };
-    let items = records.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
+    let Sliced { items, total } = rows.slice(reader.connection(), slice_of(query), record)?;
+    let items = items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
     Ok(Sliced { items, total })
 }
 
