@@ -530,6 +530,8 @@ fn the_set_is_that_of_the_way_callers_are_known_by_unless_chosen() {
     assert_eq!(set(""), "legacy");
     assert_eq!(set("policy = \"secure-rbac\""), "secure-rbac");
     assert_eq!(set("policy = \"legacy\""), "legacy");
+    let config = load(&format!("{KEYSTONE}password = \"p\"")).unwrap();
+    assert_eq!(config.load_policy(&config.auth).unwrap().set().as_str(), "secure-rbac");
 }
 
 #[test]
