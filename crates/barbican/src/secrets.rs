@@ -166,8 +166,8 @@ fn understand_payload(ask: &Ask<'_>, content_type: ContentType) -> Result<Payloa
     }
 }
 
-/// Bytes as they are, or in base64 if that is said. Barbican stores an empty secret for what is no base64 at all, and
-/// fails on wrong padding; both are refused here.
+/// Bytes as they are, or in base64 if that is said. For what has not one character of base64 Barbican stores an empty secret;
+/// here it is stored as it came, so that nothing is lost. On wrong padding Barbican fails; it is refused here.
 fn decode(ask: &Ask<'_>) -> Result<Payload, Problem> {
     let encoding = ask.headers.get(header::CONTENT_ENCODING).map_or(&[][..], |encoding| encoding.as_bytes());
     if encoding.is_empty() {
@@ -176,6 +176,9 @@ fn decode(ask: &Ask<'_>) -> Result<Payload, Problem> {
     if !encoding.eq_ignore_ascii_case(b"base64") {
         let reason = "Text-based binary secret payloads must specify a content-encoding of 'base64'";
         return Err(ask.issue(StatusCode::BAD_REQUEST, reason));
+    }
+    if !base64::has_any(ask.body) {
+        return Ok(Payload::new(ask.body.to_vec()));
     }
     base64::decode(ask.body).map_err(|_| ask.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
 }

@@ -18,6 +18,11 @@ pub(crate) fn decode(text: &[u8]) -> Result<Payload, NotBase64> {
     complete.map(|()| payload)
 }
 
+/// Whether any of it is base64.
+pub(crate) fn has_any(text: &[u8]) -> bool {
+    text.iter().any(|&byte| byte == b'=' || sextet(byte).is_some())
+}
+
 fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotBase64> {
     let (mut quad, mut left, mut pads, mut any) = (0_u8, 0_u8, 0_u8, false);
     for &byte in text {
@@ -76,6 +81,13 @@ mod tests {
         ] {
             let decoded = decode(text.as_bytes()).map(|payload| payload.expose().to_vec());
             assert_eq!(decoded, expect.map(|text| text.as_bytes().to_vec()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn some_texts_have_none_of_it() {
+        for (text, expect) in [("!!!!", false), ("\u{1F37A}", false), ("", false), ("!=!", true), ("!a!", true)] {
+            assert_eq!(has_any(text.as_bytes()), expect, "{text:?}");
         }
     }
 
