@@ -25,8 +25,18 @@ impl Client {
         project: &str,
         body: Option<&str>,
     ) -> Result<(u16, Vec<u8>)> {
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: {project}\r\n");
+        self.ask_as(method, path, &format!("X-Project-Id: {project}\r\n"), body)
+    }
+
+    /// The same with a header that says whose request it is, in a line of its own.
+    pub(crate) fn ask_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        caller: &str,
+        body: Option<&str>,
+    ) -> Result<(u16, Vec<u8>)> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{caller}");
         if let Some(body) = body {
             request +=
                 &format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());

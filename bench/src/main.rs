@@ -7,6 +7,7 @@
 mod client;
 mod creates;
 mod footprint;
+mod keystone;
 mod library;
 mod libvirt;
 mod libvirtd;
@@ -35,6 +36,8 @@ WHAT, all of it if nothing is named:
   footprint  memory and time to start, empty and with N secrets
   libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd itself;
              as root, for libvirtd gets a mount namespace of its own
+  keystone   payload reads with tokens of a real Keystone, beside the same without, and beside the real Barbican 23
+             with uwsgi and MariaDB
   library    the C library: size, a program's start, calls on donjond, beside libvirt's own library
 
   --secrets N   secrets in the large project (1000000; made once and kept in target/bench)
@@ -71,7 +74,9 @@ fn measure() -> Result<()> {
             "--seconds" => options.seconds = Some(number()?),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             "peer" => return peer::run(), // The bare server, in a process of its own.
-            "read" | "create" | "list" | "footprint" | "libvirt" | "library" => what.push(argument),
+            "read" | "create" | "list" | "footprint" | "keystone" | "libvirt" | "library" => {
+                what.push(argument)
+            }
             "--help" | "-h" => {
                 print!("{USAGE}");
                 return Ok(());
@@ -87,11 +92,14 @@ fn measure() -> Result<()> {
     if asked("libvirt") {
         libvirt::run(&options)?;
     }
-    if asked("create") || asked("read") || asked("footprint") {
+    if asked("create") || asked("read") || asked("footprint") || asked("keystone") {
         wrk::check()?;
     }
     if asked("create") {
         creates::run(&options)?;
+    }
+    if asked("keystone") {
+        keystone::run(&options)?;
     }
     if asked("read") || asked("list") || asked("footprint") {
         let data = seed::data(options.secrets)?;

@@ -9,6 +9,8 @@ use crate::{Result, run, target};
 pub(crate) const CARGO_DENY: &str = "0.20.2";
 /// The version that the fuzz targets are known to build with.
 pub(crate) const CARGO_FUZZ: &str = "0.13.2";
+/// Whose functional tests are run, by their names on PyPI.
+const SUITES: &[&str] = &["barbican", "python-barbicanclient", "castellan"];
 /// The real client, and what it needs; with versions, so that a red test is our own doing.
 const CLIENTS: &str = "python-barbicanclient==7.6.0";
 
@@ -21,6 +23,32 @@ pub(crate) fn clients(root: &Path) -> Result<PathBuf> {
 pub(crate) fn keystone(root: &Path) -> Result<PathBuf> {
     let requirements = root.join("crates/daemon/tests/keystone/requirements.txt");
     environment(root, "clients-keystone", &std::fs::read_to_string(requirements)?)
+}
+
+/// A Python environment for the functional tests of Barbican, its client and castellan, and their sources in `src`.
+pub(crate) fn suites(root: &Path) -> Result<PathBuf> {
+    let requirements = std::fs::read_to_string(root.join("crates/daemon/tests/suites/requirements.txt"))?;
+    let folder = environment(root, "clients-suites", &requirements)?;
+    let sources = folder.join("src");
+    for suite in SUITES {
+        let source = sources.join(suite);
+        if !source.exists() {
+            let line = requirements.lines().find(|line| line.starts_with(&format!("{suite}==")));
+            let version = line.ok_or_else(|| format!("no version of {suite}"))?;
+            // The tests are not in the packages that are installed.
+            let mut pip = Command::new(folder.join("bin/python"));
+            pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", suite, "--dest"]);
+            run(pip.arg(&sources).arg(version))?;
+            let archive = format!("{}.tar.gz", version.replace("==", "-").replace("python-b", "python_b"));
+            let unpacked = sources.join("unpacked");
+            std::fs::create_dir_all(&unpacked)?;
+            let mut tar = Command::new("tar");
+            tar.args(["--extract", "--strip-components=1", "--directory"]).arg(&unpacked).arg("--file");
+            run(tar.arg(sources.join(archive)))?;
+            std::fs::rename(unpacked, source)?;
+        }
+    }
+    Ok(folder)
 }
 
 /// A Python environment below the target folder with all of these requirements in it.

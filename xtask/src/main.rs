@@ -66,6 +66,7 @@ fn test() -> Result<()> {
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
     let keystone = install::keystone(&root)?;
+    let suites = install::suites(&root)?;
     let emulator = qemu::install(&root)?;
     install::polkit()?;
     install::libvirtd()?;
@@ -82,7 +83,7 @@ fn test() -> Result<()> {
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
     tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
-    tests.env("DONJON_TEST_KEYSTONE", keystone);
+    tests.env("DONJON_TEST_KEYSTONE", keystone).env("DONJON_TEST_SUITES", suites);
     run(&mut tests)?;
     fuzz::smoke(SMOKE_SECONDS)
 }
@@ -90,6 +91,12 @@ fn test() -> Result<()> {
 fn bench(arguments: &[String]) -> Result<()> {
     install::program("wrk", "wrk")?;
     install::libvirtd()?;
+    if arguments.iter().any(|what| what == "keystone") || arguments.iter().all(|what| what.starts_with("--"))
+    {
+        install::keystone(&root())?;
+        install::suites(&root())?;
+        install::program("mariadbd", "mariadb-server-core")?;
+    }
     installation::stage(&root())?;
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
     run(Command::new(target(&root()).join("release/bench")).args(arguments))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use support::keystone::{Keystone, PASSWORD};
+use support::keystone::{Keystone, PASSWORD, SERVICE as ACCOUNT};
 use support::{Answer, Client, DONJOND, Server, free_address, until};
 
 /// By which the service itself is known.
@@ -35,7 +35,7 @@ fn start(folder: &Path, url: &str, table: &str) -> Server {
 
 /// With the usual credentials, and more in the table.
 fn start_as_service(folder: &Path, url: &str, more: &str) -> Server {
-    start(folder, url, &format!("{SERVICE}password = \"{PASSWORD}\"\n{more}"))
+    start(folder, url, &format!("{SERVICE}password = \"{}\"\n{more}", ACCOUNT.1))
 }
 
 fn log_of(folder: &Path) -> String {
@@ -139,7 +139,7 @@ fn a_token_of_a_project_is_let_in_and_no_other() {
     }
     for file in ["stderr.txt", "audit.log", "donjon.db", "donjon.db-wal"] {
         let bytes = std::fs::read(folder.path().join(file)).unwrap();
-        for hidden in [creator.as_bytes(), PASSWORD.as_bytes()] {
+        for hidden in [creator.as_bytes(), ACCOUNT.1.as_bytes()] {
             assert_eq!(support::process::count_in(&bytes, hidden), 0, "a token or password is in {file}");
         }
     }
@@ -210,12 +210,12 @@ fn a_wrong_password_is_told_and_a_right_one_found_without_a_restart() {
         log.contains("it refuses the credentials of this service (401 Unauthorized)")
             && log.contains("look at username, password, project and domains of [keystone]")
     });
-    std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    std::fs::write(&password, format!("{}\n", ACCOUNT.1)).unwrap();
     until("the right one is used", || status(&server, &token) == 200);
     let log = log_of(folder.path());
     assert!(
         log.contains("everybody on this machine can read the secret of [keystone]")
-            && !log.contains(PASSWORD)
+            && !log.contains(ACCOUNT.1)
     );
 }
 

@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn some_texts_have_none_of_it() {
-        for (text, expect) in [("!!!!", false), ("\u{1F37A}", false), ("", false), ("!=!", true), ("!a!", true)] {
+        for (text, expect) in
+            [("!!!!", false), ("\u{1F37A}", false), ("", false), ("!=!", true), ("!a!", true)]
+        {
             assert_eq!(has_any(text.as_bytes()), expect, "{text:?}");
         }
     }

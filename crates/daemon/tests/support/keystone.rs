@@ -4,6 +4,7 @@
 //! its database once, below the target folder, and lists the accounts.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +14,9 @@ use serde_json::{Value, json};
 use super::{Answer, Client, DONJOND, free_address};
 
 /// Everybody's, the one in `serve.py`.
-pub const PASSWORD: &str = "hunter22";
+pub const PASSWORD: &str = "barbican";
+/// The service's own, likewise.
+pub const SERVICE: (&str, &str) = ("donjond", "hunter22");
 /// Making the database takes a quarter of a minute where nothing else runs.
 const START_MAX: Duration = Duration::from_secs(240);
 
@@ -70,7 +73,8 @@ impl Keystone {
     /// A token of a user in a project.
     #[track_caller]
     pub fn token(&self, user: &str, project: &str) -> String {
-        self.log_in(user, PASSWORD, project).unwrap_or_else(|refused| panic!("{user}: {}", refused.text()))
+        let password = if user == SERVICE.0 { SERVICE.1 } else { PASSWORD };
+        self.log_in(user, password, project).unwrap_or_else(|refused| panic!("{user}: {}", refused.text()))
     }
 
     /// A token of the admin that may do everything in Keystone.
@@ -127,6 +131,30 @@ impl Keystone {
             let answer = self.ask("POST", "/endpoints", Some(&admin), Some(&endpoint));
             assert_eq!(answer.status, 201, "{}", answer.text());
         }
+    }
+
+    /// Writes a configuration file for a donjond that asks this Keystone, with more lines before its tables.
+    pub fn configure(&self, folder: &Path, more: &str) -> PathBuf {
+        let config = folder.join("donjon.toml");
+        let text = format!(
+            r#"
+auth = "keystone"
+{more}
+[keystone]
+auth_url = "{}"
+username = "{}"
+password = "{}"
+user_domain_name = "Default"
+project_name = "service"
+project_domain_name = "Default"
+"#,
+            self.url(),
+            SERVICE.0,
+            SERVICE.1
+        );
+        std::fs::write(&config, text).unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+        config
     }
 
     /// Stops it for a while, as if it hung: it takes connections and answers nothing.
