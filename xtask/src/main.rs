@@ -65,27 +65,35 @@ fn test() -> Result<()> {
     let root = root();
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
-    let keystone = install::keystone(&root)?;
-    let suites = install::suites(&root)?;
-    let emulator = qemu::install(&root)?;
-    install::polkit()?;
-    install::libvirtd()?;
-    install::remote()?;
-    install::program("valgrind", "valgrind")?;
-    install::program("openssl", "openssl")?; // Reads what seal generates.
-    let bindings = install::bindings(&root)?;
-    install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
-    run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
-    run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
-    run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
-    let library = installation::stage(&root)?.join("usr");
-    let mut tests = cargo(&["test", "--workspace"]);
-    tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
-    tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
-    tests.env("DONJON_TEST_KEYSTONE", keystone).env("DONJON_TEST_SUITES", suites);
-    run(&mut tests)?;
+    std::thread::scope(|scope| {
+        // Most of which is waiting for PyPI, while the compiler has work. What apt has to bring them is there by now.
+        let peers = scope.spawn(|| peers(&root).map_err(|error| error.to_string()));
+        let emulator = qemu::install(&root)?;
+        install::polkit()?;
+        install::libvirtd()?;
+        install::remote()?;
+        install::program("valgrind", "valgrind")?;
+        install::program("openssl", "openssl")?; // Reads what seal generates.
+        let bindings = install::bindings(&root)?;
+        install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
+        run(&mut cargo(&["fmt", "--all", "--check"]))?;
+        run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+        run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
+        run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
+        let library = installation::stage(&root)?.join("usr");
+        let (keystone, suites) = peers.join().map_err(|_| "installing from PyPI panicked")??;
+        let mut tests = cargo(&["test", "--workspace"]);
+        tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
+        tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
+        tests.env("DONJON_TEST_KEYSTONE", keystone).env("DONJON_TEST_SUITES", suites);
+        run(&mut tests)
+    })?;
     fuzz::smoke(SMOKE_SECONDS)
+}
+
+/// OpenStack's own parts that are tested with: Keystone, and the functional tests.
+fn peers(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    Ok((install::keystone(root)?, install::suites(root)?))
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
