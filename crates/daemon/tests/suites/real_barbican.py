@@ -76,7 +76,9 @@ def main():
         os.execv(programs / "uwsgi", ["uwsgi", "--http-socket", f"127.0.0.1:{asked.port}", "--module", "application",
                                       "--master", "--die-on-term", "--processes", str(asked.uwsgi),
                                       "--virtualenv", sys.prefix, "--buffer-size", "65535", "--disable-logging",
-                                      "--need-app", "--http-keepalive", "--enable-threads"])
+                                      "--need-app", "--enable-threads",
+                                      # It closes every connection, and clients that are not told take it for a fault.
+                                      "--add-header", "Connection: close"])
     import application
     import waitress
     waitress.serve(application.application, host="127.0.0.1", port=asked.port, threads=THREADS,
