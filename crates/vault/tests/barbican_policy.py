@@ -5,8 +5,7 @@
     V/bin/python barbican_policy.py table               what every rule says in every situation; recorded in
                                                         src/authorise/barbican-23.0.0.txt
     V/bin/python barbican_policy.py random SEED FILES   random policy files, and what they say in random situations,
-                                                        as lines of JSON: for `DONJON_TEST_BARBICAN=V/bin/python cargo
-                                                        test -p vault real_oslo_policy -- --ignored`
+                                                        as lines of JSON: for `cargo test -p vault real_oslo_policy`
 """
 
 import itertools

@@ -44,6 +44,9 @@ const QUESTIONS_MAX: usize = 256;
 const CONNECTIONS_MAX: usize = 32;
 /// How long before its end the service's own token is renewed.
 const RENEWAL_MICROS: i64 = 60_000_000;
+/// How often Keystone is asked again after a 403, and how long after it.
+const FORBIDDEN_MAX: u32 = 2;
+const FORBIDDEN_PAUSE: Duration = Duration::from_millis(200);
 /// How often the service tries to get its first token.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -185,7 +188,7 @@ impl Inquiry {
     async fn validate(&self, token: &str, expired: Expired) -> Result<Option<Token>, Failure> {
         let _connection = self.connection().await?;
         let mut own = self.own_token(None).await?;
-        let mut may_repeat = true;
+        let (mut may_repeat, mut forbidden) = (true, 0);
         loop {
             match self.client.validate(&own, token, expired).await {
                 Ok(Verdict::Valid(token)) => return Ok(Some(token)),
@@ -194,6 +197,12 @@ impl Inquiry {
                 Ok(Verdict::WhoAsks) => return Err(Failure::OwnToken),
                 // A connection that was kept may end just as it is used.
                 Err(Failure::Unreachable(error)) if may_repeat => debug!(%error, "Keystone is asked again"),
+                // One that has just started, and is asked by many at once, refuses some while it reads its rules.
+                Err(Failure::Forbidden) if forbidden < FORBIDDEN_MAX => {
+                    forbidden += 1;
+                    tokio::time::sleep(FORBIDDEN_PAUSE).await;
+                    continue;
+                }
                 Err(failure) => return Err(failure),
             }
             may_repeat = false;
@@ -212,11 +221,12 @@ impl Inquiry {
     fn failed(&self, failure: &Failure) {
         let now = Instant::now();
         let change = match failure {
-            Failure::Unreachable(_) | Failure::Slow | Failure::Broken => self.circuit.failed(now),
-            Failure::Status(status) if status.is_server_error() => self.circuit.failed(now),
-            Failure::Credentials(_) | Failure::OwnToken | Failure::Forbidden | Failure::Secret(_) => {
-                self.circuit.refused(now)
+            // A 403 is no failed login, so nobody is locked out by asking as often as otherwise.
+            Failure::Unreachable(_) | Failure::Slow | Failure::Broken | Failure::Forbidden => {
+                self.circuit.failed(now)
             }
+            Failure::Status(status) if status.is_server_error() => self.circuit.failed(now),
+            Failure::Credentials(_) | Failure::OwnToken | Failure::Secret(_) => self.circuit.refused(now),
             // It answers, if not as it should, and may do better with the next token.
             Failure::Status(_) | Failure::NotUnderstood(_) => Change::None,
         };

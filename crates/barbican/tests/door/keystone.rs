@@ -417,6 +417,20 @@ async fn a_keystone_that_breaks_makes_nobody() {
 }
 
 #[tokio::test]
+async fn a_keystone_that_refuses_this_service_for_a_moment_is_asked_again() {
+    let (rig, fake) = rig().await;
+    assert_eq!(rig.status("garbage").await, 401); // The service has its own token.
+    fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
+    fake.state().instead = Some(Instead::Answer(403, "http://127.0.0.1:1/", Vec::new()));
+    let soon = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fake.state().instead = None;
+    };
+    let (status, ()) = tokio::join!(rig.status("member"), soon);
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
 async fn a_keystone_that_hangs_is_waited_for_a_while_and_then_not_at_all() {
     let (fake, address) = Fake::start().await;
     fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
