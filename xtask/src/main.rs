@@ -82,7 +82,7 @@ fn test() -> Result<()> {
         run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
         let library = installation::stage(&root)?.join("usr");
         let (keystone, suites) = peers.join().map_err(|_| "installing from PyPI panicked")??;
-        let mut tests = cargo(&["test", "--workspace"]);
+        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
         tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
         tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
         tests.env("DONJON_TEST_KEYSTONE", keystone).env("DONJON_TEST_SUITES", suites);

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use support::keystone::{Keystone, PASSWORD, SERVICE as ACCOUNT};
-use support::{Answer, Client, DONJOND, Server, free_address, until};
+use support::{Answer, Client, DONJOND, Server, until};
 
 /// By which the service itself is known.
 const SERVICE: &str = "username = \"donjond\"\nuser_domain_id = \"default\"\nproject_name = \"service\"\n\
@@ -261,7 +262,8 @@ impl Drop for Way {
 #[test]
 fn while_keystone_is_gone_or_hangs_who_is_known_goes_on() {
     let (keystone, folder) = (Keystone::start(), tempfile::tempdir().unwrap());
-    let address = free_address();
+    // Nobody else listens at this address of the loopback, so its port stays free until it is needed.
+    let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let server =
         start_as_service(folder.path(), &format!("http://{address}/v3"), "http_request_timeout = 2\n");
     let [known, late, last] = ["admin", "creator", "observer"]
@@ -339,17 +341,18 @@ struct Tls(Child);
 
 impl Tls {
     fn start(folder: &Path, name: &str, keystone: SocketAddr) -> (Self, SocketAddr) {
-        let address = free_address();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keystone/tls.py");
-        let child = Command::new("python3")
+        let mut child = Command::new("python3")
             .arg(script)
             .args([folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))])
-            .args([address.port().to_string(), keystone.port().to_string()])
+            .arg(keystone.port().to_string())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let tls = Self(child);
-        until("TLS is served", || TcpStream::connect(address).is_ok());
-        (tls, address)
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let address = SocketAddr::new(keystone.ip(), port.trim().parse().unwrap());
+        (Self(child), address)
     }
 }
 

@@ -16,7 +16,7 @@ fn ordinary_users_may_what_polkit_allows_them() {
         .arg(script)
         .args(["--read-only", "/run/libvirt/virtsecretd-sock-ro"])
         .args(["--", env!("CARGO_BIN_EXE_donjond"), "serve"])
-        .args(["--listen", &support::free_address().to_string(), "--metrics-listen", "off"])
+        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "off"])
         .args(["--libvirt-socket", "/run/libvirt/virtsecretd-sock", "--libvirt-socket-mode", "0666"])
         .args(["--libvirt-auth", "polkit", "--data-dir"])
         .arg(data.path())

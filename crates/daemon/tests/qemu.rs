@@ -28,7 +28,7 @@ fn guests_start_from_disks_that_private_secrets_open_and_from_no_others() {
         .arg("--emulator")
         .arg(emulator())
         .args(["--", env!("CARGO_BIN_EXE_donjond"), "serve"])
-        .args(["--listen", &support::free_address().to_string(), "--metrics-listen", "off"])
+        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "off"])
         .args(["--libvirt-socket", "/run/libvirt/virtsecretd-sock", "--data-dir"])
         .arg(data.path())
         .output()

@@ -2,6 +2,8 @@
 
 usage: serve.py TEMPLATE FOLDER PORT
 
+With 0 the system chooses the port. FOLDER/port says which it is, once Keystone listens there.
+
 Installing Keystone's database, keys and accounts takes far longer than starting it. So all of that is made once, in
 TEMPLATE, and each server gets a copy of it in FOLDER. Two tests may begin at the same time: the first one makes the
 template, the other waits for it. A template of another version of this file is made anew.
@@ -16,6 +18,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -76,21 +79,28 @@ backend = oslo_cache.dict
         os.environ["OS_KEYSTONE_CONFIG_FILES"] += f";{more}"
 
 
-def server(port):
+def bind(port):
+    """A socket at the port, and the port."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound, bound.getsockname()[1]
+
+
+def server(bound):
     import logging
     import waitress.server
     from keystone.server import wsgi
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # It warns whenever a request waits.
     application = wsgi.initialize_public_application()
-    return waitress.server.create_server(application, host="127.0.0.1", port=port, threads=THREADS,
+    return waitress.server.create_server(application, sockets=[bound], threads=THREADS,
                                          connection_limit=CONNECTIONS, asyncore_use_poll=True)
 
 
 def install():
     """Makes the accounts."""
-    listening = server(0)
-    port = listening.socket.getsockname()[1]
-    threading.Thread(target=listening.run, daemon=True).start()
+    bound, port = bind(0)
+    threading.Thread(target=server(bound).run, daemon=True).start()
     seed(f"http://127.0.0.1:{port}/v3")
 
 
@@ -152,7 +162,7 @@ def main():
         install()
         return
     template, folder = (pathlib.Path(name).absolute() for name in arguments[:2])
-    port = int(arguments[2])
+    bound, port = bind(int(arguments[2]))
     template.parent.mkdir(parents=True, exist_ok=True)
     wanted = hashlib.sha256(pathlib.Path(__file__).read_bytes() + sys.prefix.encode()).hexdigest()
     made = template / "made"
@@ -166,7 +176,10 @@ def main():
     # Keystone writes down a user's first login of a day, and SQLite refuses one of two who do so at the same time.
     with sqlite3.connect(folder / "keystone.db") as database:
         database.execute("UPDATE user SET last_active_at = date('now')")
-    server(port).run()
+    listening = server(bound)
+    (folder / "port.new").write_text(str(port))
+    (folder / "port.new").rename(folder / "port")
+    listening.run()
 
 
 main()

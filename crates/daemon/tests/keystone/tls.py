@@ -1,6 +1,8 @@
 """TLS in front of a Keystone that speaks none, until it is killed.
 
-usage: tls.py CERTIFICATE KEY PORT KEYSTONE_PORT
+usage: tls.py CERTIFICATE KEY KEYSTONE_PORT
+
+Its first line says which port it is at.
 """
 import socket
 import ssl
@@ -30,10 +32,11 @@ def serve(plain, context, port):
 
 
 def main():
-    certificate, key, port, keystone = sys.argv[1:]
+    certificate, key, keystone = sys.argv[1:]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with socket.create_server(("127.0.0.1", int(port))) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
         while True:
             plain, _ = listener.accept()
             threading.Thread(target=serve, args=(plain, context, int(keystone)), daemon=True).start()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Answer, Client, DONJOND, free_address};
+use super::{Answer, Client, DONJOND};
 
 /// Everybody's, the one in `serve.py`.
 pub const PASSWORD: &str = "barbican";
@@ -37,19 +37,22 @@ impl Keystone {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("more.conf"), more).unwrap();
         let said = folder.path().join("stderr.txt");
-        let address = free_address();
         let child = Command::new(python())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keystone/serve.py"))
             .arg(target.join("keystone-template"))
             .arg(folder.path())
-            .arg(address.port().to_string())
+            .arg("0")
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&said).unwrap())
             .spawn()
             .unwrap();
-        let mut keystone = Self { child, address, folder };
+        let mut keystone = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         let begin = Instant::now();
-        while Client::connect(address).is_err() {
+        loop {
+            if let Ok(port) = std::fs::read_to_string(keystone.folder.path().join("port")) {
+                keystone.address.set_port(port.parse().unwrap());
+                return keystone;
+            }
             let ended = keystone.child.try_wait().unwrap();
             let late = (begin.elapsed() > START_MAX).then_some("not in time");
             if let Some(why) = ended.map(|status| status.to_string()).or(late.map(str::to_owned)) {
@@ -57,7 +60,6 @@ impl Keystone {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        keystone
     }
 
     /// Where version 3 of its API is.

@@ -7,8 +7,8 @@
     reason = "helpers of tests are tests too"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -53,28 +53,35 @@ impl Server {
 
     /// The same, by a command that runs the program.
     pub fn start_by(mut command: Command, data: &Path, more: &[&str]) -> Self {
-        let address = free_address();
         let socket = data.join("virtsecretd-sock");
+        let told = data.join("stderr.txt");
+        let mut stderr = std::fs::File::options().create(true).append(true).open(&told).unwrap();
+        let before = usize::try_from(stderr.seek(SeekFrom::End(0)).unwrap()).unwrap();
         let child = command
-            .args(["serve", "--listen", &address.to_string(), "--metrics-listen", "off", "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--data-dir"])
             .arg(data)
             .arg("--libvirt-socket")
             .arg(&socket)
             .args(more)
             .stdout(Stdio::null())
-            .stderr(std::fs::File::options().create(true).append(true).open(data.join("stderr.txt")).unwrap())
+            .stderr(stderr)
             .spawn()
             .unwrap();
-        let mut server = Self { child, address, socket };
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), socket };
         let begin = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = server.child.try_wait().unwrap() {
-                panic!("{status}: {}", std::fs::read_to_string(data.join("stderr.txt")).unwrap());
+        loop {
+            let ended = server.child.try_wait().unwrap();
+            let told = String::from_utf8(std::fs::read(&told).unwrap().split_off(before)).unwrap();
+            if let Some(address) = rest_address(&told) {
+                server.address = address;
+                return server;
             }
-            assert!(begin.elapsed() < PATIENCE, "the server did not start");
+            if let Some(status) = ended {
+                panic!("{status}: {told}");
+            }
+            assert!(begin.elapsed() < PATIENCE, "the server did not start: {told}");
             std::thread::sleep(Duration::from_millis(2));
         }
-        server
     }
 
     pub fn url(&self) -> String {
@@ -155,8 +162,10 @@ pub fn python_with_libvirt() -> &'static str {
         .expect("python3-libvirt is not installed: run `cargo xtask test`, which installs it")
 }
 
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// Where a server says that its REST door is, which is when all of its doors are open.
+fn rest_address(told: &str) -> Option<SocketAddr> {
+    let (line, _) = told.split_once("  REST        http://")?.1.split_once('\n')?;
+    Some(line.parse().unwrap())
 }
 
 /// One answer.
