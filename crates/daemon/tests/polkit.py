@@ -233,6 +233,7 @@ def typing(password):
     """
     process, terminal = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # By which the agent ends with virsh; nohup has it ignored.
         become(CHALLENGED)
         start_agent()
         os.execvpe("virsh", virsh_command(SOCKET), environment())
