@@ -39,7 +39,7 @@ fn write_page(ask: &Ask<'_>, secrets: Vec<String>, total: u64, slice: Slice) -> 
     })
 }
 
-/// A part of a list, and where its neighbours are.
+/// A part of a list, and where its neighbours are. The next one begins where this one ends, which may be before its limit.
 fn write_slice(
     name: &str,
     items: Vec<String>,
@@ -48,12 +48,12 @@ fn write_slice(
     url: impl Fn(u64) -> String,
 ) -> String {
     let is_empty = items.is_empty();
+    let next = offset.saturating_add(items.len() as u64);
     let mut object = Object::new();
     object.json(name, list(items));
     if !is_empty && offset > 0 {
         object.text("previous", &url(offset.saturating_sub(limit.into())));
     }
-    let next = offset.saturating_add(limit.into());
     if !is_empty && total > next {
         object.text("next", &url(next));
     }

@@ -96,7 +96,8 @@ impl Problem {
             | Error::IdTaken(_)
             | Error::TooManyMetadata
             | Error::TooManyParts
-            | Error::EphemeralReference(_) => Self::issue(StatusCode::CONFLICT, operation, error),
+            | Error::EphemeralReference(_)
+            | Error::NamedOnDisk(_) => Self::issue(StatusCode::CONFLICT, operation, error),
             Error::HasConsumers(_) => {
                 let reason = "Secret cannot be deleted as it has consumers.";
                 Self::issue(StatusCode::BAD_REQUEST, operation, reason)
@@ -129,6 +130,7 @@ impl Problem {
                 retry_after_s: Some(1),
                 ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
             },
+            Error::TookTooLong => Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error),
             Error::Unwritten | Error::Store(_) => {
                 Self { retry_after_s: Some(5), ..Self::failure(StatusCode::SERVICE_UNAVAILABLE, operation) }
             }

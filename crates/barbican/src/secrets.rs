@@ -80,7 +80,8 @@ fn asks_for_metadata(ask: &Ask<'_>) -> bool {
     matches!(ask.accept.as_sent(), None | Some("*/*" | JSON))
 }
 
-/// Secrets that the caller was shown, with who uses them if the version has that.
+/// Secrets that the caller was shown, with who uses them if the version has that. Of those that many use there may be
+/// fewer.
 pub(crate) async fn write_all(ask: &Ask<'_>, secrets: &[Secret]) -> Result<Vec<String>, Problem> {
     if ask.version < Microversion::V1_1 {
         return Ok(secrets.iter().map(|secret| write(ask, secret, None)).collect());

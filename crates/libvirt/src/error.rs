@@ -67,13 +67,14 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         | Error::NotInContainer(_)
         | Error::OthersConsumer
         | Error::EphemeralReference(_)
+        | Error::NamedOnDisk(_)
         | Error::TooManyParts
         | Error::NoSuchConsumer
         | Error::NoSuchOrder
         | Error::NoSuchQuotas
         | Error::NoSuchTransportKey => internal(error.to_string()),
         Error::ListTooLong => unencodable(),
-        Error::MemoryFull | Error::Busy | Error::QuotaReached(_) => {
+        Error::MemoryFull | Error::Busy | Error::QuotaReached(_) | Error::TookTooLong => {
             RemoteError::new(Code::SystemError, Domain::Secret, error.to_string().into_bytes())
         }
         Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {

@@ -1,6 +1,6 @@
 //! Containers: secrets that belong together, under names.
 
-use crate::{Acl, ContainerId, Pattern, ProjectId, SecretId, Text, Timestamp, UserId};
+use crate::{ContainerId, Pattern, ProjectId, SecretId, Text, Timestamp, UserId};
 
 /// A container, without what is in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,15 +19,8 @@ pub struct Container {
     pub name: Option<Text>,
     /// What it holds.
     pub container_type: ContainerType,
-    /// Who may read it besides its project.
-    pub acl: Option<Acl>,
-}
-
-impl Container {
-    /// Whether its project may read it by its roles.
-    pub fn project_access(&self) -> bool {
-        self.acl.as_ref().is_none_or(|acl| acl.project_access)
-    }
+    /// Whether its project may read it by its roles: what its ACL says, and so while it has none.
+    pub project_access: bool,
 }
 
 /// Barbican's container types.

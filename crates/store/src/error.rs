@@ -40,6 +40,9 @@ pub enum Error {
     /// A container is on disk, and this secret is not to be known there.
     #[error("secret {0} is ephemeral: it cannot be in a container")]
     EphemeralReference(SecretId),
+    /// What is on disk names this secret, which is not to be known there.
+    #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
+    NamedOnDisk(SecretId),
     /// The container holds as many secrets, or has as many consumers, as it may; or the secret.
     #[error("it has {} of these, and may not have more", crate::sqlite::PARTS_MAX)]
     TooManyParts,
@@ -55,6 +58,9 @@ pub enum Error {
     /// A list would be longer than anybody can take.
     #[error("the list of all secrets is too long")]
     ListTooLong,
+    /// A list takes longer than anybody should wait for it.
+    #[error("the list was not found within {} seconds", crate::sqlite::SCAN_TIME_MAX.as_secs())]
+    TookTooLong,
     /// There is no more room for secrets that are kept in memory.
     #[error("ephemeral secrets may take {} MiB of memory, and do", crate::sqlite::EPHEMERAL_MIB_MAX)]
     MemoryFull,

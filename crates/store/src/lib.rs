@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{Error, OpenError};
-pub use sqlite::{REAPED_AT_ONCE, SqliteStore};
+pub use sqlite::{REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];

@@ -63,7 +63,7 @@ fn container(of: &str, name: &str) -> Container {
         updated: NOW,
         name: Some(text(name)),
         container_type: ContainerType::Generic,
-        acl: None,
+        project_access: true,
     }
 }
 
@@ -174,7 +174,7 @@ async fn an_acl_says_what_the_last_change_made_of_it() {
     }
     assert!(!fixture.store.secret(in_memory).await.unwrap().unwrap().project_access);
     assert!(!fixture.store.sealed(stored).await.unwrap().unwrap().project_access);
-    assert!(!fixture.store.container(held.id).await.unwrap().unwrap().project_access());
+    assert!(!fixture.store.container(held.id).await.unwrap().unwrap().project_access);
     let nobody =
         Change::SetAcl { of: Guarded::Secret(SecretId::random()), change: AclChange::Remove, time: NOW };
     assert!(matches!(fixture.apply(nobody).await, Err(Error::NotFound)));
@@ -236,6 +236,33 @@ async fn what_belongs_to_a_secret_goes_where_it_goes() {
 }
 
 #[tokio::test]
+async fn what_is_named_on_disk_does_not_become_ephemeral() {
+    let fixture = Fixture::new();
+    let (held, made) = (secret("p"), secret("p"));
+    fixture.add(held.clone()).await;
+    let contents = container("p", "c");
+    fixture.contain(&contents, vec![named("a", held.id)]).await.unwrap();
+    let ordered = order("p", OrderOutcome::Secret(made.id));
+    fixture.order(&ordered, vec![(made.clone(), b"x".to_vec())]).await.unwrap();
+    let define = |secret: &Secret| {
+        let facets = Facets { ephemeral: true, ..Facets::default() };
+        let secret = Secret { facets, content_type: None, ..secret.clone() };
+        Change::DefineSecret { secret: Box::new(secret), reseal: None, limit: Limit::NONE }
+    };
+    for secret in [&held, &made] {
+        let refused = fixture.apply(define(secret)).await;
+        assert!(matches!(refused, Err(Error::NamedOnDisk(id)) if id == secret.id), "{refused:?}");
+    }
+    assert_eq!(fixture.store.container_secrets(contents.id).await.unwrap(), [named("a", held.id)]);
+    fixture.apply(Change::DeleteContainer(contents.id)).await.unwrap();
+    fixture.apply(Change::DeleteOrder(ordered.id)).await.unwrap();
+    for secret in [held, made] {
+        let refused = fixture.apply(define(&secret)).await;
+        assert!(!matches!(refused, Err(Error::NamedOnDisk(_))), "nothing names it any more: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_deleted() {
     let fixture = Fixture::new();
     let (a, b) = (fixture.add(secret("p")).await, fixture.add(secret("p")).await);
@@ -250,6 +277,13 @@ async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_delete
     }
     let refused = fixture.contain(&held, vec![named("x", in_memory)]).await;
     assert!(matches!(refused, Err(Error::EphemeralReference(id)) if id == in_memory));
+    let mut gone = ephemeral("p");
+    gone.attributes.expiration = Some(NOW);
+    let nobodys = [fixture.add(ephemeral("q")).await, fixture.add(gone).await];
+    for id in nobodys {
+        let refused = fixture.contain(&held, vec![named("x", id)]).await;
+        assert!(matches!(refused, Err(Error::NoSuchReference(of)) if of == id), "{refused:?}");
+    }
     assert_eq!(fixture.store.container(held.id).await.unwrap(), None);
 
     fixture.contain(&held, vec![named("b", b), named("a", a)]).await.unwrap();
@@ -396,6 +430,60 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
 }
 
 #[tokio::test]
+async fn a_quota_counts_what_has_not_expired_however_much_has() {
+    for limit in [1, 2, 6, 20] {
+        let fixture = Fixture::new();
+        for n in 0..12 {
+            let mut gone = if n % 4 == 0 { ephemeral("p") } else { secret("p") };
+            gone.attributes.expiration = Some(NOW);
+            fixture.add(gone).await;
+        }
+        let mut lasting = 0;
+        for n in 0..limit + 3 {
+            let mut new = if n % 3 == 0 { ephemeral("p") } else { secret("p") };
+            new.created = LATER;
+            new.attributes.expiration = (n % 2 == 0).then_some(Timestamp::from_micros(9_000_000));
+            let sealed = new.content_type.map(|_| b"x".to_vec());
+            let create = Change::CreateSecret { secret: Box::new(new), sealed, limit: Limit(limit) };
+            match fixture.apply(create).await {
+                Ok(()) => lasting += 1,
+                refused => assert!(matches!(refused, Err(Error::QuotaReached(Counted::Secrets)))),
+            }
+        }
+        assert_eq!(lasting, limit);
+    }
+}
+
+/// A pattern that matches as much as possible of what is as long as possible, and then nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_ends_in_time_and_nobody_waits_for_it() {
+    let fixture = Fixture::new();
+    for _ in 0..400 {
+        let failed = OrderOutcome::Failed { code: 400, reason: String::new() };
+        let long = Order { meta: "a".repeat(24_000), ..order("p", failed) };
+        fixture.order(&long, Vec::new()).await.unwrap();
+    }
+    let (plain, deleted) = (secret("q"), secret("q"));
+    fixture.add(deleted.clone()).await;
+    let list = || {
+        let meta = Some(format!("{}b", "a".repeat(1_000)));
+        let (store, query) =
+            (Arc::clone(&fixture.store), OrderQuery { project: project("p"), meta, offset: 0, limit: 9 });
+        tokio::spawn(async move { store.orders(&query).await })
+    };
+    let lists = [list(), list()];
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await; // They have begun.
+    fixture.apply(Change::DeleteSecret { id: deleted.id, unless_used: false, time: NOW }).await.unwrap();
+    fixture.add(plain).await;
+    assert!(lists.iter().any(|list| !list.is_finished()), "the changes did not wait for them");
+    for list in lists {
+        assert!(matches!(list.await.unwrap(), Err(Error::TookTooLong)));
+    }
+    let short = OrderQuery { project: project("p"), meta: Some("aaa".to_owned()), offset: 0, limit: 9 };
+    assert_eq!(fixture.store.orders(&short).await.unwrap().total, 400, "its connection is as good as before");
+}
+
+#[tokio::test]
 async fn quotas_are_merged_listed_and_forgotten() {
     let fixture = Fixture::new();
     let set = |of: &str, quotas| Change::SetProjectQuotas { project: project(of), quotas };
@@ -472,6 +560,17 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
         rounds += 1;
     }
     assert_eq!(rounds, 2);
+    for _ in 0..10 {
+        let used = Guarded::Secret(fixture.add(expiring(secret("p"), NOW)).await);
+        for n in 0..1000 {
+            fixture.register(used, &consumer("p", uses_secret(&n.to_string()))).await.unwrap();
+        }
+    }
+    while due(NOW).await.unwrap() {
+        fixture.apply(Change::Reap { expired_by: NOW, orders_before: LATER }).await.unwrap();
+        rounds += 1;
+    }
+    assert!(rounds > 4, "what belongs to them counts as well: {rounds}");
     assert!(fixture.store.secret(in_memory).await.unwrap().is_none());
     assert!(fixture.store.secret(later).await.unwrap().is_some());
     assert!(fixture.store.secret(lasting).await.unwrap().is_some());

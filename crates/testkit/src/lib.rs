@@ -6,10 +6,13 @@ mod faulty;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Call, Caller, Door, ProjectId, Quotas, RequestId, Role, Roles, Timestamp, UNLIMITED, UserId};
+use model::{
+    Call, Caller, Consumer, ConsumerId, Door, Guarded, ProjectId, Quotas, RequestId, Role, Roles, Timestamp,
+    UNLIMITED, UserId, Uses,
+};
 use seal::FileProvider;
 use store::sqlite::Purpose;
-use store::{SqliteStore, Store};
+use store::{Change, Limit, SqliteStore, Store, unwitnessed};
 use tempfile::TempDir;
 use vault::{AuditSink, FileSink, Parts, Policy, Sync, Vault};
 
@@ -39,6 +42,19 @@ impl Fixture {
         let Self { vault, store, folder, .. } = self;
         drop((vault, store));
         Self::in_folder(folder).await
+    }
+
+    /// Registers many consumers at once, past the vault.
+    pub async fn register(&self, project: &str, of: Guarded, uses: Vec<Uses>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for who in uses {
+            let (id, project) = (ConsumerId::random(), ProjectId::try_from(project).unwrap());
+            let consumer = Consumer { id, project, created: NOW, updated: NOW, who };
+            let change = Change::AddConsumer { of, consumer, limit: Limit::NONE };
+            let store = Arc::clone(&self.store);
+            tasks.spawn(async move { store.apply(change, unwitnessed()).await.unwrap() });
+        }
+        tasks.join_all().await;
     }
 
     /// Where the vault keeps its files: `donjon.db`, `master.key`, `audit.log`.

@@ -7,6 +7,10 @@ use crate::audit::{Object, Outcome};
 use crate::secrets::about;
 use crate::{Action, ContainerView, Error, Vault};
 
+/// What is in the things on one page, in bytes, when it ends: a thousand consumers of each of a hundred things would be
+/// hundreds of megabytes.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
+
 /// A secret, and who uses it.
 #[derive(Clone, Debug)]
 pub struct SecretUse {
@@ -98,11 +102,18 @@ impl Vault {
         self.written(call, action, Object::from(of), removed.await).await
     }
 
-    /// Who uses secrets that the caller was shown.
+    /// Who uses secrets that the caller was shown: at least the first, and so many of the others that all of it is not
+    /// much longer than [`PAGE_BYTES_MAX`].
     pub async fn consumers_of_shown(&self, secrets: &[Secret]) -> Result<Vec<Vec<Consumer>>, Error> {
         let mut all = Vec::with_capacity(secrets.len());
+        let mut room = PAGE_BYTES_MAX;
         for secret in secrets {
-            all.push(self.store.consumers(Guarded::Secret(secret.id), Slice::ALL).await?.items);
+            if room == 0 {
+                break;
+            }
+            let consumers = self.store.consumers(Guarded::Secret(secret.id), Slice::ALL).await?.items;
+            room = room.saturating_sub(size(&consumers));
+            all.push(consumers);
         }
         Ok(all)
     }
@@ -121,6 +132,17 @@ impl Vault {
             }
         }
     }
+}
+
+/// How much consumers add to a page, nearly.
+pub(crate) fn size(consumers: &[Consumer]) -> usize {
+    let texts = |who: &Uses| match who {
+        Uses::Secret { service, resource_type, resource_id } => {
+            service.as_str().len() + resource_type.as_str().len() + resource_id.as_str().len()
+        }
+        Uses::Container { name, url } => name.as_str().len() + url.as_str().len(),
+    };
+    consumers.iter().map(|consumer| size_of::<Consumer>() + texts(&consumer.who)).sum()
 }
 
 /// The store's answer about a change of what belongs to a secret or a container.

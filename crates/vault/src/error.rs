@@ -61,6 +61,9 @@ pub enum Error {
     /// A container is on disk, and this secret is not to be known there.
     #[error("secret {0} is ephemeral: it cannot be in a container")]
     EphemeralReference(SecretId),
+    /// A container or an order names the secret on disk, where an ephemeral one is not to be known.
+    #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
+    NamedOnDisk(SecretId),
     /// As many secrets of one container, or consumers of one thing, as there may be.
     #[error("there are as many of these as there may be")]
     TooManyParts,
@@ -85,6 +88,12 @@ pub enum Error {
     /// A list of all secrets would be longer than anybody can take.
     #[error("the list of all secrets is too long")]
     ListTooLong,
+    /// A list takes longer than anybody should wait for it.
+    #[error(
+        "the list was not found within {} seconds: ask for less, by an exact name or a smaller offset",
+        store::SCAN_TIME_MAX.as_secs()
+    )]
+    TookTooLong,
     /// The memory for ephemeral secrets is used up.
     #[error("there is no more memory for ephemeral secrets")]
     MemoryFull,
@@ -117,6 +126,7 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Busy => Self::Busy,
             store::Error::ListTooLong => Self::ListTooLong,
+            store::Error::TookTooLong => Self::TookTooLong,
             store::Error::MetadatumExists => Self::MetadatumExists,
             store::Error::MetadatumNotFound => Self::MetadatumNotFound,
             store::Error::TooManyMetadata => Self::TooManyMetadata,
@@ -129,6 +139,7 @@ impl From<store::Error> for Error {
             store::Error::OthersConsumer => Self::OthersConsumer,
             store::Error::ReferenceTaken(id) => Self::ReferenceTaken(id),
             store::Error::EphemeralReference(id) => Self::EphemeralReference(id),
+            store::Error::NamedOnDisk(id) => Self::NamedOnDisk(id),
             store::Error::TooManyParts => Self::TooManyParts,
             store::Error::QuotaReached(counted) => Self::QuotaReached(counted),
             other => Self::Store(other),

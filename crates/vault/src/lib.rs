@@ -31,7 +31,7 @@ pub use audit::{
     check_trail,
 };
 pub use authorise::{Action, Policy, PolicyError, PolicySet, PolicyWarning};
-pub use consumers::{SecretUse, Used};
+pub use consumers::{PAGE_BYTES_MAX, SecretUse, Used};
 pub use containers::{ContainerView, NewContainer};
 pub use error::{Error, OpenError};
 pub use metadata::{Expect, Metadata};

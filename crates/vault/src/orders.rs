@@ -245,7 +245,7 @@ impl Vault {
                 PairKind::Rsa => ContainerType::Rsa,
                 PairKind::Dsa => ContainerType::Dsa,
             },
-            acl: None,
+            project_access: true,
         };
         let outcome = OrderOutcome::Container(container.id);
         Ok(Work { secrets, container: Some((Box::new(container), parts)), outcome })

@@ -154,6 +154,7 @@ impl Vault {
                 | Error::HasConsumers(_)
                 | Error::ReferenceTaken(_)
                 | Error::EphemeralReference(_)
+                | Error::NamedOnDisk(_)
                 | Error::TooManyParts
                 | Error::NotGeneric
                 | Error::QuotaReached(_)
@@ -168,6 +169,7 @@ impl Vault {
                 | Error::Keys(_)
                 | Error::Busy
                 | Error::ListTooLong
+                | Error::TookTooLong
                 | Error::MemoryFull
                 | Error::Store(_),
             ) => Outcome::Failed,

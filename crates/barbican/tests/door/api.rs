@@ -1,7 +1,9 @@
 //! What the door answers, over a vault with all its parts.
 
-use crate::rig::Rig;
 use barbican::DoorConfig;
+use model::{Guarded, Text, Uses};
+
+use crate::rig::Rig;
 
 const TEXT: &str = r#"{"name": "n", "payload": "hunter2", "payload_content_type": "text/plain"}"#;
 
@@ -251,4 +253,55 @@ async fn a_broken_part_is_an_answer_too() {
             "Secret creation failure seen - please contact site administrator."
         )
     );
+}
+
+/// As many consumers as there may be, with names as long as they may be.
+async fn use_much(rig: &Rig, path: &str) {
+    let id = path.rsplit('/').next().unwrap();
+    let long = Text::try_from(&*"\u{1f511}".repeat(255)).unwrap();
+    let own = |n: u32| Text::try_from(&*n.to_string()).unwrap();
+    let (of, uses): (_, Vec<_>) = if path.contains("/secrets/") {
+        let uses =
+            |n| Uses::Secret { service: long.clone(), resource_type: long.clone(), resource_id: own(n) };
+        (Guarded::Secret(id.parse().unwrap()), (0..1000).map(uses).collect())
+    } else {
+        let uses = |n| Uses::Container { name: own(n), url: long.clone() };
+        (Guarded::Container(id.parse().unwrap()), (0..1000).map(uses).collect())
+    };
+    rig.fixture.register("p", of, uses).await;
+}
+
+#[tokio::test]
+async fn a_page_of_what_many_use_ends_early_and_says_where_the_next_begins() {
+    let rig = rig().await;
+    for (list, count) in [("/v1/secrets", 4), ("/v1/containers", 6)] {
+        let mut all = Vec::new();
+        for n in 0..count {
+            let body = format!(r#"{{"type": "generic", "name": "{n}", "secret_refs": []}}"#);
+            let answer = match list {
+                "/v1/secrets" => rig.secret(&format!(r#"{{"name": "{n}"}}"#)).await,
+                _ => rig.json("POST /v1/containers", &body).await.header("location").to_owned(),
+            };
+            let path = answer.trim_start_matches("http://h").to_owned();
+            use_much(&rig, &path).await;
+            all.push(path);
+        }
+        let (mut next, mut found, mut pages) = (format!("{list}?limit=100"), Vec::new(), 0);
+        while !next.is_empty() {
+            let version = [("openstack-api-version", "key-manager 1.2")];
+            let answer = rig.ask(&format!("GET {next}"), &version, "").await;
+            assert!(answer.body.len() < 24 << 20, "{}", answer.body.len());
+            let page: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(page["total"], count);
+            for item in page[list.trim_start_matches("/v1/")].as_array().unwrap() {
+                assert_eq!(item["consumers"].as_array().unwrap().len(), 1000);
+                let reference = item["secret_ref"].as_str().or(item["container_ref"].as_str()).unwrap();
+                found.push(reference.trim_start_matches("http://h").to_owned());
+            }
+            next = page["next"].as_str().unwrap_or_default().trim_start_matches("http://h").to_owned();
+            pages += 1;
+        }
+        assert_eq!(found, all);
+        assert!(pages > 1, "{list}");
+    }
 }

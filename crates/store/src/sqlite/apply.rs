@@ -397,6 +397,7 @@ fn carry(
 ) -> Result<(), Failed> {
     let time = secret.created;
     let redefined = defined_again(from, Elsewhere::Open(to), &row, secret, reseal)?;
+    require(!is_named(from, &row)?, Error::NamedOnDisk(row.id))?;
     witness()?;
     let (mut carried, rest) = whole(from, &row, &secret.project)?;
     from.prepare_cached("DELETE FROM secrets WHERE seq = ?1")?.execute([row.seq])?;
@@ -416,6 +417,16 @@ fn carry(
     }
     log(to, effects, (row.id, project, carried.facets.usage().as_ref()), ChangeKind::Redefined, time)?;
     Ok(())
+}
+
+/// Whether a container or an order refers to a secret: those stay where they are.
+fn is_named(here: &Connection, row: &Place) -> Result<bool, Failed> {
+    Ok(here
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM container_secrets WHERE secret = ?1) \
+             OR EXISTS (SELECT 1 FROM orders WHERE secret = ?2)",
+        )?
+        .query_row((row.seq, row.id.as_bytes()), |row| row.get(0))?)
 }
 
 /// What belongs to a secret besides its record and its envelope.

@@ -1,23 +1,22 @@
 //! Containers, and what is in them.
 
 use model::{
-    Acl, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded, SecretId,
+    Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, ProjectId, SecretId,
     Text, Timestamp, UserId,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, require};
+use super::PARTS_MAX;
+use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, project_name, require};
 use super::quotas::Room;
 use super::reader::Reader;
-use super::rows::{moment, named, project_number, short, user};
+use super::rows::{named, project_number, short, user};
 use super::slices::{self, Rows};
-use super::{PARTS_MAX, acls};
 use crate::{Error, Limit, Slice, Sliced};
 
 /// The name of the table, under which its rows are counted.
 const KIND: &str = "containers";
-const RECORD: &str =
-    "project, id, creator, created, updated, name, container_type, project_access, acl_created";
+const RECORD: &str = "project, id, creator, created, updated, name, container_type, project_access";
 
 struct Record {
     project: i64,
@@ -27,7 +26,7 @@ struct Record {
     updated: Timestamp,
     name: Option<Text>,
     container_type: ContainerType,
-    has_acl: bool,
+    project_access: bool,
 }
 
 fn record(row: &Row<'_>) -> Result<Record, Error> {
@@ -40,14 +39,12 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         name: short(row, 5)?,
         container_type: named(row, 6, ContainerType::parse, "container_type")?
             .ok_or(Error::Corrupt("container_type"))?,
-        has_acl: moment(row, 8)?.is_some(),
+        project_access: row.get(7)?,
     })
 }
 
 impl Record {
     fn whole(self, reader: &mut Reader) -> Result<Container, Error> {
-        let acl: Option<Acl> =
-            if self.has_acl { acls::acl(reader, Guarded::Container(self.id))? } else { None };
         Ok(Container {
             id: self.id,
             project: reader.project(self.project)?,
@@ -56,7 +53,7 @@ impl Record {
             updated: self.updated,
             name: self.name,
             container_type: self.container_type,
-            acl,
+            project_access: self.project_access,
         })
     }
 }
@@ -136,16 +133,20 @@ fn reference(
     here: &Connection,
     elsewhere: Elsewhere<'_>,
     id: SecretId,
-    project: Option<i64>,
+    project: &ProjectId,
     time: Timestamp,
 ) -> Result<i64, Failed> {
-    if elsewhere.look(|connection| find(connection, id))?.is_some() {
-        return Err(Error::EphemeralReference(id).into());
+    let of_project = |connection: &Connection| {
+        let number = project_number(connection, project)?;
+        let found = find(connection, id)?;
+        Ok(found.filter(|row| Some(row.project()) == number && !row.is_expired(time)))
+    };
+    if let Some(row) = of_project(here)? {
+        return Ok(row.seq());
     }
-    match find(here, id)? {
-        Some(row) if Some(row.project()) == project && !row.is_expired(time) => Ok(row.seq()),
-        _ => Err(Error::NoSuchReference(id).into()),
-    }
+    // Whether somebody else's is ephemeral is nobody's business.
+    let ephemeral = elsewhere.look(of_project)?.is_some();
+    Err(if ephemeral { Error::EphemeralReference(id) } else { Error::NoSuchReference(id) }.into())
 }
 
 pub(super) fn create(
@@ -157,13 +158,12 @@ pub(super) fn create(
     witness: Witnessing<'_>,
 ) -> Result<(), Failed> {
     let now = container.created;
-    let project = project_number(here, &container.project)?;
     require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
     let room = Room { project: &container.project, counted: Counted::Containers, limit, now };
     room.require(here, elsewhere, KIND)?;
     let numbers = secrets
         .iter()
-        .map(|secret| reference(here, elsewhere, secret.secret, project, now))
+        .map(|secret| reference(here, elsewhere, secret.secret, &container.project, now))
         .collect::<Result<Vec<_>, _>>()?;
     witness()?;
     let project = ensure_project(here, &container.project)?;
@@ -229,7 +229,8 @@ pub(super) fn add_secret(
     witness: Witnessing<'_>,
 ) -> Result<(), Failed> {
     let place = place(here, id)?;
-    let number = reference(here, elsewhere, secret.secret, Some(place.project), time)?;
+    let project = project_name(here, place.project)?;
+    let number = reference(here, elsewhere, secret.secret, &project, time)?;
     let taken = part(here, place.seq, number, secret.name.as_ref())?.is_some();
     require(!taken, Error::ReferenceTaken(secret.secret))?;
     let parts: u64 = here

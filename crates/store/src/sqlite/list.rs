@@ -285,6 +285,31 @@ impl Kept {
             .query_row((self.project, self.secret_type, self.now), |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(kept.saturating_sub(expired))
     }
+
+    /// How many are there, with those that have expired.
+    pub(super) fn with_expired(&self, connection: &Connection) -> Result<u64, Error> {
+        Ok(connection
+            .prepare_cached("SELECT coalesce(sum(secrets), 0) FROM totals WHERE project = ?1")?
+            .query_row([self.project], |row| row.get(0))?)
+    }
+
+    /// The total if it is less than `limit`, and something that is not less otherwise. Looks at no more rows than three
+    /// times the limit, however many have expired.
+    pub(super) fn total_up_to(&self, connection: &Connection, limit: u64) -> Result<u64, Error> {
+        let count = |which: &str| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM secrets INDEXED BY secrets_by_expiration \
+                     WHERE project = ?1 AND {which} LIMIT ?3)"
+                ))?
+                .query_row((self.project, self.now, limit), |row| row.get::<_, u64>(0))
+        };
+        let expired = count("expiration <= ?2")?;
+        if expired < limit {
+            return Ok(self.with_expired(connection)?.saturating_sub(expired));
+        }
+        Ok(count("expiration > ?2")? + count("expiration IS NULL")?)
+    }
 }
 
 fn by(index: Option<&str>) -> String {

@@ -17,6 +17,7 @@ mod acls;
 mod apply;
 mod consumers;
 mod containers;
+mod gate;
 mod handles;
 mod list;
 mod memory;
@@ -56,6 +57,7 @@ use memory::Memory;
 use reader::{Reader, Readers};
 use writer::{Job, Shared, Writer};
 
+pub use reader::SCAN_TIME_MAX;
 pub use reap::REAPED_AT_ONCE;
 
 /// Changes that may wait for the writer; one more is [`Error::Busy`].
@@ -200,7 +202,7 @@ impl SqliteStore {
 
     /// SQLite's own check of the whole file; the first complaints, or none.
     pub fn integrity(&self) -> Result<Vec<String>, Error> {
-        self.readers.scan(|reader| {
+        self.readers.scan_whole(|reader| {
             let mut statement = reader.connection().prepare("PRAGMA integrity_check(10)")?;
             let lines =
                 statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
@@ -210,7 +212,7 @@ impl SqliteStore {
 
     /// How many secrets and projects there are.
     pub fn totals(&self) -> Result<(u64, u64), Error> {
-        self.readers.scan(|reader| {
+        self.readers.scan_whole(|reader| {
             Ok(reader.connection().query_row(
                 "SELECT (SELECT coalesce(sum(secrets), 0) FROM totals), (SELECT count(*) FROM projects)",
                 [],

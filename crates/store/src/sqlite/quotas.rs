@@ -104,16 +104,33 @@ impl Room<'_> {
         };
         let limit = own.and_then(|own| own.of(self.counted)).unwrap_or(self.limit.0);
         let Ok(limit) = u64::try_from(limit) else { return Ok(()) };
-        let known = self.count(here, kind)? + elsewhere.look(|connection| self.count(connection, kind))?;
-        Ok(require(known < limit, Error::QuotaReached(self.counted))?)
+        Ok(require(self.is_below(limit, here, elsewhere, kind)?, Error::QuotaReached(self.counted))?)
     }
 
-    fn count(&self, connection: &Connection, kind: &str) -> Result<u64, Failed> {
-        let Some(project) = project_number(connection, self.project)? else { return Ok(0) };
-        match self.counted {
-            Counted::Secrets => Ok(Kept::of_project(project, self.now).total(connection)?),
-            _ => Ok(tally(connection, project, kind)?),
+    fn is_below(
+        &self,
+        limit: u64,
+        here: &Connection,
+        elsewhere: Elsewhere<'_>,
+        kind: &str,
+    ) -> Result<bool, Failed> {
+        let sum = |count: &dyn Fn(&Connection, i64) -> Result<u64, Error>| {
+            let count = |connection: &Connection| match project_number(connection, self.project)? {
+                Some(project) => Ok(count(connection, project)?),
+                None => Ok(0),
+            };
+            Ok::<_, Failed>(count(here)? + elsewhere.look(count)?)
+        };
+        if self.counted != Counted::Secrets {
+            return Ok(sum(&|connection, project| Ok(tally(connection, project, kind)?))? < limit);
         }
+        // Those that have expired and are still there do not count, which only matters where all are too many.
+        Ok(sum(&|connection, project| self.secrets(project).with_expired(connection))? < limit
+            || sum(&|connection, project| self.secrets(project).total_up_to(connection, limit))? < limit)
+    }
+
+    fn secrets(&self, project: i64) -> Kept {
+        Kept::of_project(project, self.now)
     }
 }
 

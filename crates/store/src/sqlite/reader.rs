@@ -8,14 +8,21 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::ProjectId;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
+use super::gate::{Closed, Gate};
 use super::{Purpose, connect};
 use crate::Error;
 
+/// The longest a read may take: one that takes longer costs everybody more than it is worth to one.
+pub const SCAN_TIME_MAX: Duration = Duration::from_secs(10);
+/// How many of SQLite's instructions pass between two looks at the clock: those of some ten rows, of which each may take
+/// long to compare.
+const CLOCK_EACH: i32 = 100;
 /// Connections for reads that may take long; one more such read waits for its turn.
 const SCANNERS: usize = 2;
 /// Names of projects a connection remembers; one more and it begins anew.
@@ -28,8 +35,8 @@ pub(super) struct Readers {
     quick: Vec<Mutex<Reader>>,
     scanners: Vec<Mutex<Reader>>,
     next_scanner: AtomicUsize,
-    /// Held shared by every scan, and alone by whoever needs that none is running.
-    scanning: RwLock<()>,
+    /// Every scan is inside.
+    scanning: Gate,
     /// Counts commits. A snapshot older than this is not looked at.
     committed: Arc<AtomicU64>,
 }
@@ -57,7 +64,7 @@ impl Readers {
             quick: open(threads + 1)?, // The runtime's workers, and the thread that starts and ends them.
             scanners: open(SCANNERS)?,
             next_scanner: AtomicUsize::new(0),
-            scanning: RwLock::new(()),
+            scanning: Gate::default(),
             committed,
         })
     }
@@ -68,9 +75,24 @@ impl Readers {
         self.read_on(&self.quick, thread, read)
     }
 
-    /// Reads what may take long, on a connection that no quick read waits for.
+    /// Reads what may take long, on a connection that no quick read waits for. [`Error::TookTooLong`] after
+    /// [`SCAN_TIME_MAX`].
     pub(super) fn scan<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
-        let _scanning = self.scanning.read().unwrap_or_else(PoisonError::into_inner);
+        self.scan_whole(|reader| {
+            let end = Instant::now() + SCAN_TIME_MAX;
+            reader.connection.progress_handler(CLOCK_EACH, Some(move || Instant::now() > end))?;
+            let result = read(reader);
+            reader.connection.progress_handler(CLOCK_EACH, None::<fn() -> bool>)?;
+            result
+        })
+    }
+
+    /// The same without an end, for who has asked for everything and waits for it.
+    pub(super) fn scan_whole<T>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let _inside = self.scanning.enter();
         let turn = self.next_scanner.fetch_add(1, Ordering::Relaxed);
         let result = self.read_on(&self.scanners, turn, read);
         if let Some(scanner) = self.scanners.get(turn % SCANNERS) {
@@ -101,19 +123,25 @@ impl Readers {
     }
 
     /// Ends every snapshot and keeps new ones from beginning while the result lives. Scans that run are waited for
-    /// before any quick read has to wait.
-    pub(super) fn hold(&self) -> Held<'_> {
-        let scans = self.scanning.write().unwrap_or_else(PoisonError::into_inner);
+    /// before any quick read has to wait. None if they take longer than `patience`; no others begin until this is called
+    /// again, or [`Self::let_scan`].
+    pub(super) fn hold(&self, patience: Duration) -> Option<Held<'_>> {
+        let scans = self.scanning.close(patience)?;
         let mut quick: Vec<_> = self.quick.iter().map(lock).collect();
         quick.iter_mut().for_each(|reader| reader.release());
-        Held { _quick: quick, _scans: scans }
+        Some(Held { _quick: quick, _scans: scans })
+    }
+
+    /// Lets scans begin again.
+    pub(super) fn let_scan(&self) {
+        self.scanning.open();
     }
 }
 
 /// While this lives nobody reads.
 pub(super) struct Held<'a> {
     _quick: Vec<MutexGuard<'a, Reader>>,
-    _scans: RwLockWriteGuard<'a, ()>,
+    _scans: Closed<'a>,
 }
 
 impl Reader {
@@ -173,6 +201,9 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => Self::TookTooLong,
+            _ => Self::Unavailable(error.to_string()),
+        }
     }
 }

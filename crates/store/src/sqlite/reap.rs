@@ -10,6 +10,9 @@ use crate::Error;
 /// The most secrets, and the most orders, that one change takes away.
 pub const REAPED_AT_ONCE: u32 = 256;
 
+/// The most rows that go with them, of all that belongs to them: one secret alone may have some thousands.
+const ROWS_AT_ONCE: u64 = 4096;
+
 /// Whether there is anything to take away.
 pub(super) fn is_due(
     reader: &mut Reader,
@@ -27,8 +30,15 @@ pub(super) fn is_due(
 
 /// Secrets that have expired by then. Whoever follows the change log is told that they are gone.
 pub(super) fn secrets(here: &Connection, expired_by: Timestamp, effects: &mut Effects) -> Result<(), Failed> {
+    let enough = here.total_changes() + ROWS_AT_ONCE;
     let found: Vec<Place> = expired(here, expired_by, REAPED_AT_ONCE)?;
-    found.into_iter().try_for_each(|row| row.delete(here, effects, expired_by))
+    for row in found {
+        row.delete(here, effects, expired_by)?;
+        if here.total_changes() >= enough {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Orders with nothing to show for them.

@@ -25,7 +25,7 @@ use crate::{Change, Error, Unwitnessed, Witness};
 const LOG_PAGES_MAX: u64 = 8192;
 /// The change log is cut to its length each time it has grown by this.
 const TRIM_EVERY: u64 = 4096;
-/// How long a deletion waits for another program to let go of the log, before it is answered all the same.
+/// How long a deletion waits for who reads to let go of the log, before it is answered all the same.
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often emptying the log is tried again meanwhile, and afterwards.
 const PURGE_RETRY: Duration = Duration::from_millis(20);
@@ -53,6 +53,14 @@ impl Job {
         };
         let _ = self.done.send(answer); // Nobody waits for an answer whose client has gone.
     }
+}
+
+/// What came of emptying the log.
+enum Purge {
+    Done,
+    /// One of our own reads is long.
+    KeptByScan,
+    KeptByProgram,
 }
 
 /// A change that was done.
@@ -130,7 +138,8 @@ impl Writer {
             }
             self.upkeep();
         }
-        let _ = self.purge();
+        let _ = self.purge(PURGE_WAIT_MAX);
+        self.readers.let_scan();
     }
 
     /// Takes what waits, up to a batch. One that cannot be in it is given back, to be the next.
@@ -186,7 +195,7 @@ impl Writer {
 
     /// Empties the log, or plans to try again.
     fn purge_now(&mut self) {
-        if !self.purge().is_ok_and(|emptied| emptied) {
+        if !matches!(self.purge(Duration::ZERO), Ok(Purge::Done)) {
             self.purge_at = Some(Instant::now() + PURGE_RETRY);
         } else if std::mem::replace(&mut self.unpurged, false) {
             tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
@@ -280,25 +289,28 @@ impl Writer {
         }
     }
 
-    /// Makes sure that what was deleted is in no file. Another program that reads the database can keep it from that:
-    /// it is waited for, but not for long and not every time. An error of the database is one of the deletion.
+    /// Makes sure that what was deleted is in no file. A long read, or another program that reads the database, can keep
+    /// it from that: it is waited for, but not for long and not every time. An error of the database is one of the
+    /// deletion.
     fn purge_or_wait(&mut self) -> rusqlite::Result<()> {
         let begin = Instant::now();
         loop {
-            match self.purge() {
-                Ok(true) => {
+            match self.purge(PURGE_RETRY) {
+                Ok(Purge::Done) => {
                     self.unpurged = false;
                     return Ok(());
                 }
-                Ok(false) if !self.unpurged && begin.elapsed() < PURGE_WAIT_MAX => {
-                    std::thread::sleep(PURGE_RETRY)
-                }
-                Ok(false) => {
+                Ok(_) if !self.unpurged && begin.elapsed() < PURGE_WAIT_MAX => {}
+                Ok(kept) => {
                     self.purge_at = Some(Instant::now() + PURGE_RETRY);
                     if !std::mem::replace(&mut self.unpurged, true) {
                         tracing::warn!(
-                            "another program reads the database, so deleted ciphertext stays in the write-ahead log \
-                             until it has ended"
+                            "{} the database, so deleted ciphertext stays in the write-ahead log until it has ended",
+                            if matches!(kept, Purge::KeptByScan) {
+                                "a long list reads"
+                            } else {
+                                "another program reads"
+                            }
                         );
                     }
                     return Ok(());
@@ -313,17 +325,21 @@ impl Writer {
         }
     }
 
-    /// Folds the log into the database and empties it, unless another program keeps it. Reads wait only for the last
-    /// step, which has nothing left to fold and waits for nobody.
-    fn purge(&mut self) -> rusqlite::Result<bool> {
+    /// Folds the log into the database and empties it, unless somebody keeps it for longer than `patience`. Reads
+    /// wait only for the last step, which has nothing left to fold and waits for nobody.
+    fn purge(&mut self, patience: Duration) -> rusqlite::Result<Purge> {
         self.purge_at = None;
         fold(&self.connection, "PASSIVE")?;
-        let held = self.readers.hold();
+        let Some(held) = self.readers.hold(patience) else { return Ok(Purge::KeptByScan) };
         self.connection.busy_timeout(Duration::ZERO)?;
         let emptied = fold(&self.connection, "TRUNCATE");
         drop(held);
         self.connection.busy_timeout(BUSY_WAIT_MAX)?;
-        emptied
+        if emptied? {
+            return Ok(Purge::Done);
+        }
+        std::thread::sleep(patience); // Nothing tells when another program has ended.
+        Ok(Purge::KeptByProgram)
     }
 
     /// Keeps the log and the change log from growing without bound. Runs after the answers are sent.
