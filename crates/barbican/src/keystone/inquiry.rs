@@ -113,11 +113,11 @@ impl Inquiry {
 
     /// What is known of a token without asking.
     pub(super) fn known(&self, token: &str, expired: Expired, now: Instant) -> Option<Outcome> {
-        let known = self.remembered(&Key::of(token, Expired::Refused), now);
+        let known = self.remembered(&Key::of(token, Expired::Refused), Expired::Refused, now);
         let known = match (expired, known) {
             (Expired::Refused, known) => known,
             (Expired::Allowed, Some(valid @ Outcome::Valid(_))) => Some(valid),
-            (Expired::Allowed, _) => self.remembered(&Key::of(token, expired), now),
+            (Expired::Allowed, _) => self.remembered(&Key::of(token, expired), expired, now),
         };
         if known.is_some() {
             self.metrics.hit();
@@ -125,8 +125,10 @@ impl Inquiry {
         known
     }
 
-    fn remembered(&self, key: &Key, now: Instant) -> Option<Outcome> {
-        let valid = self.valid.get(key, now).map(Outcome::Valid);
+    fn remembered(&self, key: &Key, expired: Expired, now: Instant) -> Option<Outcome> {
+        // What remembers counts time by a clock that stands still while the machine sleeps.
+        let goes_on = |token: &Arc<Token>| expired == Expired::Allowed || token.expires > self::now();
+        let valid = self.valid.get(key, now).filter(goes_on).map(Outcome::Valid);
         valid.or_else(|| self.invalid.get(key, now).map(|()| Outcome::Invalid))
     }
 
@@ -147,7 +149,7 @@ impl Inquiry {
         if let Some(waiting) = under_way.get(&key) {
             return Ok(waiting.clone());
         }
-        if let Some(known) = self.remembered(&key, now) {
+        if let Some(known) = self.remembered(&key, expired, now) {
             return Err(known); // It has become known a moment ago.
         }
         if under_way.len() >= QUESTIONS_MAX || !self.circuit.lets_through(now) {

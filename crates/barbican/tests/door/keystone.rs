@@ -304,22 +304,41 @@ async fn what_was_said_is_believed_for_the_cache_time() {
     assert_eq!(fake.state().asked.len(), asked + 2, "nothing is remembered");
 }
 
-#[tokio::test]
-async fn a_token_ends_when_it_ends() {
-    let (rig, fake) = rig().await;
-    fake.state().tokens.insert("late".into(), token(Some("p"), &["admin"], PAST));
-    assert_eq!(rig.status("late").await, 401);
+/// A second and a half from now, as Keystone writes it.
+fn in_a_moment() -> String {
     let soon = std::time::SystemTime::now() + Duration::from_millis(1500);
     let micros = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
     let text = time::UtcDateTime::from_unix_timestamp_nanos(i128::try_from(micros).unwrap() * 1000).unwrap();
     let (date, clock) = (text.date(), text.time());
-    let expires = format!(
+    format!(
         "{date}T{:02}:{:02}:{:02}.{:06}Z",
         clock.hour(),
         clock.minute(),
         clock.second(),
         clock.microsecond()
-    );
+    )
+}
+
+/// The clock that stands still is the one that stands still while a machine sleeps.
+#[tokio::test]
+async fn a_token_that_ended_while_the_machine_slept_has_ended() {
+    let (rig, fake) = rig().await;
+    fake.state().tokens.insert("soon".into(), token(Some("p"), &["admin"], &in_a_moment()));
+    assert_eq!(rig.status("soon").await, 200);
+    fake.state().tokens.remove("soon");
+    tokio::time::pause();
+    std::thread::sleep(Duration::from_secs(2));
+    let asked = fake.state().asked.len();
+    assert_eq!(rig.status("soon").await, 401);
+    assert_eq!(fake.state().asked.len(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_token_ends_when_it_ends() {
+    let (rig, fake) = rig().await;
+    fake.state().tokens.insert("late".into(), token(Some("p"), &["admin"], PAST));
+    assert_eq!(rig.status("late").await, 401);
+    let expires = in_a_moment();
     fake.state().tokens.insert("soon".into(), token(Some("p"), &["admin"], &expires));
     assert_eq!(rig.status("soon").await, 200);
     fake.state().tokens.remove("soon");

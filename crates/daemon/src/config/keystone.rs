@@ -150,8 +150,7 @@ impl KeystoneSettings {
     /// What it comes to.
     pub(super) fn resolve(self, around: &Surroundings) -> Result<Keystone, KeystoneFault> {
         let auth_url = self.auth_url.clone().ok_or(KeystoneFault::Missing("auth_url"))?;
-        let is_application =
-            self.application_credential_id.is_some() || self.application_credential_name.is_some();
+        let is_application = self.is_application()?;
         let (secret, secret_in) = self.secret(is_application, around)?;
         let seconds = |chosen: Option<i64>, default| {
             Duration::from_secs(chosen.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(default))
@@ -169,6 +168,40 @@ impl KeystoneSettings {
             service_roles_required: self.service_token_roles_required.unwrap_or(true),
         };
         Ok(Keystone { config, secret_in })
+    }
+
+    /// Whether the service is known by an application credential. Nothing of the other kind may be there: it would mean
+    /// nothing.
+    fn is_application(&self) -> Result<bool, KeystoneFault> {
+        let of_application = [
+            ("application_credential_id", self.application_credential_id.is_some()),
+            ("application_credential_name", self.application_credential_name.is_some()),
+            ("application_credential_secret", self.application_credential_secret.is_some()),
+            ("application_credential_secret_file", self.application_credential_secret_file.is_some()),
+        ];
+        let of_password = [
+            ("password", self.password.is_some()),
+            ("password_file", self.password_file.is_some()),
+            ("project_id", self.project_id.is_some()),
+            ("project_name", self.project_name.is_some()),
+            ("project_domain_id", self.project_domain_id.is_some()),
+            ("project_domain_name", self.project_domain_name.is_some()),
+        ];
+        let of_user = [
+            ("user_id", self.user_id.is_some()),
+            ("username", self.username.is_some()),
+            ("user_domain_id", self.user_domain_id.is_some()),
+            ("user_domain_name", self.user_domain_name.is_some()),
+        ];
+        let there =
+            |keys: &[(&'static str, bool)]| keys.iter().find(|(_, there)| *there).map(|(key, _)| *key);
+        let Some(application) = there(&of_application) else { return Ok(false) };
+        // A credential's name is its user's; its id is everybody's.
+        let user = self.application_credential_id.as_ref().and_then(|_| there(&of_user));
+        match there(&of_password).or(user) {
+            Some(other) => Err(KeystoneFault::Both(application, other)),
+            None => Ok(true),
+        }
     }
 
     /// The secret, and the file it stands in.

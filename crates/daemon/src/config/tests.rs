@@ -198,6 +198,24 @@ fn keystone_needs_a_secret_and_one_is_enough() {
             keystone.password and keystone.password_file exclude each other
             Leave one of them."#]],
     );
+    for (more, expect) in [
+        ("application_credential_secret = \"hunter2\"\npassword = \"hunter2\"", ["secret", "password"]),
+        ("application_credential_secret_file = \"/x\"", ["secret_file", "project_name"]),
+        (
+            "application_credential_name = \"n\"\napplication_credential_secret = \"x\"",
+            ["name", "project_name"],
+        ),
+    ] {
+        let told = keystone(more).unwrap_err().to_string();
+        let [application, other] = expect;
+        let expect =
+            format!("keystone.application_credential_{application} and keystone.{other} exclude each other");
+        assert!(told.starts_with(&expect) && !told.contains("hunter2"), "{more}: {told}");
+    }
+    let with_user = "auth = \"keystone\"\n[keystone]\nauth_url = \"http://k\"\napplication_credential_id = \"1\"\n\
+                     application_credential_secret = \"x\"\nusername = \"u\"";
+    let told = load(with_user).unwrap_err().to_string();
+    assert!(told.starts_with("keystone.application_credential_id and keystone.username exclude"), "{told}");
     wrong_keystone(
         "password_file = \"credential:keystone.password\"",
         expect![[r#"
