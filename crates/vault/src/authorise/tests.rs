@@ -333,9 +333,7 @@ fn the_shipped_file_keeps_admins_in_their_projects() {
     for row in ROWS.iter().filter(|row| !matches!(row.kind, Kind::Nothing | Kind::DoorOnly)) {
         assert!(!allows(&shipped, row.action, &other, &thing, false), "{} of another project", row.name);
         let defaults = allows(&Policy::secure_rbac(), row.action, &own, &thing, false);
-        if row.name != "consumer:get" {
-            assert_eq!(allows(&shipped, row.action, &own, &thing, false), defaults, "{}", row.name);
-        }
+        assert_eq!(allows(&shipped, row.action, &own, &thing, false), defaults, "{}", row.name);
     }
     // The rest of the rules is as it was, and so is who is no admin.
     for role in ["member", "reader"] {
