@@ -69,8 +69,9 @@ pub enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Workshop {
     places: Semaphore,
-    waiting: AtomicUsize,
-    waiting_max: usize,
+    /// Those that are being made, and those that wait.
+    under_way: AtomicUsize,
+    under_way_max: usize,
 }
 
 impl Default for Workshop {
@@ -79,8 +80,8 @@ impl Default for Workshop {
         let places = available_parallelism().map_or(1, |threads| threads.get().div_ceil(2));
         Self {
             places: Semaphore::new(places),
-            waiting: AtomicUsize::new(0),
-            waiting_max: places.saturating_mul(WAITING_A_THREAD),
+            under_way: AtomicUsize::new(0),
+            under_way_max: places.saturating_mul(1 + WAITING_A_THREAD),
         }
     }
 }
@@ -92,7 +93,7 @@ impl Workshop {
         bits: PairBits,
         passphrase: Option<Passphrase>,
     ) -> Result<Made, Error> {
-        let _waiting = Waiting::begin(self)?;
+        let _under_way = UnderWay::begin(self)?;
         let _place = self.places.acquire().await.map_err(|_| Error::Busy)?;
         let make = move || {
             let KeyPair { private, public } = key_pair(kind, bits, passphrase.as_ref())?;
@@ -102,19 +103,19 @@ impl Workshop {
     }
 }
 
-struct Waiting<'a>(&'a Workshop);
+struct UnderWay<'a>(&'a Workshop);
 
-impl<'a> Waiting<'a> {
+impl<'a> UnderWay<'a> {
     fn begin(workshop: &'a Workshop) -> Result<Self, Error> {
-        let waiting = workshop.waiting.fetch_add(1, Ordering::Relaxed);
+        let before = workshop.under_way.fetch_add(1, Ordering::Relaxed);
         let begun = Self(workshop);
-        if waiting < workshop.waiting_max { Ok(begun) } else { Err(Error::Busy) }
+        if before < workshop.under_way_max { Ok(begun) } else { Err(Error::Busy) }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
