@@ -93,6 +93,8 @@ pub enum Door {
     Libvirt,
     /// The same, from one of libvirt's own daemons, which has proved to be one by the system token.
     LibvirtSystem,
+    /// None: the service itself, which takes away what has expired.
+    Upkeep,
 }
 
 impl Door {
@@ -102,6 +104,7 @@ impl Door {
             Self::Rest => "rest",
             Self::Libvirt => "libvirt",
             Self::LibvirtSystem => "libvirt-system",
+            Self::Upkeep => "upkeep",
         }
     }
 
@@ -110,14 +113,14 @@ impl Door {
     pub const fn has_roles(self) -> bool {
         match self {
             Self::Rest => true,
-            Self::Libvirt | Self::LibvirtSystem => false,
+            Self::Libvirt | Self::LibvirtSystem | Self::Upkeep => false,
         }
     }
 
     /// Whether the values of private secrets may leave by it: they are for hypervisors alone.
     pub const fn opens_private(self) -> bool {
         match self {
-            Self::Rest | Self::Libvirt => false,
+            Self::Rest | Self::Libvirt | Self::Upkeep => false,
             Self::LibvirtSystem => true,
         }
     }

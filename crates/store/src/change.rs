@@ -213,14 +213,19 @@ pub enum Change {
     AddTransportKey(TransportKey),
     /// Deletes a transport key.
     DeleteTransportKey(TransportKeyId),
-    /// Takes away what is not there for anybody any more, oldest first, no more than [`crate::REAPED_AT_ONCE`] of each
-    /// kind: secrets that have expired, and orders that failed or whose outcome is gone. The ciphertext is gone as after
-    /// a deletion.
-    Reap {
-        /// Secrets that have expired by then.
-        expired_by: Timestamp,
-        /// Orders that were done before, and have nothing to show for it.
-        orders_before: Timestamp,
+    /// Takes away a secret that has expired, as [`Self::DeleteSecret`] would. [`crate::Error::NotFound`] if it has not.
+    ReapSecret {
+        /// Which.
+        id: SecretId,
+        /// It has expired by then.
+        by: Timestamp,
+        /// When.
+        time: Timestamp,
+    },
+    /// Takes away orders that failed or whose outcome is gone, oldest first, no more than [`crate::REAPED_AT_ONCE`].
+    ReapOrders {
+        /// They were done before.
+        before: Timestamp,
     },
     /// Writes down where the audit trail stands.
     AnchorAudit(AuditAnchor),

@@ -151,8 +151,11 @@ pub trait Store: Send + Sync {
     /// One page of secrets that have not expired by `now`.
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error>;
 
-    /// Whether [`Change::Reap`] would take anything away.
-    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error>;
+    /// Some secrets that have expired by then and are still there, of whichever project: those that expired first.
+    async fn expired(&self, by: Timestamp, limit: u32) -> Result<Vec<(SecretId, ProjectId)>, Error>;
+
+    /// How many orders [`Change::ReapOrders`] would take away.
+    async fn spent_orders(&self, before: Timestamp) -> Result<u32, Error>;
 
     /// What a secret's id points at, expired or not.
     async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error>;

@@ -538,10 +538,7 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
         secret.attributes.expiration = Some(at);
         secret
     };
-    let many = REAPED_AT_ONCE + 5;
-    for _ in 0..many {
-        fixture.add(expiring(secret("p"), NOW)).await;
-    }
+    let first = fixture.add(expiring(secret("q"), Timestamp::from_micros(5))).await;
     let in_memory = fixture.add(expiring(ephemeral("p"), NOW)).await;
     let later = fixture.add(expiring(secret("p"), LATER)).await;
     let made = secret("p");
@@ -549,35 +546,39 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
         (order("p", OrderOutcome::Secret(lasting)), order("p", OrderOutcome::Secret(made.id)));
     fixture.order(&kept, Vec::new()).await.unwrap();
     fixture.order(&spent, vec![(made.clone(), b"x".to_vec())]).await.unwrap();
-    let failed = order("p", OrderOutcome::Failed { code: 500, reason: "no".to_owned() });
-    fixture.order(&failed, Vec::new()).await.unwrap();
+    let many = REAPED_AT_ONCE + 5;
+    for _ in 0..many {
+        let failed = order("p", OrderOutcome::Failed { code: 500, reason: "no".to_owned() });
+        fixture.order(&failed, Vec::new()).await.unwrap();
+    }
     fixture.apply(Change::DeleteSecret { id: made.id, unless_used: false, time: NOW }).await.unwrap();
 
-    let due = |by| fixture.store.is_reaping_due(by, LATER);
-    let mut rounds = 0;
-    while due(NOW).await.unwrap() {
-        fixture.apply(Change::Reap { expired_by: NOW, orders_before: LATER }).await.unwrap();
-        rounds += 1;
+    let expired = |by| fixture.store.expired(by, 10);
+    let (p, q) = (project("p"), project("q"));
+    assert_eq!(expired(NOW).await.unwrap(), [(first, q.clone()), (in_memory, p)]);
+    assert_eq!(fixture.store.expired(NOW, 0).await.unwrap(), []);
+    let reap = |id, by| fixture.apply(Change::ReapSecret { id, by, time: LATER });
+    for (id, by) in [(lasting, LATER), (later, NOW), (SecretId::random(), LATER)] {
+        assert!(matches!(reap(id, by).await, Err(Error::NotFound)));
     }
-    assert_eq!(rounds, 2);
-    for _ in 0..10 {
-        let used = Guarded::Secret(fixture.add(expiring(secret("p"), NOW)).await);
-        for n in 0..1000 {
-            fixture.register(used, &consumer("p", uses_secret(&n.to_string()))).await.unwrap();
-        }
-    }
-    while due(NOW).await.unwrap() {
-        fixture.apply(Change::Reap { expired_by: NOW, orders_before: LATER }).await.unwrap();
-        rounds += 1;
-    }
-    assert!(rounds > 4, "what belongs to them counts as well: {rounds}");
+    reap(first, NOW).await.unwrap();
+    reap(in_memory, NOW).await.unwrap();
+    assert_eq!(expired(NOW).await.unwrap(), []);
     assert!(fixture.store.secret(in_memory).await.unwrap().is_none());
-    assert!(fixture.store.secret(later).await.unwrap().is_some());
-    assert!(fixture.store.secret(lasting).await.unwrap().is_some());
-    assert!(fixture.store.order(kept.id).await.unwrap().is_some());
-    for gone in [spent.id, failed.id] {
-        assert!(fixture.store.order(gone).await.unwrap().is_none());
+    assert!(fixture.store.secret(first).await.unwrap().is_none());
+    let log = fixture.store.changes(0, 1000).await.unwrap();
+    let told: Vec<_> =
+        log.iter().filter(|row| row.kind == ChangeKind::Deleted).map(|row| row.secret).collect();
+    assert_eq!(told, [made.id, first, in_memory]);
+
+    assert_eq!(fixture.store.spent_orders(NOW).await.unwrap(), 0);
+    for expect in [REAPED_AT_ONCE, 6, 0] {
+        assert_eq!(fixture.store.spent_orders(LATER).await.unwrap(), expect);
+        fixture.apply(Change::ReapOrders { before: LATER }).await.unwrap();
     }
-    assert!(!due(NOW).await.unwrap());
-    assert!(due(LATER).await.unwrap());
+    assert!(fixture.store.order(kept.id).await.unwrap().is_some());
+    assert!(fixture.store.order(spent.id).await.unwrap().is_none());
+    for there in [lasting, later] {
+        assert!(fixture.store.secret(there).await.unwrap().is_some());
+    }
 }

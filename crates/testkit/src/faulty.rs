@@ -152,9 +152,14 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.transport_keys(plugin, slice).await
     }
 
-    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error> {
+    async fn expired(&self, by: Timestamp, limit: u32) -> Result<Vec<(SecretId, ProjectId)>, Error> {
         self.check()?;
-        self.inner.is_reaping_due(expired_by, orders_before).await
+        self.inner.expired(by, limit).await
+    }
+
+    async fn spent_orders(&self, before: Timestamp) -> Result<u32, Error> {
+        self.check()?;
+        self.inner.spent_orders(before).await
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {

@@ -39,5 +39,5 @@ pub use orders::{NewOrder, Wanted};
 pub use seal::{Payload, generate};
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
 pub use store::{Slice, Sliced};
-pub use upkeep::Grace;
+pub use upkeep::{Grace, Reaped};
 pub use vault::{Parts, Vault, unlock};

@@ -3,6 +3,7 @@
 
 use std::io::BufReader;
 use std::sync::Arc;
+use std::time::Duration;
 
 use expect_test::expect;
 use model::{
@@ -14,8 +15,8 @@ use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{
-    Action, AuditSink, Error, FileSink, NewContainer, NewOrder, NewPayload, NewSecret, OpenError, Parts,
-    Payload, Policy, StreamSink, Sync, TrailError, Vault, Wanted, check_trail, unlock,
+    Action, AuditSink, Error, FileSink, Grace, NewContainer, NewOrder, NewPayload, NewSecret, OpenError,
+    Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError, Vault, Wanted, check_trail, unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -592,4 +593,38 @@ async fn pairs_that_are_ordered_at_once_are_all_made() {
         });
     }
     assert_eq!(tasks.join_all().await, [3; 6]);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_written_down_before_it_is_taken_away() {
+    let fixture = Fixture::new().await;
+    let grace = Grace { expired: Duration::from_secs(60), orders: Duration::from_secs(60) };
+    let lasting = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    let mut expiring = Vec::new();
+    for project in ["p", "q"].repeat(10) {
+        let mut new = secret(Some("hunter2"));
+        new.attributes.expiration = Some(later(1, call("p")).time);
+        expiring.push(fixture.vault.create_secret(&call(project), new).await.unwrap());
+    }
+    let at = |seconds| later(seconds, call("p")).time;
+    assert!(fixture.vault.reap(at(60), grace).await.unwrap().is_nothing());
+    fixture.audit_fails.fail_after(0);
+    assert!(matches!(fixture.vault.reap(at(61), grace).await, Err(Error::Unwritten)));
+    for id in &expiring {
+        assert!(fixture.store.secret(*id).await.unwrap().is_some());
+    }
+    fixture.audit_fails.work();
+    assert_eq!(fixture.vault.reap(at(61), grace).await.unwrap(), Reaped { secrets: 20, orders: 0 });
+    assert!(fixture.vault.reap(at(61), grace).await.unwrap().is_nothing());
+    assert!(fixture.store.secret(lasting).await.unwrap().is_some());
+    let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
+    for (id, project) in expiring.iter().zip(["p", "q"].repeat(10)) {
+        let id = id.to_string();
+        assert!(fixture.store.secret(id.parse().unwrap()).await.unwrap().is_none());
+        let of = |line: &&str| line.contains(&id) && line.contains(r#""door":"upkeep""#);
+        let [line] = text.lines().filter(of).collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((line["project"].as_str(), line["outcome"].as_str()), (Some(project), Some("ok")));
+        assert_eq!((line["action"].as_str(), line["user"].as_str()), (Some("secret:delete"), None));
+    }
 }

@@ -222,10 +222,15 @@ pub(super) fn apply(
         Change::DeleteProjectQuotas(project) => quotas::delete(here, project, witness)?,
         Change::AddTransportKey(key) => transport_keys::add(here, key, witness)?,
         Change::DeleteTransportKey(id) => transport_keys::delete(here, *id, witness)?,
-        Change::Reap { expired_by, orders_before } => {
+        Change::ReapSecret { id, by, time } => {
+            let row = row_of(here, *id)?;
+            require(row.is_expired(*by), Error::NotFound)?;
             witness()?;
-            reap::secrets(here, *expired_by, effects)?;
-            reap::orders(here, *orders_before)?;
+            row.delete(here, effects, *time)?;
+        }
+        Change::ReapOrders { before } => {
+            witness()?;
+            reap::orders(here, *before)?;
         }
         Change::AnchorAudit(AuditAnchor { number, hash }) => {
             witness()?;
@@ -246,11 +251,6 @@ pub(super) fn apply_in_memory(
     witness: Witnessing<'_>,
     effects: &mut Effects,
 ) -> Result<(), Failed> {
-    if let Change::Reap { expired_by, .. } = change {
-        reap::secrets(memory, *expired_by, effects)?;
-        effects.deleted = false; // No file has had them.
-        return apply(file, Elsewhere::Open(memory), change, witness, effects);
-    }
     if let Change::DefineSecret { secret, reseal, .. } = change {
         // What has expired in the file is as if it were not there; here both transactions are open, so it can go now.
         for expired in expired_in_the_way(file, secret)? {
@@ -533,19 +533,6 @@ const PLACE: &str =
 pub(super) fn find(here: &Connection, id: SecretId) -> Result<Option<Place>, Failed> {
     let mut statement = here.prepare_cached(&format!("SELECT {PLACE}, id FROM secrets WHERE id = ?1"))?;
     place(statement.query([id.as_bytes()])?.next()?)
-}
-
-/// Secrets of any project that have expired by then, oldest first.
-pub(super) fn expired(here: &Connection, by: Timestamp, limit: u32) -> Result<Vec<Place>, Failed> {
-    let mut statement = here.prepare_cached(&format!(
-        "SELECT {PLACE}, id FROM secrets INDEXED BY secrets_expiring WHERE expiration <= ?1 ORDER BY expiration LIMIT ?2"
-    ))?;
-    let mut rows = statement.query((by.micros(), limit))?;
-    let mut found = Vec::new();
-    while let Some(row) = place(rows.next()?)? {
-        found.push(row);
-    }
-    Ok(found)
 }
 
 /// From the columns of [`PLACE`], and the id.

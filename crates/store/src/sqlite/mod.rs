@@ -321,9 +321,16 @@ impl Store for SqliteStore {
         self.readers.read(|reader| transport_keys::all(reader, plugin, slice))
     }
 
-    async fn is_reaping_due(&self, expired_by: Timestamp, orders_before: Timestamp) -> Result<bool, Error> {
-        let due = |reader: &mut Reader| reap::is_due(reader, expired_by, orders_before);
-        Ok(self.readers.read(due)? || (!self.memory.is_empty() && due(&mut self.memory.lock())?))
+    async fn expired(&self, by: Timestamp, limit: u32) -> Result<Vec<(SecretId, ProjectId)>, Error> {
+        let mut found = self.readers.read(|reader| reap::expired(reader, by, limit))?;
+        if !self.memory.is_empty() {
+            found.extend(reap::expired(&mut self.memory.lock(), by, limit)?);
+        }
+        Ok(found)
+    }
+
+    async fn spent_orders(&self, before: Timestamp) -> Result<u32, Error> {
+        self.readers.read(|reader| reap::spent_orders(reader, before))
     }
 
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {

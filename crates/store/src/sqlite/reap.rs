@@ -1,47 +1,43 @@
-//! Takes away what is not there for anybody any more: some at a time, so that nobody waits long.
+//! What is not there for anybody any more, to be taken away some at a time, so that nobody waits long.
 
-use model::Timestamp;
+use model::{ProjectId, SecretId, Timestamp};
 use rusqlite::Connection;
 
-use super::apply::{Effects, Failed, Place, expired};
+use super::apply::Failed;
 use super::reader::Reader;
 use crate::Error;
 
-/// The most secrets, and the most orders, that one change takes away.
+/// The most orders that one change takes away.
 pub const REAPED_AT_ONCE: u32 = 256;
 
-/// The most rows that go with them, of all that belongs to them: one secret alone may have some thousands.
-const ROWS_AT_ONCE: u64 = 4096;
-
-/// Whether there is anything to take away.
-pub(super) fn is_due(
+/// Secrets of any project that have expired by then, oldest first.
+pub(super) fn expired(
     reader: &mut Reader,
-    expired_by: Timestamp,
-    orders_before: Timestamp,
-) -> Result<bool, Error> {
+    by: Timestamp,
+    limit: u32,
+) -> Result<Vec<(SecretId, ProjectId)>, Error> {
+    let found: Vec<(SecretId, i64)> = reader
+        .connection()
+        .prepare_cached(
+            "SELECT id, project FROM secrets INDEXED BY secrets_expiring \
+             WHERE expiration <= ?1 ORDER BY expiration LIMIT ?2",
+        )?
+        .query_map((by.micros(), limit), |row| Ok((SecretId::from_bytes(row.get(0)?), row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    found.into_iter().map(|(id, project)| Ok((id, reader.project(project)?))).collect()
+}
+
+/// How many orders have nothing to show for them, as far as one change takes them away.
+pub(super) fn spent_orders(reader: &mut Reader, before: Timestamp) -> Result<u32, Error> {
     Ok(reader
         .connection()
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM secrets INDEXED BY secrets_expiring WHERE expiration <= ?1) \
-             OR EXISTS (SELECT 1 FROM orders INDEXED BY orders_spent WHERE spent AND updated < ?2)",
+            "SELECT count(*) FROM (SELECT 1 FROM orders INDEXED BY orders_spent WHERE spent AND updated < ?1 LIMIT ?2)",
         )?
-        .query_row((expired_by.micros(), orders_before.micros()), |row| row.get(0))?)
+        .query_row((before.micros(), REAPED_AT_ONCE), |row| row.get(0))?)
 }
 
-/// Secrets that have expired by then. Whoever follows the change log is told that they are gone.
-pub(super) fn secrets(here: &Connection, expired_by: Timestamp, effects: &mut Effects) -> Result<(), Failed> {
-    let enough = here.total_changes() + ROWS_AT_ONCE;
-    let found: Vec<Place> = expired(here, expired_by, REAPED_AT_ONCE)?;
-    for row in found {
-        row.delete(here, effects, expired_by)?;
-        if here.total_changes() >= enough {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Orders with nothing to show for them.
+/// Takes them away.
 pub(super) fn orders(here: &Connection, before: Timestamp) -> Result<(), Failed> {
     here.prepare_cached(
         "DELETE FROM orders WHERE seq IN (SELECT seq FROM orders INDEXED BY orders_spent \

@@ -158,9 +158,6 @@ impl Writer {
     /// Whether a change is of a secret that is in memory, or is to be: it has two databases to think of, and goes alone.
     /// Nobody else changes what is there, so what is true now is true when the change is done.
     fn concerns_memory(&self, change: &Change) -> bool {
-        if matches!(change, Change::Reap { .. }) {
-            return !self.memory.is_empty();
-        }
         let (id, ephemeral) = concerned(change);
         // A database in memory that cannot be read will say so again when the change is done.
         ephemeral || id.is_some_and(|id| self.memory.holds(id).unwrap_or(true))
@@ -395,7 +392,7 @@ fn concerned(change: &Change) -> (Option<SecretId>, bool) {
         | Change::DeleteProjectQuotas(_)
         | Change::AddTransportKey(_)
         | Change::DeleteTransportKey(_)
-        | Change::Reap { .. }
+        | Change::ReapOrders { .. }
         | Change::AnchorAudit(_) => (None, false),
         Change::CreateSecret { secret, .. } | Change::DefineSecret { secret, .. } => {
             (Some(secret.id), secret.facets.ephemeral)
@@ -403,6 +400,7 @@ fn concerned(change: &Change) -> (Option<SecretId>, bool) {
         Change::FillPayload { id, .. }
         | Change::SetPayload { id, .. }
         | Change::DeleteSecret { id, .. }
+        | Change::ReapSecret { id, .. }
         | Change::ReplaceMetadata { id, .. }
         | Change::AddMetadatum { id, .. }
         | Change::SetMetadatum { id, .. }
