@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Nothing of libvirt's own is overwritten: virsh and libvirtd need parts of its library that are not public, and do not
-//! start with ours. Every file is renamed into place, so programs that run keep what they have loaded.
+//! start with ours. Every file and link is renamed into place, so programs that run keep what they have loaded.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

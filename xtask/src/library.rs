@@ -238,14 +238,16 @@ fn listing(tool: &str, arguments: &[&str], file: &Path) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Makes a link, or makes it anew.
+/// Makes a link, or renames a new one into its place.
 pub(crate) fn symlink(to: &str, at: &Path) -> Result<()> {
-    match std::fs::remove_file(at) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("{}: {error}", at.display()).into())
-        }
-        _ => Ok(std::os::unix::fs::symlink(to, at)?),
+    let told = |error: std::io::Error| format!("{}: {error}", at.display());
+    let new = at.with_added_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(told(error).into()),
+        _ => {}
     }
+    std::os::unix::fs::symlink(to, &new).and_then(|()| std::fs::rename(&new, at)).map_err(told)?;
+    Ok(())
 }
 
 fn compiler() -> OsString {

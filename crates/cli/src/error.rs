@@ -227,7 +227,8 @@ fn client_advice(error: &virsecret::Error) -> &'static str {
 fn tls_advice(error: &virsecret::TlsError) -> &'static str {
     use virsecret::TlsError::{
         Authority, Certificate, Handshake, Issuer, Key, NoAuthority, NoCertificate, NoKey, NotAuthorities,
-        NotCertificate, NotRevocations, OtherKey, Refused, Unconfirmed, Unreadable, Untrusted,
+        NotCertificate, NotRevocations, OldRevocations, OtherKey, Refused, Unconfirmed, Unreadable,
+        Untrusted,
     };
     match error {
         NoAuthority { .. } => {
@@ -235,6 +236,9 @@ fn tls_advice(error: &virsecret::TlsError) -> &'static str {
         }
         NoCertificate { .. } | NoKey { .. } => "Put both there, or neither if the daemon asks for none.",
         Unreadable { .. } => "Let this user read it, or name another folder with ?pkipath=DIR.",
+        OldRevocations(_) => {
+            "Have the authority write one of version 2: with openssl, crl_extensions in its configuration."
+        }
         NotAuthorities(_) | NotCertificate(_) | NotRevocations(_) => "Put one there, in PEM.",
         Key { .. } | OtherKey { .. } => {
             "Put the certificate's own key there, in PEM and without a passphrase."

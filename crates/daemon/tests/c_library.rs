@@ -168,19 +168,48 @@ fn threads_events_and_ten_thousand_connections_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
-    for (mode, count) in [("threads", "30"), ("events", "200"), ("cycles", "10000")] {
+    for (mode, count) in [("threads", "30"), ("events", "200"), ("calls", "20"), ("cycles", "10000")] {
         run(Command::new(&program).arg(server.uri()).args([mode, count]));
     }
-    let mortal = tempfile::tempdir().unwrap();
-    let mortal = Server::start(mortal.path());
+}
+
+/// Runs a program that kills the daemon it is connected to.
+fn run_and_kill(command: &mut Command, program: &Path, mode: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mortal = Server::start(folder.path());
     // A parent that waits for it at the end only: until then it is there as a zombie, which answers signals.
     let (uri, pid) = (mortal.uri(), mortal.pid().to_string());
     let reaper = std::thread::spawn(move || {
         let mut mortal = mortal;
         mortal.wait()
     });
-    run(Command::new(&program).arg(uri).args(["dead", &pid]));
+    run(command.arg(program).arg(uri).args([mode, &pid]));
     reaper.join().unwrap();
+}
+
+fn valgrind() -> Command {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["-q", "--leak-check=full", "--error-exitcode=9"]);
+    valgrind.arg("--errors-for-leak-kinds=definite,indirect");
+    valgrind
+}
+
+#[test]
+fn connections_that_end_are_told_of_and_let_go() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
+    let sanitized = compile(&tests("life.c"), other.path(), &["-O1", "-fsanitize=address,undefined"]);
+    for mode in ["dead", "closing"] {
+        run_and_kill(&mut Command::new("env"), &program, mode);
+        run_and_kill(&mut Command::new("env"), &sanitized, mode);
+        run_and_kill(&mut valgrind(), &program, mode);
+    }
+    for mode in ["ends", "beyond"] {
+        let socket = folder.path().join(mode);
+        let mut stub = Command::new("python3");
+        stub.arg(tests("stub_daemon.py")).arg(mode).arg(&socket).arg(&program);
+        run(stub.arg(format!("secret:///system?socket={}", socket.display())).args([mode, "2"]));
+    }
 }
 
 #[test]
@@ -188,14 +217,11 @@ fn valgrind_and_address_sanitizer_find_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
-    for (mode, count) in [("threads", "3"), ("events", "30"), ("cycles", "60")] {
-        let mut valgrind = Command::new("valgrind");
-        valgrind.args(["-q", "--leak-check=full", "--error-exitcode=9"]);
-        valgrind.arg("--errors-for-leak-kinds=definite,indirect");
-        run(valgrind.arg(&program).arg(server.uri()).args([mode, count]));
+    for (mode, count) in [("threads", "3"), ("events", "30"), ("calls", "2"), ("cycles", "60")] {
+        run(valgrind().arg(&program).arg(server.uri()).args([mode, count]));
     }
     let sanitized = compile(&tests("life.c"), folder.path(), &["-O1", "-fsanitize=address,undefined"]);
-    for (mode, count) in [("threads", "10"), ("events", "50"), ("cycles", "100")] {
+    for (mode, count) in [("threads", "10"), ("events", "50"), ("calls", "5"), ("cycles", "100")] {
         run(Command::new(&sanitized).arg(server.uri()).args([mode, count]));
     }
 }

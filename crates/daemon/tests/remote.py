@@ -96,13 +96,23 @@ def make_pki(folder):
     shutil.copy(folder / "stranger.key", put("other-key", "ca", "client") / "clientkey.pem")
     shutil.copy(folder / "ca.pem", put("authority-as-client", "ca", "client") / "clientcert.pem")
     shutil.copy(folder / "ca.key", folder / "authority-as-client/clientkey.pem")
-    revoked = put("revoked", "ca", "client")
+    (put("bad-revocations", "ca", "client") / "cacrl.pem").write_text("garbage\n")
     (folder / "index.txt").write_text("")
-    (folder / "ca.cnf").write_text(
-        f"[ca]\ndefault_ca=it\n[it]\ndatabase={folder}/index.txt\ncertificate={folder}/ca.pem\n"
-        f"private_key={folder}/ca.key\ndefault_md=sha256\ndefault_crl_days=30\n")
-    openssl("ca", "-config", folder / "ca.cnf", "-revoke", folder / "localhost.pem")
-    openssl("ca", "-config", folder / "ca.cnf", "-gencrl", "-out", revoked / "cacrl.pem")
+    (folder / "crlnumber").write_text("01")
+    for version, more in (1, ""), (2, f"crlnumber={folder}/crlnumber\ncrl_extensions=more\n[more]\n"
+                                      "authorityKeyIdentifier=keyid\n"):
+        (folder / f"ca{version}.cnf").write_text(
+            f"[ca]\ndefault_ca=it\n[it]\ndatabase={folder}/index.txt\ncertificate={folder}/ca.pem\n"
+            f"private_key={folder}/ca.key\ndefault_md=sha256\ndefault_crl_days=30\n{more}")
+
+    def revoke(name, version, *names):
+        for each in names:
+            openssl("ca", "-config", folder / f"ca{version}.cnf", "-revoke", folder / f"{each}.pem")
+        openssl("ca", "-config", folder / f"ca{version}.cnf", "-gencrl", "-out", put(name, "ca", "client") / "cacrl.pem")
+
+    revoke("others-revoked-v1", 1, "elsewhere")
+    revoke("others-revoked", 2)
+    revoke("revoked", 2, "localhost")
 
 
 def be_alone_on_the_network():
@@ -254,6 +264,10 @@ def cases(folder, main, opened, nameless, ssh, stubs):
         f"secret+tcp://localhost:{free_port()}/system": None,
         f"secret+ssh://root@localhost:{ssh}/system?keyfile={folder}/user_key&no_verify=1&no_tty=1": None,
         f"secret+ssh://root@localhost:{ssh}/system?keyfile={folder}/user_key&netcat=nc&no_verify=1&no_tty=1": None,
+        **{f"secret+ssh://root@localhost:{ssh}/system?keyfile={folder}/user_key&no_verify=1&no_tty=1&{more}": None
+           for more in ("proxy=auto", "proxy=native", "proxy=netcat", "proxy=bogus", "mode=legacy", "mode=direct",
+                        "proxy=native&netcat=/bin/false", "proxy=netcat&netcat=nc", "mode=direct&proxy=native")},
+        f"secret+tcp://localhost:{tcp}/system?mode=direct": None,
         # Who may, and who is there.
         at(tls, "good"): None,
         at(tls, "good-rsa"): None,
@@ -274,6 +288,12 @@ def cases(folder, main, opened, nameless, ssh, stubs):
         at(tls, "others", "&no_sanity=1"): None,
         at(tls, "others", "&no_sanity=1&no_verify=1"): None,
         at(tls, "others"): None,
+        at(tls, "others-revoked"): None,
+        at(tls, "others-revoked-v1"):
+            error(system, 7, f"Unable to set x509 certificate revocation list: {pki('others-revoked-v1')}/cacrl.pem: "
+                             "it is not of version 2."),
+        at(tls, "others-revoked-v1", "&no_verify=1"): None,
+        at(tls, "bad-revocations"): None,
         at(tls, "revoked"): None,
         at(tls, "revoked", "&no_verify=1"): None,
         at(nameless[0], "good"): error(45, 7, "authentication failed: Failed to verify peer's certificate"),

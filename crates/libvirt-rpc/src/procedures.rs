@@ -88,6 +88,8 @@ procedures! {
     ConnectSetIdentity = 419 "CONNECT_SET_IDENTITY" ("typed_param<20>, unsigned flags") -> "", Access::Connection;
 }
 
+/// `REMOTE_PROC_CONNECT_EVENT_CONNECTION_CLOSED`: sent to clients, never called. Its argument is a reason, an `int`.
+pub const EVENT_CONNECTION_CLOSED: i32 = 362;
 /// `REMOTE_PROC_SECRET_EVENT_LIFECYCLE`: sent to clients, never called.
 pub const EVENT_LIFECYCLE: i32 = 382;
 /// `REMOTE_PROC_SECRET_EVENT_VALUE_CHANGED`: sent to clients, never called.

@@ -188,6 +188,9 @@ pub enum TlsError {
     /// The file of certificates that are not to be trusted any more has something else in it.
     #[error("there is no list of revocations in {}", .0.display())]
     NotRevocations(PathBuf),
+    /// It is a list that we cannot use: of version 1, nearly always.
+    #[error("the revocation list {} cannot be used: it has to be of version 2 (openssl: crl_extensions)", .0.display())]
+    OldRevocations(PathBuf),
     /// The key is none that can be used here: it may be damaged, or have a passphrase.
     #[error("there is no private key in {} that can be used", key.display())]
     Key {

@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use libvirt_rpc::frame::{self, Header, KEEPALIVE, Kind, PING, PONG, REMOTE};
+use libvirt_rpc::procedures::EVENT_CONNECTION_CLOSED;
 use libvirt_rpc::xdr::{Decoder, EncodeError, Encoder};
 use zeroize::Zeroizing;
 
@@ -54,6 +55,8 @@ pub(crate) enum Notice {
     Events,
     /// The link is at its end.
     Closed(CloseReason),
+    /// So is the daemon's own way to what it asks for us, as it says; the link is not.
+    ClosedBeyond(CloseReason),
 }
 
 /// Why a connection is at its end: `virConnectCloseReason`.
@@ -67,6 +70,14 @@ pub enum CloseReason {
     Keepalive = 2,
     /// We closed it.
     Client = 3,
+}
+
+impl CloseReason {
+    /// By its number.
+    fn of(number: i32) -> Self {
+        let all = [Self::EndOfFile, Self::Keepalive, Self::Client];
+        all.into_iter().find(|reason| *reason as i32 == number).unwrap_or(Self::Error)
+    }
 }
 
 struct State {
@@ -144,6 +155,7 @@ impl From<Error> for Failed {
 struct Came {
     events: bool,
     ping: bool,
+    closed_beyond: Option<CloseReason>,
 }
 
 impl Link {
@@ -479,7 +491,7 @@ impl Link {
         let taken = read.and_then(|received| state.sort(&mut inbox, received));
         state.inbox = Some(inbox);
         let error = match taken {
-            Ok(Came { events: false, ping: false }) => return (state, None),
+            Ok(Came { events: false, ping: false, closed_beyond: None }) => return (state, None),
             Ok(came) => {
                 // Before anything that may take long: a sleeper must be able to read meanwhile.
                 state.hand_over();
@@ -489,6 +501,9 @@ impl Link {
                 }
                 if came.events {
                     self.tell(Notice::Events);
+                }
+                if let Some(reason) = came.closed_beyond {
+                    self.tell(Notice::ClosedBeyond(reason));
                 }
                 None
             }
@@ -551,6 +566,10 @@ impl State {
         let header = message.header;
         match (header.program, header.kind) {
             (KEEPALIVE, Kind::Message) => came.ping |= header.procedure == PING,
+            (REMOTE, Kind::Message) if header.procedure == EVENT_CONNECTION_CLOSED => {
+                let reason = Decoder::new(message.payload()).i32()?;
+                came.closed_beyond = Some(CloseReason::of(reason));
+            }
             (REMOTE, Kind::Message) => {
                 if let Some(event) = events::decode(header.procedure, &mut Decoder::new(message.payload()))? {
                     self.put_event(event);

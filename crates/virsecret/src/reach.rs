@@ -13,7 +13,7 @@ use crate::limits::CONNECT_WAIT_MAX;
 use crate::socket;
 use crate::stream::Stream;
 use crate::tls::Credentials;
-use crate::uri::{Transport, Uri};
+use crate::uri::{Proxy, Transport, Uri};
 
 /// A stream to the daemon that the URI means, on which nothing was said yet.
 pub(crate) fn daemon(uri: &Uri, access: Access) -> Result<Stream> {
@@ -34,14 +34,21 @@ fn session_folder() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
-    let named = |name, below| std::env::var_os(name).map(|folder| PathBuf::from(folder).join(below));
-    named("XDG_RUNTIME_DIR", "libvirt").or_else(|| named("HOME", ".cache/libvirt"))
+    let below = |name, below| folder_named(name).map(|folder| folder.join(below));
+    below("XDG_RUNTIME_DIR", "libvirt")
+        .or_else(|| below("XDG_CACHE_HOME", "libvirt"))
+        .or_else(|| below("HOME", ".cache/libvirt"))
+}
+
+/// What a variable of the environment names, if that is the same place wherever we happen to be.
+fn folder_named(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
 }
 
 /// Where a user's own certificates are; root's are the system's.
 fn users_home() -> Option<PathBuf> {
     let is_root = rustix::process::geteuid().is_root();
-    std::env::var_os("HOME").filter(|_| !is_root).map(PathBuf::from)
+    folder_named("HOME").filter(|_| !is_root)
 }
 
 /// The first of the host's addresses that answers.
@@ -113,11 +120,14 @@ fn remote_script(uri: &Uri, access: Access) -> String {
     // The last is that of a daemon that has everything, which is all that netcat's age has.
     let socket = uri.socket().or(sockets.last().map(PathBuf::as_path)).unwrap_or(Path::new(""));
     let by_netcat = format!("exec {netcat} -U {}", quoted(&socket.to_string_lossy()));
-    if uri.socket().is_some() || uri.options().netcat.is_some() {
-        return by_netcat;
-    }
     let read_only = if access == Access::ReadOnly { "-r " } else { "" };
     let helper = format!("exec virt-ssh-helper {read_only}{}", quoted(uri.name()));
+    match uri.options().proxy {
+        Proxy::Native => return helper,
+        Proxy::Netcat => return by_netcat,
+        Proxy::Auto if uri.socket().is_some() || uri.options().netcat.is_some() => return by_netcat,
+        Proxy::Auto => {}
+    }
     format!("if command -v virt-ssh-helper >/dev/null 2>&1; then {helper}; else {by_netcat}; fi")
 }
 
@@ -149,6 +159,14 @@ mod tests {
         );
         let expect: Vec<_> = rest.into_iter().chain([by_helper.as_str()]).collect();
         check("secret+ssh://far/system", &expect);
+        for (proxy, script) in [
+            ("native", "exec virt-ssh-helper -r 'secret:///system'"),
+            ("netcat", "exec 'nc' -U '/run/libvirt/libvirt-sock-ro'"),
+        ] {
+            let script = quoted(script);
+            let expect: Vec<_> = rest.into_iter().chain([script.as_str()]).collect();
+            check(&format!("secret+ssh://far/system?proxy={proxy}"), &expect);
+        }
     }
 
     #[test]

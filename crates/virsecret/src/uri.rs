@@ -47,7 +47,7 @@ const TLS_PORT: u16 = 16_514;
 const TLS_PRIORITY: &str = "NORMAL";
 
 /// What stays with libvirt's client: `EXTRACT_URI_ARG_*` of `src/remote/remote_driver.c`, release 12.8.0. Those that are
-/// not asked for below are about transports or authentications that are not here, and are otherwise ignored.
+/// not asked for below are about transports (libssh, libssh2) or authentications that are not here, and are ignored.
 const CLIENT_PARAMETERS: &[&str] = &[
     "command",
     "auth",
@@ -61,7 +61,6 @@ const CLIENT_PARAMETERS: &[&str] = &[
     "no_sanity",
     "no_verify",
     "no_tty",
-    "proxy",
     "authfile",
 ];
 
@@ -114,6 +113,19 @@ pub(crate) struct Options {
     pub(crate) no_verify: bool,
     pub(crate) no_sanity: bool,
     pub(crate) no_tty: bool,
+    pub(crate) proxy: Proxy,
+}
+
+/// What runs at the other end of ssh: `?proxy=`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Proxy {
+    /// libvirt's helper if it is there and nothing names a socket, else netcat.
+    #[default]
+    Auto,
+    /// The helper.
+    Native,
+    /// Netcat.
+    Netcat,
 }
 
 /// Whose socket is meant, where none is named.
@@ -154,6 +166,15 @@ pub enum UriError {
     /// Its mode is unknown.
     #[error("the mode {0:?} is unknown: it may be auto, direct or legacy")]
     Mode(String),
+    /// What is to run at the other end of ssh is unknown.
+    #[error("the proxy {0:?} is unknown: it may be auto, native or netcat")]
+    Proxy(String),
+    /// It names a netcat, and asks for libvirt's helper.
+    #[error("with proxy=native no netcat is run: leave netcat or the proxy out")]
+    NoNetcat,
+    /// It wants the driver's own daemon by a way that leads to the one that has everything.
+    #[error("mode=direct is for sockets of this machine: with ssh it may be auto or legacy")]
+    NotDirect,
     /// The way there is a program, and none is named.
     #[error("the transport ext needs the program that is the way there: name it with ?command=PATH")]
     NoCommand,
@@ -261,6 +282,19 @@ impl FromStr for Mode {
     }
 }
 
+impl FromStr for Proxy {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "native" => Ok(Self::Native),
+            "netcat" => Ok(Self::Netcat),
+            _ => Err(UriError::Proxy(text.into())),
+        }
+    }
+}
+
 impl FromStr for Uri {
     type Err = UriError;
 
@@ -290,6 +324,15 @@ impl FromStr for Uri {
         let transport = transport_of(transport, &host)?;
         if transport == Transport::Ext && parameters.options.command.is_none() {
             return Err(UriError::NoCommand);
+        }
+        if transport == Transport::Ssh && parameters.mode == Mode::Direct {
+            return Err(UriError::NotDirect);
+        }
+        if transport == Transport::Ssh
+            && parameters.options.proxy == Proxy::Native
+            && parameters.options.netcat.is_some()
+        {
+            return Err(UriError::NoNetcat);
         }
         if transport == Transport::Tls
             && let Some(priority) = &parameters.options.tls_priority
@@ -357,6 +400,7 @@ impl<'a> Parameters<'a> {
             "no_verify" => self.options.no_verify = flag("no_verify", bytes)?,
             "no_sanity" => self.options.no_sanity = flag("no_sanity", bytes)?,
             "no_tty" => self.options.no_tty = flag("no_tty", bytes)?,
+            "proxy" => self.options.proxy = text(bytes)?.parse()?,
             key if CLIENT_PARAMETERS.contains(&key) => {}
             _ => self.of_daemon.push(parameter),
         }

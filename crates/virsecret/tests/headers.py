@@ -91,6 +91,7 @@ def check(ours, theirs, report):
     check_macros(ours, theirs, report)
     check_structs(ours, theirs, report)
     check_declarations(ours, theirs, report)
+    check_definitions(ours, report)
     check_nothing_missing(ours, theirs, report)
     check_compiles_cleanly(ours, report)
     check_conformance(ours, report)
@@ -213,6 +214,33 @@ def check_declarations(ours, theirs, report):
         f"({len(pointers)} of function pointers), by the C compiler"
         + (" and the C++ compiler" if CXX else "; no C++ compiler, so an enum may pass for an int")
     )
+
+
+def check_definitions(ours, report):
+    """What the library defines takes as many arguments as it is declared with, pointers where pointers are declared."""
+    pointers = {name for name, text in ours.typedefs.items() if "*" in text}
+
+    def is_pointer(parameter):
+        return "*" in parameter or "[" in parameter or any(word in pointers for word in re.findall(r"\w+", parameter))
+
+    count = 0
+    for source in sorted((Path(__file__).parent.parent / "src/abi").glob("*.rs")):
+        for name, taken in re.findall(r'extern "C" fn (vir\w+)\(([^{]*?)\) *(?:->[^{]*)?\{', source.read_text()):
+            count += 1
+            if name not in ours.functions:
+                report.fault(f"{name}: defined, and not declared")
+                continue
+            declared = re.search(rf"\b{name} ?\((.*)\)$", ours.functions[name]).group(1)
+            declared = [part for part in split(declared, ",") if part.strip() != "void"]
+            taken = [part.split(":", 1)[1].strip() for part in split(taken, ",")]
+            if len(taken) != len(declared):
+                report.fault(f"{name}: defined with {len(taken)} arguments, declared with {len(declared)}")
+            for rust, c in zip(taken, declared):
+                if rust.startswith("*") and not is_pointer(c) or rust.startswith("c_") and is_pointer(c):
+                    report.fault(f"{name}: defined with {rust}, declared with {c}")
+    if count < 60:
+        report.fault(f"only {count} definitions found")
+    report.say(f"{count} functions as the library defines them")
 
 
 def check_nothing_missing(ours, theirs, report):

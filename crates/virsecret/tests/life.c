@@ -5,6 +5,10 @@
  *               may be left
  *   events N    callbacks that deregister themselves and each other while N events come
  *   dead N      calls on a connection whose daemon is killed meanwhile: the process id is N
+ *   closing N   the same, with a callback that closes the program's last reference while the call still runs
+ *   calls N     what single calls answer, N times
+ *   ends N      a connection that ends while it is opened (stub_daemon.py): it does not open, or it is not read for ever
+ *   beyond N    a daemon that says that its own way has ended (stub_daemon.py): the callback is told, and the connection stays
  *
  * Exit status 0 if all is as it should be; else it says what is not. valgrind and AddressSanitizer watch it too.
  */
@@ -209,6 +213,78 @@ static void dead(int pid)
     CHECK(virSecretFree(secret) == 0 && virConnectClose(connect) == 0);
 }
 
+static void closes(virConnectPtr connect, int reason, void *data)
+{
+    *(int *)data = reason;
+    CHECK(virConnectClose(connect) == 1); /* The call that is running, and the callback itself, hold it. */
+}
+
+static void closing(int pid)
+{
+    virConnectPtr connect = virConnectOpen(uri);
+    int reason = -1;
+    CHECK(connect && virConnectRegisterCloseCallback(connect, closes, &reason, count_free) == 0);
+    CHECK(kill(pid, SIGKILL) == 0);
+    while (kill(pid, 0) == 0) usleep(1000);
+    CHECK(virConnectNumOfSecrets(connect) == -1 && virGetLastErrorCode() == VIR_ERR_SYSTEM_ERROR);
+    CHECK(reason == VIR_CONNECT_CLOSE_REASON_EOF && freed == 1);
+}
+
+static void calls(int count)
+{
+    virErrorPtr saved;
+    int i;
+    CHECK(virEventRegisterDefaultImpl() == 0);
+    for (i = 0; i < count; i++) {
+        virConnectPtr one = virConnectOpen(uri), other = virConnectOpen(uri);
+        virSecretPtr secret;
+        CHECK(one && other && (secret = virSecretDefineXML(other, "<secret><uuid>11fe0002-0000-4000-8000-000000000000</uuid></secret>", 0)));
+        CHECK(virConnectSecretEventRegisterAny(one, secret, 0, VIR_SECRET_EVENT_CALLBACK(nothing), NULL, count_free) == -1);
+        CHECK(virGetLastErrorCode() == VIR_ERR_INVALID_ARG && virGetLastErrorDomain() == VIR_FROM_SECRET);
+        CHECK(strstr(virGetLastErrorMessage(), "secret '11fe0002-0000-4000-8000-000000000000' in virConnectSecretEventRegisterAny must match connection"));
+        CHECK(virConnGetLastError(one)->code == VIR_ERR_INVALID_ARG && virConnGetLastError(other)->code == VIR_ERR_OK);
+        /* A line on stderr, as every program gets that says nothing of errors. */
+        CHECK((saved = virSaveLastError()));
+        virDefaultErrorFunc(saved);
+        virFreeError(saved);
+        CHECK(virConnectSetKeepAlive(one, 0, 5) == 0);
+        CHECK(virConnectSetKeepAlive(one, 5, 5) == 0 && virConnectSetKeepAlive(one, 7, 5) == 0);
+        CHECK(virConnectSetKeepAlive(one, 0, 0) == 0 && virConnectSetKeepAlive(one, -1, 0) == 0);
+        CHECK(virConnectSetKeepAlive(one, 7, 5) == -1 && virGetLastErrorCode() == VIR_ERR_INTERNAL_ERROR);
+        CHECK(virSecretUndefine(secret) == 0 && virSecretFree(secret) == 0);
+        CHECK(virConnectClose(one) == 0 && virConnectClose(other) == 0);
+    }
+    CHECK(freed == 0);
+}
+
+static int turns;
+static void count_tick(int timer, void *data) { (void)timer; (void)data; stop = 1; }
+
+static void ends(int seconds)
+{
+    virConnectPtr connect;
+    CHECK(virEventRegisterDefaultImpl() == 0);
+    connect = virConnectOpen(uri);
+    CHECK(connect || virGetLastErrorCode() != VIR_ERR_OK);
+    CHECK(virEventAddTimeout(seconds * 1000, count_tick, NULL, NULL) >= 0);
+    for (turns = 0; !stop; turns++) CHECK(virEventRunDefaultImpl() == 0);
+    CHECK(turns < 100);
+    if (connect) virConnectClose(connect);
+}
+
+static void beyond(int seconds)
+{
+    virConnectPtr connect;
+    int reason = -1;
+    CHECK(virEventRegisterDefaultImpl() == 0 && (connect = virConnectOpen(uri)));
+    CHECK(virConnectRegisterCloseCallback(connect, closes, &reason, count_free) == 0 && virConnectRef(connect) == 0);
+    CHECK(virConnectNumOfSecrets(connect) == 0);
+    CHECK(virEventAddTimeout(seconds * 1000, count_tick, NULL, NULL) >= 0);
+    while (!stop && reason == -1) CHECK(virEventRunDefaultImpl() == 0);
+    CHECK(reason == VIR_CONNECT_CLOSE_REASON_KEEPALIVE && freed == 1);
+    CHECK(virConnectIsAlive(connect) == 1 && virConnectClose(connect) == 0);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 4);
@@ -218,6 +294,10 @@ int main(int argc, char **argv)
     else if (!strcmp(argv[2], "cycles")) cycles(atoi(argv[3]));
     else if (!strcmp(argv[2], "events")) run_events(atoi(argv[3]));
     else if (!strcmp(argv[2], "dead")) dead(atoi(argv[3]));
+    else if (!strcmp(argv[2], "closing")) closing(atoi(argv[3]));
+    else if (!strcmp(argv[2], "calls")) calls(atoi(argv[3]));
+    else if (!strcmp(argv[2], "ends")) ends(atoi(argv[3]));
+    else if (!strcmp(argv[2], "beyond")) beyond(atoi(argv[3]));
     else return 2;
     virResetLastError();
     printf("ok %s\n", argv[2]);

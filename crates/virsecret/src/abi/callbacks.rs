@@ -121,7 +121,7 @@ impl Dispatcher {
             return Ok(());
         }
         let of = Arc::downgrade(self);
-        let task = Box::new(move || of.upgrade().into_iter().for_each(|of| of.dispatch()));
+        let task = Arc::new(move || of.upgrade().into_iter().for_each(|of| of.dispatch()));
         let timer = events::when_due(-1, task).ok_or_else(|| {
             new(Code::InternalError, Domain::None, "could not initialize domain event timer")
         })?;
@@ -253,18 +253,6 @@ impl Callback {
     }
 }
 
-/// A reference of our own to a connection, so that it outlives the callback that may be the last to hold it.
-///
-/// # Safety
-/// It is a connection that the program holds.
-unsafe fn hold(connect: *const Connect) -> Arc<Connect> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        Arc::increment_strong_count(connect);
-        Arc::from_raw(connect)
-    }
-}
-
 /// What a program asks for.
 struct Wanted<'a> {
     event: c_int,
@@ -295,8 +283,13 @@ pub unsafe extern "C" fn virConnectSecretEventRegisterAny(
         let secret = match secret.is_null() {
             true => None,
             // SAFETY: it is a secret, as the header asks.
-            false => Some(unsafe { Secret::enter(scope, secret, NAME) }?),
+            false => Some(unsafe { Secret::find(secret, NAME) }?),
         };
+        if let Some(secret) = secret.filter(|secret| !ptr::eq(Arc::as_ptr(&secret.connect), connect)) {
+            let uuid = uuid::Uuid::from_bytes(secret.uuid);
+            let text = format!("secret '{uuid}' in {NAME} must match connection");
+            return Err(invalid_arg(SECRET, NAME, "secret", text));
+        }
         let Some(function) = function else { return refuse("cb", "not be NULL") };
         if event < 0 {
             return refuse("eventID", "be zero or greater");
@@ -305,7 +298,7 @@ pub unsafe extern "C" fn virConnectSecretEventRegisterAny(
             return refuse("eventID", &format!("be less than {EVENT_ID_LAST}"));
         }
         // SAFETY: it was found to be a connection, which the program holds.
-        let connect = unsafe { hold(connect) };
+        let connect = unsafe { Connect::hold(connect) };
         found.watch.start(&found.client);
         found.dispatcher.add(Wanted { event, secret, function, opaque: Opaque(opaque), free, connect })
     })
@@ -315,20 +308,15 @@ pub unsafe extern "C" fn virConnectSecretEventRegisterAny(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnectSecretEventDeregisterAny(connect: *const Connect, id: c_int) -> c_int {
     const NAME: &str = "virConnectSecretEventDeregisterAny";
-    let mut held = None;
-    let result = enter(-1, |scope| {
+    enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
         let found = unsafe { Connect::enter(scope, connect, NAME, SECRET) }?;
         if id < 0 {
             let message = format!("callbackID in {NAME} must be zero or greater");
             return Err(invalid_arg(SECRET, NAME, "callbackID", message));
         }
-        // SAFETY: it was found to be a connection.
-        held = Some(unsafe { hold(connect) });
         found.dispatcher.remove(id).map(|()| 0)
-    });
-    drop(held);
-    result
+    })
 }
 
 /// `virConnectCloseFunc`
@@ -419,7 +407,7 @@ pub unsafe extern "C" fn virConnectRegisterCloseCallback(
         let register = Procedure::ConnectRegisterCloseCallback;
         found.client.call(register, |_| Ok(()), |_| Ok(())).map_err(of)?;
         // SAFETY: it was found to be a connection, which the program holds.
-        let connect = unsafe { hold(connect) };
+        let connect = unsafe { Connect::hold(connect) };
         let callback = CloseCallback { function, opaque: Opaque(opaque), free, connect };
         found.close_callbacks.keep(callback)?;
         Ok(0)
@@ -433,15 +421,12 @@ pub unsafe extern "C" fn virConnectUnregisterCloseCallback(
     function: Option<CloseFunction>,
 ) -> c_int {
     const NAME: &str = "virConnectUnregisterCloseCallback";
-    let mut held = None;
-    let result = enter(-1, |scope| {
+    enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
         let found = unsafe { Connect::enter(scope, connect, NAME, DOMAIN) }?;
         let Some(function) = function else {
             return Err(invalid_arg(DOMAIN, NAME, "cb", format!("cb in {NAME} must not be NULL")));
         };
-        // SAFETY: it was found to be a connection.
-        held = Some(unsafe { hold(connect) });
         let is_it = |callback: &CloseCallback| ptr::fn_addr_eq(callback.function, function);
         if !found.close_callbacks.slot().as_ref().is_some_and(is_it) {
             return Err(close_callback_error("A different callback was requested"));
@@ -451,7 +436,5 @@ pub unsafe extern "C" fn virConnectUnregisterCloseCallback(
         let callback = found.close_callbacks.slot().take_if(|callback| is_it(callback));
         drop(callback); // With no lock held: it calls the program.
         Ok(0)
-    });
-    drop(held);
-    result
+    })
 }

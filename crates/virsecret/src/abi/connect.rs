@@ -13,7 +13,7 @@ use super::events;
 use super::handle::Connect;
 use super::raw;
 use super::typed::{self, TypedParameter};
-use crate::link::Notice;
+use crate::link::{CloseReason, Notice};
 use crate::uri::Uri;
 use crate::{Access, Connection};
 
@@ -104,6 +104,9 @@ unsafe fn open(uri: *const c_char, access: Access) -> *const Connect {
         let text = CString::new(given).unwrap_or_default();
         let connect = Connect::new(client, text, access == Access::ReadOnly, keepalive);
         attend(&connect);
+        if connect.client.link().is_closed() {
+            return Err(of(crate::Error::Closed)); // Before anybody was there to be told.
+        }
         Ok(Arc::into_raw(connect))
     })
 }
@@ -126,18 +129,23 @@ fn attend(connect: &Arc<Connect>) {
             Notice::Events => connect.dispatcher.schedule(),
             Notice::Closed(reason) => {
                 let is_in_loop = connect.watch.stop();
-                if !connect.close_callbacks.is_set() {
-                    return;
-                }
-                // By the loop, if there is one: whoever is just calling us may hold what the callback wants, as Nova does.
-                let later = Arc::clone(&connect);
-                if !is_in_loop || !events::soon(move || later.close_callbacks.run(reason)) {
-                    connect.close_callbacks.run(reason);
-                }
+                tell_closed(&connect, reason, is_in_loop);
             }
+            Notice::ClosedBeyond(reason) => tell_closed(&connect, reason, events::is_registered()),
         }
     }));
     connect.watch.start(&connect.client);
+}
+
+/// By the loop, if the connection is in one: whoever is just calling us may hold what the callback wants, as Nova does.
+fn tell_closed(connect: &Arc<Connect>, reason: CloseReason, is_in_loop: bool) {
+    if !connect.close_callbacks.is_set() {
+        return;
+    }
+    let later = Arc::clone(connect);
+    if !is_in_loop || !events::soon(move || later.close_callbacks.run(reason)) {
+        connect.close_callbacks.run(reason);
+    }
 }
 
 /// `virConnectClose`: 0 if that was the last reference, else 1.

@@ -12,11 +12,11 @@ use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 
-use super::handle::{Connect, First};
+use super::handle::{Connect, First, Secret};
 use super::raw::{self, Opaque};
 use crate::error::{Error, TlsError, Unfit};
 use crate::uri::UriError;
@@ -179,14 +179,16 @@ fn set_last(error: &RemoteError) {
     }
 }
 
-/// The connection that a function turned out to be about, if any: its handler is told.
+/// What a function turned out to be about, if anything: the connection's handler is told of its error. Both are held until
+/// then, for a callback that runs meanwhile may give the program's own references back.
 #[derive(Default)]
-pub(super) struct Scope<'a> {
-    pub(super) connect: Option<&'a Connect>,
+pub(super) struct Scope {
+    pub(super) connect: Option<Arc<Connect>>,
+    pub(super) secret: Option<Arc<Secret>>,
 }
 
 /// Runs the body of a function of the API: forgets the thread's last error, and makes it what the body fails with.
-pub(super) fn enter<'a, T>(failure: T, body: impl FnOnce(&mut Scope<'a>) -> Result<T, RemoteError>) -> T {
+pub(super) fn enter<T>(failure: T, body: impl FnOnce(&mut Scope) -> Result<T, RemoteError>) -> T {
     // SAFETY: both are the thread's own.
     let before = unsafe {
         reset(last());
@@ -201,7 +203,7 @@ pub(super) fn enter<'a, T>(failure: T, body: impl FnOnce(&mut Scope<'a>) -> Resu
             RemoteError::new(Code::InternalError, Domain::None, &b"a fault in libvirsecret"[..])
         }
     };
-    tell(scope.connect, &error);
+    tell(scope.connect.as_deref(), &error);
     // SAFETY: it is the thread's own. A failure leaves it as it was, as libvirt's do.
     unsafe { *libc::__errno_location() = before }
     failure
@@ -229,9 +231,13 @@ fn tell(connect: Option<&Connect>, error: &RemoteError) {
         });
         handler = if own.function.is_some() { own } else { handler };
     }
-    let function = handler.function.unwrap_or(virDefaultErrorFunc);
     // SAFETY: the program gave us both together, and the error is the thread's own.
-    unsafe { function(handler.data.0, last) }
+    unsafe {
+        match handler.function {
+            Some(function) => function(handler.data.0, last),
+            None => virDefaultErrorFunc(last),
+        }
+    }
 }
 
 fn lock<T: Copy>(mutex: &Mutex<T>) -> T {
@@ -290,7 +296,7 @@ pub(super) fn invalid_handle(
 
 /// What a function says that the library exports and does not have.
 pub(super) fn unsupported(
-    scope: &mut Scope<'_>,
+    scope: &mut Scope,
     first: First,
     name: &'static str,
     driver_function: &'static str,
@@ -299,9 +305,8 @@ pub(super) fn unsupported(
     match first {
         First::Connect(connect) => {
             // SAFETY: it is the first argument, which the header says is a connection or NULL.
-            match unsafe { Connect::of(connect) } {
-                None => return invalid_connection(name, domain),
-                found => scope.connect = found,
+            if let Err(error) = unsafe { Connect::enter(scope, connect, name, domain) } {
+                return error;
             }
         }
         First::Object { ptr, null_code, null_domain, prefix, format } if ptr.is_null() => {
@@ -385,6 +390,23 @@ fn of_uri(error: &UriError) -> RemoteError {
         UriError::Host(host) => {
             invalid(format!("using unix socket and remote server '{host}' is not supported."))
         }
+        UriError::Proxy(proxy) => invalid(format!("Unnkown proxy type '{proxy}'")), // As it is spelt there.
+        UriError::NoNetcat => {
+            new(Code::InvalidArg, Domain::Rpc, "netcat path not valid with native proxy mode")
+        }
+        UriError::NotDirect => {
+            let text = "Cannot use direct socket mode for ssh transport";
+            let (message, format) =
+                (format!("Operation not supported: {text}"), "Operation not supported: %1$s");
+            let unsupported = 84; // VIR_ERR_OPERATION_UNSUPPORTED
+            RemoteError::of_parts(
+                unsupported,
+                Domain::Remote as i32,
+                message.into_bytes().into(),
+                format,
+                text.as_bytes().into(),
+            )
+        }
         UriError::NoCommand => invalid("remote_open: for 'ext' transport, command is required".into()),
         UriError::Priority(priority) => {
             let text = format!("Failed to set TLS session priority to {priority}: The request is invalid.");
@@ -430,6 +452,12 @@ fn of_tls(error: &TlsError) -> RemoteError {
             let path = path.display();
             let text =
                 format!("Unable to set x509 certificate revocation list: {path}: Base64 decoding error.");
+            bad(Domain::Rpc, text)
+        }
+        TlsError::OldRevocations(path) => {
+            let path = path.display();
+            let text =
+                format!("Unable to set x509 certificate revocation list: {path}: it is not of version 2.");
             bad(Domain::Rpc, text)
         }
         TlsError::Key { key, certificate } => {
@@ -639,9 +667,9 @@ pub unsafe extern "C" fn virConnSetErrorFunc(connect: *mut Connect, data: *mut c
     }
 }
 
-/// `virDefaultErrorFunc`: a line on stderr. The first argument is not looked at.
+/// `virDefaultErrorFunc`: a line on stderr.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn virDefaultErrorFunc(_data: *mut c_void, error: *mut VirError) {
+pub unsafe extern "C" fn virDefaultErrorFunc(error: *mut VirError) {
     if error.is_null() {
         return;
     }

@@ -147,7 +147,8 @@ pub extern "C" fn virEventRemoveTimeout(timer: c_int) -> c_int {
     quietly(-1, || remove.map_or(-1, |remove| unsafe { remove(timer) }))
 }
 
-type Task = Box<dyn Fn() + Send + Sync>;
+/// What the loop is to do. Counted, because a loop may forget it while it runs, when it takes itself out.
+type Task = Arc<dyn Fn() + Send + Sync>;
 
 /// Has something done whenever a descriptor can be read; the watch, or nothing if no loop takes it.
 pub(super) fn when_readable(fd: c_int, task: Task) -> Option<c_int> {
@@ -175,7 +176,7 @@ pub(super) fn soon(task: impl Fn() + Send + Sync + 'static) -> bool {
             task();
         }
     };
-    let Some(number) = when_due(0, Box::new(once)) else { return false };
+    let Some(number) = when_due(0, Arc::new(once)) else { return false };
     timer.store(number, Ordering::SeqCst);
     if is_done.load(Ordering::SeqCst) {
         remove_known(&timer); // Done by another thread before the number was known.
@@ -202,12 +203,12 @@ fn kept(number: c_int, opaque: *mut c_void) -> Option<c_int> {
 
 unsafe extern "C" fn readable(_watch: c_int, _fd: c_int, _events: c_int, opaque: *mut c_void) {
     // SAFETY: it is what `when_readable` gave, and not forgotten yet.
-    quietly((), || unsafe { &*opaque.cast::<Task>() }());
+    quietly((), || unsafe { Task::clone(&*opaque.cast()) }());
 }
 
 unsafe extern "C" fn due(_timer: c_int, opaque: *mut c_void) {
     // SAFETY: it is what `when_due` gave, and not forgotten yet.
-    quietly((), || unsafe { &*opaque.cast::<Task>() }());
+    quietly((), || unsafe { Task::clone(&*opaque.cast()) }());
 }
 
 unsafe extern "C" fn forget(opaque: *mut c_void) {

@@ -92,15 +92,29 @@ impl Connect {
     /// # Safety
     /// As above.
     pub(super) unsafe fn enter<'a>(
-        scope: &mut Scope<'a>,
+        scope: &mut Scope,
         handle: *const Self,
         function: &'static str,
         domain: i32,
     ) -> Result<&'a Self, RemoteError> {
         // SAFETY: as the caller promises.
-        let connect = unsafe { Self::of(handle) }.ok_or_else(|| invalid_connection(function, domain))?;
-        scope.connect = Some(connect);
-        Ok(connect)
+        unsafe {
+            let connect = Self::of(handle).ok_or_else(|| invalid_connection(function, domain))?;
+            scope.connect = Some(Self::hold(handle));
+            Ok(connect)
+        }
+    }
+
+    /// A reference of our own.
+    ///
+    /// # Safety
+    /// The handle is a connection that somebody holds.
+    pub(super) unsafe fn hold(handle: *const Self) -> Arc<Self> {
+        // SAFETY: as the caller promises; every connection is in an `Arc`.
+        unsafe {
+            Arc::increment_strong_count(handle);
+            Arc::from_raw(handle)
+        }
     }
 
     /// Looks at, or changes, the last error of the connection, and says who is told of errors.
@@ -164,15 +178,31 @@ impl Secret {
     /// # Safety
     /// As above.
     pub(super) unsafe fn enter<'a>(
-        scope: &mut Scope<'a>,
+        scope: &mut Scope,
+        handle: *const Self,
+        function: &'static str,
+    ) -> Result<&'a Self, RemoteError> {
+        // SAFETY: as the caller promises; every secret is in an `Arc`.
+        unsafe {
+            let secret = Self::find(handle, function)?;
+            Arc::increment_strong_count(handle);
+            scope.secret = Some(Arc::from_raw(handle));
+            scope.connect = Some(Arc::clone(&secret.connect));
+            Ok(secret)
+        }
+    }
+
+    /// As an argument beside a connection.
+    ///
+    /// # Safety
+    /// As above.
+    pub(super) unsafe fn find<'a>(
         handle: *const Self,
         function: &'static str,
     ) -> Result<&'a Self, RemoteError> {
         // SAFETY: as the caller promises.
-        let secret = unsafe { Self::of(handle) }
-            .ok_or_else(|| invalid_handle(65, 30, "Invalid secret: ", "Invalid secret: %1$s", function))?;
-        scope.connect = Some(&secret.connect);
-        Ok(secret)
+        unsafe { Self::of(handle) }
+            .ok_or_else(|| invalid_handle(65, 30, "Invalid secret: ", "Invalid secret: %1$s", function))
     }
 }
 

@@ -281,11 +281,9 @@ pub unsafe extern "C" fn virSecretRef(secret: *const Secret) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virSecretFree(secret: *const Secret) -> c_int {
     enter(-1, |_| {
-        // Not with the connection in the scope: this may be the last that holds it.
-        let mut none = super::error::Scope::default();
         // SAFETY: it is a secret or NULL, as the header asks; if one, the program gives back a reference that it holds.
         unsafe {
-            Secret::enter(&mut none, secret, "virSecretFree")?;
+            Secret::find(secret, "virSecretFree")?;
             drop(Arc::from_raw(secret));
         }
         Ok(0)

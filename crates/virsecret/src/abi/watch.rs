@@ -18,6 +18,7 @@ struct Entries {
     is_started: bool,
     handle: Option<c_int>,
     keepalive: Option<Arc<Timer>>,
+    was_kept_alive: bool,
     stopped: bool,
 }
 
@@ -41,10 +42,11 @@ impl Watch {
         entries.is_started = true;
         drop(entries); // The loop is the program's, and may have locks of its own.
         let fd = client.link().fd().as_raw_fd();
-        let client = Arc::clone(client);
-        let handle = events::when_readable(fd, Box::new(move || client.link().receive_ready()));
+        let reader = Arc::clone(client);
+        let handle = events::when_readable(fd, Arc::new(move || reader.link().receive_ready()));
         let mut entries = self.entries();
-        if !entries.stopped {
+        // What has ended before anybody was told of it can be read for ever.
+        if !entries.stopped && !client.link().is_closed() {
             entries.handle = handle;
             return;
         }
@@ -52,7 +54,8 @@ impl Watch {
         handle.map(|watch| events::virEventRemoveHandle(watch));
     }
 
-    /// Has the loop ask for signs of life; with no interval, no more. False if it does already: that is not changed.
+    /// Has the loop ask for signs of life; with no interval, no more. If it does already, that is not changed. False if it
+    /// did before and was told to stop: as with libvirt's, it does not begin again.
     pub(super) fn keep_alive(&self, client: &Arc<Connection>, every: Option<(Duration, u32)>) -> bool {
         let mut entries = self.entries();
         let Some((interval, _)) = every else {
@@ -62,8 +65,8 @@ impl Watch {
             timer.and_then(|timer| timer.remove());
             return true;
         };
-        if entries.keepalive.is_some() {
-            return false;
+        if entries.keepalive.is_some() || std::mem::replace(&mut entries.was_kept_alive, true) {
+            return entries.keepalive.is_some();
         }
         let timer = Arc::new(Timer(AtomicI32::new(-1)));
         entries.keepalive = Some(Arc::clone(&timer));
@@ -73,10 +76,13 @@ impl Watch {
         if !stopped {
             let (client, its_timer) = (Arc::clone(client), Arc::clone(&timer));
             let look = move || {
-                let left = client.link().keep_alive().unwrap_or(interval);
-                events::virEventUpdateTimeout(its_timer.0.load(Ordering::SeqCst), milliseconds(left));
+                let left = client.link().keep_alive();
+                let number = its_timer.0.load(Ordering::SeqCst);
+                if let Some(left) = left.filter(|_| number >= 0) {
+                    events::virEventUpdateTimeout(number, milliseconds(left));
+                }
             };
-            let number = events::when_due(milliseconds(interval), Box::new(look)).unwrap_or(-1);
+            let number = events::when_due(milliseconds(interval), Arc::new(look)).unwrap_or(-1);
             timer.0.store(number, Ordering::SeqCst);
             if !self.entries().keepalive.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &timer)) {
                 timer.remove(); // Switched off meanwhile, or stopped.

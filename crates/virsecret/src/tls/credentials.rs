@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -66,6 +66,11 @@ impl Credentials {
             revocations: files.revocations.as_deref().map_or(Ok(Vec::new()), revocations)?,
             identity: None,
         };
+        if let (Some(path), false) = (&files.revocations, uri.options().no_verify)
+            && let Err(VerifierBuilderError::InvalidCrl(_)) = credentials.verifier()
+        {
+            return Err(TlsError::OldRevocations(path.clone()));
+        }
         if !uri.options().no_sanity {
             credentials.check(&files, chain.as_deref().unwrap_or_default())?;
         }
@@ -94,7 +99,9 @@ impl Credentials {
             let anybody = Arc::new(Anybody(Arc::clone(&self.provider)));
             config.dangerous().with_custom_certificate_verifier(anybody)
         } else {
-            config.with_webpki_verifier(self.verifier()?)
+            // There is none to be trusted.
+            let nobody = |_| TlsError::Untrusted(CertificateError::UnknownIssuer);
+            config.with_webpki_verifier(self.verifier().map_err(nobody)?)
         };
         let config = match self.identity {
             Some(identity) => config.with_client_cert_resolver(identity),
@@ -103,12 +110,11 @@ impl Credentials {
         Ok(ClientConnection::new(Arc::new(config), name).map_err(broken)?)
     }
 
-    fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>> {
+    fn verifier(&self) -> std::result::Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
         WebPkiServerVerifier::builder_with_provider(self.roots(UnixTime::now()), Arc::clone(&self.provider))
             .with_crls(self.revocations.iter().cloned())
             .allow_unknown_revocation_status()
             .build()
-            .map_err(|_| TlsError::Untrusted(CertificateError::UnknownIssuer)) // There is none to be trusted.
     }
 
     /// Those that are valid: rustls does not look at the dates of whom it is told to trust.
