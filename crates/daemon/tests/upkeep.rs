@@ -27,7 +27,7 @@ fn what_is_spent_is_gone_from_the_database_without_anybody_asking() {
     let mut client = server.connect();
     let soon = Timestamp::from(SystemTime::now() + Duration::from_secs(2));
     let expiring = format!(r#"{{"name": "short", "expiration": "{soon}"}}"#);
-    assert_eq!(client.create(&expiring).unwrap().status, 201);
+    let short = client.create(&expiring).unwrap().id();
     let lasting = client.create("{}").unwrap().id();
     let failing = r#"{"type": "key", "meta": {"algorithm": "foo", "bit_length": 256}}"#;
     let failed = client.ask("POST", "/v1/orders", JSON, failing.as_bytes()).unwrap().text();
@@ -36,7 +36,32 @@ fn what_is_spent_is_gone_from_the_database_without_anybody_asking() {
         client.ask("GET", &failed, "", b"").unwrap().status == 404 && secrets_on_disk(folder.path()) == 1
     });
     assert_eq!(client.ask("GET", &format!("/v1/secrets/{lasting}"), "", b"").unwrap().status, 200);
+    let audit = std::fs::read_to_string(folder.path().join("audit.log")).unwrap();
+    let of_upkeep: Vec<_> = audit.lines().filter(|line| line.contains(r#""door":"upkeep""#)).collect();
+    assert!(matches!(of_upkeep[..], [line] if line.contains(&short)), "{of_upkeep:?}");
+    until("the log says how much it was", || {
+        let log = std::fs::read_to_string(folder.path().join("stderr.txt")).unwrap();
+        log.lines().any(|line| line.contains("what had expired was taken away") && line.contains("secrets=1"))
+    });
     // The default quota holds, and what has gone makes room.
     let statuses: Vec<_> = (0..3).map(|_| client.create("{}").unwrap().status).collect();
     assert_eq!(statuses, [201, 201, 403]);
+}
+
+/// A clock may be set only after the start.
+#[test]
+fn nothing_is_taken_away_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("donjon.toml");
+    std::fs::write(&settings, "[upkeep]\nevery_seconds = 3600\nexpired_seconds = 0\n").unwrap();
+    let start = || Server::start_with(folder.path(), &["--config", settings.to_str().unwrap()]);
+    let server = start();
+    let soon = Timestamp::from(SystemTime::now() + Duration::from_secs(1));
+    let id = server.connect().create(&format!(r#"{{"expiration": "{soon}"}}"#)).unwrap().id();
+    let path = format!("/v1/secrets/{id}");
+    until("it expires", || server.connect().ask("GET", &path, "", b"").unwrap().status == 404);
+    server.kill();
+    let _server = start();
+    std::thread::sleep(Duration::from_millis(500)); // The first look would be over long before.
+    assert_eq!(secrets_on_disk(folder.path()), 1);
 }

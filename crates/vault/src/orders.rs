@@ -335,3 +335,19 @@ impl Vault {
         Ok(order)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_wait_for_each_that_is_being_made() {
+        let workshop = Workshop::default();
+        let room = workshop.places.available_permits() * (1 + 16);
+        let mut under_way: Vec<_> = (0..room).map(|_| UnderWay::begin(&workshop).unwrap()).collect();
+        assert!(matches!(UnderWay::begin(&workshop), Err(Error::Busy)));
+        under_way.pop();
+        let _one = UnderWay::begin(&workshop).unwrap();
+        assert!(matches!(UnderWay::begin(&workshop), Err(Error::Busy)), "who was turned away is not counted");
+    }
+}

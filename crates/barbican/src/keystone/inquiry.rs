@@ -15,16 +15,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use model::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
 use zeroize::Zeroizing;
 
-use super::cache::{Cache, Expired, Key};
+use super::cache::{Cache, Expired, Key, Moment};
 use super::circuit::{Change, Circuit};
 use super::client::{Client, Failure, OwnToken, Verdict};
 use super::metrics::Metrics;
@@ -112,12 +111,12 @@ impl Inquiry {
     }
 
     /// What is known of a token without asking.
-    pub(super) fn known(&self, token: &str, expired: Expired, now: Instant) -> Option<Outcome> {
-        let known = self.remembered(&Key::of(token, Expired::Refused), Expired::Refused, now);
+    pub(super) fn known(&self, token: &str, expired: Expired, now: Moment) -> Option<Outcome> {
+        let known = self.remembered(&Key::of(token, Expired::Refused), now);
         let known = match (expired, known) {
             (Expired::Refused, known) => known,
             (Expired::Allowed, Some(valid @ Outcome::Valid(_))) => Some(valid),
-            (Expired::Allowed, _) => self.remembered(&Key::of(token, expired), expired, now),
+            (Expired::Allowed, _) => self.remembered(&Key::of(token, expired), now),
         };
         if known.is_some() {
             self.metrics.hit();
@@ -125,10 +124,8 @@ impl Inquiry {
         known
     }
 
-    fn remembered(&self, key: &Key, expired: Expired, now: Instant) -> Option<Outcome> {
-        // What remembers counts time by a clock that stands still while the machine sleeps.
-        let goes_on = |token: &Arc<Token>| expired == Expired::Allowed || token.expires > self::now();
-        let valid = self.valid.get(key, now).filter(goes_on).map(Outcome::Valid);
+    fn remembered(&self, key: &Key, now: Moment) -> Option<Outcome> {
+        let valid = self.valid.get(key, now).map(Outcome::Valid);
         valid.or_else(|| self.invalid.get(key, now).map(|()| Outcome::Invalid))
     }
 
@@ -144,15 +141,15 @@ impl Inquiry {
 
     /// The question that is under way, or a new one; or what is known already.
     fn join(self: &Arc<Self>, token: &str, expired: Expired) -> Result<Waiting, Outcome> {
-        let (key, now) = (Key::of(token, expired), Instant::now());
+        let (key, now) = (Key::of(token, expired), Moment::now());
         let mut under_way = self.under_way();
         if let Some(waiting) = under_way.get(&key) {
             return Ok(waiting.clone());
         }
-        if let Some(known) = self.remembered(&key, expired, now) {
+        if let Some(known) = self.remembered(&key, now) {
             return Err(known); // It has become known a moment ago.
         }
-        if under_way.len() >= QUESTIONS_MAX || !self.circuit.lets_through(now) {
+        if under_way.len() >= QUESTIONS_MAX || !self.circuit.lets_through(now.steady) {
             self.metrics.turned_away();
             return Err(Outcome::Unknown);
         }
@@ -172,7 +169,7 @@ impl Inquiry {
     /// A token of this service's own that does not end soon, and is not the one that was refused.
     async fn own_token(&self, refused: Option<&Arc<OwnToken>>) -> Result<Arc<OwnToken>, Failure> {
         let mut own = self.own.lock().await; // Who waits here gets the one that is being got.
-        let soon = now().plus_micros(RENEWAL_MICROS);
+        let soon = Moment::now().wall.plus_micros(RENEWAL_MICROS);
         let is_good = |own: &&Arc<OwnToken>| {
             own.expires > soon && !refused.is_some_and(|refused| Arc::ptr_eq(refused, own))
         };
@@ -263,7 +260,7 @@ struct Question {
 impl Question {
     async fn answer(&self) -> Outcome {
         let Self { inquiry, token, expired, .. } = self;
-        let asked = Instant::now();
+        let asked = Moment::now();
         let answer = timeout(inquiry.time_max, inquiry.validate(token, *expired)).await;
         let (name, outcome) = match answer.unwrap_or(Err(Failure::Slow)) {
             Ok(Some(token)) => self.valid(token, asked),
@@ -276,34 +273,35 @@ impl Question {
         if !matches!(outcome, Outcome::Unknown) {
             inquiry.succeeded();
         }
-        inquiry.metrics.validated(name, asked.elapsed());
+        inquiry.metrics.validated(name, asked.steady.elapsed());
         outcome
     }
 
     /// What Keystone said is remembered from the moment it was asked, or a token that was revoked meanwhile would be
     /// good for longer than was promised.
-    fn valid(&self, token: Token, asked: Instant) -> (&'static str, Outcome) {
-        let (inquiry, now) = (&self.inquiry, Instant::now());
-        let left_micros = u64::try_from(token.expires.micros() - self::now().micros()).unwrap_or(0);
+    fn valid(&self, token: Token, asked: Moment) -> (&'static str, Outcome) {
+        let (inquiry, now) = (&self.inquiry, Moment::now());
+        let left_micros = u64::try_from(token.expires.micros() - now.wall.micros()).unwrap_or(0);
         let token = Arc::new(token);
         match (left_micros, self.expired) {
             (0, Expired::Refused) => return self.invalid(asked), // Keystone's clock is late, or the answer is.
             (0, Expired::Allowed) => {
-                let until = asked + inquiry.cache_time;
+                let until = asked.plus(inquiry.cache_time);
                 inquiry.valid.insert(self.key, Arc::clone(&token), now, until);
             }
             (left, _) => {
                 let key = Key::of(&self.token, Expired::Refused); // It would have been good by itself.
-                let until = (asked + inquiry.cache_time).min(now + Duration::from_micros(left));
+                let end = now.plus(Duration::from_micros(left));
+                let until = asked.plus(inquiry.cache_time).or_earlier(end);
                 inquiry.valid.insert(key, Arc::clone(&token), now, until);
             }
         }
         ("valid", Outcome::Valid(token))
     }
 
-    fn invalid(&self, asked: Instant) -> (&'static str, Outcome) {
+    fn invalid(&self, asked: Moment) -> (&'static str, Outcome) {
         let time = self.inquiry.cache_time.min(INVALID_TIME_MAX);
-        self.inquiry.invalid.insert(self.key, (), Instant::now(), asked + time);
+        self.inquiry.invalid.insert(self.key, (), Moment::now(), asked.plus(time));
         ("invalid", Outcome::Invalid)
     }
 }
@@ -312,8 +310,4 @@ impl Drop for Question {
     fn drop(&mut self) {
         self.inquiry.under_way().remove(&self.key);
     }
-}
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
 }

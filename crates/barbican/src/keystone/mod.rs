@@ -28,12 +28,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Caller;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 pub use self::client::KeystoneError;
 pub use self::settings::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, NotAnAddress, Secret};
 
-use self::cache::Expired;
+use self::cache::{Expired, Moment};
 use self::client::Client;
 use self::inquiry::{Inquiry, Outcome};
 use self::metrics::Metrics;
@@ -120,7 +119,7 @@ impl Keystone {
 
     /// Says who is asking.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
-        let now = Instant::now();
+        let now = Moment::now();
         let user = sent(headers, &AUTH_TOKEN, Some(&STORAGE_TOKEN));
         let Sent::Token(user) = user else { return Err(Unidentified::Unauthenticated) };
         let expired = match sent(headers, &SERVICE_TOKEN, None) {
@@ -133,7 +132,7 @@ impl Keystone {
     }
 
     /// What a token is. Only one that nothing is known of takes more than a look.
-    async fn token(&self, token: &str, expired: Expired, now: Instant) -> Result<Arc<Token>, Unidentified> {
+    async fn token(&self, token: &str, expired: Expired, now: Moment) -> Result<Arc<Token>, Unidentified> {
         let inquiry = &self.0.inquiry;
         let outcome = match inquiry.known(token, expired, now) {
             Some(known) => known,

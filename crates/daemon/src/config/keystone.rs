@@ -62,7 +62,7 @@ pub(crate) enum KeystoneFault {
          The operator's guide has a whole example: \"In the cloud: Keystone\"."
     )]
     Missing(&'static str),
-    /// Two keys say the same.
+    /// Two keys say the same, or belong to different kinds of credentials.
     #[error("keystone.{0} and keystone.{1} exclude each other\nLeave one of them.")]
     Both(&'static str, &'static str),
     /// A credential where systemd has passed none.

@@ -5,6 +5,9 @@
 //!  "action":"secret:decrypt","secret":"…","outcome":"ok","n":7,"link":"<64 hex digits>"}
 //! ```
 //!
+//! `door` is where the request came in: `rest`, `libvirt` or `libvirt-system`; it is `upkeep` where nobody asked and the
+//! service takes away a secret that has expired, with the secret's project, no user and no roles.
+//!
 //! What is asked of a container, an order, a transport key or a project's quotas has `secret` null, and after it
 //! `container`, `order`, `transport_key` or `quotas_of`.
 //!
