@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -115,14 +116,68 @@ pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(|| send(&socket, bytes, flags))?)
 }
 
+/// Sleeps in poll(2): who sleeps in recv(2) on a UNIX socket is woken once more, and for nothing, when the daemon has
+/// received what was sent, because there is room to send again. (Linux net/unix/af_unix.c, unix_write_space)
 pub(crate) fn receive(socket: impl AsFd, room: &mut [u8], wait: bool) -> io::Result<usize> {
-    let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    let watch = wait.then(Watch::begin);
+    let mut looks = watch.as_ref().map_or(0, |watch| watch.looks);
     loop {
-        match recv(&socket, &mut *room, flags) {
-            Ok((_, received)) => return Ok(received),
+        if wait && looks == 0 {
+            self::wait(&socket, PollFlags::IN, None)?;
+        }
+        match recv(&socket, &mut *room, RecvFlags::DONTWAIT) {
+            Ok((_, received)) => {
+                watch.inspect(|watch| watch.came(looks));
+                return Ok(received);
+            }
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) if wait => {
+                looks = looks.saturating_sub(1);
+                std::thread::yield_now();
+            }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// How often a thread looks before it sleeps: some tens of microseconds, in which a daemon on this machine has answered
+/// most calls. To sleep and to be woken would take longer.
+const LOOKS_MAX: u32 = 60;
+/// So often in a row it was in vain, and then it is tried only now and then: these calls take longer.
+const VAIN_MAX: u32 = 4;
+const VAIN_EACH: u32 = 32;
+
+/// Threads of this process that wait to receive.
+static WAITING: AtomicU32 = AtomicU32::new(0);
+/// How often in a row nothing came while somebody looked.
+static VAIN: AtomicU32 = AtomicU32::new(0);
+
+/// A thread that waits to receive, and how often it may look.
+struct Watch {
+    looks: u32,
+}
+
+impl Watch {
+    /// Where several wait, the cores are better left to who works for them.
+    fn begin() -> Self {
+        let vain = VAIN.load(Ordering::Relaxed);
+        let is_alone = WAITING.fetch_add(1, Ordering::Relaxed) == 0;
+        let is_worth_it = vain < VAIN_MAX || vain.is_multiple_of(VAIN_EACH);
+        Self { looks: if is_alone && is_worth_it { LOOKS_MAX } else { 0 } }
+    }
+
+    /// What was waited for came, when there were so many looks left.
+    fn came(&self, left: u32) {
+        match (self.looks, left) {
+            (0, _) | (_, 0) => drop(VAIN.fetch_add(1, Ordering::Relaxed)),
+            _ => VAIN.store(0, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
