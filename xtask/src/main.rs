@@ -104,6 +104,7 @@ fn bench(arguments: &[String]) -> Result<()> {
         install::keystone(&root())?;
         install::suites(&root())?;
         install::program("mariadbd", "mariadb-server-core")?;
+        install::program("my_print_defaults", "mariadb-client-core")?; // mariadb-install-db asks it.
     }
     installation::stage(&root())?;
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "daemon", "--package", "bench"]))?;
