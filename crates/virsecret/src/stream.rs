@@ -119,15 +119,15 @@ pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 /// Sleeps in poll(2): who sleeps in recv(2) on a UNIX socket is woken once more, and for nothing, when the daemon has
 /// received what was sent, because there is room to send again. (Linux net/unix/af_unix.c, unix_write_space)
 pub(crate) fn receive(socket: impl AsFd, room: &mut [u8], wait: bool) -> io::Result<usize> {
-    let watch = wait.then(Watch::begin);
-    let mut looks = watch.as_ref().map_or(0, |watch| watch.looks);
+    let lookout = wait.then(Lookout::begin);
+    let mut looks = lookout.as_ref().map_or(0, |lookout| lookout.looks);
     loop {
         if wait && looks == 0 {
             self::wait(&socket, PollFlags::IN, None)?;
         }
         match recv(&socket, &mut *room, RecvFlags::DONTWAIT) {
             Ok((_, received)) => {
-                watch.inspect(|watch| watch.came(looks));
+                lookout.inspect(|lookout| lookout.came(looks));
                 return Ok(received);
             }
             Err(rustix::io::Errno::INTR) => {}
@@ -153,11 +153,11 @@ static WAITING: AtomicU32 = AtomicU32::new(0);
 static VAIN: AtomicU32 = AtomicU32::new(0);
 
 /// A thread that waits to receive, and how often it may look.
-struct Watch {
+struct Lookout {
     looks: u32,
 }
 
-impl Watch {
+impl Lookout {
     /// Where several wait, the cores are better left to who works for them.
     fn begin() -> Self {
         let vain = VAIN.load(Ordering::Relaxed);
@@ -175,7 +175,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Lookout {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::Relaxed);
     }
