@@ -84,6 +84,25 @@ pub enum Error {
     Unavailable(String),
 }
 
+/// Why a copy was not made. Nothing is left of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The file that it was to be.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database could not be read, or the copy not be written.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// Whoever asked for it wants it no more.
+    #[error("the copy was given up")]
+    Stopped,
+}
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -24,8 +24,8 @@ use model::{
 use tokio::sync::watch;
 
 pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
-pub use error::{Error, OpenError};
-pub use sqlite::{REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
+pub use error::{CopyError, Error, OpenError};
+pub use sqlite::{Copied, CopyProgress, REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];

@@ -17,6 +17,7 @@ mod acls;
 mod apply;
 mod consumers;
 mod containers;
+mod copy;
 mod gate;
 mod handles;
 mod list;
@@ -57,6 +58,7 @@ use memory::Memory;
 use reader::{Reader, Readers};
 use writer::{Job, Shared, Writer};
 
+pub use copy::{Copied, CopyProgress};
 pub use reader::SCAN_TIME_MAX;
 pub use reap::REAPED_AT_ONCE;
 
@@ -107,6 +109,8 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct SqliteStore {
     id: StoreId,
+    path: PathBuf,
+    purpose: Purpose,
     readers: Arc<Readers>,
     memory: Arc<Memory>,
     newest_change: watch::Receiver<u64>,
@@ -178,7 +182,17 @@ impl SqliteStore {
                 (Some(queue), Some(thread))
             }
         };
-        Ok(Self { id, readers, memory, newest_change, queue, writer, _lock: lock })
+        Ok(Self {
+            id,
+            path: path.to_owned(),
+            purpose,
+            readers,
+            memory,
+            newest_change,
+            queue,
+            writer,
+            _lock: lock,
+        })
     }
 
     /// Reads one thing that is in the file or in memory. What left memory for the file between the two looks is looked
@@ -198,16 +212,6 @@ impl SqliteStore {
                 return Ok(None);
             }
         }
-    }
-
-    /// SQLite's own check of the whole file; the first complaints, or none.
-    pub fn integrity(&self) -> Result<Vec<String>, Error> {
-        self.readers.scan_whole(|reader| {
-            let mut statement = reader.connection().prepare("PRAGMA integrity_check(10)")?;
-            let lines =
-                statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-            Ok(lines.into_iter().filter(|line| line != "ok").collect())
-        })
     }
 
     /// How many secrets and projects there are.

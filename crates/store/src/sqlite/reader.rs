@@ -37,6 +37,8 @@ pub(super) struct Readers {
     next_scanner: AtomicUsize,
     /// Every scan is inside.
     scanning: Gate,
+    /// Reads of everything that run. They last too long to be waited for.
+    whole: AtomicUsize,
     /// Counts commits. A snapshot older than this is not looked at.
     committed: Arc<AtomicU64>,
 }
@@ -65,6 +67,7 @@ impl Readers {
             scanners: open(SCANNERS)?,
             next_scanner: AtomicUsize::new(0),
             scanning: Gate::default(),
+            whole: AtomicUsize::new(0),
             committed,
         })
     }
@@ -132,9 +135,29 @@ impl Readers {
         Some(Held { _quick: quick, _scans: scans })
     }
 
+    /// Notes that everything is read on a connection of its own, while the result lives.
+    pub(super) fn enter_whole(&self) -> Whole<'_> {
+        self.whole.fetch_add(1, Ordering::AcqRel);
+        Whole(self)
+    }
+
+    /// Whether everything is being read.
+    pub(super) fn is_read_whole(&self) -> bool {
+        self.whole.load(Ordering::Acquire) > 0
+    }
+
     /// Lets scans begin again.
     pub(super) fn let_scan(&self) {
         self.scanning.open();
+    }
+}
+
+/// While this lives everything is being read.
+pub(super) struct Whole<'a>(&'a Readers);
+
+impl Drop for Whole<'_> {
+    fn drop(&mut self) {
+        self.0.whole.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -60,7 +60,21 @@ enum Purge {
     Done,
     /// One of our own reads is long.
     KeptByScan,
+    /// Everything is being read: a copy, or a check.
+    KeptByWhole,
     KeptByProgram,
+}
+
+impl Purge {
+    /// Who keeps it, for the log.
+    fn keeper(&self) -> &'static str {
+        match self {
+            Self::Done => "nobody reads",
+            Self::KeptByScan => "a long list reads",
+            Self::KeptByWhole => "a copy or a check reads",
+            Self::KeptByProgram => "another program reads",
+        }
+    }
 }
 
 /// A change that was done.
@@ -303,11 +317,7 @@ impl Writer {
                     if !std::mem::replace(&mut self.unpurged, true) {
                         tracing::warn!(
                             "{} the database, so deleted ciphertext stays in the write-ahead log until it has ended",
-                            if matches!(kept, Purge::KeptByScan) {
-                                "a long list reads"
-                            } else {
-                                "another program reads"
-                            }
+                            kept.keeper()
                         );
                     }
                     return Ok(());
@@ -327,6 +337,10 @@ impl Writer {
     fn purge(&mut self, patience: Duration) -> rusqlite::Result<Purge> {
         self.purge_at = None;
         fold(&self.connection, "PASSIVE")?;
+        if self.readers.is_read_whole() {
+            std::thread::sleep(patience); // Quick reads go on, and so do lists.
+            return Ok(Purge::KeptByWhole);
+        }
         let Some(held) = self.readers.hold(patience) else { return Ok(Purge::KeptByScan) };
         self.connection.busy_timeout(Duration::ZERO)?;
         let emptied = fold(&self.connection, "TRUNCATE");

@@ -1,0 +1,126 @@
+//! Reads of everything while changes go on: one consistent copy, and SQLite's check of every page.
+//!
+//! Each is on a connection of its own with one snapshot from its beginning to its end, so nobody waits for it and no
+//! change makes it begin again. Until it ends the write-ahead log cannot be emptied: it grows by what is changed, and
+//! deleted ciphertext stays in it so long.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{SqliteStore, connect, private};
+use crate::{CopyError, Error};
+
+/// Pages copied between two reports of progress: 1 MiB.
+const STEP_PAGES: i32 = 256;
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CopyProgress {
+    /// Bytes that are copied.
+    pub done: u64,
+    /// Bytes that there are.
+    pub all: u64,
+}
+
+/// What a copy is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Copied {
+    /// How long the file is.
+    pub bytes: u64,
+    /// The newest row of the change log that is in it.
+    pub newest_change: u64,
+}
+
+impl SqliteStore {
+    /// Writes one consistent copy of what is on disk to a new file of mode 0600, durable when this returns, while
+    /// changes go on. Blocks. Ephemeral secrets are not in it. `go_on` is asked after each mebibyte.
+    pub fn copy_to(
+        &self,
+        path: &Path,
+        mut go_on: impl FnMut(CopyProgress) -> ControlFlow<()>,
+    ) -> Result<Copied, CopyError> {
+        let failed = |source| CopyError::File { path: path.to_owned(), source };
+        private().create_new(true).open(path).map_err(failed)?;
+        let copied = self.copy_over(path, &mut go_on).and_then(|copied| {
+            make_durable(path).map_err(failed)?;
+            Ok(copied)
+        });
+        if copied.is_err() {
+            let _ = fs::remove_file(path); // What is left would look like a copy.
+        }
+        copied
+    }
+
+    fn copy_over(
+        &self,
+        path: &Path,
+        go_on: &mut dyn FnMut(CopyProgress) -> ControlFlow<()>,
+    ) -> Result<Copied, CopyError> {
+        self.with_everything(|from| {
+            let newest_change = newest_change(from).map_err(Error::from)?;
+            let mut to = new_database(path).map_err(Error::from)?;
+            let page_bytes: u64 =
+                from.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(Error::from)?;
+            let bytes = |pages| u64::try_from(pages).unwrap_or(0) * page_bytes;
+            let backup = Backup::new(from, &mut to).map_err(Error::from)?;
+            loop {
+                let step = backup.step(STEP_PAGES).map_err(Error::from)?;
+                let progress = backup.progress();
+                let all = bytes(progress.pagecount);
+                match step {
+                    StepResult::Done => return Ok(Copied { bytes: all, newest_change }),
+                    StepResult::More => {}
+                    _ => return Err(Error::Unavailable("the copy is locked".into()).into()),
+                }
+                if go_on(CopyProgress { done: all - bytes(progress.remaining), all }).is_break() {
+                    return Err(CopyError::Stopped);
+                }
+            }
+        })
+    }
+
+    /// SQLite's own check of the whole file; the first complaints, or none. Blocks.
+    pub fn integrity(&self) -> Result<Vec<String>, Error> {
+        self.with_everything(|connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
+            let lines =
+                statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        })
+    }
+
+    /// Reads on a connection that is for this alone, with one snapshot.
+    fn with_everything<T, E: From<Error>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _inside = self.readers.enter_whole();
+        let connection = connect(&self.path, self.purpose).map_err(Error::from)?;
+        connection.execute_batch("BEGIN").map_err(Error::from)?;
+        read(&connection)
+    }
+}
+
+fn newest_change(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT coalesce(max(number), 0) FROM changes", [], |row| row.get(0))
+}
+
+/// An empty database in a file that nobody else knows: it needs no journal, and is made durable once it is whole.
+fn new_database(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    Ok(connection)
+}
+
+fn make_durable(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
