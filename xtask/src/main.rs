@@ -22,6 +22,8 @@ usage: cargo xtask COMMAND
                   a short run of every fuzz target. Installs what is missing (apt, pip, cargo) by itself.
   fuzz [SECONDS] [TARGET…]
                   runs fuzz targets, each for so long (600)
+  faults [WHAT…]  breaks files, clocks, power and processes under a running donjond, and looks at what is left;
+                  `cargo xtask faults --help` tells what there is
   bench [WHAT…]   measures Donjon beside its peers; `cargo xtask bench --help` tells what there is
   library [--debug]
                   links the C library: target/library/libvirsecret.so.0
@@ -50,6 +52,7 @@ fn command() -> Result<()> {
     match command.as_deref() {
         Some("test") => test(),
         Some("fuzz") => fuzz::run(&rest),
+        Some("faults") => faults(&rest),
         Some("bench") => bench(&rest),
         Some("library") => library::run(&rest),
         Some("install") => installation::run(&rest),
@@ -94,6 +97,18 @@ fn test() -> Result<()> {
 /// OpenStack's own parts that are tested with: Keystone, and the functional tests.
 fn peers(root: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((install::keystone(root)?, install::suites(root)?))
+}
+
+/// The program of the faults, beside the donjond that it breaks things for.
+fn faults(arguments: &[String]) -> Result<()> {
+    install::program("gcc", "gcc")?; // Builds the library that is preloaded.
+    for (program, package) in
+        [("mkfs.ext4", "e2fsprogs"), ("mkfs.btrfs", "btrfs-progs"), ("mkfs.xfs", "xfsprogs")]
+    {
+        install::program(program, package)?;
+    }
+    run(&mut cargo(&["build", "--quiet", "--package", "daemon", "--package", "faults"]))?;
+    run(Command::new(target(&root()).join("debug/faults")).args(arguments))
 }
 
 fn bench(arguments: &[String]) -> Result<()> {

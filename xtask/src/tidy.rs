@@ -22,7 +22,7 @@ fn files(ending: &str) -> Vec<PathBuf> {
         }
     }
     let mut found = Vec::new();
-    for folder in ["crates", "bench", "xtask", "fuzz"] {
+    for folder in ["crates", "bench", "faults", "xtask", "fuzz"] {
         walk(&root().join(folder), ending, &mut found);
     }
     found

@@ -1,0 +1,96 @@
+//! What a store must hold, by what was acknowledged.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::client::Client;
+
+/// What there may be of one secret.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) payload: Option<String>,
+    /// The value of its one pair of user metadata.
+    pub(crate) label: Option<String>,
+}
+
+/// One of the states that a secret may be in; absent if it is not there.
+pub(crate) type State = Option<Kept>;
+
+/// The secrets of one store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// What each may be: one state if all that was asked was answered, more if an answer is missing.
+    pub(crate) secrets: BTreeMap<String, Vec<State>>,
+    /// Creates without an answer: each may have left a secret that nobody knows the id of.
+    pub(crate) unanswered: u64,
+}
+
+impl Ledger {
+    /// Sets what a secret is, for certain.
+    pub(crate) fn certain(&mut self, id: &str, state: State) {
+        self.secrets.insert(id.to_owned(), vec![state]);
+    }
+
+    /// Adds what a secret may be besides.
+    pub(crate) fn perhaps(&mut self, id: &str, state: State) {
+        let states = self.secrets.entry(id.to_owned()).or_default();
+        if !states.contains(&state) {
+            states.push(state);
+        }
+    }
+
+    /// The secrets of which one state is known, with that state.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&String, &Kept)> {
+        self.secrets.iter().filter_map(|(id, states)| match states.as_slice() {
+            [Some(kept)] => Some((id, kept)),
+            _ => None,
+        })
+    }
+
+    /// Holds the store against this, and then knows which of the states it was.
+    pub(crate) fn verify(&mut self, client: &Client) -> Result<()> {
+        let mut there = 0;
+        for (id, states) in &mut self.secrets {
+            let found = look(client, id)?;
+            if !states.contains(&found) {
+                return Err(format!("secret {id} is {found:?}; acknowledged was {states:?}").into());
+            }
+            there += u64::from(found.is_some());
+            *states = vec![found];
+        }
+        let (status, body) = client.get("/v1/secrets?limit=1")?;
+        let total = serde_json::from_str::<Value>(&body).ok().and_then(|page| page.get("total")?.as_u64());
+        match total {
+            Some(total) if (there..=there + self.unanswered).contains(&total) => {
+                self.unanswered = total - there;
+                Ok(())
+            }
+            _ => Err(format!(
+                "the list is {status} {body}; {there} secrets are known, {} creates were not answered",
+                self.unanswered
+            )
+            .into()),
+        }
+    }
+}
+
+/// What there is of a secret.
+fn look(client: &Client, id: &str) -> Result<State> {
+    let (status, body) = client.get(&format!("/v1/secrets/{id}/metadata"))?;
+    let label = match status {
+        404 => return Ok(None),
+        200 => serde_json::from_str::<Value>(&body)?
+            .pointer("/metadata/label")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        _ => return Err(format!("the metadata of {id} is {status}: {body}").into()),
+    };
+    let payload = match client.get(&format!("/v1/secrets/{id}/payload"))? {
+        (200, payload) => Some(payload),
+        (404, _) => None,
+        (status, body) => return Err(format!("the payload of {id} is {status}: {body}").into()),
+    };
+    Ok(Some(Kept { payload, label }))
+}
