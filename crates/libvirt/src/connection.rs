@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Calls are begun in the order they come and answered as they are done. Whoever leaves answers or events unread is read
-//! from no more until they are taken, and cut off when that takes too long or too many events have passed. An idle
-//! connection keeps no buffer and no timer. Why one was ended is told once, to the log and the counts.
+//! from no more until they are taken, and cut off when that takes too long or too many events have passed. Whoever asks
+//! for much at once is served by turns with its like. An idle connection keeps no buffer and no timer. Why one was ended
+//! is told once, to the counts and, unless many were, to the log.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -33,7 +34,8 @@ use crate::limits::{
     UNSENT_BYTES_MAX,
 };
 use crate::output::{Frame, Output};
-use crate::session::{Later, Session, Step};
+use crate::session::{Later, Session, Step, asks_for_a_list};
+use crate::turns::Turns;
 
 /// Bytes read at once. They lie on the stack, and are wiped there.
 const READ_BYTES: usize = 16 * 1024;
@@ -114,6 +116,7 @@ struct Connection<S> {
     door: Arc<Door>,
     stream: S,
     session: Session,
+    turns: Turns,
     input: Input,
     output: Output,
     calls: Vec<Later>,
@@ -173,6 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             door,
             stream,
             session,
+            turns: Turns::new(),
             input: Input::default(),
             output: Output::default(),
             calls: Vec::new(),
@@ -189,11 +193,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        loop {
-            match self.step(context) {
+        while self.turns.poll_begin(context).is_ready() {
+            match self.turn(context) {
                 Err(end) => return Poll::Ready(end),
-                Ok(true) => {}
-                Ok(false) => break,
+                Ok(true) => self.turns.queue(),
+                Ok(false) => {
+                    self.turns.rest();
+                    break;
+                }
             }
         }
         if let Some(end) = self.over() {
@@ -201,6 +208,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let end = ready!(self.poll_time(context));
         Poll::Ready(end)
+    }
+
+    /// Does what can be done now, for one turn; whether there may be more.
+    fn turn(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
+        while self.step(context)? {
+            if self.turns.is_over() {
+                self.send(context)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Does what can be done now; whether that was anything.
@@ -243,13 +261,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn finish_calls(&mut self, context: &mut Context<'_>) -> bool {
         let before = self.calls.len();
-        let (output, session) = (&mut self.output, &mut self.session);
-        self.calls.retain_mut(|call| match call.poll(context) {
-            Poll::Pending => true,
-            Poll::Ready(done) => {
-                session.apply(call.procedure(), &done);
-                output.push(done.frame);
-                false
+        let (output, session, turns) = (&mut self.output, &mut self.session, &mut self.turns);
+        self.calls.retain_mut(|call| {
+            if turns.is_over() {
+                return true; // In the next one.
+            }
+            match call.poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(done) => {
+                    turns.spend(done.frame.bytes().len());
+                    session.apply(call.procedure(), &done);
+                    output.push(done.frame);
+                    false
+                }
             }
         });
         let done = self.calls.len() < before;
@@ -285,11 +309,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && self.output.waiting() < UNSENT_BYTES_MAX
     }
 
+    /// Whether a message has to wait for a call that is being done: of lists, which may be long, one is made at a time.
+    fn must_wait(&self, message: &[u8]) -> bool {
+        asks_for_a_list(message) && self.calls.iter().any(Later::is_list)
+    }
+
     /// Handles whole messages that had to wait.
     fn handle_waiting(&mut self) -> Result<bool, End> {
         let mut handled = false;
         while self.has_room() && !self.input.is_empty() {
             let Some(message) = self.input.first().map_err(not_a_message)? else { break };
+            if self.must_wait(message) {
+                break;
+            }
             let mut step = self.session.handle(message);
             self.input.done();
             if let Step::Later(later) = &mut step {
@@ -318,7 +350,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
-        if !self.has_room() || !self.may_take_memory() {
+        if !self.has_room() || self.input.first().map_err(not_a_message)?.is_some() || !self.may_take_memory()
+        {
             return Ok(false);
         }
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
@@ -338,6 +371,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.heard();
         }
+        self.turns.spend(0);
         let taken = self.take_bytes(buffer.filled());
         buffer.filled_mut().zeroize(); // A value may have been among them.
         taken.map(|()| true)
@@ -347,6 +381,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Whole messages are handled where they lie; only what is not whole is kept.
         while self.input.is_empty() && self.has_room() {
             let Some((message, rest)) = whole(bytes).map_err(not_a_message)? else { break };
+            if self.must_wait(message) {
+                break;
+            }
             let step = self.session.handle(message);
             self.take(step);
             bytes = rest;

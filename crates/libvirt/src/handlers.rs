@@ -20,7 +20,7 @@ use vault::{Action, Payload};
 use crate::door::Door;
 use crate::error::{About, of_vault, of_xml, rpc, rpc_internal, secret, unencodable, unknown_flags};
 use crate::events::handle;
-use crate::limits::XML_QUICK_BYTES_MAX;
+use crate::limits::{LIST_QUICK_MAX, XML_QUICK_BYTES_MAX};
 use crate::output::Frame;
 use crate::session::{Answer, number, reply, text};
 use crate::xml::{self, Definition};
@@ -107,6 +107,15 @@ async fn definition(xml: Vec<u8>, flags: u32) -> Result<Definition, RemoteError>
     read.map_err(|error| of_xml(&error))
 }
 
+/// Writes a list of so many entries: a long one on a thread apart.
+async fn quickly_or_apart(entries: usize, write: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    if entries <= LIST_QUICK_MAX {
+        return write();
+    }
+    let written = tokio::task::spawn_blocking(write).await;
+    written.unwrap_or_else(|_| Err(rpc_internal("the list could not be written".to_owned())))
+}
+
 impl Ask {
     /// `CONNECT_NUM_OF_SECRETS` (139), `@acl: connect:search_secrets`.
     async fn number_of_secrets(self) -> Answer {
@@ -122,13 +131,17 @@ impl Ask {
             return Err(rpc("maxuuids > REMOTE_SECRET_LIST_MAX".to_owned()));
         }
         let all = self.all(Which::default(), max).await?;
-        reply(self.header, |to| {
-            to.length(all.len(), SECRETS_MAX)?;
-            for listed in &all {
-                to.string(listed.id.to_string().as_bytes())?;
-            }
-            Ok(())
+        let header = self.header;
+        quickly_or_apart(all.len(), move || {
+            reply(header, |to| {
+                to.length(all.len(), SECRETS_MAX)?;
+                for listed in &all {
+                    to.string(listed.id.to_string().as_bytes())?;
+                }
+                Ok(())
+            })
         })
+        .await
     }
 
     /// `CONNECT_LIST_ALL_SECRETS` (287), `@acl: connect:search_secrets`.
@@ -155,16 +168,20 @@ impl Ask {
             let count = count.map_err(|error| of_vault(&error, About::All))?;
             return Err(rpc_internal(format!("Too many secrets '{count}' for limit '{SECRETS_MAX}'")));
         }
-        let bytes = all.iter().map(|listed| handle(listed).bytes() + 3).sum();
-        let message = frame::message(self.header.reply(frame::OK), bytes, |to| {
-            to.length(all.len(), SECRETS_MAX)?;
-            for listed in &all {
-                handle(listed).encode(to)?;
-            }
-            to.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
-            Ok(())
-        });
-        message.map(Frame::open).map_err(|_| unencodable())
+        let header = self.header;
+        quickly_or_apart(all.len(), move || {
+            let bytes = all.iter().map(|listed| handle(listed).bytes() + 3).sum();
+            let message = frame::message(header.reply(frame::OK), bytes, |to| {
+                to.length(all.len(), SECRETS_MAX)?;
+                for listed in &all {
+                    handle(listed).encode(to)?;
+                }
+                to.u32(u32::try_from(all.len()).unwrap_or(u32::MAX));
+                Ok(())
+            });
+            message.map(Frame::open).map_err(|_| unencodable())
+        })
+        .await
     }
 
     async fn all(&self, which: Which, limit: usize) -> Result<Vec<Listed>, RemoteError> {

@@ -30,6 +30,7 @@ mod output;
 mod polkit;
 mod session;
 mod token;
+mod turns;
 mod uri;
 mod xml;
 

@@ -20,6 +20,12 @@ pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(60);
 pub(crate) const AUTH_TIME_MAX: Duration = Duration::from_secs(150);
 /// Calls of one connection at once; further ones wait in the socket. libvirtd's `max_client_requests` is 5.
 pub(crate) const CALLS_MAX: usize = 16;
+/// How often a connection may have its socket read, or a call answered, before others have their turn.
+pub(crate) const TURN_WORK_MAX: u32 = 8;
+/// An answer counts once more for each of these: a list of a thousand secrets is a turn.
+pub(crate) const ANSWER_BYTES_A_WORK: usize = 4 * 1024;
+/// Entries of a list that are written where requests are served; a longer one is written on a thread apart.
+pub(crate) const LIST_QUICK_MAX: usize = 1000;
 /// Answers and events that wait to be sent: beyond this nothing more is read or told until they are.
 pub(crate) const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// Registrations for events of one connection. libvirtd has no bound.

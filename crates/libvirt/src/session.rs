@@ -90,6 +90,23 @@ impl Later {
     pub(crate) fn procedure(&self) -> Procedure {
         self.procedure
     }
+
+    /// Whether it makes a list.
+    pub(crate) fn is_list(&self) -> bool {
+        is_list(self.procedure)
+    }
+}
+
+fn is_list(procedure: Procedure) -> bool {
+    matches!(procedure, Procedure::ConnectListSecrets | Procedure::ConnectListAllSecrets)
+}
+
+/// Whether a message, without its length, calls for a list.
+pub(crate) fn asks_for_a_list(message: &[u8]) -> bool {
+    Header::decode(&mut Decoder::new(message)).is_ok_and(|header| {
+        let procedure = Procedure::of(header.procedure);
+        header.program == REMOTE && procedure.is_some_and(is_list)
+    })
 }
 
 /// A call that was done.
