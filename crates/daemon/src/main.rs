@@ -32,6 +32,10 @@ use cli::{Cli, Command};
 use error::Error;
 use serve::Idle;
 
+/// Requests, with their tokens and bodies, leave nothing in memory that was freed.
+#[global_allocator]
+static HEAP: seal::WipingHeap = seal::WipingHeap;
+
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os())); // Help, version and wrong usage end here, with 0 or 2.
     match run(cli.command) {

@@ -9,7 +9,7 @@
 //! It is here because the safe interface of aws-lc-rs has neither RSA of 1024 bits nor DSA, both of which orders ask
 //! for. What AWS-LC holds of a key is wiped when it is freed: its allocator wipes everything.
 //!
-//! This and `locked.rs` are the only files of the crate with unsafe code.
+//! This, `locked.rs` and `wiping.rs` are the only files of the crate with unsafe code.
 
 #![allow(unsafe_code)]
 

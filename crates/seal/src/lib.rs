@@ -15,13 +15,14 @@
 //! - [`Payload`] and the keys cannot be printed, copied, compared or serialised; tests prove that misuse
 //!   does not compile. No error carries a byte of either.
 //! - Keys live in memory that is locked, left out of core dumps and wiped ([`Locked`]).
+//! - A program with [`WipingHeap`] leaves nothing in memory that it has freed.
 //! - Arbitrary bytes give a typed [`Error`], never a panic.
 //!
 //! What it leaves out: an old row put back in its own place opens (rollback is the store's business); a
 //! sealed payload shows the length of its plaintext; keys derived for one call, and the cipher's round keys,
 //! live for that call in ordinary memory that is wiped but not locked.
 
-#![deny(unsafe_code)] // Only src/locked.rs and src/evp.rs allow it.
+#![deny(unsafe_code)] // Only src/locked.rs, src/evp.rs and src/wiping.rs allow it.
 
 mod envelope;
 mod error;
@@ -34,6 +35,7 @@ mod locked;
 mod payload;
 mod primitives;
 mod provider;
+mod wiping;
 
 pub use envelope::{Bound, Sealed};
 pub use error::Error;
@@ -41,3 +43,4 @@ pub use keys::{ChainKey, MasterKey, ProjectKey};
 pub use locked::Locked;
 pub use payload::Payload;
 pub use provider::{FileProvider, KeyProvider, ProviderError, StoreAge, SystemdCredential};
+pub use wiping::WipingHeap;

@@ -1,0 +1,73 @@
+//! A heap that is wiped as it is freed.
+//!
+//! Payloads and keys wipe themselves. What a program only passes on does not: the head of a request with its token, the
+//! body that a web server has read into a buffer of its own, a list that is cut in two. Under this allocator nothing of
+//! that lies in freed memory, whoever freed it, and an allocation that grows leaves no copy behind.
+//!
+//! What it does not do: memory that C code takes from libc by itself (SQLite's) is not wiped, nor are stacks; and what is
+//! still in use is there to be read, the buffers of open connections among it.
+//!
+//! This, `locked.rs` and `evp.rs` are the only files of the crate with unsafe code.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+/// The system's allocator, and what it is given back is wiped first. For `#[global_allocator]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WipingHeap;
+
+// SAFETY: memory comes from the system's allocator and goes back to it with the layout that it was taken with. `realloc`
+// is the trait's own, which takes anew, copies and gives back; the system's would leave the old copy where it was.
+unsafe impl GlobalAlloc for WipingHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about the layout is the one that is asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller gives up memory of that size, which is written to for the last time; no compiler leaves
+        // this function out.
+        unsafe { libc::explicit_bzero(memory.cast(), layout.size()) };
+        // SAFETY: it was taken from there, with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_wiped_when_it_is_freed_and_when_it_grows() {
+        let layout = Layout::from_size_align(4096, 16).unwrap();
+        // SAFETY: the sizes are not zero, and each block goes back with the layout that it has. Freed blocks are looked
+        // at through `/proc`, which may.
+        unsafe {
+            let first = WipingHeap.alloc(layout);
+            first.write_bytes(0xa5, layout.size());
+            let grown = WipingHeap.realloc(first, layout, 2 * layout.size());
+            assert_eq!((grown.read(), grown.add(4095).read()), (0xa5, 0xa5));
+            assert_ne!(first, grown);
+            let grown_layout = Layout::from_size_align(8192, 16).unwrap();
+            let places = [first as u64, grown as u64];
+            WipingHeap.dealloc(grown, grown_layout);
+            for place in places {
+                let left = memory_at(place, 4096).iter().filter(|byte| **byte == 0xa5).count();
+                assert_eq!(left, 0);
+            }
+        }
+    }
+
+    fn memory_at(place: u64, length: usize) -> Vec<u8> {
+        use std::os::unix::fs::FileExt as _;
+        let mut bytes = vec![0; length];
+        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut bytes, place).unwrap();
+        bytes
+    }
+}
