@@ -195,6 +195,32 @@ fn variables_to_fill_in_are_left_as_libvirt_leaves_them() {
     assert_same_lines(&ours, &libvirts);
 }
 
+#[test]
+fn uris_are_read_as_libvirt_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = Server::start(folder.path());
+    let open_all = || {
+        let mut command = Command::new(support::python_with_libvirt());
+        command.arg(tests("uris.py")).arg(folder.path().join("virtsecretd-sock"));
+        command
+    };
+    assert_same_lines(&run(&mut open_all()), &run_on_libvirt(&mut open_all()));
+}
+
+#[test]
+fn a_connection_that_has_ended_answers_as_libvirts() {
+    for mode in ["none", "loop"] {
+        let after = |run: fn(&mut Command) -> String| {
+            let folder = tempfile::tempdir().unwrap();
+            let server = Server::start(folder.path());
+            let mut command = Command::new(support::python_with_libvirt());
+            command.arg(tests("ended.py")).args([mode, &server.uri(), &server.pid().to_string()]);
+            reaped(server, || run(&mut command))
+        };
+        assert_same_lines(&after(run), &after(run_on_libvirt));
+    }
+}
+
 /// What a program said on our library, and what it said on libvirt's.
 #[track_caller]
 fn assert_same_lines(ours: &str, libvirts: &str) {
@@ -282,12 +308,15 @@ fn run_and_kill(command: &mut Command, program: &Path, mode: &str) {
     let mortal = Server::start(folder.path());
     // A parent that waits for it at the end only: until then it is there as a zombie, which answers signals.
     let (uri, pid) = (mortal.uri(), mortal.pid().to_string());
-    let reaper = std::thread::spawn(move || {
-        let mut mortal = mortal;
-        mortal.wait()
-    });
-    run(command.arg(program).arg(uri).args([mode, &pid]));
+    reaped(mortal, || run(command.arg(program).arg(uri).args([mode, &pid])));
+}
+
+/// Waits for a server to end meanwhile, so that it is no zombie then.
+fn reaped<T>(mut mortal: Server, meanwhile: impl FnOnce() -> T) -> T {
+    let reaper = std::thread::spawn(move || mortal.wait());
+    let result = meanwhile();
     reaper.join().unwrap();
+    result
 }
 
 fn valgrind() -> Command {

@@ -329,8 +329,11 @@ pub(super) fn unsupported(
     match first {
         First::Connect(connect) => {
             // SAFETY: it is the first argument, which the header says is a connection or NULL.
-            if let Err(error) = unsafe { Connect::enter(scope, connect, name, domain) } {
-                return error;
+            match unsafe { Connect::enter(scope, connect, name, domain) } {
+                Err(error) => return error,
+                // libvirt's client would have asked the daemon.
+                Ok(connect) if connect.client.link().is_closed() => return of(Error::Closed),
+                Ok(_) => {}
             }
         }
         First::Object { ptr, null_code, null_domain, prefix, format } if ptr.is_null() => {
@@ -397,12 +400,11 @@ fn of_uri(error: &UriError) -> RemoteError {
         UriError::NotUri(text) => {
             new(Code::NoConnect, Domain::None, format!("URI '{text}' does not include a driver name"))
         }
-        UriError::Unparsable(text) => report(
-            Code::InternalError as i32,
-            45, // VIR_FROM_URI
-            "internal error: %1$s",
-            format!("internal error: Unable to parse URI {text}"),
-        ),
+        UriError::Unparsable(text) => {
+            let domain = 45; // VIR_FROM_URI
+            let text = format!("Unable to parse URI {text}");
+            RemoteError { domain, ..new(Code::InternalError, Domain::None, text) }
+        }
         UriError::Mode(mode) => invalid(format!("Unknown remote mode '{mode}'")),
         UriError::Transport(_) => invalid(
             "remote_open: transport in URL not recognised (should be tls|unix|ssh|ext|tcp|libssh2|libssh)"
