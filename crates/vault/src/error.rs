@@ -119,6 +119,24 @@ pub enum Error {
     Store(store::Error),
 }
 
+impl Error {
+    /// Whether what is stored is at fault: a damaged envelope, key or row, which stays so however often it is asked for.
+    pub fn is_of_what_is_stored(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::Store(store::Error::Corrupt(_)) => true,
+            Self::Keys(error) => !matches!(
+                error,
+                seal::Error::NoMemory
+                    | seal::Error::NoRandomness
+                    | seal::Error::NotReproduced
+                    | seal::Error::NotGenerated
+                    | seal::Error::NotOffered(_)
+            ),
+            _ => false,
+        }
+    }
+}
+
 impl From<store::Error> for Error {
     /// What needs no telling of which thing it is about. Whoever changes something that can be missing, or is in the way,
     /// says so first.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{KeyVersion, ProjectId};
 use seal::{MasterKey, ProjectKey};
-use store::{Change, Store, unwitnessed};
+use store::{Change, Store, StoreId, unwitnessed};
 
 use crate::Error;
 
@@ -14,13 +14,23 @@ const PROJECTS_MAX: usize = 4096;
 
 /// The keys of all projects.
 pub(crate) struct Keys {
-    master: MasterKey,
+    master: Arc<MasterKey>,
     known: RwLock<HashMap<ProjectId, Vec<Arc<ProjectKey>>>>,
 }
 
 impl Keys {
-    pub(crate) fn new(master: MasterKey) -> Self {
+    pub(crate) fn new(master: Arc<MasterKey>) -> Self {
         Self { master, known: RwLock::default() }
+    }
+
+    /// The same master key, and no project's: each is unwrapped from what is stored when it is needed.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::new(Arc::clone(&self.master))
+    }
+
+    /// Whether the master key is that of a store, by its check value.
+    pub(crate) fn verify(&self, store: &StoreId, check: &[u8]) -> Result<(), seal::Error> {
+        self.master.verify(store, check)
     }
 
     /// The key to open something with.

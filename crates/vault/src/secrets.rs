@@ -1,14 +1,17 @@
 //! Secrets and their payloads.
 
+use std::sync::atomic::Ordering;
+
 use model::{
     Attributes, Call, ContentType, Counted, Encoding, Facets, Guarded, ListQuery, Page, Scope, Secret,
     SecretId, Status,
 };
 use seal::{Bound, Sealed};
-use store::{Change, SealedSecret};
+use store::{Change, SealedSecret, Store};
 
 use crate::audit::Outcome;
 use crate::authorise::Subject;
+use crate::keys::Keys;
 use crate::vault::{TRIES, expired};
 use crate::{Action, Error, Payload, Vault};
 
@@ -118,11 +121,11 @@ impl Vault {
         found: &SealedSecret,
         sealed: &[u8],
     ) -> Result<Payload, Error> {
-        let corrupt = |source| Error::Corrupt { id, source };
-        let version = Sealed::key_version(sealed).map_err(corrupt)?;
-        let key = self.keys.of_version(&*self.store, &found.project, version).await?;
-        let key = key.ok_or(Error::Store(store::Error::Corrupt("project_keys")))?;
-        key.open(&Bound { secret: id, private: found.private }, sealed).map_err(corrupt)
+        let opened = open_sealed(&self.keys, &*self.store, id, found, sealed).await;
+        if opened.as_ref().is_err_and(Error::is_of_what_is_stored) {
+            self.unopened.fetch_add(1, Ordering::Relaxed);
+        }
+        opened
     }
 
     /// Gives a secret its payload, once: [`Error::HasPayload`] after that.
@@ -234,6 +237,21 @@ impl Vault {
         self.may(call, action, Some(subject)).await?;
         Ok(found)
     }
+}
+
+/// Opens an envelope with the key that it names.
+pub(crate) async fn open_sealed(
+    keys: &Keys,
+    store: &dyn Store,
+    id: SecretId,
+    found: &SealedSecret,
+    sealed: &[u8],
+) -> Result<Payload, Error> {
+    let corrupt = |source| Error::Corrupt { id, source };
+    let version = Sealed::key_version(sealed).map_err(corrupt)?;
+    let key = keys.of_version(store, &found.project, version).await?;
+    let key = key.ok_or(Error::Store(store::Error::Corrupt("project_keys")))?;
+    key.open(&Bound { secret: id, private: found.private }, sealed).map_err(corrupt)
 }
 
 pub(crate) fn subject_of(secret: &Secret) -> Subject<'_> {

@@ -1,6 +1,7 @@
 //! The vault itself: how it is opened, and the steps that every request goes through.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
 use crate::audit::{AuditSink, Chain, Entry, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
 use crate::keys::Keys;
+use crate::opener::Opener;
 use crate::orders::Workshop;
 use crate::{Action, Error, OpenError};
 
@@ -31,6 +33,8 @@ pub struct Vault {
     pub(crate) workshop: Workshop,
     /// Held only while a verdict is found, which waits for nothing.
     policy: RwLock<Policy>,
+    /// How often somebody asked for a stored payload that did not open.
+    pub(crate) unopened: AtomicU64,
 }
 
 /// What a vault is made of.
@@ -79,8 +83,10 @@ impl Vault {
         let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
         let chain_key: ChainKey = master.chain_key();
         let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
-        let (keys, workshop, policy) = (Keys::new(master), Workshop::default(), RwLock::new(policy));
-        Ok(Self { store, keys, audit, quotas, workshop, policy })
+        let (keys, workshop, policy) =
+            (Keys::new(Arc::new(master)), Workshop::default(), RwLock::new(policy));
+        let unopened = AtomicU64::new(0);
+        Ok(Self { store, keys, audit, quotas, workshop, policy, unopened })
     }
 
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
@@ -95,6 +101,16 @@ impl Vault {
             self.store.apply(Change::AnchorAudit(AuditAnchor { number, hash }), unwitnessed()).await?;
         }
         Ok(())
+    }
+
+    /// Opens what the store holds, for who looks at all of it, with keys unwrapped anew.
+    pub fn opener(&self) -> Opener {
+        Opener::with(self.keys.afresh())
+    }
+
+    /// How often, since the start, somebody asked for a stored payload that did not open.
+    pub fn unopened(&self) -> u64 {
+        self.unopened.load(Ordering::Relaxed)
     }
 
     /// From now on this is who may do what.

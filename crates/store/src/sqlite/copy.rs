@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -17,6 +18,8 @@ use crate::{CopyError, Error};
 
 /// Pages copied between two reports of progress: 1 MiB.
 const STEP_PAGES: i32 = 256;
+/// SQLite's instructions between two looks at whether to go on with a check: some milliseconds.
+const TICK_EACH: i32 = 100_000;
 
 /// How far a copy is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,7 +50,7 @@ impl SqliteStore {
         let failed = |source| CopyError::File { path: path.to_owned(), source };
         private().create_new(true).open(path).map_err(failed)?;
         let copied = self.copy_over(path, &mut go_on).and_then(|copied| {
-            make_durable(path).map_err(failed)?;
+            make_whole(path).and_then(|()| make_durable(path)).map_err(failed)?;
             Ok(copied)
         });
         if copied.is_err() {
@@ -84,9 +87,26 @@ impl SqliteStore {
         })
     }
 
+    /// How long a copy will be, about.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        self.with_everything(|connection| {
+            let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+            Ok(number("page_count")?.saturating_mul(number("page_size")?))
+        })
+    }
+
     /// SQLite's own check of the whole file; the first complaints, or none. Blocks.
     pub fn integrity(&self) -> Result<Vec<String>, Error> {
+        self.integrity_while(|| true)
+    }
+
+    /// The same, ended with [`Error::TookTooLong`] when `go_on`, which is asked now and then, says so.
+    pub fn integrity_while(
+        &self,
+        mut go_on: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Vec<String>, Error> {
         self.with_everything(|connection| {
+            connection.progress_handler(TICK_EACH, Some(move || !go_on()))?;
             let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
             let lines =
                 statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
@@ -97,12 +117,12 @@ impl SqliteStore {
     /// Reads on a connection that is for this alone, with one snapshot.
     fn with_everything<T, E: From<Error>>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, E>,
+        read: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let _inside = self.readers.enter_whole();
-        let connection = connect(&self.path, self.purpose).map_err(Error::from)?;
+        let mut connection = connect(&self.path, self.purpose).map_err(Error::from)?;
         connection.execute_batch("BEGIN").map_err(Error::from)?;
-        read(&connection)
+        read(&mut connection)
     }
 }
 
@@ -117,6 +137,12 @@ fn new_database(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     Ok(connection)
+}
+
+/// Says in the file's header that it has no write-ahead log, as is so (1 where 2 is a log: sqlite.org/fileformat2.html, 1.3.3).
+/// Else whoever looks at the copy makes one beside it.
+fn make_whole(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.write_all_at(&[1, 1], 18)
 }
 
 fn make_durable(path: &Path) -> io::Result<()> {

@@ -21,6 +21,7 @@ mod copy;
 mod gate;
 mod handles;
 mod list;
+mod look;
 mod memory;
 mod merged;
 mod orders;
@@ -59,6 +60,7 @@ use reader::{Reader, Readers};
 use writer::{Job, Shared, Writer};
 
 pub use copy::{Copied, CopyProgress};
+pub use look::{Look, Swept};
 pub use reader::SCAN_TIME_MAX;
 pub use reap::REAPED_AT_ONCE;
 
@@ -212,6 +214,16 @@ impl SqliteStore {
                 return Ok(None);
             }
         }
+    }
+
+    /// A connection apart, for who looks at everything: no request waits for it.
+    pub fn look(&self) -> Result<Look, Error> {
+        Ok(Look::open(&self.path, self.purpose)?)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How many secrets and projects there are.

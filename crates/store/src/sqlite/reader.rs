@@ -168,7 +168,7 @@ pub(super) struct Held<'a> {
 }
 
 impl Reader {
-    fn open(path: &Path, purpose: Purpose) -> rusqlite::Result<Self> {
+    pub(super) fn open(path: &Path, purpose: Purpose) -> rusqlite::Result<Self> {
         connect(path, purpose).map(Self::over)
     }
 
