@@ -123,6 +123,13 @@ impl Problem {
             Error::NoSuchOrder => Self::not_found("Order not found."),
             Error::NoSuchQuotas => Self::not_found("Project quotas not found."),
             Error::NoSuchTransportKey => Self::not_found("Not Found. Transport Key not found."),
+            damaged if damaged.is_of_what_is_stored() => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!(
+                    "{operation} failure seen - what is stored of it is damaged and cannot be opened; please contact \
+                     site administrator, who sees more in the log and with: donjond check."
+                ),
+            ),
             Error::Corrupt { .. } | Error::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }

@@ -77,6 +77,11 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         Error::MemoryFull | Error::Busy | Error::QuotaReached(_) | Error::TookTooLong => {
             RemoteError::new(Code::SystemError, Domain::Secret, error.to_string().into_bytes())
         }
+        damaged if damaged.is_of_what_is_stored() => {
+            error!(%error, "what is stored is damaged: see which with donjond check");
+            let text = "what is stored of the secret is damaged and cannot be opened: see the log of donjond";
+            RemoteError::new(Code::SystemError, Domain::Secret, text.as_bytes())
+        }
         Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {
             error!(%error, "a call of the libvirt door failed");
             let text = "the secret store cannot do this now: see the log of donjond";

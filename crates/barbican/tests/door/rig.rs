@@ -13,7 +13,6 @@ use testkit::Fixture;
 pub(crate) struct Rig {
     pub(crate) door: Arc<Door>,
     pub(crate) fixture: Fixture,
-    metrics: Registry,
 }
 
 /// An answer, read to its end.
@@ -25,26 +24,13 @@ pub(crate) struct Answer {
 impl Rig {
     pub(crate) async fn new(config: DoorConfig) -> Self {
         let fixture = Fixture::new().await;
-        let mut metrics = Registry::default();
-        let counted = Metrics::register(&mut metrics);
-        let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, counted));
-        Self { door, fixture, metrics }
-    }
-
-    /// What is counted, as Prometheus reads it.
-    pub(crate) fn metrics(&self) -> String {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
-        text
+        let metrics = Metrics::register(&mut Registry::default());
+        let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics));
+        Self { door, fixture }
     }
 
     /// Asks in project `p`. `what` is a method and a path; then headers, one a line.
     pub(crate) async fn ask(&self, what: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.ask_bytes(what, headers, body.as_bytes()).await
-    }
-
-    /// The same, with a body that need not be text.
-    pub(crate) async fn ask_bytes(&self, what: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path).header("host", "h");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-project-id")) {
@@ -53,7 +39,7 @@ impl Rig {
         for (name, value) in headers {
             request = request.header(*name, value.as_bytes()); // Not all of them ASCII.
         }
-        let body = Full::new(Bytes::copy_from_slice(body));
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
         Answer::read(self.door.answer(request.body(body).unwrap()).await).await
     }
 
