@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::admin::AdminSettings;
 use crate::config::libvirt::Group;
 use crate::config::policy::PolicySettings;
 use crate::config::{Place, Settings, values};
@@ -21,7 +22,8 @@ use crate::config::{Place, Settings, values};
 Examples:
   donjond serve                            start, and say what to try
   donjond serve --config /etc/donjon.toml  start with settings from a file
-  donjond check                            see whether database and key fit
+  donjond check                            see whether database and key fit, and every payload opens
+  donjond backup /backup/donjon.db         copy the database while the server runs
   donjond check --audit                    see whether the audit trail is whole
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
@@ -54,11 +56,18 @@ pub(crate) enum Command {
     /// refuses to touch a store that is there.
     #[command(after_help = "Example:\n  donjond init --data-dir /srv/donjon")]
     Init(Init),
-    /// Look at policy and store without changing them: schema, integrity, master key, counts, audit trail
+    /// Look at policy and store without changing them: schema, integrity, master key, every payload, audit trail
     ///
-    /// A server may be running on it meanwhile.
+    /// Every payload is opened, and the ids of secrets that do not open are printed. A server may be running on it
+    /// meanwhile: it is asked by its admin socket.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Copy the database to a new file, and look at everything in the copy
+    ///
+    /// A server may be running on it meanwhile: it is asked by its admin socket. The copy is whole and checked when this
+    /// ends; nothing is left of one that was not finished. The master key is not in it.
+    #[command(after_help = BACKUP_HELP)]
+    Backup(Backup),
     /// Print the rules of who may do what, as a policy file, and say what is wrong with a file
     ///
     /// Each rule with what asks for it, and, where a file overrides it, with the line that does. What is printed can be
@@ -100,6 +109,13 @@ Examples:
   donjond check --audit audit.log.2 audit.log.1 audit.log
 
 Rotated files are one trail: name them oldest first, and give no compressed ones.";
+
+const BACKUP_HELP: &str = "\
+Examples:
+  donjond backup /backup/donjon-$(date +%F).db
+  donjond backup --config /etc/donjon/donjon.toml --data-dir /var/lib/donjon /backup/donjon.db
+
+Run it as root, or as the user that runs the server. FILE belongs to whoever runs this (mode 0600).";
 
 const POLICY_HELP: &str = "\
 Examples:
@@ -181,11 +197,28 @@ pub(crate) struct Check {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) policy: PolicySettings,
+    #[command(flatten)]
+    pub(crate) admin: AdminSettings,
     /// Verify the audit trail instead, in these files, oldest first
     ///
     /// [default: the file that `serve` writes]
     #[arg(long, value_name = "FILE", num_args = 0..)]
     pub(crate) audit: Option<Vec<PathBuf>>,
+}
+
+/// `donjond backup`.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// Read settings from FILE (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) admin: AdminSettings,
+    /// Where to put the copy; nothing may be there
+    #[arg(value_name = "FILE", value_parser = values::path)]
+    pub(crate) to: PathBuf,
 }
 
 /// `donjond policy`.

@@ -3,6 +3,7 @@
 //! Text becomes a typed value in [`values`], the file is read in [`file`], and [`Config::resolve`] fills in what
 //! nobody chose. A [`Config`] is complete and needs no more checks, but for the address to listen at.
 
+pub(crate) mod admin;
 pub(crate) mod file;
 pub(crate) mod keystone;
 pub(crate) mod libvirt;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use admin::{Admin, AdminSettings};
 use file::FileError;
 use keystone::{Keystone, KeystoneFault, KeystoneSettings};
 use libvirt::{Libvirt, LibvirtSettings};
@@ -83,6 +85,9 @@ pub(crate) struct Place {
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) place: Place,
+
+    #[command(flatten)]
+    pub(crate) admin: AdminSettings,
 
     /// Serve the REST API at ADDR, an IP address and a port, or "off"
     ///
@@ -173,6 +178,7 @@ impl Settings {
                 store: self.place.store.or(other.place.store),
                 master_key: self.place.master_key.or(other.place.master_key),
             },
+            admin: self.admin.or(other.admin),
             listen: self.listen.or(other.listen),
             host_href: self.host_href.or(other.host_href),
             auth: self.auth.or(other.auth),
@@ -299,6 +305,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreUrl,
     pub(crate) master_key: KeySource,
+    pub(crate) admin: Admin,
     pub(crate) listen: ListenAt,
     pub(crate) host_href: Option<HostHref>,
     pub(crate) auth: AuthBy,
@@ -348,6 +355,7 @@ impl Config {
                 .master_key
                 .unwrap_or_else(|| KeySource::File(data_dir.join("master.key"))),
             audit: chosen.audit.unwrap_or_else(|| AuditTarget::File(data_dir.join("audit.log"))),
+            admin: chosen.admin.resolve(&data_dir),
             listen: chosen.listen.unwrap_or(REST_LISTEN_DEFAULT),
             host_href: chosen.host_href,
             auth: match chosen.auth.unwrap_or(Auth::ProjectHeader) {
@@ -391,6 +399,7 @@ impl Config {
             ("data_dir", self.data_dir != other.data_dir),
             ("store", self.store != other.store),
             ("master_key", self.master_key != other.master_key),
+            ("admin_socket", self.admin != other.admin),
             ("listen", self.listen != other.listen),
             ("host_href", self.host_href != other.host_href),
             ("auth, [keystone]", self.auth != other.auth),

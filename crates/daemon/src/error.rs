@@ -134,9 +134,86 @@ pub(crate) enum Error {
         "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
     )]
     Runtime(#[source] io::Error),
-    /// What `check` found in the database.
-    #[error("the database is damaged:\n{}\nStop the server and restore a backup.", .0.join("\n"))]
-    Damaged(Vec<String>),
+    /// What a look at everything found.
+    #[error("{}", unsound(*damaged, complaints))]
+    Unsound {
+        /// Secrets that do not open; each was named.
+        damaged: u64,
+        /// What SQLite says.
+        complaints: Vec<String>,
+    },
+    /// A backup was made of a store in which secrets are damaged.
+    #[error(
+        "the copy is at {}, and secrets in it are damaged as they are in the store: {damaged}, named above\n\
+         Keep older backups, which may have them whole, and look at the disk.",
+        to.display()
+    )]
+    BackedUpDamaged {
+        /// The copy.
+        to: PathBuf,
+        /// How many.
+        damaged: u64,
+    },
+    /// A server that runs did not do what it was asked.
+    #[error(transparent)]
+    Admin(#[from] crate::admin::client::AdminError),
+    /// The admin socket.
+    #[error("cannot listen on {}: {source}\n{}", path.display(), admin_socket_advice(source))]
+    ListenAdmin {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A server runs, and cannot be asked.
+    #[error(
+        "{} is in use by another process, which does not listen at the admin socket\n\
+         Name the socket of the server that runs with --admin-socket, or stop that server.",
+        .0.display()
+    )]
+    InUseUnasked(PathBuf),
+    /// There is something where a backup is to be.
+    #[error("there is something at {} already; nothing was touched\nName another file.", .0.display())]
+    BackupExists(PathBuf),
+    /// A backup that was not finished is where another one is to begin.
+    #[error(
+        "{} is there: another backup writes it, or was cut off in the middle\n\
+         If none is running, remove it.",
+        .0.display()
+    )]
+    BackupBegun(PathBuf),
+    /// A copy of the database cannot be written, or not be read again.
+    #[error("{}: {source}\nNothing of the copy was left. See that there is room and that it may be written.", path.display())]
+    CopyFile {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What was written is not what is read.
+    #[error(
+        "what is read from {} is not what was written there\n\
+         Nothing of the copy was left. Suspect the disk.",
+        .0.display()
+    )]
+    CopyDiffers(PathBuf),
+    /// There is not enough room for a copy.
+    #[error(
+        "there are {} MB free in {}, and a copy needs {} MB while it is made\n\
+         Make room; nothing was changed.",
+        free / 1_000_000, folder.display(), needed.div_ceil(1_000_000)
+    )]
+    NoRoom {
+        /// Where.
+        folder: PathBuf,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        free: u64,
+    },
+    /// Stopped by a signal, or by who asked.
+    #[error("stopped before it was done; nothing was left of it")]
+    Interrupted,
     /// What `check --audit` found.
     #[error("the audit trail does not hold ({files}): {source}\n{}", trail_advice(source))]
     Trail {
@@ -178,7 +255,17 @@ impl Error {
             | Self::PassedSocket(_)
             | Self::PassedName(_)
             | Self::Runtime(_)
-            | Self::Damaged(_)
+            | Self::Unsound { .. }
+            | Self::BackedUpDamaged { .. }
+            | Self::Admin(_)
+            | Self::ListenAdmin { .. }
+            | Self::InUseUnasked(_)
+            | Self::BackupExists(_)
+            | Self::BackupBegun(_)
+            | Self::CopyFile { .. }
+            | Self::CopyDiffers(_)
+            | Self::NoRoom { .. }
+            | Self::Interrupted
             | Self::Trail { .. }
             | Self::Unfinished(_)
             | Self::TrailElsewhere
@@ -205,6 +292,37 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
             "the audit trail cannot be opened: {error}\n\
              Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
         ),
+    }
+}
+
+/// What is damaged, and what to do.
+fn unsound(damaged: u64, complaints: &[String]) -> String {
+    if complaints.is_empty() {
+        let secrets = if damaged == 1 { "1 secret is" } else { &format!("{damaged} secrets are") };
+        return format!(
+            "{secrets} damaged: the ids are above\n\
+             Keep the database as it is, and look at the disk. Restore a backup that has them, or delete them and have \
+             their owners store them again."
+        );
+    }
+    let more =
+        if damaged == 0 { String::new() } else { format!("damaged secrets: {damaged}, named above\n") };
+    format!(
+        "the database is damaged:\n{}\n{more}Stop the server and restore a backup.",
+        complaints.join("\n")
+    )
+}
+
+/// What to do about an admin socket that cannot be made.
+fn admin_socket_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "See who does with: ss -lxp. Choose another path with --admin-socket.",
+        io::ErrorKind::InvalidInput => {
+            "The path of a UNIX socket has 107 bytes at the most: choose a shorter one with --admin-socket."
+        }
+        _ => {
+            "Let the user that runs donjond write there, or choose another path with --admin-socket (off for none)."
+        }
     }
 }
 

@@ -7,17 +7,20 @@
 //!                                                   each on one of the threads
 //! ```
 
+mod admin;
 mod banner;
 mod cli;
 mod commands;
 mod config;
 mod console;
 mod error;
+mod inspect;
 mod listen;
 mod logging;
 mod manager;
 mod metrics;
 mod process;
+mod progress;
 mod serve;
 mod threads;
 mod token;
@@ -54,6 +57,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Virtsecretd(flags) => commands::virtsecretd::run(flags),
         Command::Init(flags) => commands::init::run(flags),
         Command::Check(flags) => commands::check::run(flags),
+        Command::Backup(flags) => commands::backup::run(flags),
         Command::Policy(flags) => commands::policy::run(flags),
         Command::Token(flags) => commands::token::run(&flags),
     }

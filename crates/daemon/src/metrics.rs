@@ -17,11 +17,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use vault::Vault;
 
 /// Scrapers connected at once; further ones wait. Prometheus needs one, a pair of them two.
 const SCRAPERS_MAX: usize = 8;
@@ -97,6 +99,23 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
+}
+
+/// What the vault has counted.
+pub(crate) fn register_vault(registry: &mut Registry, vault: Arc<Vault>) {
+    registry.register_collector(Box::new(VaultMetrics(vault)));
+}
+
+#[derive(Debug)]
+struct VaultMetrics(Arc<Vault>);
+
+impl Collector for VaultMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "Stored payloads that were asked for and did not open: see which with donjond check";
+        let metric =
+            encoder.encode_descriptor("donjon_payloads_unopened", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.0.unopened()).encode(metric)
+    }
 }
 
 /// The numbers that every Prometheus client library gives of its process, read when asked.

@@ -18,19 +18,22 @@ use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig, Keystone};
 use prometheus_client::registry::Registry;
-use seal::{FileProvider, KeyProvider, ProviderError, SystemdCredential};
+use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
-use store::{OpenError, SqliteStore};
+use store::{AuditAnchor, OpenError, SqliteStore};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
-use vault::{AuditSink, Chain, FileSink, Parts, Policy, StreamSink, Vault};
+use vault::{AuditSink, Chain, FileSink, Opener, Parts, Policy, StreamSink, Vault};
 
+use crate::admin;
+use crate::admin::client::Client;
+use crate::admin::server::Served;
 use crate::banner::{self, Addresses};
 use crate::cli;
 use crate::config;
-use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket};
+use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket, SocketMode};
 use crate::config::values::{AuditSync, AuditTarget, KeySource, ListenAt, StoreUrl};
 use crate::config::{AuthBy, Config, ConfigError};
 use crate::error::Error;
@@ -64,11 +67,12 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let passed = listen::passed_sockets().map_err(Error::PassedSocket)?; // Before there are threads.
     let config = load(&flags)?;
     let logging = Logging::start(&config.log, config.log_format);
-    let sockets = Sockets::open(&config, passed)?;
+    let mut sockets = Sockets::open(&config, passed)?;
     let doors = threads::start(threads::one_a_core()).map_err(Error::Runtime)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let built = build(&config).await?;
+        sockets.admin = AdminSocket::open(&config.admin)?; // Who has the store's lock may have its socket.
         let reload = Reload { flags, running: config, logging };
         serve(reload, built, sockets, doors, idle).await
     });
@@ -102,6 +106,7 @@ pub(crate) fn runtime() -> Result<Runtime, Error> {
 /// A store, unlocked, with its audit trail open.
 pub(crate) struct Built {
     pub(crate) vault: Arc<Vault>,
+    pub(crate) store: Arc<SqliteStore>,
     /// Who may do what, in a few words.
     pub(crate) policy: String,
 }
@@ -116,9 +121,10 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
     let quotas = config.quotas;
-    let parts = Parts { store: Arc::new(store), keys: &*keys, audit, quotas, policy };
+    let store = Arc::new(store);
+    let parts = Parts { store: Arc::<SqliteStore>::clone(&store), keys: &*keys, audit, quotas, policy };
     let vault = Vault::open(parts).await.map_err(failed)?;
-    Ok(Built { vault: Arc::new(vault), policy: described })
+    Ok(Built { vault: Arc::new(vault), store, policy: described })
 }
 
 /// Who may do what. The log tells what is odd about it.
@@ -132,6 +138,37 @@ fn policy(config: &Config, auth: &AuthBy) -> Result<Policy, ConfigError> {
 fn make_data_dir(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| Error::DataDir { path: path.to_owned(), source })
+}
+
+/// The server that runs on the store, if one does that can be asked.
+pub(crate) fn running(config: &Config) -> Result<Option<Client>, Error> {
+    match config.admin.path() {
+        Some(socket) => Ok(Client::find(socket, config.store.path())?),
+        None => Ok(None),
+    }
+}
+
+/// The store, open to look, and what opens what it holds.
+pub(crate) fn unlock(config: &Config, runtime: &Handle) -> Result<(SqliteStore, Opener), Error> {
+    let (store, master, _) = unlock_trail(config, runtime)?;
+    Ok((store, Opener::new(master)))
+}
+
+/// The store, open to look, its master key, and where its audit trail stood.
+pub(crate) fn unlock_trail(
+    config: &Config,
+    runtime: &Handle,
+) -> Result<(SqliteStore, MasterKey, Option<AuditAnchor>), Error> {
+    let path = || config.store.path().clone();
+    let store = match open_store(&config.store, Purpose::Inspect, config.limits.batch_changes) {
+        Err(OpenError::InUse(path)) => return Err(Error::InUseUnasked(path)), // Else it would have been asked.
+        opened => opened?,
+    };
+    let failed = |source| Error::Vault { source, store: path() };
+    let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
+    let unlocked = runtime.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;
+    let (master, anchor) = unlocked.ok_or_else(|| Error::Unfinished(path()))?;
+    Ok((store, master, anchor))
 }
 
 /// The store that a URL names.
@@ -252,6 +289,28 @@ struct Sockets {
     rest: Vec<StdListener>,
     libvirt: UnixSockets,
     metrics: Option<StdListener>,
+    admin: AdminSocket,
+}
+
+/// The admin socket, which is in the data directory, so that it is made when that is there.
+enum AdminSocket {
+    Off,
+    Open(StdUnixListener, Made),
+    /// Nobody has asked for this path, and it cannot be had.
+    Closed(Error),
+}
+
+impl AdminSocket {
+    fn open(config: &config::admin::Admin) -> Result<Self, Error> {
+        let Some(path) = config.path() else { return Ok(Self::Off) };
+        match unix_socket::listen(path, SocketMode(0o600), None) {
+            Ok((socket, made)) => Ok(Self::Open(socket, made)),
+            Err(source) => {
+                let error = Error::ListenAdmin { path: path.to_owned(), source };
+                if config.is_chosen { Err(error) } else { Ok(Self::Closed(error)) }
+            }
+        }
+    }
 }
 
 impl Sockets {
@@ -272,7 +331,7 @@ impl Sockets {
             ListenAt::Off => None,
             ListenAt::At(address) => Some(bind(address, "--metrics-listen")?),
         };
-        Ok(Self { rest, libvirt, metrics })
+        Ok(Self { rest, libvirt, metrics, admin: AdminSocket::Off })
     }
 
     /// Where they are, with the port that the system chose if it was to choose.
@@ -373,7 +432,7 @@ async fn serve(
     workers: (Workers, Threads),
     idle: Idle,
 ) -> Result<(), Error> {
-    let Built { vault, policy } = built;
+    let Built { vault, store, policy } = built;
     let config = &reload.running;
     let mut signals = Signals::new().map_err(Error::Runtime)?;
     let addresses = sockets.addresses();
@@ -406,6 +465,8 @@ async fn serve(
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
         tokio::spawn(serve_door(listener, Arc::clone(&connections), workers.clone(), Arc::clone(&door)));
     }
+    let admin = admin(sockets.admin, Served { store, vault: Arc::clone(&vault) })?;
+    metrics::register_vault(&mut registry, Arc::clone(&vault));
     if let Some(socket) = sockets.metrics {
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
         tokio::spawn(metrics::serve(listener, Arc::new(registry)));
@@ -430,8 +491,32 @@ async fn serve(
     }
     anchoring.abort();
     upkeep.abort();
+    drop(admin); // What is still asked there ends, and its socket goes.
     anchor(&vault).await;
     Ok(())
+}
+
+/// Serves the admin socket, until the result is dropped.
+fn admin(socket: AdminSocket, served: Served) -> Result<Option<(AbortOnDrop, Made)>, Error> {
+    admin::server::clean(&served);
+    let (socket, made) = match socket {
+        AdminSocket::Open(socket, made) => (socket, made),
+        AdminSocket::Off => return Ok(None),
+        AdminSocket::Closed(error) => {
+            tracing::warn!("there is no admin socket: {}", error.to_string().replace('\n', ". "));
+            return Ok(None);
+        }
+    };
+    let listener = listen::adopt_unix(socket).map_err(Error::Runtime)?;
+    Ok(Some((AbortOnDrop(tokio::spawn(admin::server::serve(listener, served)).abort_handle()), made)))
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 async fn serve_door(listener: TcpListener, connections: Arc<Connections>, workers: Workers, door: Arc<Door>) {

@@ -242,7 +242,7 @@ fn a_flag_says_what_is_allowed() {
 fn every_wrong_line_of_the_file_is_told() {
     let place = Place::new();
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
-    let keys = "allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, \
+    let keys = "allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, \
                 libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
                 libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, \
                 store, upkeep";
@@ -551,12 +551,16 @@ fn check_looks_beside_a_running_server() {
     let server = Server::start(&place);
     server.store("one");
     server.store("two");
-    let said = succeeds(&["check", "--data-dir", &place.data()]).replace(&place.data(), "DATA");
+    let said = succeeds(&["check", "--data-dir", &place.data()])
+        .replace(&place.data(), "DATA")
+        .replace(&format!("process {} ", server.child.id()), "process PID ");
     expect![[r#"
         policy      legacy
+        server      process PID runs on it, and looks
         database    DATA/donjon.db: schema known
         master key  DATA/master.key: fits
         integrity   every page and index is sound
+        payloads    2 opened, none is damaged
         holds       secrets: 2, projects: 1
     "#]]
     .assert_eq(&said);

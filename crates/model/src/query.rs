@@ -62,9 +62,7 @@ pub enum TypeFilter {
     Unknown,
 }
 
-/// A text in which `%` is any text. Every other character is itself, `_` and `\` too, and letters A–Z match either
-/// case. Barbican hands it to SQL's LIKE, where `_` is any character: whoever deletes what such a list names deletes
-/// somebody else's.
+/// SQL's LIKE without an escape character: `%` is any text, `_` one character, letters A–Z match either case.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern(Box<str>);
 
@@ -74,14 +72,14 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// The pattern as it was given.
+    /// The pattern as SQL takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it has no wildcard, so that an index finds what it matches.
     pub fn is_exact(&self) -> bool {
-        !self.0.contains('%')
+        !self.0.contains(['%', '_'])
     }
 }
 

@@ -4,25 +4,29 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use seal::MasterKey;
-use store::sqlite::Purpose;
-use store::{AuditAnchor, SqliteStore};
+use tokio::runtime::Handle;
 use vault::{TrailError, check_trail};
 
+use super::backup::{tell_found, unsound, until_signal};
+use crate::admin::protocol::Inspected;
 use crate::cli;
 use crate::config::values::AuditTarget;
 use crate::config::{AuthBy, Config, Settings};
 use crate::console::{say, tell};
 use crate::error::Error;
+use crate::inspect::{Watch, inspect};
+use crate::progress::Teller;
 use crate::serve;
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
-    let settings = Settings { place: flags.place, policy: flags.policy, ..Settings::default() };
+    let settings =
+        Settings { place: flags.place, policy: flags.policy, admin: flags.admin, ..Settings::default() };
     let config = Config::load(settings, flags.config.as_deref())?;
     match flags.audit {
-        None => check_policy(&config).and_then(|()| check_store(&config)),
+        None => check_policy(&config).and_then(|()| check_store(config)),
         Some(files) if files.is_empty() => check_audit(&config, &rotated(&config.audit)?),
         Some(files) => check_audit(&config, &files),
     }
@@ -35,17 +39,14 @@ fn check_policy(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_store(config: &Config) -> Result<(), Error> {
-    let (store, _) = unlock(config)?;
-    say(format_args!("database    {}: schema known", config.store.path().display()));
-    say(format_args!("master key  {}: fits", config.master_key));
-    let complaints = store.integrity()?;
-    if !complaints.is_empty() {
-        return Err(Error::Damaged(complaints));
+fn check_store(config: Config) -> Result<(), Error> {
+    let config = Arc::new(config);
+    let looked_at = Arc::clone(&config);
+    let found = until_signal(move |teller, runtime| look(&looked_at, &teller, runtime))?;
+    tell_found(&found);
+    if !found.is_sound() {
+        return Err(unsound(found));
     }
-    let (secrets, projects) = store.totals()?;
-    say("integrity   every page and index is sound");
-    say(format_args!("holds       secrets: {secrets}, projects: {projects}"));
     if let AuthBy::Keystone(keystone) = &config.auth {
         barbican::Keystone::check(&keystone.config)?;
         say(format_args!(
@@ -59,9 +60,30 @@ fn check_store(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
+/// Looks at everything, or has the server that runs do it.
+fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspected, Error> {
+    let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
+    let tell_parts = || {
+        say(format_args!("database    {}: schema known", config.store.path().display()));
+        say(format_args!("master key  {}: fits", config.master_key));
+    };
+    match serve::running(config)? {
+        Some(mut server) => {
+            say(format_args!("server      process {} runs on it, and looks", server.status.pid));
+            tell_parts();
+            Ok(server.check(&watch)?)
+        }
+        None => {
+            let (store, opener) = serve::unlock(config, runtime)?;
+            tell_parts();
+            inspect(&store, &opener, &watch, runtime)
+        }
+    }
+}
+
 fn check_audit(config: &Config, files: &[PathBuf]) -> Result<(), Error> {
     // What is known of the end is read before the trail, which may grow meanwhile.
-    let (_store, (master, anchor)) = unlock(config)?;
+    let (_store, master, anchor) = serve::unlock_trail(config, serve::runtime()?.handle())?;
     let known = anchor.map(|anchor| (anchor.number, anchor.hash));
     let trail = open_all(files).map_err(TrailError::Read);
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
@@ -70,16 +92,6 @@ fn check_audit(config: &Config, files: &[PathBuf]) -> Result<(), Error> {
     say(format_args!("audit trail {names}"));
     say(format_args!("verified    {} lines, none missing or altered", checked.lines));
     Ok(())
-}
-
-/// The store, open to look, and what opens what it holds.
-fn unlock(config: &Config) -> Result<(SqliteStore, (MasterKey, Option<AuditAnchor>)), Error> {
-    let path = || config.store.path().clone();
-    let store = serve::open_store(&config.store, Purpose::Inspect, config.limits.batch_changes)?;
-    let failed = |source| Error::Vault { source, store: path() };
-    let keys = serve::key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
-    let unlocked = serve::runtime()?.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;
-    Ok((store, unlocked.ok_or_else(|| Error::Unfinished(path()))?))
 }
 
 /// All files as one, each opened before any is read.

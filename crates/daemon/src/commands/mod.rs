@@ -1,5 +1,6 @@
 //! The commands beside `serve`.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod init;
 pub(crate) mod policy;

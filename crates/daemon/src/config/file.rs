@@ -26,7 +26,8 @@ use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but the tables:
 /// `keystone`, `limits`, `quotas` and `upkeep`.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 26] = [
+    "admin_socket",
     "audit",
     "audit_sync",
     "auth",
@@ -151,6 +152,7 @@ impl Reader {
     fn settings(&mut self, table: &DeTable<'_>, to: &mut Settings) {
         for (key, value) in table {
             match key.get_ref().as_ref() {
+                "admin_socket" => to.admin.admin_socket = self.text(key, value, FromStr::from_str),
                 "audit" => to.audit = self.text(key, value, FromStr::from_str),
                 "audit_sync" => to.audit_sync = self.text(key, value, choice),
                 "auth" => to.auth = self.text(key, value, FromStr::from_str),

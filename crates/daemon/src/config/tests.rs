@@ -32,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -42,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -52,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -419,7 +419,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
+            donjon.toml:2:1: unknown key "met"; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -458,6 +458,12 @@ fn nothing_chosen_works() {
             master_key: File(
                 "/var/lib/donjon/master.key",
             ),
+            admin: Admin {
+                socket: At(
+                    "/var/lib/donjon/admin-sock",
+                ),
+                is_chosen: false,
+            },
             listen: At(
                 127.0.0.1:9311,
             ),
@@ -623,6 +629,6 @@ fn the_packaged_file_says_the_defaults() {
         .map(|line| line.strip_prefix("#: ").unwrap_or(line))
         .fold(String::new(), |all, line| all + line + "\n");
     let mut defaults = load("").unwrap();
-    defaults.libvirt.is_socket_chosen = true; // By the file that names it.
+    (defaults.libvirt.is_socket_chosen, defaults.admin.is_chosen) = (true, true); // By the file that names them.
     assert_eq!(load(&active).unwrap(), defaults);
 }

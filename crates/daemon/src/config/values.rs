@@ -181,6 +181,26 @@ impl FromStr for ListenAt {
     }
 }
 
+/// Where a UNIX socket is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum SocketAt {
+    /// Nowhere.
+    Off,
+    /// At this path.
+    At(PathBuf),
+}
+
+impl FromStr for SocketAt {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => file_path(text).map(Self::At),
+        }
+    }
+}
+
 /// What hrefs in answers begin with, when the Host header does not say it. It ends in no slash.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct HostHref(String);

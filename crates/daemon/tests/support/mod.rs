@@ -58,8 +58,9 @@ impl Server {
         let mut stderr = std::fs::File::options().create(true).append(true).open(&told).unwrap();
         let before = usize::try_from(stderr.seek(SeekFrom::End(0)).unwrap()).unwrap();
         let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(if more.contains(&"--metrics-listen") { &[][..] } else { &["--metrics-listen", "off"] })
             .arg("--libvirt-socket")
             .arg(&socket)
             .args(more)

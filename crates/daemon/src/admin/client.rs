@@ -1,0 +1,217 @@
+//! The admin socket's client, for the commands of this program.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde::de::DeserializeOwned;
+
+use super::protocol::{
+    Ask, BackedUp, Fault, Greeting, Inspected, Lines, Reply, Request, Said, Status, VERSION, line,
+};
+use crate::inspect::Watch;
+
+/// How often it is looked whether the answer is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A server that says nothing for so long does not answer any more. While it works it tells its progress several times a
+/// second, but for the moments in which the disk keeps it waiting.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// There is a socket, and this user may not use it.
+    #[error(
+        "{} cannot be used: {source}\n\
+         Run this as root, or as the user that runs donjond.",
+        path.display()
+    )]
+    Refused {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection ended, or what came is not the protocol.
+    #[error(
+        "the server at {} does not answer: {source}\n\
+         See whether it runs well, and what its log says.",
+        path.display()
+    )]
+    Lost {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It said why not.
+    #[error("the server that runs refuses: {}", .0.text)]
+    Fault(Fault),
+    /// Nobody wants the answer any more.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// A server that runs on the store in question.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    lines: Lines,
+    descriptors: VecDeque<OwnedFd>,
+    asked: u64,
+    /// What it said of itself.
+    pub(crate) status: Status,
+}
+
+/// Tells nobody, and never ends.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn progress(&self, _: super::protocol::Progress) {}
+    fn found(&self, _: super::protocol::Finding) {}
+    fn goes_on(&self) -> bool {
+        true
+    }
+}
+
+impl Client {
+    /// The server that runs on this database, if there is one that listens at this path.
+    pub(crate) fn find(socket: &Path, database: &Path) -> Result<Option<Self>, AdminError> {
+        use io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
+        let stream = match UnixStream::connect(socket) {
+            Ok(stream) => stream,
+            // Nobody is there, or nobody can be: the path is too long for a socket.
+            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused | InvalidInput) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(AdminError::Refused { path: socket.to_owned(), source }),
+        };
+        let mut client = Self {
+            stream,
+            path: socket.to_owned(),
+            lines: Lines::default(),
+            descriptors: VecDeque::new(),
+            asked: 0,
+            status: Status::nothing(),
+        };
+        client.stream.set_read_timeout(Some(LOOK_EVERY)).map_err(|error| client.lost(error))?;
+        let nobody: Arc<dyn Watch> = Arc::new(Nobody);
+        client.greet(&nobody)?;
+        client.status = client.ask(Ask::Status, &nobody)?.0;
+        let found = std::fs::metadata(database).map(|found| (found.dev(), found.ino()));
+        let is_same = found.is_ok_and(|found| found == client.status.file);
+        Ok(is_same.then_some(client))
+    }
+
+    /// Has it look at everything.
+    pub(crate) fn check(&mut self, watch: &Arc<dyn Watch>) -> Result<Inspected, AdminError> {
+        Ok(self.ask(Ask::Check, watch)?.0)
+    }
+
+    /// Has it make a copy and check it. The copy, unless something in it is damaged.
+    pub(crate) fn backup(
+        &mut self,
+        watch: &Arc<dyn Watch>,
+    ) -> Result<(BackedUp, Option<OwnedFd>), AdminError> {
+        self.ask(Ask::Backup, watch)
+    }
+
+    fn greet(&mut self, watch: &Arc<dyn Watch>) -> Result<(), AdminError> {
+        let first = self.line(watch)?;
+        if let Ok(Reply { said: Said::Error(fault), .. }) = serde_json::from_slice(&first) {
+            return Err(AdminError::Fault(fault));
+        }
+        let greeting: Greeting = self.parsed(&first)?;
+        if greeting.donjon_admin != VERSION {
+            let text = format!(
+                "donjond {} speaks version {} of the admin protocol, and this program version {VERSION}",
+                greeting.version, greeting.donjon_admin
+            );
+            return Err(self.lost(io::Error::new(io::ErrorKind::InvalidData, text)));
+        }
+        Ok(())
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &mut self,
+        ask: Ask,
+        watch: &Arc<dyn Watch>,
+    ) -> Result<(T, Option<OwnedFd>), AdminError> {
+        self.asked += 1;
+        let id = self.asked;
+        let sent = self.stream.write_all(&line(&Request { id, ask }));
+        sent.map_err(|error| self.lost(error))?;
+        loop {
+            let line = self.line(watch)?;
+            let reply: Reply = self.parsed(&line)?;
+            if reply.id.is_some_and(|of| of != id) {
+                continue;
+            }
+            match reply.said {
+                Said::Progress(progress) => watch.progress(progress),
+                Said::Found(finding) => watch.found(finding),
+                Said::Error(fault) => return Err(AdminError::Fault(fault)),
+                Said::Done(value) => {
+                    let done = serde_json::from_value(value).map_err(|error| self.lost(error.into()))?;
+                    return Ok((done, self.descriptors.pop_front()));
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, watch: &Arc<dyn Watch>) -> Result<Vec<u8>, AdminError> {
+        let begin = Instant::now();
+        loop {
+            match self.lines.next_line() {
+                Ok(Some(line)) => return Ok(line),
+                Ok(None) => {}
+                Err(_) => return Err(self.lost(io::Error::other("a line of it is too long"))),
+            }
+            if !watch.goes_on() {
+                return Err(AdminError::Stopped);
+            }
+            match self.receive() {
+                Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if begin.elapsed() > SILENCE_MAX {
+                        return Err(self.lost(io::ErrorKind::TimedOut.into()));
+                    }
+                }
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<usize> {
+        let mut bytes = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let received =
+            recvmsg(&self.stream, &mut [IoSliceMut::new(&mut bytes)], &mut beside, RecvFlags::CMSG_CLOEXEC)?;
+        for message in beside.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        self.lines.add(bytes.get(..received.bytes).unwrap_or_default());
+        Ok(received.bytes)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, line: &[u8]) -> Result<T, AdminError> {
+        serde_json::from_slice(line).map_err(|error| self.lost(error.into()))
+    }
+
+    fn lost(&self, source: io::Error) -> AdminError {
+        AdminError::Lost { path: self.path.clone(), source }
+    }
+}

@@ -1,0 +1,362 @@
+//! The admin socket's messages: lines of JSON, and what each means. Pure: bytes come in, values go out.
+//!
+//! ```text
+//! server  {"donjon_admin":1,"version":"0.1.0"}
+//! client  {"id":1,"ask":"check"}
+//! server  {"id":1,"progress":{"step":"payloads","done":5120,"of":20000}}
+//! server  {"id":1,"found":{"secret":"4f1c…","row":17,"why":"does not open: …"}}
+//! server  {"id":1,"done":{…}}           or  {"id":1,"error":{"kind":"busy","text":"…"}}
+//! ```
+//!
+//! docs/admin-socket.md is the same for who writes a client. Members that are not known are passed over, in both directions, so
+//! that a later version may add some; what changes the meaning of one changes [`VERSION`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The protocol's version. A client that reads another one asks nothing.
+pub(crate) const VERSION: u32 = 1;
+/// The longest line, with its end, in either direction.
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
+/// The longest text of an error or a finding that is sent; the rest is cut off.
+const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// The first line of a server.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Greeting {
+    /// [`VERSION`].
+    pub(crate) donjon_admin: u32,
+    /// The program's.
+    pub(crate) version: String,
+}
+
+impl Greeting {
+    pub(crate) fn ours() -> Self {
+        Self { donjon_admin: VERSION, version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// Which store is served, and what is known of it without a look.
+    Status,
+    /// Look at every page, and open every payload.
+    Check,
+    /// Copy the database, check the copy, and pass it as a descriptor.
+    Backup,
+}
+
+/// One line of a client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Request {
+    /// The client's own number, in every line that answers.
+    pub(crate) id: u64,
+    pub(crate) ask: Ask,
+}
+
+/// A line that is no request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NotARequest {
+    /// The number in it, if it has one.
+    pub(crate) id: Option<u64>,
+    pub(crate) fault: Fault,
+}
+
+impl Request {
+    /// Reads a line, without its end.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, NotARequest> {
+        let not = |id, kind, text: &str| NotARequest { id, fault: Fault::new(kind, text) };
+        let Ok(Value::Object(members)) = serde_json::from_slice(line) else {
+            return Err(not(None, Kind::NotARequest, "the line is no JSON object"));
+        };
+        let id = members.get("id").and_then(Value::as_u64);
+        let (Some(number), Some(Value::String(ask))) = (id, members.get("ask")) else {
+            let text = "a request has \"id\", a number, and \"ask\", a word";
+            return Err(not(id, Kind::NotARequest, text));
+        };
+        let known = serde_json::from_value(Value::String(ask.clone()));
+        let ask = known.map_err(|_| not(id, Kind::Unknown, "this server knows no such request"))?;
+        Ok(Self { id: number, ask })
+    }
+}
+
+/// One line of a server, after the greeting.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Reply {
+    /// Of the request that it is about; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) said: Said,
+}
+
+/// What a line says. After `done` and `error` nothing more is said of the request.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Said {
+    Progress(Progress),
+    Found(Finding),
+    Done(Value),
+    Error(Fault),
+}
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Progress {
+    pub(crate) step: Step,
+    /// Of `of`; both 0 where nobody knows.
+    pub(crate) done: u64,
+    pub(crate) of: u64,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// SQLite checks pages and indexes. It does not say how far it is.
+    Pages,
+    /// Payloads are opened; in payloads.
+    Payloads,
+    /// The database is copied; in bytes.
+    Copy,
+    /// The copy is written where it was asked for; in bytes. No server does this.
+    Write,
+}
+
+/// A secret that is damaged.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Finding {
+    /// Its id; absent if the row does not say.
+    pub(crate) secret: Option<String>,
+    /// The number of its row.
+    pub(crate) row: u64,
+    pub(crate) why: String,
+}
+
+/// What a store is found to hold: what `check` answers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Inspected {
+    pub(crate) secrets: u64,
+    pub(crate) projects: u64,
+    /// Payloads that opened.
+    pub(crate) opened: u64,
+    /// Secrets that are damaged; each was told as it was found.
+    pub(crate) damaged: u64,
+    /// What SQLite says of pages and indexes.
+    pub(crate) complaints: Vec<String>,
+}
+
+impl Inspected {
+    pub(crate) fn is_sound(&self) -> bool {
+        self.damaged == 0 && self.complaints.is_empty()
+    }
+}
+
+/// What `backup` answers, with the copy's descriptor beside it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct BackedUp {
+    pub(crate) bytes: u64,
+    pub(crate) found: Inspected,
+}
+
+/// What `status` answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Status {
+    pub(crate) pid: u32,
+    /// The database.
+    pub(crate) database: String,
+    /// The database's file, told from others of its name: device and inode.
+    pub(crate) file: (u64, u64),
+    /// The store's id, in hexadecimal.
+    pub(crate) store: String,
+    /// What tells the right master key, in hexadecimal. It says nothing of the key.
+    pub(crate) key_check: String,
+    /// Where the audit trail stood when that was last written down: number and hash, in hexadecimal.
+    pub(crate) audit: Option<(u64, String)>,
+    /// Payloads that were asked for and did not open.
+    pub(crate) unopened: u64,
+}
+
+impl Status {
+    /// Before a server has said anything.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            pid: 0,
+            database: String::new(),
+            file: (0, 0),
+            store: String::new(),
+            key_check: String::new(),
+            audit: None,
+            unopened: 0,
+        }
+    }
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Fault {
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.len() > TEXT_BYTES_MAX {
+            let end = (0..=TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(end);
+        }
+        Self { kind, text }
+    }
+}
+
+/// Which fault it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// The caller is neither root nor the server's user.
+    Denied,
+    /// The line is too long, no JSON, or has not what a request has.
+    NotARequest,
+    /// A request that this version does not know.
+    Unknown,
+    /// As much as may be is done already; later it is possible.
+    Busy,
+    /// There is not enough room on the disk.
+    NoRoom,
+    /// It was tried and failed.
+    Failed,
+    /// What a later version says, to an earlier client.
+    #[serde(other)]
+    Other,
+}
+
+/// A line, with its end.
+pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
+    // What is here has text for keys and no maps of other kinds, which is all that can fail.
+    let mut line = serde_json::to_vec(message).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Takes lines out of bytes as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    held: Vec<u8>,
+    /// Where to look for the next end.
+    looked_at: usize,
+}
+
+/// A line is longer than [`LINE_BYTES_MAX`]. Nothing after it can be understood.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TooLong;
+
+impl Lines {
+    /// More bytes.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// The next whole line, without its end.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
+        let unseen = self.held.get(self.looked_at..).unwrap_or_default();
+        match unseen.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                let end = self.looked_at + end;
+                if end >= LINE_BYTES_MAX {
+                    return Err(TooLong);
+                }
+                let mut line: Vec<u8> = self.held.drain(..=end).collect();
+                line.pop();
+                self.looked_at = 0;
+                Ok(Some(line))
+            }
+            None if self.held.len() >= LINE_BYTES_MAX => Err(TooLong),
+            None => {
+                self.looked_at = self.held.len();
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_and_members_of_later_versions_are_passed_over() {
+        let parsed = Request::parse(br#"{"id":7,"ask":"check","slowly":true}"#);
+        assert_eq!(parsed, Ok(Request { id: 7, ask: Ask::Check }));
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_so() {
+        for (line, id, kind) in [
+            (&b""[..], None, Kind::NotARequest),
+            (b"\xff\xfe", None, Kind::NotARequest),
+            (b"[1]", None, Kind::NotARequest),
+            (br#"{"ask":"check"}"#, None, Kind::NotARequest),
+            (br#"{"id":-1,"ask":"check"}"#, None, Kind::NotARequest),
+            (br#"{"id":3}"#, Some(3), Kind::NotARequest),
+            (br#"{"id":3,"ask":["check"]}"#, Some(3), Kind::NotARequest),
+            (br#"{"id":3,"ask":"rotate"}"#, Some(3), Kind::Unknown),
+        ] {
+            let not = Request::parse(line).unwrap_err();
+            assert_eq!((not.id, not.fault.kind), (id, kind), "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn replies_are_what_the_document_shows() {
+        let reply = |said| String::from_utf8(line(&Reply { id: Some(1), said })).unwrap();
+        assert_eq!(
+            reply(Said::Progress(Progress { step: Step::Payloads, done: 5120, of: 20_000 })),
+            "{\"id\":1,\"progress\":{\"step\":\"payloads\",\"done\":5120,\"of\":20000}}\n"
+        );
+        assert_eq!(
+            reply(Said::Error(Fault::new(Kind::NoRoom, "full"))),
+            "{\"id\":1,\"error\":{\"kind\":\"no_room\",\"text\":\"full\"}}\n"
+        );
+        let denied = Reply { id: None, said: Said::Error(Fault::new(Kind::Denied, "no")) };
+        assert_eq!(line(&denied), b"{\"error\":{\"kind\":\"denied\",\"text\":\"no\"}}\n");
+        assert_eq!(serde_json::from_slice::<Reply>(&line(&denied)).unwrap(), denied);
+        let later = br#"{"id":1,"error":{"kind":"tired","text":"","since":3}}"#;
+        assert!(matches!(
+            serde_json::from_slice::<Reply>(later).unwrap().said,
+            Said::Error(Fault { kind: Kind::Other, .. })
+        ));
+    }
+
+    #[test]
+    fn lines_come_out_whole_however_they_come_in() {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        for byte in b"one\n\nthree\nfo" {
+            lines.add(&[*byte]);
+            while let Some(line) = lines.next_line().unwrap() {
+                found.push(line);
+            }
+        }
+        assert_eq!(found, [&b"one"[..], b"", b"three"]);
+    }
+
+    #[test]
+    fn a_line_has_a_longest_length() {
+        let mut lines = Lines::default();
+        lines.add(&vec![b'x'; LINE_BYTES_MAX - 1]);
+        assert_eq!(lines.next_line(), Ok(None));
+        lines.add(b"\n");
+        assert_eq!(lines.next_line().unwrap().map(|line| line.len()), Some(LINE_BYTES_MAX - 1));
+        lines.add(&vec![b'x'; LINE_BYTES_MAX]);
+        assert_eq!(lines.next_line(), Err(TooLong));
+    }
+
+    #[test]
+    fn texts_are_cut_between_letters() {
+        let fault = Fault::new(Kind::Failed, "ü".repeat(TEXT_BYTES_MAX));
+        assert!(fault.text.len() <= TEXT_BYTES_MAX && fault.text.ends_with('ü'));
+    }
+}

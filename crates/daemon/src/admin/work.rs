@@ -1,0 +1,140 @@
+//! What a running server does when it is asked over the admin socket. Each function runs on a thread for what takes long.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use store::sqlite::Purpose;
+use store::{SqliteStore, Store as _};
+use tokio::runtime::Handle;
+use vault::Vault;
+
+use super::protocol::{BackedUp, Inspected, Status};
+use crate::error::Error;
+use crate::inspect::{Watch, copy, inspect};
+
+/// Room that a copy must leave on the disk: the server goes on writing there meanwhile.
+const ROOM_LEFT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What the answers are taken from.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Served {
+    /// What is known without a look.
+    pub(super) fn status(&self, runtime: &Handle) -> Result<Status, Error> {
+        let (store, path) = (&self.store, self.store.path());
+        let found = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
+        let (check, anchor) =
+            runtime.block_on(async { (store.key_check().await, store.audit_anchor().await) });
+        Ok(Status {
+            pid: std::process::id(),
+            database: path.display().to_string(),
+            file: (found.dev(), found.ino()),
+            store: hex(&store.id()),
+            key_check: hex(&check?.unwrap_or_default()),
+            audit: anchor?.map(|anchor| (anchor.number, hex(&anchor.hash))),
+            unopened: self.vault.unopened(),
+        })
+    }
+
+    /// Looks at everything.
+    pub(super) fn check(&self, watch: &Arc<dyn Watch>, runtime: &Handle) -> Result<Inspected, Error> {
+        inspect(&self.store, &self.vault.opener(), watch, runtime)
+    }
+
+    /// Makes a copy of the database and opens everything in it. The copy is a file without a name: it is gone when nobody
+    /// has it open any more.
+    pub(super) fn backup(
+        &self,
+        watch: &Arc<dyn Watch>,
+        runtime: &Handle,
+    ) -> Result<(BackedUp, Option<OwnedFd>), Error> {
+        let path = copy_path(self.store.path());
+        remove(&path)?; // A server that was killed may have left one.
+        let scratch = Scratch(path);
+        let bytes = self.copy(&scratch.0, watch)?;
+        let found = {
+            let copy = SqliteStore::open(&scratch.0, Purpose::Inspect)?;
+            let opener = self.vault.opener();
+            let failed = |source| Error::Vault { source, store: scratch.0.clone() };
+            runtime.block_on(opener.fits(&copy)).map_err(failed)?;
+            inspect(&copy, &opener, watch, runtime)?
+        };
+        // A secret that is damaged here is damaged in the store, and no reason to have no backup of the others. Pages that
+        // do not hold together are.
+        if !found.complaints.is_empty() {
+            return Ok((BackedUp { bytes, found }, None));
+        }
+        let open = File::open(&scratch.0).map_err(|error| unreadable(&scratch.0, error))?;
+        Ok((BackedUp { bytes, found }, Some(open.into())))
+    }
+
+    fn copy(&self, to: &Path, watch: &Arc<dyn Watch>) -> Result<u64, Error> {
+        require_room(to, self.store.bytes()?)?;
+        copy(&self.store, to, watch)
+    }
+}
+
+/// A file that is taken away at the end.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            tracing::error!(%error, "a copy of the database was left");
+        }
+    }
+}
+
+/// Takes away what a server that was killed while it copied may have left. For who has the store's lock.
+pub(crate) fn clean(served: &Served) {
+    if let Err(error) = remove(&copy_path(served.store.path())) {
+        tracing::warn!(%error, "a copy of the database that an earlier server left cannot be taken away");
+    }
+}
+
+/// Beside the database, where the server may write and there is room for what is as long.
+fn copy_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".copy");
+    name.into()
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+/// A full disk stops the service, so that a copy must not be what fills it.
+fn require_room(beside: &Path, bytes: u64) -> Result<(), Error> {
+    let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statvfs(folder).map_err(|errno| unreadable(folder, errno.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let needed = bytes.saturating_add(ROOM_LEFT_BYTES);
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::NoRoom { folder: folder.to_owned(), needed, free })
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    Error::CopyFile { path: path.to_owned(), source }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // Text takes all that is written to it.
+        text
+    })
+}

@@ -1,0 +1,129 @@
+//! Looks at everything that a store holds: pages, indexes, rows, and every payload, which is opened and wiped.
+//!
+//! The same work is done by `donjond check` on a store that no server has, and by a server that is asked to; who is told of the
+//! progress is a [`Watch`].
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::SecretId;
+use store::sqlite::{Look, Swept};
+use store::{CopyError, CopyProgress, SqliteStore};
+use tokio::runtime::Handle;
+use vault::Opener;
+
+use crate::admin::protocol::{Finding, Inspected, Progress, Step};
+use crate::error::Error;
+
+/// Who is told how far it is, and says whether to go on.
+pub(crate) trait Watch: Send + Sync + 'static {
+    /// So far it is. Called often: who tells people leaves most of them out.
+    fn progress(&self, progress: Progress);
+
+    /// A damaged secret.
+    fn found(&self, finding: Finding);
+
+    /// Whether anybody still wants it.
+    fn goes_on(&self) -> bool;
+}
+
+/// Looks at everything. What is damaged is told and counted; an error is one of the looking.
+pub(crate) fn inspect(
+    store: &SqliteStore,
+    opener: &Opener,
+    watch: &Arc<dyn Watch>,
+    runtime: &Handle,
+) -> Result<Inspected, Error> {
+    let pages = Progress { step: Step::Pages, done: 0, of: 0 };
+    watch.progress(pages);
+    let told = Arc::clone(watch);
+    let complaints = store.integrity_while(move || {
+        told.progress(pages);
+        told.goes_on()
+    });
+    let mut found = Inspected { complaints: or_stopped(complaints, watch)?, ..Inspected::default() };
+    let mut look = store.look()?;
+    // A database that complains may be past counting, and past going through.
+    match look.counted().and_then(|(secrets, projects)| {
+        (found.secrets, found.projects) = (secrets, projects);
+        sweep(&mut look, store, opener, watch, runtime, &mut found)
+    }) {
+        Err(store::Error::TookTooLong) => Err(Error::Interrupted),
+        Err(error) if found.complaints.is_empty() => Err(error.into()),
+        Err(error) => {
+            found.complaints.push(error.to_string());
+            Ok(found)
+        }
+        Ok(()) => Ok(found),
+    }
+}
+
+/// What was left because nobody wanted it any more is no fault of the store.
+fn or_stopped<T>(done: Result<T, store::Error>, watch: &Arc<dyn Watch>) -> Result<T, Error> {
+    done.map_err(|error| if watch.goes_on() { error.into() } else { Error::Interrupted })
+}
+
+/// Copies a store to a new file; how long that is.
+pub(crate) fn copy(store: &SqliteStore, to: &Path, watch: &Arc<dyn Watch>) -> Result<u64, Error> {
+    let copied = store.copy_to(to, |CopyProgress { done, all }| {
+        watch.progress(Progress { step: Step::Copy, done, of: all });
+        if watch.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    match copied {
+        Ok(copied) => Ok(copied.bytes),
+        Err(CopyError::Stopped) => Err(Error::Interrupted),
+        Err(CopyError::File { path, source }) => Err(Error::CopyFile { path, source }),
+        Err(CopyError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn sweep(
+    look: &mut Look,
+    store: &SqliteStore,
+    opener: &Opener,
+    watch: &Arc<dyn Watch>,
+    runtime: &Handle,
+    found: &mut Inspected,
+) -> Result<(), store::Error> {
+    let (mut seq, mut seen) = (0, 0);
+    loop {
+        let swept = look.sweep(seq)?;
+        let Some(last) = swept.last() else { return Ok(()) };
+        seq = last.seq;
+        for Swept { seq, id, row } in swept {
+            let why = match (id, row) {
+                (Some(id), Ok(row)) => match runtime.block_on(opener.opens(store, id, &row)) {
+                    Ok(had_one) => {
+                        found.opened += u64::from(had_one);
+                        None
+                    }
+                    Err(error) if error.is_of_what_is_stored() => Some(reason(&error)),
+                    Err(vault::Error::Store(error)) => return Err(error),
+                    Err(error) => return Err(store::Error::Unavailable(error.to_string())),
+                },
+                (_, Err(error)) => Some(error.to_string()), // Of this row alone: others may be read.
+                (None, Ok(_)) => Some("its row does not say whose it is".to_owned()),
+            };
+            seen += 1;
+            if let Some(why) = why {
+                found.damaged += 1;
+                let secret = id.as_ref().map(SecretId::to_string);
+                watch.found(Finding { secret, row: seq, why });
+            }
+        }
+        watch.progress(Progress { step: Step::Payloads, done: seen, of: found.secrets.max(seen) });
+        if !watch.goes_on() {
+            return Err(store::Error::TookTooLong);
+        }
+    }
+}
+
+/// Why, without the id, which stands beside it.
+fn reason(error: &vault::Error) -> String {
+    match error {
+        vault::Error::Corrupt { source, .. } => format!("its payload {source}"),
+        vault::Error::Keys(source) => format!("the key of its project {source}"),
+        other => other.to_string(),
+    }
+}
