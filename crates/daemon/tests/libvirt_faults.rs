@@ -99,6 +99,19 @@ fn what_is_no_message_ends_its_connection_is_logged_once_and_concerns_nobody_els
 }
 
 #[test]
+fn a_flood_of_bad_connections_is_counted_and_fills_no_log() {
+    const BAD: usize = 500;
+    let place = Place::new();
+    for _ in 0..BAD {
+        let mut client = place.connect();
+        client.send(b"GET / HTTP/1.1\r\n").unwrap();
+        assert!(client.is_closed());
+    }
+    let lines = place.logged("was cut off");
+    assert!((1..=60).contains(&lines), "{lines} lines"); // 30 a minute, and a minute may end meanwhile.
+}
+
+#[test]
 fn arguments_that_are_none_are_answered_and_the_connection_stays() {
     let place = Place::new();
     let mut client = place.open();
@@ -186,9 +199,9 @@ fn who_stops_half_way_is_waited_for_thirty_seconds_and_nobody_waits_with_them() 
     }
     let took = begin.elapsed();
     assert!(took >= PATIENCE_OF_THE_SERVER && took < PATIENCE_OF_THE_SERVER + LATE, "{took:?}");
-    until("each is logged", || place.logged("half_a_message") == halves.len());
+    until("the first are logged", || place.logged("half_a_message") >= 30); // Of so many not each.
     assert_eq!(idle.count().unwrap(), 1);
-    assert_eq!(place.logged("was cut off"), halves.len());
+    assert_eq!(place.logged("was cut off"), place.logged("half_a_message"));
 }
 
 #[test]

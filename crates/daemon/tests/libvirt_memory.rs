@@ -353,3 +353,29 @@ fn nothing_of_a_request_stays_in_memory_once_its_connection_is_closed() {
     }
     assert_eq!(left, [0; 2], "copies of the payload, and of the token");
 }
+
+#[test]
+fn half_messages_at_the_read_only_socket_hold_up_no_definition_at_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let read_only = folder.path().join("virtsecretd-sock-ro");
+    let part = vec![b'x'; 64 * 1024];
+    let _halves: Vec<Raw> = (0..20)
+        .map(|_| {
+            let mut client = Raw::open(&read_only).unwrap();
+            client.send(&33_554_436_u32.to_be_bytes()).unwrap();
+            client.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+            for _ in 0..256 {
+                if client.stream().write(&part).is_err() {
+                    break; // There is no more room.
+                }
+            }
+            client
+        })
+        .collect();
+    let mut writer = Raw::open(server.socket()).unwrap();
+    let long = format!("<secret><description>{}</description></secret>", "d".repeat(200_000));
+    writer.define(&long).unwrap().unwrap();
+    let log = std::fs::read_to_string(folder.path().join("stderr.txt")).unwrap();
+    assert!(!log.contains("half_a_message"), "the writer waited until one of them was cut off");
+}

@@ -105,7 +105,13 @@ impl Door {
         if let Some(reason) = end.reason() {
             self.metrics.cut(reason);
             let (uid, pid) = peer.map_or((None, None), |peer| (Some(peer.uid), Some(peer.pid)));
-            info!(reason, uid, pid, "a libvirt connection was cut off");
+            match self.cuts.next(Instant::now()) {
+                Some(0) => info!(reason, uid, pid, "a libvirt connection was cut off"),
+                Some(before) => {
+                    info!(reason, uid, pid, before, "a libvirt connection was cut off, and others before")
+                }
+                None => self.metrics.left_out(),
+            }
         } else if let End::Failed(error) = end {
             debug!(%error, "a libvirt connection failed");
         }
@@ -115,6 +121,7 @@ impl Door {
 struct Connection<S> {
     door: Arc<Door>,
     stream: S,
+    socket: Socket,
     session: Session,
     turns: Turns,
     input: Input,
@@ -175,6 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unauthenticated_until: (!session.is_authenticated()).then(|| Instant::now() + AUTH_TIME_MAX),
             door,
             stream,
+            socket,
             session,
             turns: Turns::new(),
             input: Input::default(),
@@ -420,7 +428,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if more == 0 {
             return true;
         }
-        let permit = Arc::clone(&self.door.large_frames).try_acquire_many_owned(more);
+        let permit = self.door.large_frames(self.socket).try_acquire_many_owned(more);
         self.waits_for_memory = permit.is_err();
         match (permit, &mut self.memory) {
             (Ok(permit), Some(memory)) => memory.merge(permit),

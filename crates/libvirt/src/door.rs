@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use vault::Vault;
 
 use crate::auth::{Auth, Questions};
+use crate::cuts::Cuts;
 use crate::events::Events;
 use crate::limits::LARGE_FRAMES_BYTES_MAX;
 use crate::metrics::Metrics;
@@ -46,8 +47,10 @@ pub struct Door {
     pub(crate) config: DoorConfig,
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<Events>,
-    /// Memory for long messages, in bytes.
-    pub(crate) large_frames: Arc<Semaphore>,
+    /// Memory for long messages of each socket, in bytes.
+    large_frames: [Arc<Semaphore>; 2],
+    /// What is said of connections that were cut off.
+    pub(crate) cuts: Cuts,
     /// Questions that polkit is being asked.
     pub(crate) questions: Arc<Questions>,
     /// The next registration's id. They are never used again, whoever asks.
@@ -62,7 +65,8 @@ impl Door {
             config,
             metrics,
             events: Arc::new(Events::new()),
-            large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX)),
+            large_frames: [(); 2].map(|()| Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX))),
+            cuts: Cuts::default(),
             questions: Arc::default(),
             callbacks: AtomicI32::new(0),
         }
@@ -71,6 +75,15 @@ impl Door {
     /// Hands events on to connections, for as long as it runs. To be started before the first connection.
     pub async fn follow_changes(self: Arc<Self>) {
         self.events.follow(&self.vault, &self.config.project).await;
+    }
+
+    /// Memory for long messages that come in by a socket.
+    pub(crate) fn large_frames(&self, socket: Socket) -> Arc<Semaphore> {
+        let [read_write, read_only] = &self.large_frames;
+        Arc::clone(match socket {
+            Socket::ReadWrite => read_write,
+            Socket::ReadOnly => read_only,
+        })
     }
 
     pub(crate) fn next_callback(&self) -> i32 {

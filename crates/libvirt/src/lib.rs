@@ -16,6 +16,7 @@
 
 mod auth;
 mod connection;
+mod cuts;
 mod door;
 mod error;
 mod events;

@@ -9,8 +9,8 @@ use libvirt_rpc::xdr::STRING_MAX;
 pub(crate) const FRAME_KEPT_BYTES_MAX: usize = STRING_MAX + 64 * 1024;
 /// A message up to this has its room at once: the longest that brings a value has 65 536 bytes of it.
 pub(crate) const FRAME_SMALL_BYTES_MAX: usize = 96 * 1024;
-/// Longer ones, of all clients together, wait for each other beyond this. libvirtd takes 32 MiB for each client that
-/// announces so much.
+/// Longer ones, of all clients of a socket together, wait for each other beyond this: whoever may only read keeps nobody
+/// from writing. libvirtd takes 32 MiB for each client that announces so much.
 pub(crate) const LARGE_FRAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a message may take from its first byte to its last. libvirtd waits for ever.
 pub(crate) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
@@ -37,6 +37,10 @@ pub(crate) const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Definitions longer than this are read on a thread of their own, and so is every one that has a DOCTYPE: a short one can
 /// be a lot of work by its entities.
 pub(crate) const XML_QUICK_BYTES_MAX: usize = 16 * 1024;
+/// Lines of the log about connections that were cut off, in [`CUT_LINES_TIME`]. The rest are counted.
+pub(crate) const CUT_LINES_MAX: u32 = 30;
+/// See [`CUT_LINES_MAX`].
+pub(crate) const CUT_LINES_TIME: Duration = Duration::from_secs(60);
 /// The longest URI a connection is opened with: it is kept as long as the connection.
 pub(crate) const URI_BYTES_MAX: usize = 16 * 1024;
 /// The most of a client's own text that an error says to it again.

@@ -6,6 +6,7 @@
 //! | `donjon_libvirt_events_total` | | event messages sent |
 //! | `donjon_libvirt_connections` | | connections being served |
 //! | `donjon_libvirt_connections_cut_total` | `reason` | connections that were ended for what they did |
+//! | `donjon_libvirt_log_lines_left_out_total` | | lines about such connections that the log was spared |
 //!
 //! A procedure is one of the table, or `other`: nobody can make up new ones.
 
@@ -38,6 +39,7 @@ pub struct Metrics {
     events: Count,
     connections: Gauge,
     cut: Family<CutLabel, Count>,
+    left_out: Count,
     /// Those of each procedure, and of all others, with both outcomes: so that no label is looked up for a call.
     by_procedure: Vec<(Option<Procedure>, [Count; 2])>,
 }
@@ -57,6 +59,7 @@ impl Metrics {
             events: Count::default(),
             connections: Gauge::default(),
             cut: Family::default(),
+            left_out: Count::default(),
             calls,
             by_procedure,
         };
@@ -75,6 +78,11 @@ impl Metrics {
             "donjon_libvirt_connections_cut",
             "Connections ended for what they did",
             metrics.cut.clone(),
+        );
+        registry.register(
+            "donjon_libvirt_log_lines_left_out",
+            "Lines about such connections that the log was spared",
+            metrics.left_out.clone(),
         );
         metrics
     }
@@ -97,6 +105,10 @@ impl Metrics {
 
     pub(crate) fn cut(&self, reason: &'static str) {
         self.cut.get_or_create(&CutLabel { reason }).inc();
+    }
+
+    pub(crate) fn left_out(&self) {
+        self.left_out.inc();
     }
 
     /// Counts a connection while the result lives.
