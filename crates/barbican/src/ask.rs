@@ -1,6 +1,7 @@
 //! A request to the API, once it is known who asks for what: what every handler is given.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use http::{HeaderMap, header};
 use model::{Call, ContainerId, Guarded, SecretId};
@@ -8,6 +9,7 @@ use tracing::error;
 use vault::{Action, Error, Vault};
 
 use crate::accept::Accept;
+use crate::host::{Names, Target, known_scheme, of_address};
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -98,50 +100,69 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
 }
 
 /// What references to this server begin with: what is configured, or else what the request was sent to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin<'r> {
-    /// The configured URL.
-    pub host_href: Option<&'r str>,
-    /// The request's headers.
-    pub headers: &'r HeaderMap,
+    host_href: Option<&'r str>,
+    scheme: &'static str,
+    host: Cow<'r, str>,
+    names: &'r Names,
 }
 
 impl<'r> Origin<'r> {
-    /// Barbican's default port on this machine, for requests of HTTP/1.0 that name no host.
-    const FALLBACK_HOST: &'static str = "localhost:9311";
+    /// Of a request that was sent to a target, and came in at an address of this machine. TLS ends elsewhere, so the
+    /// scheme is what a proxy says it is.
+    pub(crate) fn new(
+        host_href: Option<&'r str>,
+        names: &'r Names,
+        headers: &HeaderMap,
+        target: &Target<'r>,
+        here: SocketAddr,
+    ) -> Self {
+        let host = target.host.map_or_else(|| Cow::Owned(of_address(here)), |host| host.as_sent().into());
+        let scheme = forwarded_scheme(headers).or(target.scheme).unwrap_or("http");
+        Self { host_href, scheme, host, names }
+    }
 
-    /// Scheme and host, without a slash at the end. TLS ends elsewhere, so the scheme is what a proxy says it is.
+    /// Scheme and host, without a slash at the end.
     pub(crate) fn url(&self) -> Cow<'r, str> {
-        if let Some(url) = self.host_href {
-            return Cow::Borrowed(url.trim_end_matches('/'));
+        match self.host_href {
+            Some(url) => Cow::Borrowed(url.trim_end_matches('/')),
+            None => Cow::Owned(format!("{}://{}", self.scheme, self.host)),
         }
-        let scheme = self.forwarded_scheme().unwrap_or("http");
-        Cow::Owned(format!("{scheme}://{}", self.text("host").unwrap_or(Self::FALLBACK_HOST)))
     }
 
-    /// The scheme that the proxy nearest to the client was reached by: proxies behind each other each add theirs. What
-    /// is no scheme of this API is passed over, for it would end up in every reference.
-    fn forwarded_scheme(&self) -> Option<&'static str> {
-        let nearest = self.text("x-forwarded-proto")?.split(',').next()?.trim();
-        ["https", "http"].into_iter().find(|known| nearest.eq_ignore_ascii_case(known))
+    /// Whether a reference leads to this server, by this name or another of its own.
+    pub(crate) fn leads_here(&self, reference: &str) -> bool {
+        reference.starts_with(self.url().as_ref()) || self.names.has_host_of(reference)
     }
+}
 
-    fn text(&self, name: &'static str) -> Option<&'r str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
-    }
+/// The scheme that the proxy nearest to the client was reached by: proxies behind each other each add theirs. What
+/// is no scheme of this API is passed over, for it would end up in every reference.
+fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
+    known_scheme(headers.get("x-forwarded-proto")?.to_str().ok()?.split(',').next()?.trim())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Host;
+
+    fn url(target: &Target<'_>, forwarded: Option<&str>, host_href: Option<&str>) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(forwarded) = forwarded {
+            headers.insert("x-forwarded-proto", forwarded.parse().unwrap());
+        }
+        let here = "[::ffff:127.0.0.1]:8311".parse().unwrap();
+        Origin::new(host_href, &Names::default(), &headers, target, here).url().into_owned()
+    }
 
     #[test]
     fn references_lead_where_the_request_came_from() {
-        let mut headers = HeaderMap::new();
-        let url = |headers: &HeaderMap, host_href| Origin { host_href, headers }.url().into_owned();
-        assert_eq!(url(&headers, None), "http://localhost:9311");
-        headers.insert("host", "keys.example:8080".parse().unwrap());
-        assert_eq!(url(&headers, None), "http://keys.example:8080");
+        let unsaid = Target::default();
+        let target = Target { host: Host::parse("keys.example:8080"), scheme: None };
+        assert_eq!(url(&unsaid, None, None), "http://127.0.0.1:8311");
+        assert_eq!(url(&target, None, None), "http://keys.example:8080");
         for (forwarded, scheme) in [
             ("https, http", "https"),
             (" HTTPS ,http", "https"),
@@ -152,14 +173,35 @@ mod tests {
             ("https://evil.example/?", "http"),
             ("https", "https"),
         ] {
-            headers.insert("x-forwarded-proto", forwarded.parse().unwrap());
-            assert_eq!(url(&headers, None), format!("{scheme}://keys.example:8080"), "{forwarded}");
+            assert_eq!(
+                url(&target, Some(forwarded), None),
+                format!("{scheme}://keys.example:8080"),
+                "{forwarded}"
+            );
         }
-        headers.insert("x-forwarded-host", "other.example".parse().unwrap());
-        assert_eq!(url(&headers, None), "https://keys.example:8080");
+        let whole = Target { scheme: Some("https"), ..target };
+        assert_eq!(url(&whole, None, None), "https://keys.example:8080");
+        assert_eq!(url(&whole, Some("http"), None), "http://keys.example:8080");
         assert_eq!(
-            url(&headers, Some("https://kms.example/key-manager/")),
+            url(&target, None, Some("https://kms.example/key-manager/")),
             "https://kms.example/key-manager"
         );
+    }
+
+    #[test]
+    fn a_reference_by_another_name_of_this_server_leads_here() {
+        let names = Names::new(&["keys.internal".parse().unwrap()], None);
+        let target = Target { host: Host::parse("keys.example"), scheme: None };
+        let origin = Origin::new(None, &names, &HeaderMap::new(), &target, "127.0.0.1:9311".parse().unwrap());
+        for (reference, expect) in [
+            ("http://keys.example/v1/secrets/x", true),
+            ("https://keys.internal:9311/v1/secrets/x", true),
+            ("http://Keys.Internal/v1/secrets/x", true),
+            ("http://evil.example/v1/secrets/x", false),
+            ("http://keys.internal@evil.example/v1/secrets/x", false),
+            ("keys.internal/v1/secrets/x", false),
+        ] {
+            assert_eq!(origin.leads_here(reference), expect, "{reference}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Receives request bodies, up to a size and within a time.
 
+use std::pin::Pin;
+
 use bytes::Buf as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::time::timeout;
 use vault::Payload;
+use zeroize::Zeroizing;
 
 use crate::limits::Limits;
 
@@ -15,8 +18,23 @@ pub(crate) struct RequestBody {
     pub bytes: Payload,
     /// Whether the body is longer than that.
     pub cut: bool,
-    /// Whether some was not even received: the connection cannot be used again.
-    pub unread: bool,
+}
+
+/// The body of a request on its way in, which knows how far it came. An answer says whether the connection goes on, so
+/// before there is one the rest of the body has come, or it is known that it will not.
+pub(crate) struct Arriving<'b, B> {
+    body: Pin<&'b mut B>,
+    came: Came,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Came {
+    /// Nobody has asked for it.
+    NotYet,
+    /// To its end.
+    Whole,
+    /// Not to its end, nor will it: the connection cannot be used again.
+    InPart,
 }
 
 /// Why a body was not received.
@@ -33,7 +51,7 @@ pub(crate) enum BodyError {
 impl RequestBody {
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self { bytes: Payload::new(Vec::new()), cut: false, unread: false }
+        Self { bytes: Payload::new(Vec::new()), cut: false }
     }
 
     /// Whether it is UTF-8; where it was cut off, a character may be cut in two.
@@ -43,44 +61,80 @@ impl RequestBody {
             Err(error) => self.cut && error.error_len().is_none(),
         }
     }
-
-    /// Receives a body.
-    pub(crate) async fn receive<B: Body>(body: B, limits: &Limits) -> Result<Self, BodyError> {
-        if body.is_end_stream() {
-            return Ok(Self::empty());
-        }
-        timeout(limits.body_time_max, collect(body, limits)).await.map_err(|_| BodyError::TimedOut)?
-    }
 }
 
-async fn collect<B: Body>(body: B, limits: &Limits) -> Result<RequestBody, BodyError> {
-    let mut body = std::pin::pin!(body);
-    // Allocated once, at a size that is never exceeded: growing would leave plaintext behind.
-    let hint = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
-    let mut buffer = Vec::with_capacity(hint.unwrap_or(usize::MAX).min(limits.body_bytes_max));
-    let mut discarded = 0_usize;
-    let mut result = Ok(false);
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            result = Err(BodyError::Broken);
-            break;
-        };
-        let Ok(mut data) = frame.into_data() else { continue }; // Trailers say nothing here.
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            let room = limits.body_bytes_max.saturating_sub(buffer.len());
-            let (taken, length) = (chunk.get(..room).unwrap_or(chunk), chunk.len());
-            buffer.extend_from_slice(taken);
-            discarded = discarded.saturating_add(length - taken.len());
-            data.advance(length);
+impl<'b, B: Body> Arriving<'b, B> {
+    /// A body of which nothing was asked yet.
+    pub(crate) fn new(body: Pin<&'b mut B>) -> Self {
+        Self { body, came: Came::NotYet }
+    }
+
+    /// Receives it.
+    pub(crate) async fn receive(&mut self, limits: &Limits) -> Result<RequestBody, BodyError> {
+        if self.body.is_end_stream() {
+            return Ok(RequestBody::empty());
         }
-        if discarded > limits.discarded_bytes_max {
-            result = Ok(true);
-            break;
+        self.came = Came::InPart; // Until it is known better.
+        timeout(limits.body_time_max, self.collect(limits)).await.map_err(|_| BodyError::TimedOut)?
+    }
+
+    async fn collect(&mut self, limits: &Limits) -> Result<RequestBody, BodyError> {
+        // Allocated once, at a size that is never exceeded: growing would leave plaintext behind.
+        let hint = self.body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
+        let capacity = hint.unwrap_or(usize::MAX).min(limits.body_bytes_max);
+        let mut buffer = Zeroizing::new(Vec::with_capacity(capacity)); // Wiped also if the body is refused.
+        let discarded = self
+            .frames(limits, |chunk| {
+                let room = limits.body_bytes_max.saturating_sub(buffer.len());
+                let taken = chunk.get(..room).unwrap_or(chunk);
+                buffer.extend_from_slice(taken);
+                chunk.len() - taken.len()
+            })
+            .await?;
+        Ok(RequestBody { bytes: Payload::new(std::mem::take(&mut *buffer)), cut: discarded > 0 })
+    }
+
+    /// Gives what comes to `take`, which says how much of it is thrown away, until that is too much. Says how much it was.
+    async fn frames(
+        &mut self,
+        limits: &Limits,
+        mut take: impl FnMut(&[u8]) -> usize,
+    ) -> Result<usize, BodyError> {
+        let mut discarded = 0_usize;
+        while let Some(frame) = self.body.as_mut().frame().await {
+            let frame = frame.map_err(|_| BodyError::Broken)?;
+            let Ok(mut data) = frame.into_data() else { continue }; // Trailers say nothing here.
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                let length = chunk.len();
+                discarded = discarded.saturating_add(take(chunk));
+                data.advance(length);
+            }
+            if discarded > limits.discarded_bytes_max {
+                return Ok(discarded);
+            }
+        }
+        self.came = Came::Whole;
+        Ok(discarded)
+    }
+
+    /// Receives what nobody asked for and throws it away, within the limits. Says whether the connection goes on. Whoever
+    /// waits to be told to send a body is not told.
+    pub(crate) async fn finish(&mut self, is_awaited: bool, limits: &Limits) -> bool {
+        match self.came {
+            Came::Whole => true,
+            Came::InPart => false,
+            Came::NotYet if self.body.is_end_stream() => true,
+            Came::NotYet => {
+                let length = self.body.size_hint().lower();
+                if is_awaited || length > limits.discarded_bytes_max as u64 {
+                    return false;
+                }
+                let thrown_away = timeout(limits.body_time_max, self.frames(limits, <[u8]>::len)).await;
+                matches!(thrown_away, Ok(Ok(_))) && self.came == Came::Whole
+            }
         }
     }
-    let bytes = Payload::new(buffer); // Wiped also if the body is refused.
-    result.map(|unread| RequestBody { bytes, cut: discarded > 0, unread })
 }
 
 #[cfg(test)]
@@ -90,15 +144,35 @@ mod tests {
 
     use super::*;
 
+    fn limits() -> Limits {
+        Limits { body_bytes_max: 4, discarded_bytes_max: 3, ..Limits::default() }
+    }
+
     #[tokio::test]
     async fn a_long_body_is_cut_off() {
-        let limits = Limits { body_bytes_max: 4, discarded_bytes_max: 3, ..Limits::default() };
-        for (sent, expect, unread) in
-            [("", "", false), ("abc", "abc", false), ("abcdefg", "abcd", false), ("abcdefgh", "abcd", true)]
+        for (sent, expect, goes_on) in
+            [("", "", true), ("abc", "abc", true), ("abcdefg", "abcd", true), ("abcdefgh", "abcd", false)]
         {
-            let body =
-                RequestBody::receive(Full::new(Bytes::from_static(sent.as_bytes())), &limits).await.unwrap();
-            assert_eq!((body.bytes.expose(), body.unread), (expect.as_bytes(), unread), "{sent}");
+            let mut body = Full::new(Bytes::from_static(sent.as_bytes()));
+            let mut arriving = Arriving::new(Pin::new(&mut body));
+            let received = arriving.receive(&limits()).await.unwrap();
+            assert_eq!(received.bytes.expose(), expect.as_bytes(), "{sent}");
+            assert_eq!(arriving.finish(false, &limits()).await, goes_on, "{sent}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asked_for_is_thrown_away_or_ends_the_connection() {
+        for (sent, is_awaited, goes_on) in [
+            ("", false, true),
+            ("abc", false, true),
+            ("abcd", false, false),
+            ("abc", true, false),
+            ("", true, true),
+        ] {
+            let mut body = Full::new(Bytes::from_static(sent.as_bytes()));
+            let mut arriving = Arriving::new(Pin::new(&mut body));
+            assert_eq!(arriving.finish(is_awaited, &limits()).await, goes_on, "{sent}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! One connection, from its first byte to its last: HTTP/1.1 with keep-alive, within the limits.
 //!
 //! Whoever opened the connection gets an answer before it is closed, also to what is no HTTP: hyper answers what it
-//! cannot parse (400, 414, 431), and what it would pass over in silence is answered here.
+//! cannot parse (400, 414, 431), what it would pass over in silence is answered here, and what it is too lenient about is
+//! made plain to it by [`Heads`].
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +13,13 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::clock::while_datable;
 use crate::door::Door;
+use crate::heads::Heads;
 use crate::limits::Limits;
 use crate::patience::Patience;
 
@@ -30,35 +34,48 @@ const VERSION_NOT_SUPPORTED: &str = concat!(
     "connection: close\r\n\r\n",
     r#"{"code": 505, "title": "HTTP Version Not Supported", "description": "this server speaks HTTP/1.1"}"#,
 );
+/// To whoever asks while the clock shows a time that no answer can be dated with.
+const NO_TIME: &str = concat!(
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 117\r\n",
+    "retry-after: 5\r\nconnection: close\r\n\r\n",
+    r#"{"code": 503, "title": "Service Unavailable", "description": "the clock of this server is before 1970 or after 9999"}"#,
+);
+/// Bytes that are still taken behind the last words, so that they are not lost with what was not read.
+const LAST_BYTES_MAX: usize = 64 * 1024;
 /// How long the last words on a connection may take: its other end may be gone.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Door {
-    /// Serves one accepted connection until it ends. When `drain` completes, a request that has begun is still
+    /// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain` completes, a request that has begun is still
     /// answered, within [`Limits::drain_time_max`], and no other is taken.
-    pub async fn serve_connection<I>(self: Arc<Self>, io: I, drain: impl Future<Output = ()>)
-    where
+    pub async fn serve_connection<I>(
+        self: Arc<Self>,
+        io: I,
+        here: SocketAddr,
+        drain: impl Future<Output = ()>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let _open = self.metrics().connection();
         let limits = *self.limits();
         let service = service_fn(|request| {
             let door = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(door.answer(request).await) }
+            async move { Ok::<_, Infallible>(door.answer(request, here).await) }
         });
-        let mut connection = builder(&limits)
-            .serve_connection(TokioIo::new(Patience::new(io, limits.write_time_max)), service);
+        let io = Heads::new(Patience::new(io, limits.write_time_max));
+        let mut connection = builder(&limits).serve_connection(TokioIo::new(io), service);
         let mut served = tokio::select! {
-            served = &mut connection => Some(served),
+            served = while_datable(&mut connection) => Some(served),
             () = drain => None,
         };
         if served.is_none() {
             Pin::new(&mut connection).graceful_shutdown();
-            served = timeout(limits.drain_time_max, &mut connection).await.ok();
+            served = timeout(limits.drain_time_max, while_datable(&mut connection)).await.ok();
         }
         let error = match served {
-            Some(Ok(())) => return,
-            Some(Err(error)) => error,
+            Some(Some(Ok(()))) => return,
+            Some(Some(Err(error))) => error,
+            Some(None) => return say(connection.into_parts().io.into_inner(), NO_TIME).await,
             None => return debug!("a connection did not end in time"),
         };
         debug!(%error, "a connection ended early");
@@ -83,11 +100,17 @@ fn builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-/// Says something last. Whether it arrives cannot be helped.
-async fn say(mut io: impl AsyncWrite + Unpin, words: &str) {
+/// Says something last. Whether it arrives cannot be helped, but for this: who closes what has not been read takes back
+/// what was said, so a little of it is read.
+async fn say(mut io: impl AsyncRead + AsyncWrite + Unpin, words: &str) {
     let said = async {
         io.write_all(words.as_bytes()).await?;
-        io.shutdown().await
+        io.shutdown().await?;
+        let (mut buffer, mut left) = ([0; 1024], LAST_BYTES_MAX);
+        while let read @ 1.. = io.read(&mut buffer).await?.min(left) {
+            left -= read;
+        }
+        std::io::Result::Ok(())
     };
     if !matches!(timeout(LAST_WORDS_TIME_MAX, said).await, Ok(Ok(()))) {
         debug!("the last words on a connection did not arrive");
@@ -100,7 +123,7 @@ mod tests {
 
     #[test]
     fn last_words_are_as_long_as_they_say() {
-        for words in [REQUEST_TIMEOUT, VERSION_NOT_SUPPORTED] {
+        for words in [REQUEST_TIMEOUT, VERSION_NOT_SUPPORTED, NO_TIME] {
             let (head, body) = words.split_once("\r\n\r\n").unwrap();
             assert!(
                 head.contains(&format!("content-length: {}\r\n", body.len())),

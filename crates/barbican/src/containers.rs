@@ -78,7 +78,9 @@ pub(crate) async fn delete(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Prob
 
 /// `POST /v1/containers`
 pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let new = match require_json(ask).and_then(|()| parse(ask.body, &ask.origin.url())) {
+    let new = match require_json(ask)
+        .and_then(|()| parse(ask.body, |reference| ask.origin.leads_here(reference)))
+    {
         Ok(new) => new,
         Err(problem) => return Err(ask.refuse(Action::CreateContainer, None, problem).await),
     };
@@ -104,13 +106,13 @@ fn created(ask: &Ask<'_>, id: ContainerId) -> Reply {
     Reply::json(StatusCode::CREATED, object.end()).at(&reference)
 }
 
-pub(crate) fn parse(body: &[u8], origin: &str) -> Result<NewContainer, Problem> {
+pub(crate) fn parse(body: &[u8], leads_here: impl Fn(&str) -> bool) -> Result<NewContainer, Problem> {
     let value = schema::read(body, &CONTAINER, SCHEMA)?;
     let too_long = |key| move |error: model::TextTooLong| mismatch(SCHEMA, &error.to_string(), key);
     let short = |text: &str, key| Text::try_from(text).map_err(too_long(key));
     let container_type = value.get("type").and_then(Value::as_text).and_then(ContainerType::parse);
     let name = value.get("name").and_then(Value::as_text).map(|name| short(name, "name")).transpose()?;
-    let secrets = secret_refs(&value, origin)?
+    let secrets = secret_refs(&value, leads_here)?
         .into_iter()
         .map(|one| {
             let name = one.name.map(|name| short(&name, "secret_refs")).transpose()?;
@@ -141,7 +143,7 @@ fn wrong(reason: &str) -> Problem {
     mismatch("Container", reason, "secret_refs")
 }
 
-fn secret_refs(value: &Value, origin: &str) -> Result<Vec<SecretRef>, Problem> {
+fn secret_refs(value: &Value, leads_here: impl Fn(&str) -> bool) -> Result<Vec<SecretRef>, Problem> {
     let Some(Value::List(items)) = value.get("secret_refs") else { return Ok(Vec::new()) };
     let text = |item: &Value, key| item.get(key).and_then(Value::as_text).map(str::to_owned);
     let refs: Vec<_> = items
@@ -159,8 +161,7 @@ fn secret_refs(value: &Value, origin: &str) -> Result<Vec<SecretRef>, Problem> {
     if has_duplicates(refs.iter().map(|one| &one.id)) {
         return Err(wrong("Duplicate secret ids are not allowed"));
     }
-    let is_ours =
-        |item: &Value| text(item, "secret_ref").is_some_and(|reference| reference.starts_with(origin));
+    let is_ours = |item: &Value| text(item, "secret_ref").is_some_and(|reference| leads_here(&reference));
     if !items.iter().all(is_ours) {
         return Err(Problem::bad_request("Provided field value is not supported"));
     }
@@ -245,10 +246,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expect: &str) {
-        let found = secret_refs(&crate::python::parse_json(text).unwrap(), "http://h").map_or_else(
-            |problem| problem.description.unwrap().into_owned(),
-            |refs| refs.into_iter().map(|one| one.id).collect::<Vec<_>>().join(" "),
-        );
+        let found = secret_refs(&crate::python::parse_json(text).unwrap(), |one| one.starts_with("http://h"))
+            .map_or_else(
+                |problem| problem.description.unwrap().into_owned(),
+                |refs| refs.into_iter().map(|one| one.id).collect::<Vec<_>>().join(" "),
+            );
         assert!(found.contains(expect), "{text}: {found}");
     }
 

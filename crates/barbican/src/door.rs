@@ -2,13 +2,18 @@
 //!
 //! ```text
 //! /healthcheck        ─▶ answer
+//! …                   ─▶ is it for this server, and from no page of another site? ─▶
 //! OPTIONS             ─▶ 200, as Barbican's CORS filter does
 //! /v1… ─▶ identify ─▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ body ─▶ handler ─▶ vault
 //! /…   ────────────▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ list of versions
 //! ```
 //!
 //! The order of these steps is Barbican's, and shows: whoever sends two mistakes learns of the first.
+//!
+//! An answer is given when the rest of the request has come, so that it says truly whether the connection goes on.
 
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -21,7 +26,9 @@ use vault::{Action, Error, Vault};
 
 use crate::accept::Accept;
 use crate::ask::{Ask, Origin, content_type};
-use crate::body::{BodyError, RequestBody};
+use crate::body::{Arriving, BodyError, RequestBody};
+use crate::browsers::{Browsers, Foreign, WebOrigin};
+use crate::host::{BadTarget, HostName, Target};
 use crate::identity::{Auth, Unidentified};
 use crate::limits::Limits;
 use crate::metrics::{Asked, Metrics};
@@ -49,6 +56,10 @@ pub struct DoorConfig {
     pub auth: Auth,
     /// What references to this server begin with. Otherwise it is what the request was sent to.
     pub host_href: Option<String>,
+    /// Names of this server, beside its addresses, `localhost` and that in [`Self::host_href`].
+    pub hosts: Vec<HostName>,
+    /// Pages of other sites that have access: `[cors] allowed_origins`.
+    pub allowed_origins: Vec<WebOrigin>,
     /// What a request may cost.
     pub limits: Limits,
 }
@@ -56,7 +67,10 @@ pub struct DoorConfig {
 /// Barbican's REST API over a vault.
 pub struct Door {
     vault: Arc<Vault>,
-    config: DoorConfig,
+    auth: Auth,
+    host_href: Option<String>,
+    browsers: Browsers,
+    limits: Limits,
     metrics: Metrics,
 }
 
@@ -69,12 +83,14 @@ struct Aim<'p> {
 impl Door {
     /// A door to a vault.
     pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
-        Self { vault, config, metrics }
+        let DoorConfig { auth, host_href, hosts, allowed_origins, limits } = config;
+        let browsers = Browsers::new(&hosts, host_href.as_deref(), allowed_origins);
+        Self { vault, auth, host_href, browsers, limits, metrics }
     }
 
     /// What a request may cost.
     pub(crate) fn limits(&self) -> &Limits {
-        &self.config.limits
+        &self.limits
     }
 
     /// What is counted.
@@ -82,44 +98,77 @@ impl Door {
         &self.metrics
     }
 
-    /// Answers one request. There is an answer to every one, and no request panics.
-    pub async fn answer<B: HttpBody>(&self, request: Request<B>) -> Response<Body> {
+    /// Answers one request, which came in at an address of this machine. There is an answer to every one, and no request
+    /// panics.
+    pub async fn answer<B: HttpBody>(&self, request: Request<B>, here: SocketAddr) -> Response<Body> {
         let started = Instant::now();
         let _busy = self.metrics.in_flight();
         let (head, body) = request.into_parts();
-        let (asked, response) = self.respond(&head, body).await;
+        let body = pin!(body);
+        let mut body = Arriving::new(body);
+        let (asked, mut response) = self.respond(&head, &mut body, here).await;
+        if !body.finish(head.headers.contains_key(header::EXPECT), &self.limits).await {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.metrics.answered(asked, response.status(), started.elapsed());
         response
     }
 
-    async fn respond<B: HttpBody>(&self, head: &Parts, body: B) -> (Asked, Response<Body>) {
-        let verb = Verb::of(&head.method);
+    async fn respond<B: HttpBody>(
+        &self,
+        head: &Parts,
+        body: &mut Arriving<'_, B>,
+        here: SocketAddr,
+    ) -> (Asked, Response<Body>) {
+        let elsewhere = Asked::elsewhere(Verb::of(&head.method));
         let path = Path::parse(head.uri.path());
         let app = path.as_ref().map(Path::app);
         let accept = accept_header(&head.headers);
         let accept = Accept::parse(accept.as_deref());
-        if app == Some(App::Healthcheck) {
-            let reply = versions::healthcheck(&head.method, &accept);
-            return (Asked::elsewhere(verb), reply.into_response());
-        }
-        if head.method == Method::OPTIONS {
-            return (Asked::elsewhere(verb), Response::default());
-        }
-        let request = RequestId::next();
-        let mut asked = Asked::elsewhere(verb);
-        let mut spoken = None;
-        let reply = match app {
-            Some(App::V1(rest)) => {
-                let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
-                let turn = Turn { door: self, head, accept: &accept, request };
-                let reply = turn.api(rest, body, &mut asked, &mut spoken).instrument(span).await;
-                debug!(%request, status = reply.status.as_u16(), "answered");
-                reply
-            }
-            Some(App::Versions(rest)) => self.versions(head, &accept, rest, &mut asked, &mut spoken),
-            _ => Reply::problem(&Problem::bad_request("")), // The path is not UTF-8.
+        let target = match (Target::of(head), app) {
+            (Ok(target), _) => target,
+            // A probe may know no name, and the answer holds none.
+            (Err(BadTarget::NoHost), Ok(App::Healthcheck)) => Target::default(),
+            (Err(bad), _) => return (elsewhere, refused(StatusCode::BAD_REQUEST, &bad)),
         };
-        (asked, finish(reply, spoken, request))
+        if app == Ok(App::Healthcheck) {
+            return (elsewhere, versions::healthcheck(&head.method, &accept).into_response());
+        }
+        let (asked, mut response) = match self.keep_out(head, &target) {
+            Err(foreign) => (elsewhere, refused(StatusCode::FORBIDDEN, &foreign)),
+            Ok(()) if head.method == Method::OPTIONS => (elsewhere, Response::default()),
+            Ok(()) => match app {
+                Ok(App::V1(rest)) => {
+                    let origin = self.origin(head, &target, here);
+                    let turn = Turn {
+                        door: self,
+                        head,
+                        accept: &accept,
+                        origin: &origin,
+                        request: RequestId::next(),
+                    };
+                    turn.answer(rest, body).await
+                }
+                Ok(App::Versions(rest)) => {
+                    let origin = self.origin(head, &target, here);
+                    let (mut asked, mut spoken) = (elsewhere, None);
+                    let reply = self.versions(head, &accept, &origin, rest, &mut asked, &mut spoken);
+                    (asked, finish(reply, spoken, RequestId::next()))
+                }
+                Ok(App::Healthcheck) => (elsewhere, Response::default()), // Answered above.
+                Err(bad) => (elsewhere, refused(StatusCode::BAD_REQUEST, bad)),
+            },
+        };
+        self.browsers.share(head, &mut response);
+        (asked, response)
+    }
+
+    /// Where callers are believed, pages of other sites are kept out; whoever has a token of Keystone's is no page.
+    fn keep_out(&self, head: &Parts, target: &Target<'_>) -> Result<(), Foreign> {
+        match self.auth {
+            Auth::ProjectHeader => self.browsers.check(&head.headers, target.host.as_ref()),
+            Auth::Keystone(_) => Ok(()),
+        }
     }
 
     /// The part before the API: a list of versions, for anybody.
@@ -127,6 +176,7 @@ impl Door {
         &self,
         head: &Parts,
         accept: &Accept<'_>,
+        origin: &Origin<'_>,
         rest: &str,
         asked: &mut Asked,
         spoken: &mut Option<Microversion>,
@@ -135,7 +185,7 @@ impl Door {
             Err(bad) => bad_version(&bad, accept),
             Ok(version) => {
                 *spoken = Some(version);
-                self.versions_in(head, accept, rest, asked, version)
+                self.versions_in(head, accept, origin, rest, asked, version)
             }
         };
         let is_page = reply.status.is_client_error() || reply.status.is_redirection();
@@ -147,6 +197,7 @@ impl Door {
         &self,
         head: &Parts,
         accept: &Accept<'_>,
+        origin: &Origin<'_>,
         rest: &str,
         asked: &mut Asked,
         version: Microversion,
@@ -165,13 +216,12 @@ impl Door {
             return Page::BadRequest(String::new()).reply_of_versions(accept, Some(""));
         };
         debug_assert_eq!(route.verb, Verb::Get, "the only method of the only place here");
-        let origin = self.origin(head);
-        versions::list_versions(version, &origin, accept, &query)
+        versions::list_versions(version, origin, accept, &query)
             .unwrap_or_else(|url| Page::Found(url).reply(accept))
     }
 
-    fn origin<'r>(&'r self, head: &'r Parts) -> Origin<'r> {
-        Origin { host_href: self.config.host_href.as_deref(), headers: &head.headers }
+    fn origin<'r>(&'r self, head: &Parts, target: &Target<'r>, here: SocketAddr) -> Origin<'r> {
+        Origin::new(self.host_href.as_deref(), self.browsers.names(), &head.headers, target, here)
     }
 }
 
@@ -180,18 +230,28 @@ struct Turn<'r> {
     door: &'r Door,
     head: &'r Parts,
     accept: &'r Accept<'r>,
+    origin: &'r Origin<'r>,
     request: RequestId,
 }
 
 impl Turn<'_> {
+    async fn answer<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> (Asked, Response<Body>) {
+        let (request, head) = (self.request, self.head);
+        let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
+        let (mut asked, mut spoken) = (Asked::elsewhere(Verb::of(&head.method)), None);
+        let reply = self.api(rest, body, &mut asked, &mut spoken).instrument(span).await;
+        debug!(%request, status = reply.status.as_u16(), "answered");
+        (asked, finish(reply, spoken, request))
+    }
+
     async fn api<B: HttpBody>(
         &self,
         rest: &str,
-        body: B,
+        body: &mut Arriving<'_, B>,
         asked: &mut Asked,
         spoken: &mut Option<Microversion>,
     ) -> Reply {
-        let caller = match self.door.config.auth.identify(&self.head.headers).await {
+        let caller = match self.door.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
             Err(why) => return self.unidentified(why),
         };
@@ -208,9 +268,10 @@ impl Turn<'_> {
 
     /// The answer to nobody.
     fn unidentified(&self, why: Unidentified) -> Reply {
-        let challenge = || self.door.config.auth.challenge();
+        let challenge = || self.door.auth.challenge();
         match why {
             Unidentified::MissingProject
+            | Unidentified::Repeated(_)
             | Unidentified::ProjectTooLong
             | Unidentified::UserTooLong
             | Unidentified::TooManyRoles
@@ -242,7 +303,7 @@ impl Turn<'_> {
     async fn aimed<B: HttpBody>(
         &self,
         rest: &str,
-        body: B,
+        body: &mut Arriving<'_, B>,
         asked: &mut Asked,
         version: Microversion,
         call: &Call,
@@ -256,9 +317,7 @@ impl Turn<'_> {
             Err(problem) => return Err(self.unless_hidden(&found.place, call, problem).await),
         };
         let body = self.body(&aim, body, call).await?;
-        let answered = self.handle(aim, &query, &body, version, call).await;
-        let reply = answered.unwrap_or_else(|problem| Reply::problem(&problem));
-        Ok(Reply { close: body.unread, ..reply })
+        self.handle(aim, &query, &body, version, call).await
     }
 
     /// What the request is aimed at, and its parameters.
@@ -308,15 +367,19 @@ impl Turn<'_> {
 
     /// The body, for operations that look at one. What is said to be JSON has to be UTF-8, or Barbican answers before
     /// anything else is looked at.
-    async fn body<B: HttpBody>(&self, aim: &Aim<'_>, body: B, call: &Call) -> Result<RequestBody, Problem> {
+    async fn body<B: HttpBody>(
+        &self,
+        aim: &Aim<'_>,
+        body: &mut Arriving<'_, B>,
+        call: &Call,
+    ) -> Result<RequestBody, Problem> {
         if aim.route.verb == Verb::Get {
             return Ok(RequestBody::empty());
         }
-        let body =
-            RequestBody::receive(body, &self.door.config.limits).await.map_err(|error| match error {
-                BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-                BodyError::Broken => Problem::bad_request(error.to_string()),
-            })?;
+        let body = body.receive(&self.door.limits).await.map_err(|error| match error {
+            BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+            BodyError::Broken => Problem::bad_request(error.to_string()),
+        })?;
         if content_type(&self.head.headers) == secrets::JSON && !body.is_utf8() {
             return Err(self.unless_hidden(&aim.place, call, Problem::bad_request("")).await);
         }
@@ -332,7 +395,6 @@ impl Turn<'_> {
         version: Microversion,
         call: &Call,
     ) -> Result<Reply, Problem> {
-        let origin = self.door.origin(self.head);
         let ask = Ask {
             vault: &self.door.vault,
             call,
@@ -341,11 +403,11 @@ impl Turn<'_> {
             accept: self.accept,
             query,
             version,
-            origin: &origin,
+            origin: self.origin,
             body: body.bytes.expose(),
         };
         match (aim.place, aim.route.verb) {
-            (Place::Version, _) => Ok(versions::version(version, &origin)),
+            (Place::Version, _) => Ok(versions::version(version, self.origin)),
             (Place::Secrets, Verb::Get) => list::list_secrets(&ask).await,
             (Place::Secrets, _) => secrets::create(&ask).await,
             (Place::Secret(id), Verb::Get) => secrets::read(&ask, id).await,
@@ -415,6 +477,11 @@ fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Rep
         _ => Page::NotFound,
     };
     page.reply_of_versions(accept, problem.description.as_ref().map(|_| ""))
+}
+
+/// The answer to a request that is looked at no further.
+fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<Body> {
+    finish(Reply::problem(&Problem::new(status, why.to_string())), None, RequestId::next())
 }
 
 /// Adds what every answer has: the request id, and the version if one was agreed on.

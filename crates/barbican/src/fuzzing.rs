@@ -1,5 +1,7 @@
 //! The decoders of outside bytes, for the fuzz targets. Not an interface: it changes with the decoders.
 
+use std::net::SocketAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{
     Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, Roles, SecretId, Timestamp, UserId,
@@ -8,6 +10,8 @@ use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
 use crate::ask::Origin;
+use crate::browsers::Browsers;
+use crate::host::{self, Target};
 pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
 use crate::microversion::Microversion;
 use crate::python::base64;
@@ -46,7 +50,7 @@ pub fn belongings(body: &[u8]) -> usize {
     let consumers = guarded.into_iter().filter(|of| consumers::parse(body, *of).is_ok()).count();
     let others = [
         acls::parse(body).is_ok(),
-        containers::parse(body, "http://h").is_ok(),
+        containers::parse(body, |reference| host::host_of_url(reference).is_some()).is_ok(),
         containers::parse_part(body).is_ok(),
         quotas::parse(body).is_ok(),
         transport_keys::parse(body).is_ok(),
@@ -73,7 +77,13 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
     }
     let version = Microversion::of(&headers).map_err(|error| error.to_string());
     let caller = identity::by_headers(&headers).map_err(|error| error.to_string());
-    let origin = Origin { host_href: None, headers: &headers }.url().into_owned();
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.headers = headers;
+    let browsers = Browsers::default();
+    let Ok(target) = Target::of(&head) else { return (version.and(caller).ok(), String::new()) };
+    let _ = browsers.check(&head.headers, target.host.as_ref());
+    let here = SocketAddr::from(([127, 0, 0, 1], 9311));
+    let origin = Origin::new(None, browsers.names(), &head.headers, &target, here).url().into_owned();
     (version.and(caller).ok(), origin)
 }
 
@@ -98,7 +108,7 @@ pub fn accept(header: &str) -> u16 {
 
 /// A path. Whether it leads somewhere.
 pub fn path(raw: &str) -> bool {
-    let Some(path) = path::Path::parse(raw) else { return false };
+    let Ok(path) = path::Path::parse(raw) else { return false };
     match path.app() {
         path::App::Healthcheck => true,
         path::App::V1(rest) => path::v1(&media_types::without_extension(rest).0).is_ok(),

@@ -30,6 +30,10 @@ pub(crate) enum Unidentified {
     /// No project was named. The text is Barbican's.
     #[error("Missing X-Project-Id")]
     MissingProject,
+    /// Two proxies, or a proxy and whoever it speaks for, say who it is, and which of them is believed would be a matter of
+    /// taste.
+    #[error("{0} is there more than once")]
+    Repeated(&'static str),
     /// The project is named by more than an id may have.
     #[error("X-Project-Id is longer than {} characters", ProjectId::CHARS_MAX)]
     ProjectTooLong,
@@ -80,11 +84,11 @@ impl Auth {
 }
 
 pub(crate) fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
-    let project = text(headers, &PROJECT).ok_or(Unidentified::MissingProject)?;
+    let project = text(headers, &PROJECT)?.ok_or(Unidentified::MissingProject)?;
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;
-    let user = text(headers, &USER).map(|user| UserId::try_from(user.as_ref())).transpose();
+    let user = text(headers, &USER)?.map(|user| UserId::try_from(user.as_ref())).transpose();
     let user = user.map_err(|_| Unidentified::UserTooLong)?;
-    let roles = text(headers, &ROLES).map_or(Ok(Roles::Fixed(&ADMIN)), |text| parse_roles(&text))?;
+    let roles = text(headers, &ROLES)?.map_or(Ok(Roles::Fixed(&ADMIN)), |text| parse_roles(&text))?;
     Ok(Caller { project, user, roles })
 }
 
@@ -105,13 +109,18 @@ fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
 }
 
 /// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
-    let bytes = headers.get(name)?.as_bytes();
+fn text<'h>(headers: &'h HeaderMap, name: &'static HeaderName) -> Result<Option<Cow<'h, str>>, Unidentified> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Unidentified::Repeated(name.as_str()));
+    }
+    let bytes = first.as_bytes();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
     };
-    (!text.is_empty()).then_some(text)
+    Ok((!text.is_empty()).then_some(text))
 }
 
 #[cfg(test)]
@@ -123,7 +132,7 @@ mod tests {
     fn identify(given: &[(&'static str, &[u8])]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in given {
-            headers.insert(*name, HeaderValue::from_bytes(value).unwrap());
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         by_headers(&headers).map_or_else(
             |error| error.to_string(),
@@ -153,6 +162,21 @@ mod tests {
         assert_eq!(identify(&[("x-project-id", "密".as_bytes())]), "密 - admin");
         assert_eq!(identify(&[("x-project-id", b"\xe9")]), "é - admin");
         assert_eq!(identify(&[("x-project-id", &[b'x'; 256])]), "X-Project-Id is longer than 255 characters");
+    }
+
+    #[test]
+    fn nobody_is_said_twice() {
+        let all: [(&'static str, &[u8]); 3] =
+            [("x-project-id", b"p"), ("x-user-id", b"u"), ("x-roles", b"r")];
+        for (name, _) in all {
+            for again in [&b"other"[..], b"", b"p"] {
+                let mut given = all.to_vec();
+                given.push((name, again));
+                assert_eq!(identify(&given), format!("{name} is there more than once"));
+                given.rotate_right(1);
+                assert_eq!(identify(&given), format!("{name} is there more than once"));
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod accept;
 mod acls;
 mod ask;
 mod body;
+mod browsers;
+mod clock;
 mod connection;
 mod consumers;
 mod containers;
@@ -28,6 +30,8 @@ mod door;
 mod facets;
 #[doc(hidden)]
 pub mod fuzzing;
+mod heads;
+mod host;
 mod identity;
 pub mod keystone;
 mod limits;
@@ -57,7 +61,10 @@ mod transport_keys;
 mod versions;
 mod write;
 
+pub use browsers::{NoWebOrigin, WebOrigin};
+pub use clock::while_datable;
 pub use door::{Door, DoorConfig};
+pub use host::{HostName, NoHostName};
 pub use identity::Auth;
 pub use keystone::{Keystone, KeystoneConfig, KeystoneError};
 pub use limits::Limits;

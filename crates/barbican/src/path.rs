@@ -22,6 +22,18 @@ pub(crate) struct Path<'p> {
     text: Cow<'p, str>,
 }
 
+/// A path that leads nowhere, whoever asks. The texts are for the caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum BadPath {
+    /// Barbican says nothing more of it.
+    #[error("")]
+    NotUtf8,
+    /// To a proxy that looks at paths it is no slash, and to Barbican it is one: whoever was refused `/v1/secrets` there
+    /// would ask for `/v1%2Fsecrets`.
+    #[error("a slash in the path may not be encoded (%2F)")]
+    EncodedSlash,
+}
+
 /// Which of the three parts of the server a path belongs to. The rest of the path is empty or begins with a slash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum App<'p> {
@@ -138,14 +150,17 @@ pub(crate) enum Rest {
 }
 
 impl<'p> Path<'p> {
-    /// Decodes a path as it was sent. `None` if it is not UTF-8.
-    pub(crate) fn parse(raw: &'p str) -> Option<Self> {
+    /// Decodes a path as it was sent.
+    pub(crate) fn parse(raw: &'p str) -> Result<Self, BadPath> {
         if !raw.contains('%') && !raw.contains("//") {
-            return Some(Self { text: Cow::Borrowed(raw) });
+            return Ok(Self { text: Cow::Borrowed(raw) });
+        }
+        if raw.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
+            return Err(BadPath::EncodedSlash);
         }
         let mut bytes = percent_decode(raw, false);
         bytes.dedup_by(|next, last| *next == b'/' && *last == b'/');
-        String::from_utf8(bytes).ok().map(|text| Self { text: Cow::Owned(text) })
+        String::from_utf8(bytes).map(|text| Self { text: Cow::Owned(text) }).map_err(|_| BadPath::NotUtf8)
     }
 
     /// Which part of the server it belongs to.
@@ -345,7 +360,10 @@ mod tests {
     const ID: &str = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
 
     fn follow(raw: &str) -> String {
-        let Some(path) = Path::parse(raw) else { return "not UTF-8".to_owned() };
+        let path = match Path::parse(raw) {
+            Ok(path) => path,
+            Err(bad) => return format!("{bad:?}"),
+        };
         let found = match path.app() {
             App::Healthcheck => return "healthcheck".to_owned(),
             App::Versions(rest) => Ok(versions(rest)),
@@ -370,11 +388,15 @@ mod tests {
             ("/healthcheck/x".to_owned(), "healthcheck".to_owned()),
             ("/v1/nosuch/abc".to_owned(), "Version Unknown".to_owned()),
             ("/v1//secrets/".to_owned(), "Secrets".to_owned()),
-            ("/v1%2Fsecrets".to_owned(), "Secrets".to_owned()),
+            ("/v1%2Fsecrets".to_owned(), "EncodedSlash".to_owned()),
+            ("/v1%2fsecrets".to_owned(), "EncodedSlash".to_owned()),
+            ("/healthcheck%2F..%2fv1".to_owned(), "EncodedSlash".to_owned()),
+            ("/v1/%73ecrets".to_owned(), "Secrets".to_owned()),
+            ("/v1%252Fsecrets".to_owned(), "Versions Unknown".to_owned()),
             ("/v1/secrets/index".to_owned(), "Secrets".to_owned()),
             ("/v1/secrets/abc".to_owned(), "Not Found. Provided secret id is invalid.".to_owned()),
             ("/v1/secrets/%00".to_owned(), "Not Found. Provided secret id is invalid.".to_owned()),
-            ("/v1/secrets/%ff".to_owned(), "not UTF-8".to_owned()),
+            ("/v1/secrets/%ff".to_owned(), "NotUtf8".to_owned()),
             (secret(""), format!("Secret({ID})")),
             (secret("/"), format!("Secret({ID})")),
             (secret("/index"), format!("Secret({ID})")),

@@ -33,8 +33,6 @@ pub(crate) struct Reply {
     pub retry_after_s: Option<u8>,
     /// The body.
     pub body: Bytes,
-    /// Whether the connection ends with this answer, because not all of the request was received.
-    pub close: bool,
 }
 
 /// Plaintext on its way out: wiped when the last reference to it is gone. The copy in the connection's write buffer
@@ -58,7 +56,6 @@ impl Reply {
             challenge: None,
             retry_after_s: None,
             body: Bytes::new(),
-            close: false,
         }
     }
 
@@ -114,7 +111,6 @@ impl Reply {
         set(header::ALLOW, self.allow.map(HeaderValue::from_static));
         set(header::WWW_AUTHENTICATE, self.challenge);
         set(header::RETRY_AFTER, self.retry_after_s.map(|seconds| HeaderValue::from(u16::from(seconds))));
-        set(header::CONNECTION, self.close.then(|| HeaderValue::from_static("close")));
         response
     }
 }

@@ -102,10 +102,12 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::host::{Host, Names, Target};
 
     fn ask(version: Microversion, accept: Option<&str>, query: &str) -> Result<String, String> {
         let headers = HeaderMap::new();
-        let origin = Origin { host_href: Some("http://h"), headers: &headers };
+        let (names, target) = (Names::default(), Target { host: Host::parse("h"), scheme: None });
+        let origin = Origin::new(None, &names, &headers, &target, ([127, 0, 0, 1], 9311).into());
         let query = Query::parse(Some(query)).unwrap();
         list_versions(version, &origin, &Accept::parse(accept), &query)
             .map(|reply| format!("{} {}", reply.status.as_u16(), std::str::from_utf8(&reply.body).unwrap()))

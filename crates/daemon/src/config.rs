@@ -27,7 +27,10 @@ use libvirt::{Libvirt, LibvirtSettings};
 use model::Quotas;
 use numbers::{QuotaSettings, Upkeep, UpkeepSettings};
 use policy::{PolicyChoice, PolicyFileError, PolicySettings};
-use values::{AuditSync, AuditTarget, Auth, HostHref, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl};
+use values::{
+    AuditSync, AuditTarget, Auth, HostHref, HostName, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl,
+    WebOrigin,
+};
 
 /// Why there is no [`Config`].
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +106,16 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL")]
     pub(crate) host_href: Option<HostHref>,
 
+    /// Answer to these names too, NAME,NAME,… without ports
+    ///
+    /// With project-header a request for any other name is 403, so that no web page can have its own name lead here. IP
+    /// addresses, localhost and the host of --host-href need no listing. A reference that begins with one of these names is
+    /// taken for one to this server.
+    ///
+    /// [default: none]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) hosts: Option<Vec<HostName>>,
+
     /// Learn who calls by this: project-header or keystone
     ///
     /// project-header believes the X-Project-Id header as it comes, like Barbican without Keystone. keystone asks
@@ -157,6 +170,9 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 
     #[arg(skip)]
+    pub(crate) allowed_origins: Option<Vec<WebOrigin>>,
+
+    #[arg(skip)]
     pub(crate) keystone: KeystoneSettings,
 
     #[arg(skip)]
@@ -181,6 +197,7 @@ impl Settings {
             admin: self.admin.or(other.admin),
             listen: self.listen.or(other.listen),
             host_href: self.host_href.or(other.host_href),
+            hosts: self.hosts.or(other.hosts),
             auth: self.auth.or(other.auth),
             insecure_listen: self.insecure_listen.or(other.insecure_listen),
             policy: self.policy.or(other.policy),
@@ -191,6 +208,7 @@ impl Settings {
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
             // Only the file has these.
+            allowed_origins: other.allowed_origins,
             keystone: other.keystone,
             limits: other.limits,
             quotas: other.quotas,
@@ -308,6 +326,8 @@ pub(crate) struct Config {
     pub(crate) admin: Admin,
     pub(crate) listen: ListenAt,
     pub(crate) host_href: Option<HostHref>,
+    pub(crate) hosts: Vec<HostName>,
+    pub(crate) allowed_origins: Vec<WebOrigin>,
     pub(crate) auth: AuthBy,
     pub(crate) insecure_listen: bool,
     pub(crate) policy: PolicyChoice,
@@ -337,9 +357,10 @@ impl Config {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
         // Only the file has these.
         let (keystone, limits) = (from_file.keystone.clone(), from_file.limits.clone());
+        let allowed_origins = from_file.allowed_origins.clone();
         let (quotas, upkeep) = (from_file.quotas.clone(), from_file.upkeep.clone());
         let chosen = flags.or(from_file).or(behind);
-        let chosen = Settings { keystone, limits, quotas, upkeep, ..chosen };
+        let chosen = Settings { allowed_origins, keystone, limits, quotas, upkeep, ..chosen };
         Self::resolve(chosen, &Surroundings::of_process())
     }
 
@@ -358,6 +379,8 @@ impl Config {
             admin: chosen.admin.resolve(&data_dir),
             listen: chosen.listen.unwrap_or(REST_LISTEN_DEFAULT),
             host_href: chosen.host_href,
+            hosts: chosen.hosts.unwrap_or_default(),
+            allowed_origins: chosen.allowed_origins.unwrap_or_default(),
             auth: match chosen.auth.unwrap_or(Auth::ProjectHeader) {
                 Auth::ProjectHeader => AuthBy::ProjectHeader,
                 Auth::Keystone => AuthBy::Keystone(Box::new(chosen.keystone.resolve(around)?)),
@@ -402,6 +425,8 @@ impl Config {
             ("admin_socket", self.admin != other.admin),
             ("listen", self.listen != other.listen),
             ("host_href", self.host_href != other.host_href),
+            ("hosts", self.hosts != other.hosts),
+            ("[cors]", self.allowed_origins != other.allowed_origins),
             ("auth, [keystone]", self.auth != other.auth),
             ("insecure_listen", self.insecure_listen != other.insecure_listen),
             ("metrics_listen", self.metrics_listen != other.metrics_listen),

@@ -67,8 +67,10 @@ async fn serve_scraper(stream: TcpStream, registry: &Registry) {
         .timer(TokioTimer::new())
         .header_read_timeout(SCRAPER_IDLE)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a metrics connection ended early");
+    match barbican::while_datable(connection).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a metrics connection ended early"),
+        None => tracing::debug!("a metrics connection ended: the clock is before 1970 or after 9999"),
     }
 }
 

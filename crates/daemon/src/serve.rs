@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
 use store::{AuditAnchor, OpenError, SqliteStore};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -233,7 +233,9 @@ fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<D
         ..config.limits.door
     };
     let host_href = config.host_href.as_ref().map(|href| href.as_str().to_owned());
-    let config = DoorConfig { auth, host_href, limits };
+    let hosts = config.hosts.iter().map(|name| name.0.clone()).collect();
+    let allowed_origins = config.allowed_origins.iter().map(|origin| origin.0.clone()).collect();
+    let config = DoorConfig { auth, host_href, hosts, allowed_origins, limits };
     Ok(Door::new(vault, config, barbican::Metrics::register(registry)))
 }
 
@@ -520,8 +522,10 @@ impl Drop for AbortOnDrop {
 }
 
 async fn serve_door(listener: TcpListener, connections: Arc<Connections>, workers: Workers, door: Arc<Door>) {
-    let serve =
-        async move |stream, mut draining: Draining| door.serve_connection(stream, draining.begun()).await;
+    let serve = async move |stream: TcpStream, mut draining: Draining| match stream.local_addr() {
+        Ok(here) => door.serve_connection(stream, here, draining.begun()).await,
+        Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+    };
     connections.accept_all(listener, &workers, serve).await;
 }
 

@@ -166,18 +166,18 @@ impl Drop for Server {
 
 fn get(path: &str) -> String {
     format!(
-        "GET {path} HTTP/1.1\r\nHost: donjon\r\nX-Project-Id: p\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
     )
 }
 
 fn delete(path: &str) -> String {
-    format!("DELETE {path} HTTP/1.1\r\nHost: donjon\r\nX-Project-Id: p\r\nConnection: close\r\n\r\n")
+    format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nConnection: close\r\n\r\n")
 }
 
 fn post(body: &str) -> String {
     let length = body.len();
     format!(
-        "POST /v1/secrets HTTP/1.1\r\nHost: donjon\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
+        "POST /v1/secrets HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }
@@ -242,7 +242,7 @@ fn a_flag_says_what_is_allowed() {
 fn every_wrong_line_of_the_file_is_told() {
     let place = Place::new();
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
-    let keys = "allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, \
+    let keys = "allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, \
                 libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, \
                 libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, \
                 store, upkeep";

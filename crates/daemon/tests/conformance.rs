@@ -17,6 +17,9 @@ use support::keystone::Keystone;
 /// What the accounts that the cases count on are made by expects of Keystone's admin.
 const ADMIN_PASSWORD: &str = "adminpw";
 
+/// The host that a case is sent to beside the server's address.
+const NAMED: &str = "example.com";
+
 #[test]
 fn every_recorded_answer_is_the_same_but_for_the_listed_differences() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -63,7 +66,7 @@ struct Differing {
 
 fn with_project_headers(suite: &Path) -> Vec<Differing> {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = Server::start_with(folder.path(), &["--hosts", NAMED]);
     replay(suite, &["--endpoint", &server.url()])
 }
 

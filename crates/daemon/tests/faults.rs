@@ -78,7 +78,7 @@ fn writers_at_once_are_never_told_that_something_is_locked() {
                 "{{\"name\":\"{n}-{round}\",\"payload\":\"p{n}\",\"payload_content_type\":\"text/plain\"}}"
             );
             let head = format!(
-                "POST /v1/secrets HTTP/1.1\r\nHost: h\r\nX-Project-Id: new-{round}\r\n\
+                "POST /v1/secrets HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: new-{round}\r\n\
                  Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );
@@ -97,7 +97,7 @@ fn chunked_bodies_and_pipelined_requests_work() {
     let server = Server::start(folder.path());
     let mut client = server.connect();
     let request =
-        b"POST /v1/secrets HTTP/1.1\r\nHost: h\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
+        b"POST /v1/secrets HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
         Transfer-Encoding: chunked\r\n\r\n7\r\n{\"name\"\r\n7\r\n: \"n1\"}\r\n0\r\n\r\n";
     client.send(&[&request[..], request, request].concat()).unwrap();
     for _ in 0..3 {
@@ -111,15 +111,15 @@ fn malformed_requests_are_answered_and_harm_nobody_else() {
     let server = Server::start(folder.path());
     let mut other = server.connect();
     let id = other.create("{\"payload\":\"x\",\"payload_content_type\":\"text/plain\"}").unwrap().id();
-    let long_header = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(200_000));
-    let long_path = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(100_000));
+    let long_header = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(200_000));
+    let long_path = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(100_000));
     let malformed: Vec<Vec<u8>> = vec![
         b"garbage\r\n\r\n".to_vec(),
-        b"GET / HTTP/9.9\r\nHost: h\r\n\r\n".to_vec(),
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n".to_vec(),
-        b"GET / HTTP/1.1\r\nHost: h\r\nX\0Y: z\r\n\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX\0Y: z\r\n\r\n".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(),
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
         long_header.into_bytes(),
         long_path.into_bytes(),
     ];
@@ -176,7 +176,7 @@ fn expect_100_continue_is_answered() {
     let mut client = server.connect();
     client
         .send(
-            b"POST /v1/secrets HTTP/1.1\r\nHost: h\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
+            b"POST /v1/secrets HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
             Content-Length: 2\r\nExpect: 100-continue\r\n\r\n",
         )
         .unwrap();
@@ -196,7 +196,7 @@ fn a_client_that_stops_half_way_is_let_go_and_nobody_waits_for_it() {
     let mut half_body = server.connect();
     half_body
         .send(
-            b"POST /v1/secrets HTTP/1.1\r\nHost: h\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
+            b"POST /v1/secrets HTTP/1.1\r\nHost: localhost\r\nX-Project-Id: p\r\nContent-Type: application/json\r\n\
             Content-Length: 100\r\n\r\n{\"name\"",
         )
         .unwrap();

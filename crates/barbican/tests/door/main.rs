@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod api;
+mod browsers;
 mod connection;
 mod keystone;
 mod rig;

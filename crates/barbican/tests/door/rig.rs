@@ -1,5 +1,6 @@
 //! A door over a vault in a temporary folder, asked without a socket.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use barbican::{Body, Door, DoorConfig, Metrics};
@@ -8,6 +9,9 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use prometheus_client::registry::Registry;
 use testkit::Fixture;
+
+/// Where connections come in.
+pub(crate) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8311);
 
 /// A door, and the vault behind it.
 pub(crate) struct Rig {
@@ -22,7 +26,10 @@ pub(crate) struct Answer {
 }
 
 impl Rig {
+    /// The requests of [`Self::ask`] are for the host `h`, so that is one of its names.
     pub(crate) async fn new(config: DoorConfig) -> Self {
+        let mut config = config;
+        config.hosts.push("h".parse().unwrap());
         let fixture = Fixture::new().await;
         let metrics = Metrics::register(&mut Registry::default());
         let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics));
@@ -39,8 +46,13 @@ impl Rig {
         for (name, value) in headers {
             request = request.header(*name, value.as_bytes()); // Not all of them ASCII.
         }
+        self.answer(request, body).await
+    }
+
+    /// Asks by a request of any kind.
+    pub(crate) async fn answer(&self, request: http::request::Builder, body: &str) -> Answer {
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
-        Answer::read(self.door.answer(request.body(body).unwrap()).await).await
+        Answer::read(self.door.answer(request.body(body).unwrap(), HERE).await).await
     }
 
     /// Asks with a JSON body.

@@ -21,18 +21,20 @@ use toml::de::{DeTable, DeValue};
 use super::keystone::{self, KeystoneSettings};
 use super::libvirt;
 use super::numbers::{Number, Numbers, QUOTAS, UPKEEP};
-use super::values::{self, Invalid};
+use super::values::{self, Invalid, WebOrigin};
 use super::{LIMITS, LimitSettings, Settings};
 
 /// The keys of the file's top level, in the order of the alphabet. Each is also a flag of `serve`, but the tables:
-/// `keystone`, `limits`, `quotas` and `upkeep`.
-pub(super) const KEYS: [&str; 26] = [
+/// `cors`, `keystone`, `limits`, `quotas` and `upkeep`.
+pub(super) const KEYS: [&str; 28] = [
     "admin_socket",
     "audit",
     "audit_sync",
     "auth",
+    "cors",
     "data_dir",
     "host_href",
+    "hosts",
     "insecure_listen",
     "keystone",
     "libvirt_auth",
@@ -156,8 +158,12 @@ impl Reader {
                 "audit" => to.audit = self.text(key, value, FromStr::from_str),
                 "audit_sync" => to.audit_sync = self.text(key, value, choice),
                 "auth" => to.auth = self.text(key, value, FromStr::from_str),
+                "cors" => self.cors(key, value, &mut to.allowed_origins),
                 "data_dir" => to.place.data_dir = self.text(key, value, values::path),
                 "host_href" => to.host_href = self.text(key, value, FromStr::from_str),
+                "hosts" => {
+                    to.hosts = self.list(key.get_ref(), value, FromStr::from_str, values::HOSTS_ALLOWED);
+                }
                 "insecure_listen" => to.insecure_listen = self.switch(key.get_ref(), value),
                 "keystone" => self.keystone(key, value, &mut to.keystone),
                 "libvirt_auth" => to.libvirt.libvirt_auth = self.text(key, value, choice),
@@ -277,6 +283,40 @@ impl Reader {
                 _ => self.unknown("keystone.", key, &keystone::KEYS),
             }
         }
+    }
+
+    fn cors(&mut self, key: &Key<'_>, value: &Value<'_>, to: &mut Option<Vec<WebOrigin>>) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong(key.get_ref(), value, "not a table; write [cors] and the keys below it");
+        };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "allowed_origins" => {
+                    let name = "cors.allowed_origins";
+                    *to = self.list(name, value, FromStr::from_str, values::ORIGINS_ALLOWED);
+                }
+                _ => self.unknown("cors.", key, &["allowed_origins"]),
+            }
+        }
+    }
+
+    /// A list of texts, each of which is a value.
+    fn list<T>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        parse: fn(&str) -> Result<T, Invalid>,
+        allowed: &str,
+    ) -> Option<Vec<T>> {
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(key, value, &format!("not a list; {allowed}"));
+            return None;
+        };
+        if items.len() > values::LISTED_MAX {
+            self.wrong(key, value, &format!("more than {}; {allowed}", values::LISTED_MAX));
+            return None;
+        }
+        items.iter().map(|item| self.text_of(key, item, parse)).collect()
     }
 
     fn seconds(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<i64> {

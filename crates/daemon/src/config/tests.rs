@@ -32,7 +32,7 @@ fn a_misspelt_key_is_guessed() {
     wrong(
         "# Donjon\n\nlissten = \"127.0.0.1:9311\"\n",
         expect![[
-            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -42,7 +42,7 @@ fn a_key_spelt_as_its_flag_is_guessed() {
     wrong(
         "data-dir = \"/srv\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "data-dir": did you mean "data_dir"?; allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -52,7 +52,7 @@ fn a_key_like_nothing_is_not_guessed() {
     wrong(
         "colour = \"red\"",
         expect![[
-            r#"donjon.toml:1:1: unknown key "colour"; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
+            r#"donjon.toml:1:1: unknown key "colour"; allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep"#
         ]],
     );
 }
@@ -396,6 +396,52 @@ fn a_host_href_without_a_scheme() {
 }
 
 #[test]
+fn names_of_this_server_and_pages_with_access_are_listed() {
+    let config = load(
+        "hosts = [\"Keys.example\", \"keys.internal\"]\n[cors]\nallowed_origins = [\"https://ui.example\"]",
+    )
+    .unwrap();
+    let hosts: Vec<_> = config.hosts.iter().map(|name| name.0.to_string()).collect();
+    let origins: Vec<_> = config.allowed_origins.iter().map(|origin| origin.0.to_string()).collect();
+    assert_eq!(
+        (hosts, origins),
+        (vec!["keys.example".into(), "keys.internal".into()], vec!["https://ui.example".into()])
+    );
+    let none = load("").unwrap();
+    assert!(none.hosts.is_empty() && none.allowed_origins.is_empty());
+    assert_eq!(config.needs_restart(&none), ["hosts", "[cors]"]);
+}
+
+#[test]
+fn a_name_of_this_server_that_is_none() {
+    wrong(
+        "hosts = [\"keys.example\", \"keys.internal:9311\", 5]",
+        expect![[r#"
+            donjon.toml:1:26: hosts = "keys.internal:9311": not the name of a host; allowed: names without a port, such as ["keys.example"]"#]],
+    );
+    wrong(
+        "hosts = \"keys.example\"",
+        expect![[
+            r#"donjon.toml:1:9: hosts = "keys.example": not a list; allowed: names without a port, such as ["keys.example"]"#
+        ]],
+    );
+    let many = format!("hosts = [{}]", "\"h\", ".repeat(101));
+    let told = load(&many).unwrap_err().to_string();
+    assert!(told.contains("hosts = […]: more than 100; allowed"), "{told}");
+}
+
+#[test]
+fn a_page_with_access_that_is_none() {
+    wrong(
+        "[cors]\nallowed_origins = [\"*\"]\nallowed_origin = 1",
+        expect![[r#"
+            donjon.toml:2:20: cors.allowed_origins = "*": not the origin of a page; allowed: http:// or https://, a host and maybe a port, such as ["https://ui.example"] (no path, no *)
+            donjon.toml:3:1: unknown key "cors.allowed_origin": did you mean "allowed_origins"?; allowed: allowed_origins"#]],
+    );
+    wrong("cors = 5", expect!["donjon.toml:1:8: cors = 5: not a table; write [cors] and the keys below it"]);
+}
+
+#[test]
 fn an_empty_path() {
     wrong("audit = \"\"", expect![[r#"donjon.toml:1:9: audit = "": empty; allowed: a path"#]]);
 }
@@ -419,7 +465,7 @@ fn every_wrong_line_is_told_in_the_order_of_the_file() {
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
             donjon.toml:1:9: store: not a string; put it in "quotes"
-            donjon.toml:2:1: unknown key "met"; allowed: admin_socket, audit, audit_sync, auth, data_dir, host_href, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
+            donjon.toml:2:1: unknown key "met"; allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, libvirt_project, libvirt_socket, libvirt_socket_group, libvirt_socket_mode, libvirt_socket_ro_mode, libvirt_token, limits, listen, log, log_format, master_key, metrics_listen, policy, policy_file, quotas, store, upkeep
             donjon.toml:3:8: auth = 3: not a string; put it in "quotes""#]],
     );
 }
@@ -468,6 +514,8 @@ fn nothing_chosen_works() {
                 127.0.0.1:9311,
             ),
             host_href: None,
+            hosts: [],
+            allowed_origins: [],
             auth: ProjectHeader,
             insecure_listen: false,
             policy: PolicyChoice {
@@ -600,7 +648,7 @@ fn every_flag_is_a_key_and_every_key_a_flag() {
         flags.get_arguments().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect();
     let keys: BTreeSet<_> = file::KEYS
         .iter()
-        .filter(|key| !["keystone", "limits", "quotas", "upkeep"].contains(key))
+        .filter(|key| !["cors", "keystone", "limits", "quotas", "upkeep"].contains(key))
         .map(|key| (*key).to_owned())
         .collect();
     assert_eq!(flags, keys);

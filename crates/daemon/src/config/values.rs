@@ -25,6 +25,10 @@ pub(crate) enum Invalid {
     SocketMode,
     #[error("not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path")]
     HostHref,
+    #[error("not the name of a host; {HOSTS_ALLOWED}")]
+    HostName,
+    #[error("not the origin of a page; {ORIGINS_ALLOWED}")]
+    WebOrigin,
     #[error("unknown way to authenticate; allowed: project-header, keystone")]
     Auth,
     #[error("empty, or longer than anything in Keystone; allowed: from 1 to 255 characters")]
@@ -51,6 +55,14 @@ pub(crate) enum Invalid {
     #[error("unknown; allowed: {0}")]
     Choice(String),
 }
+
+/// What a list of names of this server holds.
+pub(crate) const HOSTS_ALLOWED: &str = "allowed: names without a port, such as [\"keys.example\"]";
+/// What a list of pages holds. That every page has access is no choice: one of them is an attacker's.
+pub(crate) const ORIGINS_ALLOWED: &str =
+    "allowed: http:// or https://, a host and maybe a port, such as [\"https://ui.example\"] (no path, no *)";
+/// The most entries of such a list: it is gone through with each request.
+pub(crate) const LISTED_MAX: usize = 100;
 
 const LEVELS: &str = "off, error, warn, info, debug, trace";
 
@@ -225,6 +237,30 @@ impl FromStr for HostHref {
     }
 }
 
+/// A name of this server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct HostName(pub(crate) barbican::HostName);
+
+impl FromStr for HostName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| Invalid::HostName)
+    }
+}
+
+/// Where a page is from that has access.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct WebOrigin(pub(crate) barbican::WebOrigin);
+
+impl FromStr for WebOrigin {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| Invalid::WebOrigin)
+    }
+}
+
 /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LogFilter(String);
@@ -370,6 +406,22 @@ mod tests {
         );
         let href: HostHref = "https://keys.example:9311/key-manager/".parse().unwrap();
         assert_eq!(href.as_str(), "https://keys.example:9311/key-manager");
+    }
+
+    #[test]
+    fn names_of_hosts_and_origins_of_pages_are_whole() {
+        refused::<HostName>(
+            &["", "keys.example:9311", "https://keys.example", "*", "*.example", "a b"],
+            Invalid::HostName,
+        );
+        refused::<WebOrigin>(
+            &["", "*", "null", "ui.example", "https://ui.example/", "https://*.example", "ftp://ui.example"],
+            Invalid::WebOrigin,
+        );
+        assert!(
+            "Keys.Example".parse::<HostName>().is_ok()
+                && "https://ui.example:8443".parse::<WebOrigin>().is_ok()
+        );
     }
 
     #[test]
