@@ -48,6 +48,8 @@ use crate::upkeep;
 
 /// How long threads that still work may take to end once everything else has.
 const LAST_THREADS: Duration = Duration::from_secs(5);
+/// Threads beside for what takes long and is no connection's: upkeep, and looking up where Keystone is.
+const LONG_THREADS_MAX: usize = 16;
 /// How often the store is told where the audit trail stands: lines cut off its end after that moment are not missed.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether there are connections, by a server that ends without.
@@ -93,12 +95,16 @@ fn load(flags: &cli::Serve) -> Result<Config, Error> {
 
 /// A runtime for all but the connections, which have [`threads`]: signals, accepting, metrics.
 pub(crate) fn runtime() -> Result<Runtime, Error> {
-    Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .worker_threads(1)
+        .max_blocking_threads(LONG_THREADS_MAX)
+        .thread_keep_alive(threads::LONG_THREAD_KEPT)
         .thread_name("main-2")
         .enable_all()
         .build()
-        .map_err(Error::Runtime)
+        .map_err(Error::Runtime)?;
+    threads::start_long_thread(&runtime).map_err(Error::Runtime)?;
+    Ok(runtime)
 }
 
 // What the configuration picks.

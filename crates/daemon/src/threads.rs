@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 /// Threads that each worker may have for what takes long. The store scans on two connections, so more would only wait
 /// with a stack of their own instead of in a queue.
 const LONG_THREADS_MAX: usize = 4;
+/// How long they stay without work: for good, or a system that has no more threads to give would be left without one.
+pub(crate) const LONG_THREAD_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Takes connections and serves each on one of the threads.
 #[derive(Clone, Debug)]
@@ -96,11 +98,23 @@ pub(crate) fn start(count: NonZeroUsize) -> io::Result<(Workers, Threads)> {
 }
 
 fn runtime(number: usize) -> io::Result<Runtime> {
-    Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(LONG_THREADS_MAX)
+        .thread_keep_alive(LONG_THREAD_KEPT)
         .thread_name(format!("door-{number}-long"))
-        .build()
+        .build()?;
+    start_long_thread(&runtime)?;
+    Ok(runtime)
+}
+
+/// Starts the first of a runtime's threads for what takes long. With one there, what finds no other waits for it in line;
+/// without any tokio panics, and with it whatever request asked. So it is started while the system has threads, and kept.
+pub(crate) fn start_long_thread(runtime: &Runtime) -> io::Result<()> {
+    // An error here, where tokio would panic.
+    let _ = thread::Builder::new().name("first".to_owned()).spawn(|| ())?.join();
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(())
 }
 
 /// Runs what was and will be spawned there, until the sender is gone. A panic ends the task it is in, not this.

@@ -10,6 +10,11 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The first moment that is written as what it is, 0001-01-01T00:00:00: years have four digits, and Python's begin there.
+    const FIRST_SHOWN: Self = Self(-62_135_596_800_000_000);
+    /// The last, 9999-12-31T23:59:59.999999.
+    const LAST_SHOWN: Self = Self(253_402_300_799_999_999);
+
     /// From microseconds since 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -46,7 +51,8 @@ impl From<SystemTime> for Timestamp {
 /// ISO 8601 without a zone, as Barbican prints it: the fraction has six digits, or is not there when it is zero.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
+        let shown = self.0.clamp(Self::FIRST_SHOWN.0, Self::LAST_SHOWN.0);
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(shown) * 1000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (date, time) = (moment.date(), moment.time());
         write!(
@@ -76,10 +82,20 @@ mod tests {
         assert_eq!(Timestamp::from_micros(1_428_377_839_805_835).to_string(), "2015-04-07T03:37:19.805835");
     }
 
+    /// A clock that is wrong by millennia makes no time that nobody can read, nor one that is long past.
     #[test]
-    fn no_moment_panics() {
-        for micros in [i64::MIN, i64::MAX, -1] {
-            let _ = Timestamp::from_micros(micros).to_string();
+    fn every_moment_is_written_with_a_year_of_four_digits() {
+        for (micros, expect) in [
+            (i64::MIN, "0001-01-01T00:00:00"),
+            (-62_135_596_800_000_001, "0001-01-01T00:00:00"),
+            (-1, "1969-12-31T23:59:59.999999"),
+            (253_402_300_799_999_999, "9999-12-31T23:59:59.999999"),
+            (253_402_300_800_000_000, "9999-12-31T23:59:59.999999"),
+            (i64::MAX, "9999-12-31T23:59:59.999999"),
+        ] {
+            assert_eq!(Timestamp::from_micros(micros).to_string(), expect);
         }
+        let late = UNIX_EPOCH + std::time::Duration::from_secs(400_000_000_000);
+        assert_eq!(Timestamp::from(late).to_string(), "9999-12-31T23:59:59.999999");
     }
 }
