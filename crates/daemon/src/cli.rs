@@ -88,8 +88,9 @@ const SERVE_HELP: &str = "\
 Examples:
   donjond serve --data-dir ./try --listen 127.0.0.1:9999 --log debug
   donjond serve --config /etc/donjon/donjon.toml --master-key credential:donjon.key
+  donjond serve --accept-rollback          after a backup was restored: go on without what came after it
 
-Each flag is a key of the file too (--data-dir is data_dir), and the flag wins. The file alone has the tables: [keystone], [limits], [quotas], [upkeep].
+Each flag but --accept-rollback is a key of the file too (--data-dir is data_dir), and the flag wins. The file alone has the tables: [keystone], [limits], [quotas], [upkeep].
 
 Signals: SIGTERM or SIGINT stops accepting and lets requests in flight finish (a second one ends at once); \
 SIGHUP opens the audit trail anew, for logrotate, and reads the log filter from the file.";
@@ -135,6 +136,12 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Go on without changes that the audit trail has as committed and the database has not
+    ///
+    /// After a backup was restored, or what was lost cannot be had back. A line of the audit trail declares it. This once:
+    /// it is no key of the file.
+    #[arg(long)]
+    pub(crate) accept_rollback: bool,
     /// What holds where neither flags nor the file say.
     #[arg(skip)]
     pub(crate) behind: Settings,

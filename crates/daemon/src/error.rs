@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::loss::Loss;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,35 @@ pub(crate) enum Error {
         .0.display()
     )]
     StoreExists(PathBuf),
+    /// There is no database beside an audit trail.
+    #[error(
+        "there is no database at {}, and the audit trail {} is of one\n\
+         Is the file system mounted? If the database is lost, restore a backup of it. To begin anew with an empty one: \
+         donjond init.",
+        store.display(),
+        trail.display()
+    )]
+    StoreMissing {
+        /// Where it should be.
+        store: PathBuf,
+        /// What is there.
+        trail: PathBuf,
+    },
+    /// `init` met a trail that the master key has not made.
+    #[error(
+        "the audit trail {} was not written under the master key from {key}\n\
+         Move it away, with the files beside it that rotation made, or name another in the file (audit = …); nothing was touched.",
+        trail.display()
+    )]
+    TrailOfAnother {
+        /// The trail.
+        trail: PathBuf,
+        /// Where the key is, or would be.
+        key: String,
+    },
+    /// Changes that were acknowledged are not in the database.
+    #[error("{}", loss_text(.0))]
+    Lost(Box<Loss>),
     /// The database cannot be opened.
     #[error("{source}\n{}", advice(source))]
     Open {
@@ -245,6 +275,9 @@ impl Error {
             Self::Harden(_)
             | Self::DataDir { .. }
             | Self::StoreExists(_)
+            | Self::StoreMissing { .. }
+            | Self::TrailOfAnother { .. }
+            | Self::Lost(_)
             | Self::Open { .. }
             | Self::Store(_)
             | Self::Vault { .. }
@@ -276,7 +309,7 @@ impl Error {
 
 /// Why a vault cannot be opened, and what to do. The provider's own texts say both.
 fn vault_text(error: &vault::OpenError, store: &Path) -> String {
-    use vault::OpenError::{Audit, Keys, Provider, Store, WrongMasterKey};
+    use vault::OpenError::{Audit, Keys, Lost, Provider, Store, WrongMasterKey};
     let store = store.display();
     match error {
         Provider(error) => chain(error),
@@ -288,10 +321,13 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
             format!("a key cannot be used: {error}\nThis machine may be failing, or out of memory.")
         }
         Store(error) => format!("{error}\n{}", store_advice(error)),
-        Audit(error) => format!(
-            "the audit trail cannot be opened: {error}\n\
-             Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
+        Lost(lost) => format!(
+            "changes {} to {} are not in the database {}\nLook at it with donjond check.",
+            lost.after + 1,
+            lost.through,
+            store
         ),
+        Audit(error) => format!("the audit trail cannot be opened: {error}\n{}", audit_advice(error)),
     }
 }
 
@@ -324,6 +360,51 @@ fn admin_socket_advice(error: &io::Error) -> &'static str {
             "Let the user that runs donjond write there, or choose another path with --admin-socket (off for none)."
         }
     }
+}
+
+/// What to do about an audit trail that cannot be opened.
+fn audit_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            "Name a regular file that belongs to the user that runs donjond and has one name, itself and not a link to it, with \
+             --audit; nothing was changed."
+        }
+        io::ErrorKind::InvalidData => {
+            "Name the audit trail with --audit. If this is it, find out who wrote there, and move the file away; nothing was \
+             changed."
+        }
+        _ => {
+            "Let the user that runs donjond write there, or name another file with --audit; without it nothing is served."
+        }
+    }
+}
+
+/// What is gone, and what to do.
+fn loss_text(loss: &Loss) -> String {
+    let Loss { store, trail, lost, changes } = loss;
+    let mut text = format!(
+        "changes are lost: the audit trail {trail} says that change {} was committed, and the newest in {} is {}",
+        lost.through,
+        store.display(),
+        lost.after
+    );
+    match changes.numbers.len() {
+        0 => text += &format!("\n  changes {} to {} (they have no line there)", lost.after + 1, lost.through),
+        lines => {
+            text += &format!("\n  {lines} changes are missing, up to {}:", changes.until);
+            for change in &changes.first {
+                text += &format!(
+                    "\n  change {} at {}, {}, {} {}",
+                    change.number, change.time, change.request, change.action, change.of
+                );
+            }
+            if lines > changes.first.len() {
+                text += &format!("\n  … and {} more, which the trail has", lines - changes.first.len());
+            }
+        }
+    }
+    text + "\nIs this the right database, and whole (donjond check; was donjon.db-wal left behind)? Put back the one that was \
+            served last. If a backup was restored, or they cannot be had back: donjond serve --accept-rollback goes on without them."
 }
 
 /// What to do about a UNIX socket that cannot be made.
@@ -385,14 +466,14 @@ fn says_not_writable(message: &str) -> bool {
 
 /// What to do about an audit trail that does not hold.
 fn trail_advice(error: &vault::TrailError) -> &'static str {
-    use vault::TrailError::{Altered, CutOff, Foreign, Gap, Read, Several};
+    use vault::TrailError::{Altered, CutOff, Foreign, Gap, Read, Several, WentBack};
     match error {
         Read(_) => "Name files that can be read.",
         Gap { line: 1, .. } => "Name every rotated file since the first, oldest first.",
         Several(faults) if matches!(faults.first(), Some(Gap { line: 1, .. })) => {
             "Name every rotated file since the first, oldest first."
         }
-        Foreign { .. } | Gap { .. } | Altered { .. } | CutOff { .. } | Several(_) => {
+        Foreign { .. } | Gap { .. } | Altered { .. } | CutOff { .. } | WentBack { .. } | Several(_) => {
             "Keep these files as they are, and find out who could write them."
         }
     }

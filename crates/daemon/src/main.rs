@@ -17,6 +17,7 @@ mod error;
 mod inspect;
 mod listen;
 mod logging;
+mod loss;
 mod manager;
 mod metrics;
 mod process;

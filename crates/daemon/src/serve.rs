@@ -17,15 +17,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig, Keystone};
+use model::Timestamp;
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
 use store::sqlite::Purpose;
-use store::{AuditAnchor, OpenError, SqliteStore};
+use store::{AuditAnchor, OpenError, SqliteStore, Store as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
-use vault::{AuditSink, Chain, FileSink, Opener, Parts, Policy, StreamSink, Vault};
+use vault::{AuditSink, Begin, Chain, FileSink, OnLoss, Opener, Parts, Policy, StreamSink, Vault};
 
 use crate::admin;
 use crate::admin::client::Client;
@@ -39,6 +40,7 @@ use crate::config::{AuthBy, Config, ConfigError};
 use crate::error::Error;
 use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
+use crate::loss;
 use crate::manager;
 use crate::metrics;
 use crate::threads::{self, Threads, Workers};
@@ -73,7 +75,8 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let doors = threads::start(threads::one_a_core()).map_err(Error::Runtime)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        let built = build(&config).await?;
+        let lost = if flags.accept_rollback { OnLoss::Accept } else { OnLoss::Refuse };
+        let built = build(&config, Begin::Start, lost).await?;
         sockets.admin = AdminSocket::open(&config.admin)?; // Who has the store's lock may have its socket.
         let reload = Reload { flags, running: config, logging };
         serve(reload, built, sockets, doors, idle).await
@@ -118,9 +121,13 @@ pub(crate) struct Built {
 }
 
 /// Builds what the configuration names, making what a new store needs.
-pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
+pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Result<Built, Error> {
     let policy = policy(config, &config.auth)?; // A wrong one leaves nothing behind.
     let described = config.policy.describe(&policy);
+    match why {
+        Begin::Start => loss::require_store(config)?,
+        Begin::Init => loss::require_fitting_trail(config)?,
+    }
     make_data_dir(&config.data_dir)?;
     let failed = |source| Error::Vault { source, store: config.store.path().clone() };
     let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
@@ -128,9 +135,16 @@ pub(crate) async fn build(config: &Config) -> Result<Built, Error> {
     let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
     let quotas = config.quotas;
     let store = Arc::new(store);
-    let parts = Parts { store: Arc::<SqliteStore>::clone(&store), keys: &*keys, audit, quotas, policy };
-    let vault = Vault::open(parts).await.map_err(failed)?;
+    let parts =
+        Parts { store: Arc::<SqliteStore>::clone(&store), keys: &*keys, audit, quotas, policy, on_loss };
+    let vault = Vault::open(parts).await.map_err(|error| loss::explain(config, error))?;
+    vault.begin(why, now()).map_err(|error| failed(vault::OpenError::Audit(named(&config.audit, error))))?;
     Ok(Built { vault: Arc::new(vault), store, policy: described })
+}
+
+/// The time by the machine's clock.
+fn now() -> Timestamp {
+    SystemTime::now().into()
 }
 
 /// Who may do what. The log tells what is odd about it.
@@ -177,6 +191,15 @@ pub(crate) fn unlock_trail(
     Ok((store, master, anchor))
 }
 
+/// The number of the newest change that the store has, in its file or by the server that runs on it.
+pub(crate) fn witnessed(config: &Config, runtime: &Handle) -> Result<u64, Error> {
+    if let Some(server) = running(config)? {
+        return Ok(server.status.witnessed);
+    }
+    let store = open_store(&config.store, Purpose::Inspect, config.limits.batch_changes)?;
+    Ok(runtime.block_on(store.witnessed())?)
+}
+
 /// The store that a URL names.
 pub(crate) fn open_store(
     url: &StoreUrl,
@@ -217,11 +240,16 @@ fn audit_sink(target: &AuditTarget, sync: AuditSync, chain: Chain) -> io::Result
         AuditSync::Entry => vault::Sync::Entry,
     };
     Ok(match target {
-        AuditTarget::File(path) => Arc::new(FileSink::open(path, sync, chain).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display())) // The vault knows no path.
-        })?),
-        AuditTarget::Stdout => Arc::new(StreamSink::new(io::stdout(), chain)),
+        AuditTarget::File(path) => {
+            Arc::new(FileSink::open(path, sync, chain).map_err(|error| named(target, error))?)
+        }
+        AuditTarget::Stdout => Arc::new(StreamSink::new(io::stdout(), chain)?),
     })
+}
+
+/// The vault knows no path.
+fn named(target: &AuditTarget, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{target}: {error}"))
 }
 
 /// The REST door of a vault.
@@ -500,6 +528,9 @@ async fn serve(
     anchoring.abort();
     upkeep.abort();
     drop(admin); // What is still asked there ends, and its socket goes.
+    if let Err(error) = vault.end(now()) {
+        tracing::error!(%error, "the audit trail has no line that says that the service ended");
+    }
     anchor(&vault).await;
     Ok(())
 }
@@ -596,6 +627,9 @@ async fn anchor_now_and_then(vault: Arc<Vault>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(error) = vault.tell_committed(now()) {
+            tracing::error!(%error, "the audit trail was not told what is in the database");
+        }
         anchor(&vault).await;
     }
 }
@@ -653,7 +687,7 @@ impl Reload {
     /// Does what can be done without a restart. What fails leaves things as they were.
     fn now(&self, vault: &Vault) {
         manager::reloading();
-        match vault.reopen_audit() {
+        match vault.reopen_audit(now()) {
             Ok(()) => tracing::info!(file = %self.running.audit, "the audit trail was opened anew"),
             Err(error) => tracing::error!(%error, "the audit trail stays in the file it was in"),
         }

@@ -255,10 +255,11 @@ pub struct Reseal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Unwitnessed;
 
-/// Called inside the transaction of a change, once it is known to succeed.
-pub type Witness = Box<dyn FnMut() -> Result<(), Unwitnessed> + Send>;
+/// Called inside the transaction of a change, once it is known to succeed, with the number of the change. One that writes
+/// nothing in a file has none: it ends with the process.
+pub type Witness = Box<dyn FnMut(Option<u64>) -> Result<(), Unwitnessed> + Send>;
 
 /// A witness for what needs none: upkeep of the store itself.
 pub fn unwitnessed() -> Witness {
-    Box::new(|| Ok(()))
+    Box::new(|_| Ok(()))
 }

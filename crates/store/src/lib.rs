@@ -4,7 +4,7 @@
 //! knows no protocol and decides nothing about who may do what.
 //!
 //! - What [`Store::apply`] has acknowledged is on disk. What it refused has left no trace.
-//! - A change and its row in the change log are one transaction, and so is its [`Witness`].
+//! - A change and its row in the change log are one transaction, and so are its [`Witness`] and its number.
 //! - Reads see everything acknowledged before they began.
 //! - An ephemeral secret is in no file, in no form: a store keeps it in memory, and it ends with the store.
 //!
@@ -12,7 +12,10 @@
 
 mod change;
 mod error;
+mod numbers;
 pub mod sqlite;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
@@ -25,6 +28,7 @@ use tokio::sync::watch;
 
 pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{CopyError, Error, OpenError};
+pub use numbers::Numbers;
 pub use sqlite::{Copied, CopyProgress, REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
@@ -191,6 +195,12 @@ pub trait Store: Send + Sync {
 
     /// Where the audit trail stood when it was last written down.
     async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error>;
+
+    /// The number of the newest witnessed change that is on disk, as is read there.
+    async fn witnessed(&self) -> Result<u64, Error>;
+
+    /// The numbers that witnessed changes have.
+    fn numbers(&self) -> Arc<Numbers>;
 
     /// Does one change. The witness is called inside the transaction once the change is known to succeed; if it
     /// refuses, nothing was done. A store that must repeat a transaction calls it again.

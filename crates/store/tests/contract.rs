@@ -147,11 +147,70 @@ async fn an_unwitnessed_change_leaves_no_trace() {
         let secret = plain("p");
         let id = secret.id;
         let change = Change::CreateSecret { secret: Box::new(secret), sealed: None, limit: Limit::NONE };
-        let refused = store.apply(change, Box::new(|| Err(Unwitnessed))).await;
+        let refused = store.apply(change, Box::new(|_| Err(Unwitnessed))).await;
         assert!(matches!(refused, Err(Error::Unwitnessed)));
         assert!(store.secret(id).await.unwrap().is_none());
         assert!(store.changes(0, 10).await.unwrap().is_empty());
         assert_eq!(store.list(&everything("p"), NOW).await.unwrap().total, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_witnessed_change_has_a_number_of_its_own_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let create = |ephemeral, agrees: bool| {
+        let facets = Facets { ephemeral, ..Facets::default() };
+        let secret = Box::new(Secret { facets, ..plain("p") });
+        let given = Arc::clone(&given);
+        let witness: store::Witness = Box::new(move |number| {
+            given.lock().unwrap().push(number);
+            if agrees { Ok(()) } else { Err(Unwitnessed) }
+        });
+        (Change::DefineSecret { secret, reseal: None, limit: Limit::NONE }, witness)
+    };
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    for (ephemeral, agrees) in [(false, true), (true, true), (false, false), (false, true)] {
+        let (change, witness) = create(ephemeral, agrees);
+        assert_eq!(store.apply(change, witness).await.is_ok(), agrees);
+    }
+    let anchor = AuditAnchor { number: 9, hash: [3; 32] };
+    store.apply(Change::AnchorAudit(anchor), unwitnessed()).await.unwrap();
+    assert_eq!(
+        *given.lock().unwrap(),
+        [Some(1), None, Some(2), Some(3)],
+        "what was refused used its number up"
+    );
+    assert_eq!((store.numbers().committed(), store.witnessed().await.unwrap()), (3, 3));
+    drop(store);
+    let store: Arc<dyn Store> = Arc::new(open(folder.path()));
+    assert_eq!((store.numbers().committed(), store.witnessed().await.unwrap()), (3, 3));
+    store.numbers().go_on_after(7);
+    let (change, witness) = create(false, true);
+    store.apply(change, witness).await.unwrap();
+    assert_eq!(given.lock().unwrap().last(), Some(&Some(8)));
+    let looking = SqliteStore::open(&folder.path().join("donjon.db"), Purpose::Inspect).unwrap();
+    assert_eq!((store.numbers().committed(), looking.witnessed().await.unwrap()), (8, 8));
+}
+
+#[tokio::test]
+async fn what_moves_from_the_file_to_memory_is_a_change_of_the_file() {
+    with_store(|store| async move {
+        let secret = Secret { facets: Facets { private: true, ..Facets::default() }, ..plain("p") };
+        let define = |ephemeral| Change::DefineSecret {
+            secret: Box::new(Secret {
+                facets: Facets { ephemeral, private: true, ..Facets::default() },
+                ..secret.clone()
+            }),
+            reseal: Some(Reseal { from: None, to: None }),
+            limit: Limit::NONE,
+        };
+        for (ephemeral, number) in [(false, 1), (true, 2), (true, 2), (false, 3)] {
+            store.apply(define(ephemeral), unwitnessed()).await.unwrap();
+            assert_eq!(store.numbers().given(), number, "{ephemeral}");
+        }
+        assert_eq!(store.witnessed().await.unwrap(), 3);
     })
     .await;
 }
@@ -776,7 +835,7 @@ fn only_our_own_files_of_our_schema_are_opened_and_by_one_process() {
     raw.pragma_update(None, "user_version", 77).unwrap();
     drop(raw);
     let refused = SqliteStore::open(&path, Purpose::Serve).unwrap_err();
-    assert!(matches!(refused, OpenError::Schema { found: 77, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Schema { found: 77, known: 4, .. }), "{refused}");
     for (name, content) in [("text", &b"hello"[..]), ("db", b"")] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();

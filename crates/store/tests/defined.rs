@@ -534,5 +534,5 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }

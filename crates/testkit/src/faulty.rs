@@ -11,8 +11,10 @@ use model::{
     ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, UserId, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
-use store::{AuditAnchor, Change, Error, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey};
-use vault::{AuditSink, Entry, Ticket};
+use store::{
+    AuditAnchor, Change, Error, Numbers, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey,
+};
+use vault::{AuditSink, Entry, Note, Ticket, TrailEnd};
 
 /// Tells a part at which of its calls to begin failing.
 #[derive(Clone, Debug)]
@@ -216,6 +218,15 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.audit_anchor().await
     }
 
+    async fn witnessed(&self) -> Result<u64, Error> {
+        self.check()?;
+        self.inner.witnessed().await
+    }
+
+    fn numbers(&self) -> Arc<Numbers> {
+        self.inner.numbers()
+    }
+
     async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error> {
         self.check()?;
         self.inner.apply(change, witness).await
@@ -235,7 +246,16 @@ impl<A: AuditSink> FaultyAudit<A> {
     }
 }
 
+#[async_trait]
 impl<A: AuditSink> AuditSink for FaultyAudit<A> {
+    fn found(&self) -> TrailEnd {
+        self.inner.found()
+    }
+
+    fn note(&self, note: &Note) -> io::Result<()> {
+        self.inner.note(note)
+    }
+
     fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
         if self.switch.fails() {
             return Err(io::Error::other("told to fail"));
@@ -250,15 +270,23 @@ impl<A: AuditSink> AuditSink for FaultyAudit<A> {
         self.inner.queue(entry)
     }
 
-    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
+    fn settle(&self, ticket: &Ticket) -> Option<io::Result<()>> {
         self.inner.settle(ticket)
+    }
+
+    async fn wait(&self, ticket: &Ticket) -> io::Result<()> {
+        self.inner.wait(ticket).await
+    }
+
+    fn committed(&self) -> u64 {
+        self.inner.committed()
     }
 
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
         self.inner.synced_head()
     }
 
-    fn reopen(&self) -> io::Result<()> {
+    fn reopen(&self) -> io::Result<bool> {
         self.inner.reopen()
     }
 }

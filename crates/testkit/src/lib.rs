@@ -14,7 +14,7 @@ use seal::FileProvider;
 use store::sqlite::Purpose;
 use store::{Change, Limit, SqliteStore, Store, unwitnessed};
 use tempfile::TempDir;
-use vault::{AuditSink, FileSink, Parts, Policy, Sync, Vault};
+use vault::{AuditSink, FileSink, OnLoss, Parts, Policy, Sync, Vault};
 
 pub use faulty::{FaultyAudit, FaultyKeys, FaultyStore, Switch};
 
@@ -77,6 +77,7 @@ impl Fixture {
             },
             quotas: Quotas::all(UNLIMITED),
             policy: Policy::legacy(),
+            on_loss: OnLoss::Refuse,
         };
         let vault = Arc::new(Vault::open(parts).await.unwrap());
         Self { vault, store, store_fails, audit_fails, folder }

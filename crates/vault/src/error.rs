@@ -183,6 +183,9 @@ pub enum OpenError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Changes that were committed are not in the store.
+    #[error("changes {} to {} were committed, and are not in the database", .0.after + 1, .0.through)]
+    Lost(crate::Lost),
     /// The audit trail cannot be written.
     #[error("the audit trail cannot be opened: {0}")]
     Audit(#[source] std::io::Error),

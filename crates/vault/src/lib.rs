@@ -28,8 +28,8 @@ mod values;
 mod vault;
 
 pub use audit::{
-    AuditSink, Chain, CheckedTrail, Entry, FileSink, Object, Outcome, StreamSink, Sync, Ticket, TrailError,
-    check_trail,
+    AuditSink, Chain, CheckedTrail, Cut, Declared, Entry, Event, FileSink, LostChange, LostChanges, Note,
+    Notice, Object, Outcome, StreamSink, Sync, Ticket, TrailEnd, TrailError, check_trail, is_deceptive,
 };
 pub use authorise::{Action, Policy, PolicyError, PolicySet, PolicyWarning};
 pub use consumers::{PAGE_BYTES_MAX, SecretUse, Used};
@@ -40,6 +40,6 @@ pub use opener::Opener;
 pub use orders::{NewOrder, Wanted};
 pub use seal::{Payload, generate};
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
-pub use store::{Slice, Sliced};
+pub use store::{Numbers, Slice, Sliced};
 pub use upkeep::{Grace, Reaped};
-pub use vault::{Parts, Vault, unlock};
+pub use vault::{Begin, Lost, OnLoss, Parts, Vault, unlock};

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use model::{Call, Quotas, SecretId, Timestamp};
+use model::{Call, Quotas, RequestId, SecretId, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
 use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
 
-use crate::audit::{AuditSink, Chain, Entry, Object, Outcome};
+use crate::audit::{AuditSink, Chain, Entry, Event, Note, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
 use crate::keys::Keys;
 use crate::opener::Opener;
@@ -28,6 +28,8 @@ pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     audit: Arc<dyn AuditSink>,
+    /// Changes that the trail has as committed and the store has not, and whoever opened the vault accepted that.
+    lost: Option<Lost>,
     /// What a project may have of whose quotas nothing was said.
     pub(crate) quotas: Quotas,
     pub(crate) workshop: Workshop,
@@ -49,6 +51,42 @@ pub struct Parts<'a, A> {
     pub quotas: Quotas,
     /// Who may do what.
     pub policy: Policy,
+    /// What to do if the trail has changes as committed that the store has not.
+    pub on_loss: OnLoss,
+}
+
+/// What to do about changes that are gone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnLoss {
+    /// Not open: [`OpenError::Lost`].
+    Refuse,
+    /// Go on: the operator knows. [`Vault::begin`] writes it down.
+    Accept,
+}
+
+/// Changes that the audit trail has as committed, and the store has not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lost {
+    /// The newest change that the store has.
+    pub after: u64,
+    /// The newest that was committed.
+    pub through: u64,
+}
+
+impl Lost {
+    /// What is lost of a store whose newest change is `has`, if a trail says that `committed` was there.
+    pub fn between(has: u64, committed: u64) -> Option<Self> {
+        (committed > has).then_some(Self { after: has, through: committed })
+    }
+}
+
+/// Why a vault begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Begin {
+    /// A store was made.
+    Init,
+    /// It is served.
+    Start,
 }
 
 /// Gets the master key of an existing store, checked against it. For looking at what the store and its audit trail
@@ -69,7 +107,7 @@ impl Vault {
     where
         A: FnOnce(Chain) -> io::Result<Arc<dyn AuditSink>>,
     {
-        let Parts { store, keys, audit, quotas, policy } = parts;
+        let Parts { store, keys, audit, quotas, policy, on_loss } = parts;
         let (master, anchor) = match unlock(&*store, keys).await? {
             Some(unlocked) => unlocked,
             None => {
@@ -82,11 +120,50 @@ impl Vault {
         };
         let AuditAnchor { number, hash } = anchor.unwrap_or(AuditAnchor { number: 0, hash: [0; 32] });
         let chain_key: ChainKey = master.chain_key();
-        let audit = audit(Chain::new(chain_key, number, hash)).map_err(OpenError::Audit)?;
+        let numbers = store.numbers();
+        let chain = Chain::new(chain_key, number, hash, Arc::clone(&numbers));
+        let audit = audit(chain).map_err(OpenError::Audit)?;
+        let found = audit.found();
+        let lost = Lost::between(numbers.committed(), found.committed);
+        if let (Some(lost), OnLoss::Refuse) = (lost, on_loss) {
+            return Err(OpenError::Lost(lost));
+        }
+        numbers.go_on_after(found.given.max(found.committed)); // No number means two changes.
         let (keys, workshop, policy) =
             (Keys::new(Arc::new(master)), Workshop::default(), RwLock::new(policy));
         let unopened = AtomicU64::new(0);
-        Ok(Self { store, keys, audit, quotas, workshop, policy, unopened })
+        Ok(Self { store, keys, audit, lost, quotas, workshop, policy, unopened })
+    }
+
+    /// Writes down that the service begins: what was accepted to be gone, and what was found at the end of the trail, so that
+    /// a crash can be told from a hand.
+    pub fn begin(&self, why: Begin, now: Timestamp) -> io::Result<()> {
+        if let Some(Lost { after, through }) = self.lost {
+            self.note(now, Event::AcceptRollback { lost_after: after, lost_through: through })?;
+        }
+        let found = self.audit.found();
+        if why == Begin::Init {
+            self.note(now, Event::Init)?;
+        }
+        self.note(now, Event::Start { cut: found.cut, damaged_after: found.damaged_after })
+    }
+
+    /// Writes down that the service ends.
+    pub fn end(&self, now: Timestamp) -> io::Result<()> {
+        self.note(now, Event::Stop)
+    }
+
+    /// Writes down which change is on disk, unless the trail's last line says it. To be called now and then: where no
+    /// request follows a change, nothing else tells that it was committed.
+    pub fn tell_committed(&self, now: Timestamp) -> io::Result<()> {
+        match self.store.numbers().committed() > self.audit.committed() {
+            true => self.note(now, Event::Committed),
+            false => Ok(()),
+        }
+    }
+
+    fn note(&self, time: Timestamp, event: Event) -> io::Result<()> {
+        self.audit.note(&Note { time, request: RequestId::random(), event })
     }
 
     /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
@@ -119,8 +196,11 @@ impl Vault {
     }
 
     /// Opens the audit trail's file again, after its keeper has moved it away.
-    pub fn reopen_audit(&self) -> io::Result<()> {
-        self.audit.reopen()
+    pub fn reopen_audit(&self, now: Timestamp) -> io::Result<()> {
+        match self.audit.reopen()? {
+            true => self.note(now, Event::Reopen), // So that each file says at its end which changes there are.
+            false => Ok(()),
+        }
     }
 
     /// Writes a request down. Only then may anything leave. The line waits a moment, in which other requests that
@@ -133,9 +213,13 @@ impl Vault {
         outcome: Outcome,
     ) -> Result<(), Error> {
         let of = of.into().0;
-        let ticket = self.audit.queue(&Entry { call, action, of: of.as_ref(), outcome });
+        let ticket = self.audit.queue(&Entry { call, action, of: of.as_ref(), outcome, change: None });
         others_first().await;
-        self.audit.settle(&ticket).map_err(|error| {
+        let settled = match self.audit.settle(&ticket) {
+            Some(settled) => settled,
+            None => self.audit.wait(&ticket).await,
+        };
+        settled.map_err(|error| {
             unwritten(call, &error);
             Error::Unwritten
         })
@@ -205,8 +289,8 @@ impl Vault {
     ) -> Result<(), store::Error> {
         let of = of.into();
         let (audit, call) = (Arc::clone(&self.audit), call.clone());
-        let witness: Witness = Box::new(move || {
-            let entry = Entry { call: &call, action, of: Some(&of), outcome: Outcome::Done };
+        let witness: Witness = Box::new(move |change| {
+            let entry = Entry { call: &call, action, of: Some(&of), outcome: Outcome::Done, change };
             audit.record(&entry).map_err(|error| {
                 unwritten(&call, &error);
                 Unwitnessed

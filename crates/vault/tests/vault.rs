@@ -15,8 +15,9 @@ use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{
-    Action, AuditSink, Error, FileSink, Grace, NewContainer, NewOrder, NewPayload, NewSecret, OpenError,
-    Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError, Vault, Wanted, check_trail, unlock,
+    Action, AuditSink, Error, FileSink, Grace, NewContainer, NewOrder, NewPayload, NewSecret, OnLoss,
+    OpenError, Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError, Vault, Wanted, check_trail,
+    unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -223,13 +224,14 @@ async fn a_store_opens_with_its_own_master_key_only() {
     let open = |keys: Box<dyn seal::KeyProvider>| {
         let store = Arc::clone(&fixture.store);
         async move {
-            let audit = |chain| Ok(Arc::new(StreamSink::new(std::io::sink(), chain)) as Arc<dyn AuditSink>);
+            let audit = |chain| Ok(Arc::new(StreamSink::new(std::io::sink(), chain)?) as Arc<dyn AuditSink>);
             Vault::open(Parts {
                 store,
                 keys: &*keys,
                 audit,
                 quotas: Quotas::all(UNLIMITED),
                 policy: Policy::legacy(),
+                on_loss: OnLoss::Refuse,
             })
             .await
         }
@@ -364,13 +366,13 @@ async fn the_trail_goes_on_in_a_new_file_after_the_old_one_was_moved_away() {
     let old = fixture.folder().join("audit.log.1");
     std::fs::rename(&path, &old).unwrap();
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
-    fixture.vault.reopen_audit().unwrap();
+    fixture.vault.reopen_audit(call("p").time).unwrap();
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
     let both = [std::fs::read(&old).unwrap(), std::fs::read(&path).unwrap()];
-    assert_eq!(both[1].iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert_eq!(both[1].iter().filter(|byte| **byte == b'\n').count(), 2);
     let keys = FileProvider::new(fixture.folder().join("master.key"));
     let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
-    assert_eq!(check_trail(&master.chain_key(), &both.concat()[..], None).unwrap().lines, 3);
+    assert_eq!(check_trail(&master.chain_key(), &both.concat()[..], None).unwrap().lines, 4);
 }
 
 #[tokio::test]
@@ -383,10 +385,11 @@ async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() 
         keys: &keys,
         audit: |chain| {
             let full = std::fs::File::options().write(true).open("/dev/full")?;
-            Ok(Arc::new(StreamSink::new(full, chain)) as Arc<dyn AuditSink>)
+            Ok(Arc::new(StreamSink::new(full, chain)?) as Arc<dyn AuditSink>)
         },
         quotas: Quotas::all(UNLIMITED),
         policy: Policy::legacy(),
+        on_loss: OnLoss::Refuse,
     };
     let vault = Vault::open(parts).await.unwrap();
     assert!(matches!(vault.create_secret(&call("p"), secret(Some("x"))).await, Err(Error::Unwritten)));
@@ -409,10 +412,16 @@ fn entries_forced_to_disk_one_by_one_read_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let key = || seal::MasterKey::random().unwrap().chain_key();
-    let sink = FileSink::open(&path, Sync::Entry, vault::Chain::new(key(), 0, [0; 32])).unwrap();
+    let sink =
+        FileSink::open(&path, Sync::Entry, vault::Chain::new(key(), 0, [0; 32], Arc::default())).unwrap();
     let call = call("p");
-    let entry =
-        vault::Entry { call: &call, action: Action::ListSecrets, of: None, outcome: vault::Outcome::Done };
+    let entry = vault::Entry {
+        call: &call,
+        action: Action::ListSecrets,
+        of: None,
+        outcome: vault::Outcome::Done,
+        change: None,
+    };
     sink.record(&entry).unwrap();
     assert_eq!(sink.synced_head().unwrap().0, 1);
     let text = std::fs::read_to_string(&path).unwrap();

@@ -175,6 +175,8 @@ pub(crate) struct Status {
     pub(crate) key_check: String,
     /// Where the audit trail stood when that was last written down: number and hash, in hexadecimal.
     pub(crate) audit: Option<(u64, String)>,
+    /// The newest change that has a line in the audit trail and is on disk.
+    pub(crate) witnessed: u64,
     /// Payloads that were asked for and did not open.
     pub(crate) unopened: u64,
 }
@@ -189,6 +191,7 @@ impl Status {
             store: String::new(),
             key_check: String::new(),
             audit: None,
+            witnessed: 0,
             unopened: 0,
         }
     }

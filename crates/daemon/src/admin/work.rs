@@ -40,6 +40,7 @@ impl Served {
             store: hex(&store.id()),
             key_check: hex(&check?.unwrap_or_default()),
             audit: anchor?.map(|anchor| (anchor.number, hex(&anchor.hash))),
+            witnessed: store.numbers().committed(),
             unopened: self.vault.unopened(),
         })
     }

@@ -17,18 +17,20 @@ use crate::config::{AuthBy, Config, Settings};
 use crate::console::{say, tell};
 use crate::error::Error;
 use crate::inspect::{Watch, inspect};
+use crate::loss::{self, Which};
 use crate::progress::Teller;
 use crate::serve;
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
+    let which = if flags.place.store.is_some() { Which::Named } else { Which::Served };
     let settings =
         Settings { place: flags.place, policy: flags.policy, admin: flags.admin, ..Settings::default() };
     let config = Config::load(settings, flags.config.as_deref())?;
     match flags.audit {
-        None => check_policy(&config).and_then(|()| check_store(config)),
-        Some(files) if files.is_empty() => check_audit(&config, &rotated(&config.audit)?),
-        Some(files) => check_audit(&config, &files),
+        None => check_policy(&config).and_then(|()| check_store(config, which)),
+        Some(files) if files.is_empty() => check_audit(&config, which, &rotated(&config.audit)?),
+        Some(files) => check_audit(&config, which, &files),
     }
 }
 
@@ -39,7 +41,7 @@ fn check_policy(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_store(config: Config) -> Result<(), Error> {
+fn check_store(config: Config, which: Which) -> Result<(), Error> {
     let config = Arc::new(config);
     let looked_at = Arc::clone(&config);
     let found = until_signal(move |teller, runtime| look(&looked_at, &teller, runtime))?;
@@ -47,6 +49,7 @@ fn check_store(config: Config) -> Result<(), Error> {
     if !found.is_sound() {
         return Err(unsound(found));
     }
+    loss::check_end(&config, which)?;
     if let AuthBy::Keystone(keystone) = &config.auth {
         barbican::Keystone::check(&keystone.config)?;
         say(format_args!(
@@ -81,21 +84,25 @@ fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspe
     }
 }
 
-fn check_audit(config: &Config, files: &[PathBuf]) -> Result<(), Error> {
+fn check_audit(config: &Config, which: Which, files: &[PathBuf]) -> Result<(), Error> {
     // What is known of the end is read before the trail, which may grow meanwhile.
-    let (_store, master, anchor) = serve::unlock_trail(config, serve::runtime()?.handle())?;
+    let runtime = serve::runtime()?;
+    let (_, master, anchor) = serve::unlock_trail(config, runtime.handle())?;
     let known = anchor.map(|anchor| (anchor.number, anchor.hash));
     let trail = open_all(files).map_err(TrailError::Read);
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
     let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     let checked = checked.map_err(|source| Error::Trail { files: names.clone(), source })?;
     say(format_args!("audit trail {names}"));
+    checked.notices.iter().for_each(|notice| say(format_args!("notice      {notice}")));
+    // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
+    let has = serve::witnessed(config, runtime.handle())?;
     say(format_args!("verified    {} lines, none missing or altered", checked.lines));
-    Ok(())
+    loss::tell(config, which, files, has, checked.committed)
 }
 
 /// All files as one, each opened before any is read.
-fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>> {
+pub(crate) fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>> {
     let mut all: Box<dyn Read> = Box::new(io::empty());
     for path in files {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -105,7 +112,7 @@ fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>> {
 }
 
 /// The file that `serve` writes, after those that logrotate has made of it (`.1` is the youngest).
-fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
     let AuditTarget::File(current) = target else { return Err(Error::TrailElsewhere) };
     let older = (1..).map(|number| numbered(current, number)).take_while(|path| path.exists());
     let mut files: Vec<_> = std::iter::once(current.clone()).chain(older).collect();
@@ -113,7 +120,7 @@ fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)

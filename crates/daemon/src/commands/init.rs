@@ -1,6 +1,7 @@
 //! `donjond init`: makes a store before the first start.
 
 use store::OpenError;
+use vault::{Begin, OnLoss};
 
 use crate::cli;
 use crate::config::values::KeySource;
@@ -17,7 +18,7 @@ pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
         return Err(Error::StoreExists(config.store.path().clone()));
     }
     let runtime = serve::runtime()?;
-    let built = runtime.block_on(serve::build(&config));
+    let built = runtime.block_on(serve::build(&config, Begin::Init, OnLoss::Accept));
     match built {
         // Somebody else was making it at the same moment.
         Err(Error::Open { source: OpenError::InUse(path) }) => Err(Error::StoreExists(path)),

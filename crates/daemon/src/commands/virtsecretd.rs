@@ -40,7 +40,7 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
     // What the file says of the doors goes before what this name stands for.
     let behind =
         Settings { listen: Some(ListenAt::Off), metrics_listen: Some(ListenAt::Off), ..Settings::default() };
-    serve::run(cli::Serve { config: flags.config, settings, behind }, idle)
+    serve::run(cli::Serve { config: flags.config, settings, accept_rollback: false, behind }, idle)
 }
 
 /// Where clients look.

@@ -279,6 +279,15 @@ pub(super) fn apply_in_memory(
     Ok(())
 }
 
+/// Whether a change that concerns memory writes in the file too: a definition that moves a secret, or takes away one that
+/// has expired there.
+pub(super) fn reaches_file(file: &Connection, change: &Change) -> Result<bool, Failed> {
+    let Change::DefineSecret { secret, .. } = change else { return Ok(false) };
+    Ok(!secret.facets.ephemeral
+        || find(file, secret.id)?.is_some()
+        || !expired_in_the_way(file, secret)?.is_empty())
+}
+
 /// Secrets in the file that have expired and still have the id or the usage that one is to be defined with.
 fn expired_in_the_way(file: &Connection, secret: &Secret) -> Result<Vec<Place>, Failed> {
     let same_id = find(file, secret.id)?;

@@ -53,7 +53,8 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    AuditAnchor, Change, Error, OpenError, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, Numbers, OpenError, SealedSecret, Slice, Sliced, Store, StoreId, Witness,
+    WrappedKey,
 };
 use memory::Memory;
 use reader::{Reader, Readers};
@@ -87,12 +88,13 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 /// What leads from each schema to the next, from nothing to [`SCHEMA`].
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001.sql"),
     include_str!("../../migrations/sqlite/0002.sql"),
     include_str!("../../migrations/sqlite/0003.sql"),
+    include_str!("../../migrations/sqlite/0004.sql"),
 ];
 /// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
 /// read by calls.
@@ -116,6 +118,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     memory: Arc<Memory>,
     newest_change: watch::Receiver<u64>,
+    numbers: Arc<Numbers>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
     _lock: Option<File>,
@@ -156,6 +159,7 @@ impl SqliteStore {
             .query_row("SELECT coalesce(max(number), 0) FROM changes", [], |row| row.get(0))
             .map_err(database)?;
         let (announce, newest_change) = watch::channel(u64::try_from(newest).unwrap_or(0));
+        let numbers = Arc::new(Numbers::after(rows::witnessed(&connection).map_err(database)?));
         let committed = Arc::new(AtomicU64::new(1));
         let readers = Arc::new(Readers::open(path, purpose, Arc::clone(&committed)).map_err(database)?);
         let memory = Arc::new(Memory::open().map_err(database)?);
@@ -168,6 +172,7 @@ impl SqliteStore {
                     memory: Arc::clone(&memory),
                     committed,
                     announce,
+                    numbers: Arc::clone(&numbers),
                 };
                 let file = |source| OpenError::File { path: path.to_owned(), source };
                 let writer = Writer::new(connection, jobs, batch_max, shared).map_err(file)?;
@@ -191,6 +196,7 @@ impl SqliteStore {
             readers,
             memory,
             newest_change,
+            numbers,
             queue,
             writer,
             _lock: lock,
@@ -456,6 +462,15 @@ impl Store for SqliteStore {
 
     async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error> {
         self.readers.read(rows::audit_anchor)
+    }
+
+    async fn witnessed(&self) -> Result<u64, Error> {
+        // Not by a snapshot that others keep: what is there now counts.
+        self.readers.scan_whole(|reader| Ok(rows::witnessed(reader.connection())?))
+    }
+
+    fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.numbers)
     }
 
     async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error> {

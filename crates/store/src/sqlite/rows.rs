@@ -20,6 +20,16 @@ pub(super) fn key_check(reader: &mut Reader) -> Result<Option<Vec<u8>>, Error> {
     Ok(reader.connection().query_row("SELECT key_check FROM store", [], |row| row.get(0))?)
 }
 
+/// The number of the newest witnessed change; 0 in a database of a schema that had none.
+pub(super) fn witnessed(connection: &Connection) -> rusqlite::Result<u64> {
+    let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if schema < 4 {
+        return Ok(0);
+    }
+    let number: i64 = connection.query_row("SELECT witnessed FROM store", [], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
 pub(super) fn audit_anchor(reader: &mut Reader) -> Result<Option<AuditAnchor>, Error> {
     let row = reader
         .connection()

@@ -15,11 +15,11 @@ use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::{Effects, Elsewhere, Failed, apply, apply_in_memory};
+use super::apply::{Effects, Elsewhere, Failed, apply, apply_in_memory, reaches_file};
 use super::memory::Memory;
 use super::reader::Readers;
 use super::{BUSY_WAIT_MAX, CHANGES_KEPT};
-use crate::{Change, Error, Unwitnessed, Witness};
+use crate::{Change, Error, Numbers, Unwitnessed, Witness};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
@@ -93,6 +93,7 @@ pub(super) struct Writer {
     memory: Arc<Memory>,
     committed: Arc<AtomicU64>,
     announce: watch::Sender<u64>,
+    numbers: Arc<Numbers>,
     newest_change: u64,
     trimmed_at: u64,
     /// The log may hold deleted ciphertext: another program kept it from being emptied.
@@ -107,6 +108,7 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) committed: Arc<AtomicU64>,
     pub(super) announce: watch::Sender<u64>,
+    pub(super) numbers: Arc<Numbers>,
 }
 
 impl Writer {
@@ -116,7 +118,7 @@ impl Writer {
         batch_max: NonZeroUsize,
         shared: Shared,
     ) -> std::io::Result<Self> {
-        let Shared { readers, memory, committed, announce } = shared;
+        let Shared { readers, memory, committed, announce, numbers } = shared;
         let newest_change = *announce.borrow();
         Ok(Self {
             connection,
@@ -127,6 +129,7 @@ impl Writer {
             memory,
             committed,
             announce,
+            numbers,
             newest_change,
             trimmed_at: newest_change,
             unpurged: false,
@@ -217,9 +220,11 @@ impl Writer {
     fn commit(&mut self, batch: &mut Vec<Job>) {
         let mut answers = Vec::with_capacity(batch.len());
         let mut effects = Effects::after(self.newest_change);
-        let outcome = transaction(&self.connection, &self.memory, batch, &mut effects, &mut answers);
+        let here = Here { file: &self.connection, numbers: &self.numbers };
+        let outcome = transaction(here, &self.memory, batch, &mut effects, &mut answers);
         match outcome {
-            Ok(()) => {
+            Ok(number) => {
+                self.numbers.commit(number);
                 self.committed.fetch_add(1, Ordering::Release);
                 let purged = self.settle(&effects);
                 self.announce(&effects); // So that whoever is answered finds its change announced.
@@ -243,7 +248,8 @@ impl Writer {
         let moves = self.moves(&job.change);
         let memory = shared.lock_to_write(moves);
         let mut effects = Effects::after(self.newest_change);
-        let done = both(&self.connection, memory.connection(), &mut job, &mut effects);
+        let here = Here { file: &self.connection, numbers: &self.numbers };
+        let done = both(here, memory.connection(), &mut job, &mut effects);
         if done.is_ok() {
             self.committed.fetch_add(1, Ordering::Release); // Before anybody can miss it here and look there.
         }
@@ -426,37 +432,72 @@ fn concerned(change: &Change) -> (Option<SecretId>, bool) {
     }
 }
 
-/// Runs the batch. An error means that nothing of it was done.
+/// The file, and the numbers of changes that are written there.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    file: &'a Connection,
+    numbers: &'a Numbers,
+}
+
+impl Here<'_> {
+    /// Writes down, as part of the transaction, the newest number given in it.
+    fn keep(self, number: u64) -> rusqlite::Result<()> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        self.file.prepare_cached("UPDATE store SET witnessed = ?1")?.execute([number]).map(drop)
+    }
+}
+
+/// Runs the batch. The newest number of its changes; an error means that nothing of it was done.
 fn transaction(
-    connection: &Connection,
+    here: Here<'_>,
     memory: &Memory,
     batch: &mut [Job],
     effects: &mut Effects,
     answers: &mut Vec<Result<Done, Error>>,
-) -> rusqlite::Result<()> {
-    run(connection, "BEGIN IMMEDIATE")?;
+) -> rusqlite::Result<u64> {
+    run(here.file, "BEGIN IMMEDIATE")?;
+    let mut newest = 0;
     for Job { change, witness, .. } in batch {
-        let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
+        let numbered = is_numbered(change);
+        let mut witness = || {
+            let number = numbered.then(|| here.numbers.next());
+            witness(number).map_err(|Unwitnessed| Error::Unwitnessed)?;
+            newest = number.unwrap_or(newest);
+            Ok(())
+        };
         let deleted_before = std::mem::take(&mut effects.deleted);
-        answers.push(match apply(connection, Elsewhere::Memory(memory), change, &mut witness, effects) {
+        answers.push(match apply(here.file, Elsewhere::Memory(memory), change, &mut witness, effects) {
             Ok(()) => Ok(Done { deleted: effects.deleted }),
             Err(Failed::Alone(error)) => Err(error),
             Err(Failed::All(error)) => return Err(error),
         });
         effects.deleted |= deleted_before;
     }
-    run(connection, "COMMIT")
+    if newest > 0 {
+        here.keep(newest)?;
+    }
+    run(here.file, "COMMIT")?;
+    Ok(newest)
 }
 
 /// Runs one change in a transaction of the file and one of memory. The file's is committed first: of the two only it
-/// can fail, and then nothing was done.
-fn both(file: &Connection, memory: &Connection, job: &mut Job, effects: &mut Effects) -> Result<(), Failed> {
+/// can fail, and then nothing was done. What is written in memory alone has no number: it ends with the process, so nobody
+/// can miss it, and the file need not be forced to disk for it.
+fn both(here: Here<'_>, memory: &Connection, job: &mut Job, effects: &mut Effects) -> Result<(), Failed> {
     let Job { change, witness, .. } = job;
-    let mut witness = || witness().map_err(|Unwitnessed| Error::Unwitnessed);
+    let (file, mut newest) = (here.file, None);
     let done = (|| {
         run(file, "BEGIN IMMEDIATE")?;
         run(memory, "BEGIN")?;
+        let numbered = reaches_file(file, change)?;
+        let mut witness = || {
+            newest = numbered.then(|| here.numbers.next());
+            witness(newest).map_err(|Unwitnessed| Error::Unwitnessed)
+        };
         apply_in_memory(file, memory, change, &mut witness, effects)?;
+        if let Some(newest) = newest {
+            here.keep(newest)?;
+        }
         run(file, "COMMIT")?;
         Ok(run(memory, "COMMIT")?)
     })();
@@ -465,7 +506,21 @@ fn both(file: &Connection, memory: &Connection, job: &mut Job, effects: &mut Eff
             let _ = connection.execute_batch("ROLLBACK");
         }
     }
+    if let (Ok(()), Some(newest)) = (&done, newest) {
+        here.numbers.commit(newest);
+    }
     done
+}
+
+/// Whether a change of the file is one that the audit trail has: the store's own upkeep is not.
+fn is_numbered(change: &Change) -> bool {
+    !matches!(
+        change,
+        Change::SetKeyCheck(_)
+            | Change::AddProjectKey { .. }
+            | Change::ReapOrders { .. }
+            | Change::AnchorAudit(_)
+    )
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {

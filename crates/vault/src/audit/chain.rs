@@ -3,63 +3,95 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use model::Timestamp;
 use seal::ChainKey;
+use store::Numbers;
 
+use super::text::{hex, text};
 use super::{Entry, Object};
 
-/// What stands between the content of a line and its number.
+/// What stands between the content of a line and the number of its change, if it has one.
+pub(super) const CHANGE: &str = ",\"change\":";
+/// What stands between that and the number of the newest change that is on disk for certain.
+pub(super) const COMMITTED: &str = ",\"committed\":";
+/// What stands between that and the number of the newest change that was written down, if that is another one.
+pub(super) const PENDING: &str = ",\"pending\":";
+/// What stands between that and the line's own number.
 pub(super) const NUMBER: &str = ",\"n\":";
 /// What stands between the number of a line and its link.
 pub(super) const LINK: &str = ",\"link\":\"";
 /// What ends a line.
 pub(super) const END: &str = "\"}";
 
-/// The chain so far: the key, and the last line's number and link.
+/// The chain so far: the key, where it stands, and what is known of changes.
 pub struct Chain {
     pub(super) key: ChainKey,
+    pub(super) at: Standing,
+    pub(super) numbers: Arc<Numbers>,
+}
+
+/// Where a chain stands: its last line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
     pub(super) number: u64,
     pub(super) link: [u8; 32],
+    /// The newest change that the line says is on disk.
+    pub(super) committed: u64,
 }
 
 impl Chain {
-    /// A chain that goes on after a line; after number 0 with link zero, a new one.
-    pub fn new(key: ChainKey, number: u64, link: [u8; 32]) -> Self {
-        Self { key, number, link }
+    /// A chain that goes on after a line; after number 0 with link zero, a new one. The numbers are those of the store's
+    /// changes.
+    pub fn new(key: ChainKey, number: u64, link: [u8; 32], numbers: Arc<Numbers>) -> Self {
+        Self { key, at: Standing { number, link, committed: 0 }, numbers }
     }
 
-    /// Completes `line`, which holds the content, with number, link and line end. The chain moves on only when the
-    /// line was written: [`Chain::advance`].
-    pub(super) fn complete(&self, line: &mut Vec<u8>) -> [u8; 32] {
-        let _ = write!(line, "{NUMBER}{}", self.number + 1);
-        let link = self.key.link(&self.link, line);
+    /// Completes `line`, which holds the content, with numbers, link and line end. The chain moves on only when the
+    /// line was written: it stands here then. What is on disk is asked now, so that of two lines the later never says less.
+    pub(super) fn complete(&self, line: &mut Vec<u8>, change: Option<u64>) -> Standing {
+        let committed = self.numbers.committed();
+        let given = self.numbers.given();
+        append(line, COMMITTED, committed);
+        if given > committed && change != Some(given) {
+            append(line, PENDING, given);
+        }
+        let number = self.at.number + 1;
+        append(line, NUMBER, number);
+        let link = self.key.link(&self.at.link, line);
         line.extend_from_slice(LINK.as_bytes());
         line.extend(link.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]));
         line.extend_from_slice(END.as_bytes());
         line.push(b'\n');
-        link
+        Standing { number, link, committed }
     }
+}
 
-    pub(super) fn advance(&mut self, link: [u8; 32]) {
-        self.number += 1;
-        self.link = link;
+/// A member with a number. Formatting by `write!` costs some four times as much.
+fn append(line: &mut Vec<u8>, name: &str, mut number: u64) {
+    line.extend_from_slice(name.as_bytes());
+    let mut digits = [0; 20]; // 2^64 has so many.
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        (*digit, number) = (b'0' + (number % 10) as u8, number / 10);
+        at -= 1;
+        if number == 0 {
+            break;
+        }
     }
+    line.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chain").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Chain").field("number", &self.at.number).finish_non_exhaustive()
     }
 }
 
-fn hex(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
-}
-
-/// Writes the content of a line: all but number and link.
+/// Writes the content of a line: all but what [`Chain::complete`] adds.
 pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
-    let Entry { call, action, of, outcome } = entry;
+    let Entry { call, action, of, outcome, change } = entry;
     line.extend_from_slice(b"{\"time\":\"");
     time(line, call.time);
     line.extend_from_slice(b"\",\"request\":\"");
@@ -98,10 +130,13 @@ pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     line.extend_from_slice(b",\"outcome\":\"");
     line.extend_from_slice(outcome.as_str().as_bytes());
     line.push(b'"');
+    if let Some(change) = change {
+        append(line, CHANGE, *change);
+    }
 }
 
 /// As [`Timestamp`] prints it. The calendar is asked once a second, not once a line.
-fn time(line: &mut Vec<u8>, time: Timestamp) {
+pub(super) fn time(line: &mut Vec<u8>, time: Timestamp) {
     const SECOND: i64 = 1_000_000;
     thread_local! {
         static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
@@ -118,15 +153,18 @@ fn time(line: &mut Vec<u8>, time: Timestamp) {
     }
 }
 
-/// A JSON string: what callers say of themselves may hold anything.
-fn text(line: &mut Vec<u8>, text: &str) {
-    // Writing to memory cannot fail.
-    let _ = serde_json::to_writer(line, text);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_print() {
+        for number in [0, 1, 9, 10, 99, 1_234_567_890, i64::MAX as u64, u64::MAX] {
+            let mut line = Vec::new();
+            append(&mut line, NUMBER, number);
+            assert_eq!(String::from_utf8(line).unwrap(), format!("{NUMBER}{number}"));
+        }
+    }
 
     #[test]
     fn times_are_written_as_they_print() {

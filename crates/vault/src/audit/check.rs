@@ -1,25 +1,101 @@
 //! Finds what is missing from an audit trail, or was altered.
 //!
 //! One fault does not hide the next: after it the check goes on with what the line after it claims.
+//!
+//! Lines that were not on disk yet when the power went may be gone or broken. The service says so in the line of its next
+//! start, which nobody can forge: what that line declares is told, and is no fault. It declares nothing that was known to be
+//! on disk. That a crash and a hand can do the same to those last lines stays true.
 
+use std::fmt;
 use std::io::{self, BufRead};
 
 use seal::ChainKey;
 
-use super::chain::{END, LINK, NUMBER};
+use super::note::{self, Cut, Event};
+use super::parse::Parsed;
 
-/// The largest number of a line: what the store's column holds. So there is always a next one.
-const NUMBER_MAX: u64 = i64::MAX as u64;
 /// Faults told of one trail; further ones are not looked for.
 const FAULTS_MAX: usize = 100;
 
 /// A trail that holds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CheckedTrail {
     /// The number of its last line; 0 if there is none.
     pub last: u64,
     /// How many lines were verified.
     pub lines: u64,
+    /// The newest change that it says was committed.
+    pub committed: u64,
+    /// What is to be told, and is no fault.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that the service declared in a line of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    /// The line, counted from 1 over all input.
+    pub line: u64,
+    /// When it was declared.
+    pub time: String,
+    /// What.
+    pub what: Declared,
+}
+
+/// What the service declared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Declared {
+    /// The file ended in a part of a line, which was cut off.
+    Cut(Cut),
+    /// Lines after the one with this number are broken or missing.
+    Damaged {
+        /// That line's number.
+        after: u64,
+        /// Faults found there.
+        faults: usize,
+    },
+    /// Changes are on disk that have no line.
+    Unwritten {
+        /// They have numbers above this.
+        after: u64,
+        /// Up to this.
+        through: u64,
+    },
+    /// The operator accepted that changes are gone.
+    Accepted {
+        /// They have numbers above this.
+        after: u64,
+        /// Up to this.
+        through: u64,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, time, what } = self;
+        match what {
+            Declared::Cut(Cut { at, bytes }) => write!(
+                f,
+                "cut by a crash before line {line}: the start at {time} took {bytes} bytes of an unfinished line from the \
+                 end of the file, at byte {at}"
+            ),
+            Declared::Damaged { after, faults } => write!(
+                f,
+                "damaged by a crash before line {line}: the start at {time} found lines after number {after} broken that \
+                 were not on disk for certain ({faults} faults there)"
+            ),
+            Declared::Unwritten { after, through } => write!(
+                f,
+                "changes {} to {through} have no line before line {line}: the start at {time} found them in the database; \
+                 a power cut takes such lines where audit_sync is batch",
+                after + 1
+            ),
+            Declared::Accepted { after, through } => write!(
+                f,
+                "line {line}: at {time} the operator accepted that changes {} to {through} are not in the database",
+                after + 1
+            ),
+        }
+    }
 }
 
 /// What is wrong with a trail.
@@ -54,6 +130,19 @@ pub enum TrailError {
         /// The line's own number.
         number: u64,
     },
+    /// Changes went that nobody declared to be gone.
+    #[error(
+        "line {line} of the input says that change {found} is the newest in the database, and an earlier one that {known} \
+         was: changes were lost, and nobody declared it"
+    )]
+    WentBack {
+        /// Counted from 1 over all input.
+        line: u64,
+        /// The newest by an earlier line.
+        known: u64,
+        /// The newest by this one.
+        found: u64,
+    },
     /// The store knows of later lines.
     #[error(
         "the trail ends at number {last}, but the store knows that number {known} was written: lines were cut off"
@@ -77,32 +166,24 @@ pub fn check_trail(
     trail: impl BufRead,
     known: Option<(u64, [u8; 32])>,
 ) -> Result<CheckedTrail, TrailError> {
-    let (mut last, mut link, mut lines, mut faults) = (0, [0; 32], 0, Vec::new());
+    let mut walk = Walk::default();
     for line in WholeLines(trail) {
-        let line = line?;
-        lines += 1;
-        let Some((linked, number, claimed)) = parse(&line) else {
-            faults.push(TrailError::Foreign { line: lines });
-            continue;
-        };
-        let contradicted = known.is_some_and(|(known, by_store)| known == number && by_store != claimed);
-        if number != last + 1 {
-            faults.push(TrailError::Gap { line: lines, expected: last + 1, found: number });
-        } else if claimed != key.link(&link, linked) || contradicted {
-            faults.push(TrailError::Altered { line: lines, number });
-        }
-        (last, link) = (number, claimed);
-        if faults.len() == FAULTS_MAX {
-            return Err(TrailError::Several(faults));
+        walk.take(key, &line?, known);
+        if walk.faults.len() == FAULTS_MAX {
+            break;
         }
     }
+    let Walk { last, faults, mut checked, .. } = walk;
+    checked.last = last;
+    let mut faults: Vec<_> = faults.into_iter().map(|(_, fault)| fault).collect();
     if let Some((known, _)) = known
         && known > last
+        && faults.len() < FAULTS_MAX
     {
         faults.push(TrailError::CutOff { last, known });
     }
     match faults.pop() {
-        None => Ok(CheckedTrail { last, lines }),
+        None => Ok(checked),
         Some(fault) if faults.is_empty() => Err(fault),
         Some(fault) => {
             faults.push(fault);
@@ -111,19 +192,80 @@ pub fn check_trail(
     }
 }
 
-/// A line without its end: what its link covers, its number, its link.
-pub(super) fn parse(line: &[u8]) -> Option<(&[u8], u64, [u8; 32])> {
-    let rest = line.strip_suffix(END.as_bytes())?;
-    let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(64)?)?;
-    let linked = rest.strip_suffix(LINK.as_bytes())?;
-    let mut link = [0; 32];
-    for (byte, pair) in link.iter_mut().zip(digits.chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
+/// How far a check has come.
+#[derive(Default)]
+struct Walk {
+    last: u64,
+    link: [u8; 32],
+    /// The newest change of which there was a line.
+    given: u64,
+    checked: CheckedTrail,
+    /// Each with the number of the last line before it.
+    faults: Vec<(u64, TrailError)>,
+}
+
+impl Walk {
+    fn take(&mut self, key: &ChainKey, line: &[u8], known: Option<(u64, [u8; 32])>) {
+        self.checked.lines += 1;
+        let at = self.checked.lines;
+        let Some(parsed) = Parsed::line(line) else {
+            return self.faults.push((self.last, TrailError::Foreign { line: at }));
+        };
+        let Parsed { linked, number, link: claimed, .. } = parsed;
+        let contradicted = known.is_some_and(|(known, by_store)| known == number && by_store != claimed);
+        let before = std::mem::replace(&mut self.last, number);
+        let link = std::mem::replace(&mut self.link, claimed);
+        if number != before + 1 {
+            self.faults.push((before, TrailError::Gap { line: at, expected: before + 1, found: number }));
+        } else if claimed != key.link(&link, linked) || contradicted {
+            self.faults.push((before, TrailError::Altered { line: at, number }));
+        } else {
+            self.believe(&parsed, line);
+        }
     }
-    let at = linked.windows(NUMBER.len()).rposition(|window| window == NUMBER.as_bytes())?;
-    let number: u64 = std::str::from_utf8(linked.get(at + NUMBER.len()..)?).ok()?.parse().ok()?;
-    (number <= NUMBER_MAX).then_some((linked, number, link))
+
+    /// Takes in what a line says.
+    fn believe(&mut self, parsed: &Parsed<'_>, line: &[u8]) {
+        let at = self.checked.lines;
+        let declared = if parsed.is_of_service() { note::read(line) } else { None };
+        let accepted = matches!(declared, Some((_, Event::AcceptRollback { .. })));
+        if let Some((time, event)) = declared {
+            self.declare(&time, event, parsed.committed.unwrap_or(0));
+        }
+        if let Some(committed) = parsed.committed {
+            let known = self.checked.committed;
+            if committed < known && !accepted {
+                self.faults.push((self.last, TrailError::WentBack { line: at, known, found: committed }));
+            }
+            self.checked.committed = committed;
+        }
+        self.given = self.given.max(parsed.given());
+    }
+
+    fn declare(&mut self, time: &str, event: Event, committed: u64) {
+        let mut tell = |what| {
+            self.checked.notices.push(Notice { line: self.checked.lines, time: time.to_owned(), what });
+        };
+        match event {
+            Event::Start { cut, damaged_after } => {
+                if let Some(cut) = cut {
+                    tell(Declared::Cut(cut));
+                }
+                if let Some(after) = damaged_after {
+                    let all = self.faults.len();
+                    self.faults.retain(|(before, _)| *before < after);
+                    tell(Declared::Damaged { after, faults: all - self.faults.len() });
+                }
+                if self.given > 0 && committed > self.given {
+                    tell(Declared::Unwritten { after: self.given, through: committed });
+                }
+            }
+            Event::AcceptRollback { lost_after, lost_through } => {
+                tell(Declared::Accepted { after: lost_after, through: lost_through });
+            }
+            Event::Init | Event::Committed | Event::Reopen | Event::Stop => {}
+        }
+    }
 }
 
 /// Lines that end, one after the other, without their ends.

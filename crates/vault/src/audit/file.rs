@@ -1,27 +1,23 @@
 //! The audit trail in a file.
 
 use std::cell::RefCell;
-use std::fs::{File, Metadata, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::chain::content;
-use super::check::parse;
-use super::{AuditSink, Chain, Entry, Ticket};
+use async_trait::async_trait;
+
+use super::chain::{Standing, content};
+use super::tail::{TrailEnd, is_same_file, open};
+use super::{AuditSink, Chain, Entry, Note, Ticket, note};
 
 /// How often lines handed to the operating system are forced to disk, if not each by itself.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Lines that wait to be handed over together are handed over when they are so long, whoever asks.
 const WAITING_BYTES_MAX: usize = 64 << 10;
-/// How long another process may take to let go of the file.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
-const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// The longest line read back; ids, roles and headers have limits that keep lines far below.
-const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// When a line is forced to disk. It is always handed to the operating system before the request goes on, so that
 /// nothing is lost if the process dies; this is about the machine.
@@ -41,6 +37,7 @@ pub struct FileSink(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
+    found: TrailEnd,
     state: Mutex<State>,
     /// Something was written that may not be on disk, or waits to be written.
     dirty: AtomicBool,
@@ -54,11 +51,11 @@ struct State {
     chain: Chain,
     /// Lines that wait to be written, and where the chain stood before them.
     waiting: Vec<u8>,
-    before: (u64, [u8; 32]),
+    before: Standing,
     /// Tells those whose lines wait.
     ticket: Ticket,
     length: u64,
-    /// A part of a line stands at the end and could not be taken out.
+    /// A part of a line stands at the end, and is taken out before the next one is written.
     torn: bool,
 }
 
@@ -67,25 +64,41 @@ thread_local! {
 }
 
 impl FileSink {
-    /// Opens the file, making it if need be. The chain goes on after the file's last line, or after `chain` if that
-    /// is further on: lines that are missing then show as a gap.
+    /// Opens the file, making it if need be. The chain goes on after the trail's last line, or after `chain` if that
+    /// is further on: lines that are missing then show as a gap. The file stays as it is until a line is written.
     pub fn open(path: &Path, sync: Sync, mut chain: Chain) -> io::Result<Self> {
-        let (mut file, length) = open_at_end(path)?;
-        match last_line(&mut file, length)? {
-            Some((number, link)) if number >= chain.number => (chain.number, chain.link) = (number, link),
-            found => {
-                let last = found.map_or(0, |(number, _)| number);
-                if last < chain.number {
-                    let (path, known) = (path.display(), chain.number);
-                    tracing::warn!(%path, last, known, "lines are missing at the end of the audit trail");
+        let mut file = open(path)?;
+        let (mut found, length) = TrailEnd::of_file(&mut file, &chain.key)?;
+        if found.last.is_none()
+            && let Some(rotated) = TrailEnd::of_rotated(path, &chain.key)?
+        {
+            found = TrailEnd { cut: found.cut, ..rotated };
+        }
+        let anchored = chain.at.number;
+        match found.last {
+            Some((number, link)) if number >= anchored => {
+                chain.at = Standing { number, link, committed: found.committed };
+            }
+            last => {
+                let last = last.map_or(0, |(number, _)| number);
+                if last < anchored {
+                    let path = path.display();
+                    tracing::warn!(%path, last, known = anchored, "lines are missing at the end of the audit trail");
                 }
             }
         }
-        let before = (chain.number, chain.link);
+        if let Some(after) = found.damaged_after {
+            let path = path.display();
+            tracing::warn!(%path, after, "lines at the end of the audit trail are not whole");
+            // What was known to be on disk is not lost with the power.
+            found.damaged_after = Some(after).filter(|after| *after >= anchored);
+        }
+        let (before, torn) = (chain.at, found.cut.is_some());
         let (waiting, ticket) = (Vec::new(), Ticket::default());
-        let state = State { file, sync, chain, waiting, before, ticket, length, torn: false };
+        let state = State { file, sync, chain, waiting, before, ticket, length, torn };
         let shared = Arc::new(Shared {
             path: path.to_owned(),
+            found,
             state: Mutex::new(state),
             dirty: AtomicBool::new(false),
         });
@@ -94,10 +107,14 @@ impl FileSink {
         Ok(Self(shared))
     }
 
-    fn with_line<T>(&self, entry: &Entry<'_>, then: impl FnOnce(&mut State, &mut Vec<u8>) -> T) -> T {
+    fn with_line<T>(
+        &self,
+        content: impl FnOnce(&mut Vec<u8>),
+        then: impl FnOnce(&mut State, &mut Vec<u8>) -> T,
+    ) -> T {
         LINE.with_borrow_mut(|line| {
             line.clear();
-            content(line, entry);
+            content(line);
             let done = then(&mut self.0.lock(), line);
             self.0.dirty.store(true, Ordering::Release);
             done
@@ -105,32 +122,57 @@ impl FileSink {
     }
 }
 
+#[async_trait]
 impl AuditSink for FileSink {
+    fn found(&self) -> TrailEnd {
+        self.0.found.clone()
+    }
+
     fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
-        self.with_line(entry, |state, line| {
-            state.queue(line);
-            state.write()
-        })
+        self.with_line(
+            |line| content(line, entry),
+            |state, line| {
+                state.queue(line, entry.change);
+                state.write()
+            },
+        )
+    }
+
+    fn note(&self, note: &Note) -> io::Result<()> {
+        self.with_line(
+            |line| note::content(line, note),
+            |state, line| {
+                state.queue(line, None);
+                state.write()
+            },
+        )
     }
 
     fn queue(&self, entry: &Entry<'_>) -> Ticket {
-        self.with_line(entry, |state, line| {
-            let ticket = state.queue(line);
-            if state.waiting.len() > WAITING_BYTES_MAX {
-                let _ = state.write(); // The tickets tell.
-            }
-            ticket
-        })
+        self.with_line(
+            |line| content(line, entry),
+            |state, line| {
+                let ticket = state.queue(line, entry.change);
+                if state.waiting.len() > WAITING_BYTES_MAX {
+                    let _ = state.write(); // The tickets tell.
+                }
+                ticket
+            },
+        )
     }
 
-    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
-        match ticket.outcome() {
+    fn settle(&self, ticket: &Ticket) -> Option<io::Result<()>> {
+        Some(match ticket.outcome() {
             Some(outcome) => outcome,
             None => {
                 let mut state = self.0.lock();
                 ticket.outcome().unwrap_or_else(|| state.write())
             }
-        }
+        })
+    }
+
+    async fn wait(&self, ticket: &Ticket) -> io::Result<()> {
+        self.settle(ticket).unwrap_or(Ok(())) // It always knows.
     }
 
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
@@ -138,23 +180,28 @@ impl AuditSink for FileSink {
         let (head, file) = {
             let mut state = self.0.lock();
             state.write()?;
-            ((state.chain.number, state.chain.link), state.file.try_clone()?)
+            ((state.chain.at.number, state.chain.at.link), state.file.try_clone()?)
         };
         file.sync_data()?;
         Ok(head)
     }
 
-    fn reopen(&self) -> io::Result<()> {
+    fn committed(&self) -> u64 {
+        self.0.lock().chain.at.committed
+    }
+
+    fn reopen(&self) -> io::Result<bool> {
         // The lock first: what is appended meanwhile, maybe to this very file, has to be counted.
         let mut state = self.0.lock();
         state.write()?;
         state.file.sync_data()?;
         if is_same_file(&state.file, &self.0.path) {
-            return Ok(()); // Nobody has moved it away.
+            return Ok(false); // Nobody has moved it away.
         }
-        let (file, length) = open_at_end(&self.0.path)?;
-        (state.file, state.length, state.torn) = (file, length, false);
-        Ok(())
+        let mut file = open(&self.0.path)?;
+        let (end, length) = TrailEnd::of_file(&mut file, &state.chain.key)?;
+        (state.file, state.length, state.torn) = (file, length, end.cut.is_some());
+        Ok(true)
     }
 }
 
@@ -175,9 +222,8 @@ impl Shared {
 
 impl State {
     /// Completes a line and lets it wait.
-    fn queue(&mut self, line: &mut Vec<u8>) -> Ticket {
-        let link = self.chain.complete(line);
-        self.chain.advance(link);
+    fn queue(&mut self, line: &mut Vec<u8>, change: Option<u64>) -> Ticket {
+        self.chain.at = self.chain.complete(line, change);
         self.waiting.extend_from_slice(line);
         self.ticket.clone()
     }
@@ -189,8 +235,8 @@ impl State {
         }
         let written = self.append();
         match written {
-            Ok(()) => self.before = (self.chain.number, self.chain.link),
-            Err(_) => (self.chain.number, self.chain.link) = self.before,
+            Ok(()) => self.before = self.chain.at,
+            Err(_) => self.chain.at = self.before,
         }
         self.waiting.clear();
         std::mem::take(&mut self.ticket).settle(&written);
@@ -214,33 +260,6 @@ impl State {
     }
 }
 
-/// Opens the file for this process alone, without a torn last line: that was never answered to anybody.
-fn open_at_end(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
-    let begin = Instant::now();
-    while let Err(error) = file.try_lock() {
-        match error {
-            // A process that ends may still hold it for a moment.
-            TryLockError::WouldBlock if begin.elapsed() < LOCK_WAIT_MAX => std::thread::sleep(LOCK_RETRY),
-            TryLockError::WouldBlock => {
-                return Err(io::Error::new(
-                    io::ErrorKind::ResourceBusy,
-                    "another process writes this audit trail",
-                ));
-            }
-            TryLockError::Error(error) => return Err(error),
-        }
-    }
-    let length = end_of_last_line(&mut file)?;
-    file.set_len(length)?;
-    Ok((file, length))
-}
-
-fn is_same_file(file: &File, path: &Path) -> bool {
-    let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if identity(&a) == identity(&b))
-}
-
 /// Forces lines to disk once in a while, for as long as there is a sink.
 fn sync_now_and_then(shared: &Weak<Shared>) {
     loop {
@@ -262,31 +281,6 @@ fn sync_now_and_then(shared: &Weak<Shared>) {
     }
 }
 
-fn end_of_last_line(file: &mut File) -> io::Result<u64> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let tail = tail(file, length)?;
-    Ok(match tail.iter().rposition(|byte| *byte == b'\n') {
-        Some(at) => length - (tail.len() - at - 1) as u64,
-        None if tail.len() as u64 == length => 0,
-        None => length, // No line of ours is so long: leave it for the check to complain about.
-    })
-}
-
-fn last_line(file: &mut File, length: u64) -> io::Result<Option<(u64, [u8; 32])>> {
-    let tail = tail(file, length)?;
-    let line =
-        tail.strip_suffix(b"\n").unwrap_or(&tail).rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(parse(line).map(|(_, number, link)| (number, link)))
-}
-
-fn tail(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
-    let from = length.saturating_sub(LINE_BYTES_MAX);
-    file.seek(SeekFrom::Start(from))?;
-    let mut tail = Vec::new();
-    file.take(length - from).read_to_end(&mut tail)?;
-    Ok(tail)
-}
-
 #[cfg(test)]
 mod tests {
     use model::{Call, Caller, Door, ProjectId, RequestId, Role, Roles, Timestamp};
@@ -295,12 +289,16 @@ mod tests {
     use super::*;
     use crate::Action;
 
+    fn chain(key: &seal::MasterKey) -> Chain {
+        Chain::new(key.chain_key(), 0, [0; 32], Arc::default())
+    }
+
     #[test]
     fn lines_that_could_not_be_written_are_told_to_all_who_wait_and_leave_no_gap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let key = seal::MasterKey::random().unwrap();
-        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
+        let sink = FileSink::open(&path, Sync::Batch, chain(&key)).unwrap();
         let call = Call {
             caller: Caller {
                 project: ProjectId::try_from("p").unwrap(),
@@ -311,18 +309,27 @@ mod tests {
             request: RequestId::random(),
             door: Door::Rest,
         };
-        let entry = Entry { call: &call, action: Action::ListSecrets, of: None, outcome: Outcome::Done };
+        let entry = Entry {
+            call: &call,
+            action: Action::ListSecrets,
+            of: None,
+            outcome: Outcome::Done,
+            change: None,
+        };
         sink.record(&entry).unwrap();
         let writable = std::mem::replace(&mut sink.0.lock().file, File::open(&path).unwrap());
         let tickets = [sink.queue(&entry), sink.queue(&entry)];
         assert!(tickets.iter().all(|ticket| ticket.outcome().is_none()));
-        assert!(tickets.iter().all(|ticket| sink.settle(ticket).is_err()));
+        assert!(tickets.iter().all(|ticket| sink.settle(ticket).unwrap().is_err()));
         assert!(sink.record(&entry).is_err());
         sink.0.lock().file = writable;
-        assert!(tickets.iter().all(|ticket| sink.settle(ticket).is_err()), "what was told stays true");
+        assert!(
+            tickets.iter().all(|ticket| sink.settle(ticket).unwrap().is_err()),
+            "what was told stays true"
+        );
         let ticket = sink.queue(&entry);
         sink.record(&entry).unwrap();
-        sink.settle(&ticket).unwrap();
+        sink.settle(&ticket).unwrap().unwrap();
         let trail = std::fs::read(&path).unwrap();
         assert_eq!(
             check_trail(&key.chain_key(), &trail[..], Some(sink.synced_head().unwrap())).unwrap().lines,
@@ -335,13 +342,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let key = seal::MasterKey::random().unwrap();
-        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
+        let sink = FileSink::open(&path, Sync::Batch, chain(&key)).unwrap();
         let lines = || std::fs::read(&path).unwrap().iter().filter(|byte| **byte == b'\n').count();
         let line = || b"{\"outcome\":\"ok\"".to_vec();
         for _ in 0..3 {
-            sink.0.lock().queue(&mut line());
+            sink.0.lock().queue(&mut line(), None);
             sink.reopen().unwrap(); // Nobody has moved the file away.
-            sink.0.lock().queue(&mut line());
+            sink.0.lock().queue(&mut line(), None);
         }
         sink.synced_head().unwrap();
         let length = sink.0.lock().length;
@@ -349,7 +356,7 @@ mod tests {
         let moved = folder.path().join("audit.log.1");
         std::fs::rename(&path, &moved).unwrap();
         sink.reopen().unwrap();
-        sink.0.lock().queue(&mut line());
+        sink.0.lock().queue(&mut line(), None);
         assert_eq!(sink.synced_head().unwrap().0, 7);
         let both = [std::fs::read(&moved).unwrap(), std::fs::read(&path).unwrap()].concat();
         assert_eq!(check_trail(&key.chain_key(), &both[..], None).unwrap().lines, 7);
@@ -360,8 +367,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let open = || {
-            let key = seal::MasterKey::random().unwrap().chain_key();
-            FileSink::open(&path, Sync::Batch, Chain::new(key, 0, [0; 32]))
+            let key = seal::MasterKey::random().unwrap();
+            FileSink::open(&path, Sync::Batch, chain(&key))
         };
         let first = open().unwrap();
         assert_eq!(open().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
@@ -374,8 +381,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let key = seal::MasterKey::random().unwrap();
-        let sink = FileSink::open(&path, Sync::Batch, Chain::new(key.chain_key(), 0, [0; 32])).unwrap();
-        sink.0.lock().queue(&mut b"{\"outcome\":\"ok\"".to_vec());
+        let sink = FileSink::open(&path, Sync::Batch, chain(&key)).unwrap();
+        sink.0.lock().queue(&mut b"{\"outcome\":\"ok\"".to_vec(), None);
         drop(sink);
         assert_eq!(std::fs::read(&path).unwrap().iter().filter(|byte| **byte == b'\n').count(), 1);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"time":"2026-11-23T08:00:00.000001","request":"req-…","door":"rest","project":"…","user":"…","roles":["admin"],
-//!  "action":"secret:decrypt","secret":"…","outcome":"ok","n":7,"link":"<64 hex digits>"}
+//!  "action":"secret:decrypt","secret":"…","outcome":"ok","committed":41,"n":7,"link":"<64 hex digits>"}
 //! ```
 //!
 //! `door` is where the request came in: `rest`, `libvirt` or `libvirt-system`; it is `upkeep` where nobody asked and the
@@ -10,6 +10,12 @@
 //!
 //! What is asked of a container, an order, a transport key or a project's quotas has `secret` null, and after it
 //! `container`, `order`, `transport_key` or `quotas_of`.
+//!
+//! A line of a change has its number, `"change":42`, after the outcome. Every line says which change was the newest one on
+//! disk, `"committed":41`, and, if later ones were written down by then and not answered yet, the newest of them,
+//! `"pending":44`. So whoever reads the last line knows what the store must have: see [`check`].
+//!
+//! The service writes lines of itself too, with `door` `service`, no project and no user: see [`note`].
 //!
 //! `link` is HMAC-SHA256, under a key derived from the master key, of the line before's link and this line up to
 //! `,"link"`. So a line that was altered, removed, inserted or moved is found by whoever has the master key, and
@@ -23,42 +29,73 @@
 mod chain;
 mod check;
 mod file;
+mod lost;
+mod note;
+mod parse;
 mod stream;
+mod tail;
+mod text;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use model::{Call, ContainerId, Guarded, OrderId, ProjectId, SecretId, TransportKeyId};
+use tokio::sync::Notify;
 
 use crate::Action;
 
 pub use chain::Chain;
-pub use check::{CheckedTrail, TrailError, check_trail};
+pub use check::{CheckedTrail, Declared, Notice, TrailError, check_trail};
 pub use file::{FileSink, Sync};
+pub use lost::{LostChange, LostChanges};
+pub use note::{Cut, Event, Note};
 pub use stream::StreamSink;
+pub use tail::TrailEnd;
+pub use text::is_deceptive;
 
 /// Where audit lines go.
+#[async_trait]
 pub trait AuditSink: Send + std::marker::Sync {
-    /// Hands one line to the operating system. If this fails, nothing of the line stands.
+    /// What the trail said at its end when it was opened.
+    fn found(&self) -> TrailEnd;
+
+    /// Hands one line to the operating system. If this fails, nothing of the line stands. May wait, with a bound.
     fn record(&self, entry: &Entry<'_>) -> io::Result<()>;
+
+    /// The same, of a line about the service itself.
+    fn note(&self, note: &Note) -> io::Result<()>;
 
     /// Puts one line after those that wait to be handed over together.
     fn queue(&self, entry: &Entry<'_>) -> Ticket;
 
     /// Makes sure that a queued line was handed to the operating system, with all that wait, and says whether it was.
-    /// If not, nothing of it stands.
-    fn settle(&self, ticket: &Ticket) -> io::Result<()>;
+    /// If not, nothing of it stands. Nothing is said yet if that takes longer: [`Self::wait`].
+    fn settle(&self, ticket: &Ticket) -> Option<io::Result<()>>;
+
+    /// Waits until that is known, with a bound.
+    async fn wait(&self, ticket: &Ticket) -> io::Result<()>;
 
     /// The number and link of the last line, once it is on disk.
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])>;
 
-    /// Starts afresh after the trail was moved away by its keeper; the chain goes on.
-    fn reopen(&self) -> io::Result<()>;
+    /// The newest change that the last line says is on disk.
+    fn committed(&self) -> u64;
+
+    /// Starts afresh after the trail was moved away by its keeper; the chain goes on. Whether it was.
+    fn reopen(&self) -> io::Result<bool>;
 }
 
 /// A line that was queued, and what became of it.
 #[derive(Clone, Debug, Default)]
-pub struct Ticket(Arc<OnceLock<Result<(), io::ErrorKind>>>);
+pub struct Ticket(Arc<Fate>);
+
+#[derive(Debug, Default)]
+struct Fate {
+    outcome: OnceLock<Result<(), io::ErrorKind>>,
+    /// Wakes whoever waits for another thread to find out.
+    known: Notify,
+}
 
 impl Ticket {
     /// A ticket for what is done already.
@@ -70,12 +107,34 @@ impl Ticket {
 
     /// Tells everybody who has it; once.
     fn settle(&self, outcome: &io::Result<()>) {
-        let _ = self.0.set(outcome.as_ref().copied().map_err(io::Error::kind));
+        let _ = self.0.outcome.set(outcome.as_ref().copied().map_err(io::Error::kind));
+    }
+
+    /// The same, and wakes whoever waits.
+    fn settle_for_others(&self, outcome: &io::Result<()>) {
+        self.settle(outcome);
+        self.0.known.notify_waiters();
     }
 
     /// What became of the line, if that is known.
     pub fn outcome(&self) -> Option<io::Result<()>> {
-        self.0.get().map(|outcome| outcome.map_err(io::Error::from))
+        self.0.outcome.get().map(|outcome| outcome.map_err(io::Error::from))
+    }
+
+    /// Waits for another thread to find out.
+    async fn settled_by_another(&self) -> io::Result<()> {
+        loop {
+            let mut known = std::pin::pin!(self.0.known.notified());
+            known.as_mut().enable(); // Before the look, or what comes between is missed.
+            if let Some(outcome) = self.outcome() {
+                return outcome;
+            }
+            known.await;
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -90,6 +149,8 @@ pub struct Entry<'a> {
     pub of: Option<&'a Object>,
     /// What came of it.
     pub outcome: Outcome,
+    /// The number of the change, if it was one that has a number.
+    pub change: Option<u64>,
 }
 
 /// What a request was about.

@@ -1,60 +1,193 @@
 //! The audit trail as a stream, for whoever collects standard output.
+//!
+//! ```text
+//! request ──line──▶ waiting ──▶ thread: numbers, links, writes ──▶ reader
+//!    └◀── written, or nobody reads: refused ◀──┘
+//! ```
+//!
+//! Whoever reads may stand still, and a write to a full pipe waits for that. So a thread writes, and a request waits for it
+//! no longer than [`WAIT_MAX`], without keeping others from their turn. From then on lines are refused at once, until the
+//! thread has come on. A line gets its number when it is written, so that one that nobody waits for any more leaves no gap. A
+//! line that was being written when its request gave up can come out all the same, and its request was refused.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
 
 use super::chain::content;
-use super::{AuditSink, Chain, Entry, Ticket};
+use super::tail::TrailEnd;
+use super::{AuditSink, Chain, Entry, Note, Ticket, note};
+
+/// How long a request waits until its line was taken.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Bytes of lines that wait to be written, so many and one line more; further ones are refused.
+const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// Lines written to a stream. Between starts the chain goes on from where the store was last told it stood, so the
 /// lines written after that moment and before an abrupt end are followed by their numbers once more.
-pub struct StreamSink<W> {
-    state: Mutex<State<W>>,
+#[derive(Debug)]
+pub struct StreamSink(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Tells the thread that something waits, or that nothing will any more.
+    more: Condvar,
+    /// Tells those who wait on a thread of their own.
+    written: Condvar,
 }
 
-struct State<W> {
-    stream: W,
+#[derive(Debug)]
+struct State {
     chain: Chain,
-    line: Vec<u8>,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    /// Somebody waited too long, and nothing was written since.
+    stalled: bool,
+    ended: bool,
 }
 
-impl<W: Write + Send> StreamSink<W> {
+#[derive(Debug)]
+struct Waiting {
+    content: Vec<u8>,
+    change: Option<u64>,
+    ticket: Ticket,
+}
+
+impl StreamSink {
     /// Writes to `stream`, going on after `chain`.
-    pub fn new(stream: W, chain: Chain) -> Self {
-        Self { state: Mutex::new(State { stream, chain, line: Vec::new() }) }
+    pub fn new<W: Write + Send + 'static>(stream: W, chain: Chain) -> io::Result<Self> {
+        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
+        let state = Mutex::new(State { chain, waiting, waiting_bytes, stalled: false, ended: false });
+        let shared = Arc::new(Shared { state, more: Condvar::new(), written: Condvar::new() });
+        let of_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name("audit-stream".into()).spawn(move || of_thread.write_all(stream))?;
+        Ok(Self(shared))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<W>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wait_here(&self, ticket: &Ticket) -> io::Result<()> {
+        let state = self.0.lock();
+        let unknown = |_: &mut State| ticket.outcome().is_none();
+        let waited = self.0.written.wait_timeout_while(state, WAIT_MAX, unknown);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        ticket.outcome().unwrap_or_else(|| state.give_up(ticket))
     }
 }
 
-impl<W: Write + Send> AuditSink for StreamSink<W> {
+impl Drop for StreamSink {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.more.notify_all();
+    }
+}
+
+#[async_trait]
+impl AuditSink for StreamSink {
+    fn found(&self) -> TrailEnd {
+        TrailEnd::default() // What was written cannot be read back.
+    }
+
     fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
-        let state = &mut *self.lock();
-        state.line.clear();
-        content(&mut state.line, entry);
-        let link = state.chain.complete(&mut state.line);
-        state.stream.write_all(&state.line)?;
-        state.stream.flush()?;
-        state.chain.advance(link);
-        Ok(())
+        self.wait_here(&self.queue(entry))
+    }
+
+    fn note(&self, note: &Note) -> io::Result<()> {
+        let mut line = Vec::new();
+        note::content(&mut line, note);
+        self.wait_here(&self.0.queue(line, None))
     }
 
     fn queue(&self, entry: &Entry<'_>) -> Ticket {
-        Ticket::settled(&self.record(entry)) // Whoever reads the stream sees each line as it comes.
+        let mut line = Vec::new();
+        content(&mut line, entry);
+        self.0.queue(line, entry.change)
     }
 
-    fn settle(&self, ticket: &Ticket) -> io::Result<()> {
-        ticket.outcome().unwrap_or(Ok(()))
+    fn settle(&self, ticket: &Ticket) -> Option<io::Result<()>> {
+        ticket.outcome()
+    }
+
+    async fn wait(&self, ticket: &Ticket) -> io::Result<()> {
+        match tokio::time::timeout(WAIT_MAX, ticket.settled_by_another()).await {
+            Ok(outcome) => outcome,
+            Err(_) => self.0.lock().give_up(ticket),
+        }
     }
 
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
-        let state = self.lock();
-        Ok((state.chain.number, state.chain.link)) // Whether the reader keeps it is the reader's business.
+        let at = self.0.lock().chain.at;
+        Ok((at.number, at.link)) // Whether the reader keeps it is the reader's business.
     }
 
-    fn reopen(&self) -> io::Result<()> {
-        Ok(())
+    fn committed(&self) -> u64 {
+        self.0.lock().chain.at.committed
+    }
+
+    fn reopen(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self, content: Vec<u8>, change: Option<u64>) -> Ticket {
+        let mut state = self.lock();
+        if state.stalled || state.waiting_bytes > WAITING_BYTES_MAX {
+            return Ticket::settled(&Err(io::ErrorKind::TimedOut.into()));
+        }
+        let ticket = Ticket::default();
+        state.waiting_bytes += content.len();
+        state.waiting.push_back(Waiting { content, change, ticket: ticket.clone() });
+        self.more.notify_one();
+        ticket
+    }
+
+    /// The thread: writes what waits, until nothing more can come.
+    fn write_all(&self, mut stream: impl Write) {
+        let mut lines = Vec::new();
+        loop {
+            let state = self.lock();
+            let idle = |state: &mut State| state.waiting.is_empty() && !state.ended;
+            let mut state = self.more.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let Some(Waiting { content, change, ticket }) = state.waiting.pop_front() else { return };
+            state.waiting_bytes -= content.len();
+            lines.clear();
+            lines.extend_from_slice(&content);
+            let before = state.chain.at;
+            let after = state.chain.complete(&mut lines, change);
+            state.chain.at = after;
+            drop(state); // Here it may take as long as the reader does.
+            let written = stream.write_all(&lines).and_then(|()| stream.flush());
+            let mut state = self.lock();
+            if written.is_err() {
+                state.chain.at = before;
+            }
+            state.stalled = false;
+            ticket.settle_for_others(&written);
+            drop(state);
+            self.written.notify_all();
+        }
+    }
+}
+
+impl State {
+    /// Takes a line back, if it is not being written yet. Nobody need try after this one, for now.
+    fn give_up(&mut self, ticket: &Ticket) -> io::Result<()> {
+        if let Some(outcome) = ticket.outcome() {
+            return outcome; // At the last moment.
+        }
+        self.stalled = true;
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.ticket.is(ticket))
+            && let Some(given_up) = self.waiting.remove(at)
+        {
+            self.waiting_bytes -= given_up.content.len();
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "whoever reads the audit trail stands still"))
     }
 }

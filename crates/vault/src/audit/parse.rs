@@ -1,0 +1,80 @@
+//! What a line of the trail says at its end: the part that the service wrote, which no text of a caller can be taken for.
+
+use super::chain::{CHANGE, COMMITTED, END, LINK, NUMBER, PENDING};
+
+/// The largest number of a line, and of a change: what the store's column holds. So there is always a next one.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// A line without its end, read from behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parsed<'a> {
+    /// What the link covers.
+    pub(super) linked: &'a [u8],
+    pub(super) number: u64,
+    pub(super) link: [u8; 32],
+    /// The change that it is about, if it is about one.
+    pub(super) change: Option<u64>,
+    /// The newest change that was on disk for certain; absent in lines of a version that did not say it.
+    pub(super) committed: Option<u64>,
+    /// The newest change that was written down, where that is another one.
+    pending: Option<u64>,
+}
+
+impl<'a> Parsed<'a> {
+    pub(super) fn line(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_suffix(END.as_bytes())?;
+        let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(64)?)?;
+        let linked = rest.strip_suffix(LINK.as_bytes())?;
+        let mut link = [0; 32];
+        for (byte, pair) in link.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(*pair.first()?)? << 4 | nibble(*pair.get(1)?)?;
+        }
+        let (rest, number) = numbered(linked, NUMBER)?;
+        let (rest, pending) = optional(rest, PENDING);
+        let (rest, committed) = optional(rest, COMMITTED);
+        let (_, change) = optional(rest, CHANGE);
+        Some(Self { linked, number, link, change, committed, pending })
+    }
+
+    /// The newest change that was written down by then, as far as this line tells.
+    pub(super) fn given(&self) -> u64 {
+        [self.change, self.committed, self.pending].into_iter().flatten().max().unwrap_or(0)
+    }
+
+    /// Whether the service wrote it of itself.
+    pub(super) fn is_of_service(&self) -> bool {
+        // The door comes after a time and the id of the request, whose lengths have bounds.
+        let head = self.linked.get(..HEAD_BYTES.min(self.linked.len())).unwrap_or_default();
+        head.windows(SERVICE.len()).any(|window| window == SERVICE)
+    }
+
+    /// Whether the service said with it that it ended.
+    pub(super) fn is_stop(&self) -> bool {
+        self.is_of_service() && self.linked.windows(STOP.len()).any(|window| window == STOP)
+    }
+}
+
+const HEAD_BYTES: usize = 160;
+const SERVICE: &[u8] = b",\"door\":\"service\",\"project\":null";
+const STOP: &[u8] = b",\"action\":\"service:stop\"";
+
+/// A digit as it is written: a line with another spelling is another line.
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// What ends in a member with a number, without it.
+fn numbered<'a>(line: &'a [u8], name: &str) -> Option<(&'a [u8], u64)> {
+    let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (rest, digits) = line.split_at_checked(line.len() - digits)?;
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (number <= NUMBER_MAX).then_some((rest.strip_suffix(name.as_bytes())?, number))
+}
+
+fn optional<'a>(line: &'a [u8], name: &str) -> (&'a [u8], Option<u64>) {
+    numbered(line, name).map_or((line, None), |(rest, number)| (rest, Some(number)))
+}
