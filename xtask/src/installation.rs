@@ -9,6 +9,9 @@
 //!  LIBDIR/libvirsecret-as-libvirt.so.0      the library with the soname libvirt.so.0
 //!         libvirt.so.0                      ──▶ libvirsecret-as-libvirt.so.0
 //!         libvirt.so                        ──▶ libvirt.so.0
+//!         libvirsecret-as-libvirt-qemu.so.0 a library with the soname libvirt-qemu.so.0, and
+//!         libvirt-qemu.so.0                 ──▶ it
+//!         libvirt-qemu.so                   ──▶ libvirt-qemu.so.0; the same three for lxc
 //!         pkgconfig/libvirt.pc
 //! ```
 //!
@@ -21,7 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::{Result, library, root, target};
 
 const USAGE: &str = "usage: cargo xtask install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] \
-     [--as-libvirt]";
+     [--as-libvirt] [--debug]";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What every header of ours has in it, and none of libvirt's.
 const HEADER_MARK: &str = "VIRSECRET_";
@@ -37,13 +40,15 @@ struct Installation {
     /// What is put before all of these, for packages.
     destdir: Option<PathBuf>,
     as_libvirt: bool,
+    /// Built in a moment, and slower.
+    debug: bool,
 }
 
 impl Installation {
     fn parse(arguments: &[String]) -> Result<Self> {
         let (mut prefix, mut libdir, mut includedir, mut destdir) =
             (PathBuf::from("/usr/local"), None, None, None);
-        let mut as_libvirt = false;
+        let (mut as_libvirt, mut debug) = (false, false);
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut folder = || arguments.next().map(PathBuf::from).ok_or(USAGE);
@@ -53,6 +58,7 @@ impl Installation {
                 "--includedir" => includedir = Some(folder()?),
                 "--destdir" => destdir = Some(std::path::absolute(folder()?)?),
                 "--as-libvirt" => as_libvirt = true,
+                "--debug" => debug = true,
                 _ => return Err(USAGE.into()),
             }
         }
@@ -66,7 +72,7 @@ impl Installation {
                 );
             }
         }
-        Ok(Self { prefix, libdir, includedir, destdir, as_libvirt })
+        Ok(Self { prefix, libdir, includedir, destdir, as_libvirt, debug })
     }
 
     /// Where a folder is for now.
@@ -81,7 +87,8 @@ impl Installation {
     fn check(&self) -> Result<()> {
         let (libdir, headers) = (self.place(&self.libdir), self.place(&self.includedir).join("libvirt"));
         let ours = |name: &str| std::fs::read_link(libdir.join(name)).is_ok_and(|to| is_ours(&to));
-        for name in [library::LIBVIRT, "libvirt.so"] {
+        let beside = library::BESIDE.iter().flat_map(|beside| [beside.soname, beside.development]);
+        for name in [library::LIBVIRT, "libvirt.so"].into_iter().chain(beside) {
             let file = libdir.join(name);
             if self.as_libvirt && file.symlink_metadata().is_ok() && !ours(name) {
                 return Err(format!(
@@ -119,7 +126,7 @@ impl Installation {
 
     fn make(&self, root: &Path) -> Result<()> {
         self.check()?;
-        let (built, source) = (library::build(root, false)?, root.join("crates/virsecret"));
+        let (built, source) = (library::build(root, self.debug)?, root.join("crates/virsecret"));
         let libdir = self.place(&self.libdir);
         let pkg_config = |name: &str| -> Result<()> {
             let text = std::fs::read_to_string(source.join("pkgconfig").join(format!("{name}.in")))?;
@@ -138,6 +145,12 @@ impl Installation {
             shared(library::STAND_IN)?;
             library::symlink(library::STAND_IN, &libdir.join(library::LIBVIRT))?;
             library::symlink(library::LIBVIRT, &libdir.join("libvirt.so"))?;
+            for beside in library::BESIDE {
+                shared(beside.file)?;
+                library::symlink(beside.file, &libdir.join(beside.soname))?;
+                // JNA, which Java's bindings load libraries with, asks for it by this name.
+                library::symlink(beside.soname, &libdir.join(beside.development))?;
+            }
             pkg_config("libvirt.pc")?;
         }
         Ok(())
@@ -155,7 +168,8 @@ impl Installation {
 /// Whether a link in the library folder goes to something of ours.
 fn is_ours(to: &Path) -> bool {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("libvirsecret") || name == library::LIBVIRT // Which is then looked at by itself.
+    let is_link = library::BESIDE.iter().any(|beside| name == beside.soname) || name == library::LIBVIRT;
+    name.starts_with("libvirsecret") || is_link // Which is then looked at by itself.
 }
 
 /// Whether there is a file, and it has nothing of ours in it.
@@ -201,7 +215,7 @@ pub(crate) fn stage(root: &Path) -> Result<PathBuf> {
     let destdir = Some(std::path::absolute(&folder)?);
     let prefix = PathBuf::from("/usr");
     let (libdir, includedir) = (prefix.join("lib"), prefix.join("include"));
-    Installation { prefix, libdir, includedir, destdir, as_libvirt: true }.make(root)?;
+    Installation { prefix, libdir, includedir, destdir, as_libvirt: true, debug: false }.make(root)?;
     Ok(folder)
 }
 

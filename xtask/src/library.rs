@@ -5,10 +5,16 @@
 //!  symbols.txt ──▶ version script ───────────────────┴─ cc -shared ──▶ target/library/
 //!                                                                        libvirsecret.so.0
 //!                                                                        libvirsecret-as-libvirt.so.0
+//!  symbols-qemu.txt ──▶ C, version script ───────────── cc -shared ──▶   libvirsecret-as-libvirt-qemu.so.0
+//!  symbols-lxc.txt  ──▶ the same                                         libvirsecret-as-libvirt-lxc.so.0
 //! ```
 //!
 //! The second is the same under another soname, for who installs it as libvirt's: ldconfig makes links by soname, and
 //! would link libvirsecret.so.0 to a libvirt.so.0 that is a link to it.
+//!
+//! The two after it are for programs that were linked to libvirt's libraries of these names. What their functions fail
+//! with has to be the last error of the thread, which the second keeps; so each of their functions is one call of a
+//! function that only the second exports, under a version of ours.
 //!
 //! rustc links shared libraries itself, but its version script is its own and has no versions. Programs ask for each
 //! symbol with its version, so the link is done here.
@@ -25,6 +31,28 @@ pub(crate) const NAME: &str = "libvirsecret.so.0";
 pub(crate) const STAND_IN: &str = "libvirsecret-as-libvirt.so.0";
 /// What programs that were built with libvirt look for.
 pub(crate) const LIBVIRT: &str = "libvirt.so.0";
+/// Libraries that come beside [`STAND_IN`]: for what each stands in, and the table of its symbols.
+pub(crate) const BESIDE: &[Beside] = &[
+    Beside {
+        file: "libvirsecret-as-libvirt-qemu.so.0",
+        soname: "libvirt-qemu.so.0",
+        development: "libvirt-qemu.so",
+        table: "symbols-qemu.txt",
+        node: "LIBVIRT_QEMU_",
+    },
+    Beside {
+        file: "libvirsecret-as-libvirt-lxc.so.0",
+        soname: "libvirt-lxc.so.0",
+        development: "libvirt-lxc.so",
+        table: "symbols-lxc.txt",
+        node: "LIBVIRT_LXC_",
+    },
+];
+/// What the versions of libvirt's own library begin with.
+const NODE: &str = "LIBVIRT_";
+/// The version of what [`STAND_IN`] exports for the libraries beside it, and what the names of that begin with.
+const PRIVATE_NODE: &str = "VIRSECRET_PRIVATE";
+const PRIVATE: &str = "virsecret_";
 const USAGE: &str = "usage: cargo xtask library [--debug]";
 
 /// What the linker is told, beside names. Programs that `dlclose` a library must not unmap code that a thread of theirs
@@ -41,14 +69,24 @@ const LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm", "-lc"];
 /// What a library of libc's is called.
 const LIBC: &[&str] = &["libc.so.", "libm.so.", "libdl.so.", "libpthread.so.", "ld-linux"];
 
-/// A version of libvirt, as the symbols have it: `LIBVIRT_0.10.2`.
+/// A library that has nothing of its own.
+pub(crate) struct Beside {
+    pub(crate) file: &'static str,
+    pub(crate) soname: &'static str,
+    /// What a link to it is called, for who looks for it without a version.
+    pub(crate) development: &'static str,
+    table: &'static str,
+    node: &'static str,
+}
+
+/// A version, as symbols have it after what the library's versions begin with: `0.10.2`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Version([u32; 3]);
 
 impl Version {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, node: &str) -> Option<Self> {
         let numbers: Vec<u32> = text
-            .strip_prefix("LIBVIRT_")?
+            .strip_prefix(node)?
             .split('.')
             .map(str::parse)
             .collect::<std::result::Result<_, _>>()
@@ -60,55 +98,79 @@ impl Version {
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self([major, minor, micro]) = self;
-        write!(f, "LIBVIRT_{major}.{minor}.{micro}")
+        write!(f, "{major}.{minor}.{micro}")
     }
 }
 
-/// The names of each version.
-struct Symbols(BTreeMap<Version, BTreeSet<String>>);
+/// The names of each version, and what the library exports for those beside it.
+struct Symbols {
+    node: &'static str,
+    versions: BTreeMap<Version, BTreeSet<String>>,
+    /// The type in C of what each function gives back, where the table tells.
+    types: BTreeMap<String, &'static str>,
+    private: BTreeSet<String>,
+}
 
 impl Symbols {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path, node: &'static str) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+        Self::parse(&text, node).map_err(|error| format!("{}: {error}", path.display()).into())
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, node: &'static str) -> Result<Self> {
         let (mut versions, mut names) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
+        let mut types = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
             let mut words = line.split_whitespace();
-            let (Some(name), Some(version)) = (words.next(), words.next().and_then(Version::parse)) else {
+            let version = |text| Version::parse(text, node);
+            let (Some(name), Some(version)) = (words.next(), words.next().and_then(version)) else {
                 return Err(format!("not a name and a version: {line}").into());
             };
             if !names.insert(name) {
                 return Err(format!("{name} is there twice").into());
             }
             versions.entry(version).or_default().insert(name.to_owned());
+            match words.nth(1) {
+                Some("int") => types.insert(name.to_owned(), "int"),
+                Some("pointer") => types.insert(name.to_owned(), "void *"),
+                _ => None,
+            };
         }
-        if versions.is_empty() { Err("no symbols".into()) } else { Ok(Self(versions)) }
+        if versions.is_empty() {
+            return Err("no symbols".into());
+        }
+        Ok(Self { node, versions, types, private: BTreeSet::new() })
     }
 
     /// The linker's version script: each version inherits the one before.
     fn script(&self) -> String {
-        let (mut script, mut before) = (String::new(), None);
-        for (version, names) in &self.0 {
-            let _ = writeln!(script, "{version} {{\nglobal:");
+        let (mut script, mut before, node) = (String::new(), None, self.node);
+        for (version, names) in &self.versions {
+            let _ = writeln!(script, "{node}{version} {{\nglobal:");
             for name in names {
                 let _ = writeln!(script, "    {name};");
             }
             match before.replace(version) {
                 None => script.push_str("local:\n    *;\n};\n"),
                 Some(before) => {
-                    let _ = writeln!(script, "}} {before};");
+                    let _ = writeln!(script, "}} {node}{before};");
                 }
             }
+        }
+        if !self.private.is_empty() {
+            let _ = writeln!(script, "{PRIVATE_NODE} {{\nglobal:");
+            for name in &self.private {
+                let _ = writeln!(script, "    {name};");
+            }
+            script.push_str("};\n");
         }
         script
     }
 
     /// Arguments of the linker that take each symbol from the archive, and fail if one is not in it.
     fn required(&self) -> String {
-        self.0.values().flatten().fold(String::new(), |mut arguments, name| {
+        let names = self.versions.values().flatten().chain(&self.private);
+        names.fold(String::new(), |mut arguments, name| {
             let _ = writeln!(arguments, "-Wl,--require-defined={name}");
             arguments
         })
@@ -116,10 +178,29 @@ impl Symbols {
 
     /// As [`exported`] has them.
     fn names(&self) -> BTreeSet<String> {
+        let node = self.node;
         let of = |(version, names): (&Version, &BTreeSet<String>)| -> Vec<String> {
-            names.iter().map(|name| format!("{name}@@{version}")).collect()
+            names.iter().map(|name| format!("{name}@@{node}{version}")).collect()
         };
-        self.0.iter().flat_map(of).collect()
+        let private = self.private.iter().map(|name| format!("{name}@@{PRIVATE_NODE}"));
+        self.versions.iter().flat_map(of).chain(private).collect()
+    }
+
+    /// What the functions of a library beside [`STAND_IN`] are called there.
+    fn private_names(&self) -> impl Iterator<Item = String> {
+        self.versions.values().flatten().map(|name| format!("{PRIVATE}{name}"))
+    }
+
+    /// The whole of a library beside [`STAND_IN`]. Each function passes on its first argument, for that is all that is
+    /// looked at.
+    fn source(&self) -> Result<String> {
+        let mut source = String::new();
+        for name in self.versions.values().flatten() {
+            let kind = self.types.get(name).ok_or_else(|| format!("{name}: neither int nor pointer"))?;
+            let _ = writeln!(source, "{kind} {PRIVATE}{name}(const void *first);");
+            let _ = writeln!(source, "{kind} {name}(const void *first) {{ return {PRIVATE}{name}(first); }}");
+        }
+        Ok(source)
     }
 }
 
@@ -141,7 +222,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds both and tells the folder that they are in.
+/// Builds all of them and tells the folder that they are in.
 pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     let profile = if debug { "dev" } else { "library" };
     let mut command = cargo(&["build", "--quiet", "--package", "virsecret", "--lib", "--profile", profile]);
@@ -150,11 +231,22 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     }
     execute(&mut command)?;
     let archive = target(root).join(if debug { "debug" } else { profile }).join("libvirsecret.a");
-    let symbols = Symbols::read(&root.join("crates/virsecret/symbols.txt"))?;
+    let tables = root.join("crates/virsecret");
+    let mut symbols = Symbols::read(&tables.join("symbols.txt"), NODE)?;
     let folder = target(root).join("library");
     std::fs::create_dir_all(&folder)?;
-    for (file, soname) in [(NAME, NAME), (STAND_IN, LIBVIRT)] {
-        link(&archive, &symbols, &folder.join(file), soname, debug)?;
+    link(&archive, &symbols, &folder.join(NAME), NAME, debug)?;
+    let beside = BESIDE.iter().map(|beside| Symbols::read(&tables.join(beside.table), beside.node));
+    let beside: Vec<Symbols> = beside.collect::<Result<_>>()?;
+    symbols.private = beside.iter().flat_map(Symbols::private_names).collect();
+    let stand_in = folder.join(STAND_IN);
+    link(&archive, &symbols, &stand_in, LIBVIRT, debug)?;
+    for (Beside { file, soname, .. }, symbols) in BESIDE.iter().zip(&beside) {
+        let source = folder.join(file).with_extension("c");
+        std::fs::write(&source, symbols.source()?)?;
+        let library = folder.join(file);
+        link_with(&[&source, &stand_in], &["-O1", "-fPIC"], symbols, &library, soname, debug)?;
+        check(&library, symbols, &[LIBVIRT])?;
     }
     symlink(NAME, &folder.join("libvirsecret.so"))?;
     Ok(folder)
@@ -169,24 +261,35 @@ fn without_paths(root: &Path) -> String {
 }
 
 fn link(archive: &Path, symbols: &Symbols, library: &Path, soname: &str, debug: bool) -> Result<()> {
+    link_with(&[archive], &[], symbols, library, soname, debug)?;
+    check(library, symbols, &[])
+}
+
+fn link_with(
+    inputs: &[&Path],
+    flags: &[&str],
+    symbols: &Symbols,
+    library: &Path,
+    soname: &str,
+    debug: bool,
+) -> Result<()> {
     let (script, required) = (library.with_extension("map"), library.with_extension("required"));
     std::fs::write(&script, symbols.script())?;
     std::fs::write(&required, symbols.required())?;
     let mut command = Command::new(compiler());
-    command.args(LINK).arg(format!("-Wl,-soname,{soname}"));
+    command.args(LINK).args(flags).arg(format!("-Wl,-soname,{soname}"));
     command.arg(with("-Wl,--version-script=", &script)).arg(with("@", &required));
     if !debug {
         command.arg("-Wl,--strip-all");
     }
-    command.arg("-o").arg(library).arg(archive).args(LIBRARIES);
+    command.arg("-o").arg(library).args(inputs).args(LIBRARIES);
     execute(&mut command).map_err(|error| {
-        format!("{error}\nThe linker says above what it misses: a symbol of symbols.txt that the crate does not define, or cc itself (apt-get install gcc libc6-dev).")
-    })?;
-    check(library, symbols)
+        format!("{error}\nThe linker says above what it misses: a symbol of symbols.txt that the crate does not define, or cc itself (apt-get install gcc libc6-dev).").into()
+    })
 }
 
 /// The linker is not trusted with what programs depend on.
-fn check(library: &Path, symbols: &Symbols) -> Result<()> {
+fn check(library: &Path, symbols: &Symbols, others: &[&str]) -> Result<()> {
     let (found, wanted) = (exported(library)?, symbols.names());
     let differing: Vec<_> = found.symmetric_difference(&wanted).cloned().collect();
     if !differing.is_empty() {
@@ -197,11 +300,11 @@ fn check(library: &Path, symbols: &Symbols) -> Result<()> {
         )
         .into());
     }
-    let foreign = |name: &String| !LIBC.iter().any(|libc| name.starts_with(libc));
+    let foreign = |name: &String| !LIBC.iter().chain(others).any(|known| name.starts_with(known));
     match needed(library)?.into_iter().find(foreign) {
         None => Ok(()),
         Some(name) => Err(format!(
-            "{} needs {name}, and is to need libc alone. Find what brings it with `ldd`, and leave that out.",
+            "{} needs {name}, and is to need libc alone, or what it stands beside. Find what brings it with `ldd`, and leave that out.",
             library.display()
         )
         .into()),
@@ -266,11 +369,11 @@ mod tests {
     use super::*;
 
     fn script(table: &str) -> String {
-        Symbols::parse(table).unwrap().script()
+        Symbols::parse(table, NODE).unwrap().script()
     }
 
     fn refusal(table: &str) -> String {
-        Symbols::parse(table).err().unwrap().to_string()
+        Symbols::parse(table, NODE).err().unwrap().to_string()
     }
 
     #[test]
@@ -297,7 +400,7 @@ mod tests {
 
     #[test]
     fn each_symbol_is_required_of_the_archive() {
-        let symbols = Symbols::parse("virB LIBVIRT_1.0.0 here\nvirA LIBVIRT_0.9.0 here\n").unwrap();
+        let symbols = Symbols::parse("virB LIBVIRT_1.0.0 here\nvirA LIBVIRT_0.9.0 here\n", NODE).unwrap();
         assert_eq!(symbols.required(), "-Wl,--require-defined=virA\n-Wl,--require-defined=virB\n");
     }
 
@@ -315,12 +418,34 @@ mod tests {
     }
 
     #[test]
+    fn a_library_beside_it_calls_what_the_stand_in_exports_for_it() {
+        let table = "virQ LIBVIRT_QEMU_0.8.3 stub int domain 0 7/6\nvirR LIBVIRT_QEMU_1.2.3 stub pointer connect 0 6\n";
+        let beside = Symbols::parse(table, "LIBVIRT_QEMU_").unwrap();
+        assert_eq!(
+            beside.source().unwrap(),
+            "int virsecret_virQ(const void *first);\n\
+             int virQ(const void *first) { return virsecret_virQ(first); }\n\
+             void * virsecret_virR(const void *first);\n\
+             void * virR(const void *first) { return virsecret_virR(first); }\n"
+        );
+        let mut symbols = Symbols::parse("virA LIBVIRT_0.9.0 here\n", NODE).unwrap();
+        symbols.private = beside.private_names().collect();
+        assert_eq!(
+            symbols.script(),
+            "LIBVIRT_0.9.0 {\nglobal:\n    virA;\nlocal:\n    *;\n};\n\
+             VIRSECRET_PRIVATE {\nglobal:\n    virsecret_virQ;\n    virsecret_virR;\n};\n"
+        );
+        assert!(symbols.names().contains("virsecret_virQ@@VIRSECRET_PRIVATE"));
+        assert!(symbols.required().contains("--require-defined=virsecret_virR\n"));
+    }
+
+    #[test]
     fn the_table_is_the_public_api_of_libvirt_12_8() {
-        let symbols = Symbols::read(&root().join("crates/virsecret/symbols.txt")).unwrap();
+        let symbols = Symbols::read(&root().join("crates/virsecret/symbols.txt"), NODE).unwrap();
         assert_eq!(symbols.names().len(), 526);
-        assert_eq!(symbols.0.len(), 104);
+        assert_eq!(symbols.versions.len(), 104);
         assert!(symbols.names().contains("virSecretGetValue@@LIBVIRT_0.7.1"));
-        assert_eq!(symbols.0.keys().next(), Version::parse("LIBVIRT_0.0.3").as_ref());
-        assert_eq!(symbols.0.keys().next_back(), Version::parse("LIBVIRT_12.5.0").as_ref());
+        assert_eq!(symbols.versions.keys().next(), Some(&Version([0, 0, 3])));
+        assert_eq!(symbols.versions.keys().next_back(), Some(&Version([12, 5, 0])));
     }
 }

@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
   bench [WHAT…]   measures Donjon beside its peers; `cargo xtask bench --help` tells what there is
   library [--debug]
                   links the C library: target/library/libvirsecret.so.0
-  install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] [--as-libvirt]
+  install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] [--as-libvirt] [--debug]
                   builds and installs the C library with headers and pkg-config files below a prefix (/usr/local),
                   and, if told so, in libvirt's own place
 ";

@@ -30,9 +30,14 @@ fn prefix() -> PathBuf {
     found("DONJON_TEST_LIBRARY", "library/stage/usr")
 }
 
+/// Where the programs are that use bindings.
+fn bindings_folder() -> PathBuf {
+    found("DONJON_TEST_BINDINGS", "clients-bindings")
+}
+
 /// A Python with libvirt-python from PyPI and the programs in it.
 fn bindings() -> PathBuf {
-    found("DONJON_TEST_BINDINGS", "clients-bindings").join("bin/python")
+    bindings_folder().join("bin/python")
 }
 
 fn tests(name: &str) -> PathBuf {
@@ -43,7 +48,17 @@ fn tests(name: &str) -> PathBuf {
 #[track_caller]
 fn run(command: &mut Command) -> String {
     let folder = prefix().join("lib");
-    let command = command.env("LD_LIBRARY_PATH", &folder).env("LIBDIR", &folder).env("STANDIN", "1");
+    said(command.env("LD_LIBRARY_PATH", &folder).env("LIBDIR", &folder).env("STANDIN", "1"))
+}
+
+/// The same with libvirt's own library.
+#[track_caller]
+fn run_on_libvirt(command: &mut Command) -> String {
+    said(command.env_remove("LD_LIBRARY_PATH"))
+}
+
+#[track_caller]
+fn said(command: &mut Command) -> String {
     let ran = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{command:?}\n{said}\n{}", String::from_utf8_lossy(&ran.stderr));
@@ -94,21 +109,23 @@ fn recorded_answers_are_the_same_with_both_headers_and_both_daemons() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-fn exactly_the_symbols_of_libvirt_are_exported_with_their_versions() {
-    let listed = Command::new("nm")
-        .args(["-D", "--defined-only", "--with-symbol-versions"])
-        .arg(prefix().join("lib/libvirsecret.so.0"))
-        .output()
-        .unwrap();
-    let mut exported: Vec<String> = String::from_utf8(listed.stdout)
-        .unwrap()
+/// The symbols that a library defines, with their versions.
+fn exported(library: &Path) -> Vec<String> {
+    let mut nm = Command::new("nm");
+    let listed = said(nm.args(["-D", "--defined-only", "--with-symbol-versions"]).arg(library));
+    let mut exported: Vec<String> = listed
         .lines()
         .map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>())
         .filter(|words| words[0] != "A") // The versions themselves.
         .map(|words| words[1].replace("@@", " "))
         .collect();
     exported.sort();
+    exported
+}
+
+#[test]
+fn exactly_the_symbols_of_libvirt_are_exported_with_their_versions() {
+    let exported = exported(&prefix().join("lib/libvirsecret.so.0"));
     let table = std::fs::read_to_string(root().join("crates/virsecret/symbols.txt")).unwrap();
     let rows = table.lines().filter(|line| !line.starts_with('#'));
     let mut wanted: Vec<String> =
@@ -164,6 +181,118 @@ fn functions_for_show_fail_as_libvirts_do() {
 }
 
 #[test]
+fn variables_to_fill_in_are_left_as_libvirt_leaves_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let ask = |library: &Path| {
+        let mut command = Command::new(support::python_with_libvirt());
+        command.arg(tests("out_parameters.py")).arg(library).arg(server.uri());
+        command
+    };
+    let libvirts = run_on_libvirt(&mut ask(Path::new("libvirt.so.0")));
+    let ours = run(&mut ask(&prefix().join("lib/libvirt.so.0")));
+    assert!(libvirts.contains("virConnectListAllDomains: a connection: and texts: domains is 8 zeros\n"));
+    assert_same_lines(&ours, &libvirts);
+}
+
+#[test]
+fn uris_are_read_as_libvirt_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = Server::start(folder.path());
+    let open_all = || {
+        let mut command = Command::new(support::python_with_libvirt());
+        command.arg(tests("uris.py")).arg(folder.path().join("virtsecretd-sock"));
+        command
+    };
+    assert_same_lines(&run(&mut open_all()), &run_on_libvirt(&mut open_all()));
+}
+
+#[test]
+fn a_connection_that_has_ended_answers_as_libvirts() {
+    for mode in ["none", "loop"] {
+        let after = |run: fn(&mut Command) -> String| {
+            let folder = tempfile::tempdir().unwrap();
+            let server = Server::start(folder.path());
+            let mut command = Command::new(support::python_with_libvirt());
+            command.arg(tests("ended.py")).args([mode, &server.uri(), &server.pid().to_string()]);
+            reaped(server, || run(&mut command))
+        };
+        assert_same_lines(&after(run), &after(run_on_libvirt));
+    }
+}
+
+/// What a program said on our library, and what it said on libvirt's.
+#[track_caller]
+fn assert_same_lines(ours: &str, libvirts: &str) {
+    let (ours, libvirts): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), libvirts.lines().collect());
+    let pairs = ours.iter().zip(&libvirts).filter(|(ours, libvirts)| ours != libvirts);
+    let differing: Vec<String> = pairs.map(|(ours, libvirts)| format!("{ours}\n  {libvirts}")).collect();
+    assert!(differing.is_empty(), "ours, and libvirt's:\n{}", differing.join("\n"));
+    assert_eq!(ours.len(), libvirts.len());
+    assert!(!ours.is_empty());
+}
+
+/// Where the system has a library of libvirt's.
+fn libvirts(name: &str) -> PathBuf {
+    let cache = said(Command::new("/sbin/ldconfig").arg("-p"));
+    let line = cache.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
+    line.and_then(|line| line.split_once("=> ")).expect("libvirt's library is not installed").1.into()
+}
+
+#[test]
+fn the_libraries_beside_it_are_there_with_their_symbols_and_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let beside = || {
+        let mut command = Command::new(support::python_with_libvirt());
+        command.arg(tests("beside.py")).arg(server.uri());
+        command
+    };
+    let (ours, libvirts_own) = (run(&mut beside()), run_on_libvirt(&mut beside()));
+    let of = |said: &str, whose: &str| -> String {
+        said.lines().filter(|line| line.contains(whose)).map(|line| format!("{line}\n")).collect()
+    };
+    assert_same_lines(&of(&ours, ": NULL: "), &of(&libvirts_own, ": NULL: "));
+    let supported = of(&ours, ": a connection: ");
+    let (lines, text) =
+        (supported.lines(), ": 3: 0: 2: this function is not supported by the connection driver: vir");
+    assert!(supported.lines().count() == 3 && lines.clone().all(|line| line.contains(text)), "{supported}");
+    for (name, count) in [("libvirt-qemu.so.0", 6), ("libvirt-lxc.so.0", 4)] {
+        let ours = exported(&prefix().join("lib").join(name));
+        assert_eq!(ours.len(), count);
+        assert_eq!(ours, exported(&libvirts(name)));
+    }
+    run(Command::new(bindings()).args(["-c", "import libvirt_qemu, libvirt_lxc"]));
+}
+
+#[test]
+fn ruby_go_java_and_perl_see_here_what_they_see_on_libvirt() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let script = |language: &str, name: &str| {
+        let mut command = Command::new(language);
+        command.arg(tests("bindings").join(name));
+        command
+    };
+    let java = || {
+        let mut command = Command::new("java");
+        let classes = format!("/usr/share/java/jna.jar:{}", bindings_folder().join("java").display());
+        command.args(["-cp", &classes, "ProgramJava"]);
+        command
+    };
+    let programs: [&dyn Fn() -> Command; 4] = [
+        &|| script("ruby", "program_ruby.rb"),
+        &|| Command::new(bindings_folder().join("program_go")),
+        &java,
+        &|| script("perl", "program_perl.pl"),
+    ];
+    for program in programs {
+        let libvirts = run_on_libvirt(program().arg(server.uri()));
+        assert_same_lines(&run(program().arg(server.uri())), &libvirts);
+    }
+}
+
+#[test]
 fn threads_events_and_ten_thousand_connections_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
@@ -179,12 +308,15 @@ fn run_and_kill(command: &mut Command, program: &Path, mode: &str) {
     let mortal = Server::start(folder.path());
     // A parent that waits for it at the end only: until then it is there as a zombie, which answers signals.
     let (uri, pid) = (mortal.uri(), mortal.pid().to_string());
-    let reaper = std::thread::spawn(move || {
-        let mut mortal = mortal;
-        mortal.wait()
-    });
-    run(command.arg(program).arg(uri).args([mode, &pid]));
+    reaped(mortal, || run(command.arg(program).arg(uri).args([mode, &pid])));
+}
+
+/// Waits for a server to end meanwhile, so that it is no zombie then.
+fn reaped<T>(mut mortal: Server, meanwhile: impl FnOnce() -> T) -> T {
+    let reaper = std::thread::spawn(move || mortal.wait());
+    let result = meanwhile();
     reaper.join().unwrap();
+    result
 }
 
 fn valgrind() -> Command {

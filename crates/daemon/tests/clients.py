@@ -26,7 +26,7 @@ class Library(unittest.TestCase):
         self.barbican = connect(self.id())
 
     def test_a_text_and_bytes_come_back(self):
-        for payload in ("hunter2", "ünï 密", b"\x00\xff" + os.urandom(30)):
+        for payload in ("hunter2", "ünï 密", " pass word \n", b"\x00\xff" + os.urandom(30), b" x\n"):
             secret = self.barbican.secrets.create(name="s", payload=payload)
             ref = secret.store()
             again = self.barbican.secrets.get(ref)
@@ -76,6 +76,31 @@ class Library(unittest.TestCase):
         newest = self.barbican.secrets.list(sort="created:desc", limit=1)[0]
         self.assertEqual("n4", newest.name)
         self.assertEqual(0, len(self.barbican.secrets.list(created="lt:2020-01-01T00:00:00")))
+
+    def test_an_underscore_is_no_wildcard(self):
+        for name in ("other_example.com", "otherXexample.com"):
+            self.barbican.secrets.create(name=name, payload="x").store()
+        self.assertEqual(["other_example.com"], [s.name for s in self.barbican.secrets.list(name="other_example.com")])
+
+    def test_a_passphrase_encrypts_the_key_and_stays_out_of_the_order(self):
+        ref = self.barbican.orders.create_asymmetric(name="pair", algorithm="rsa", bit_length=2048, pass_phrase="hunter2",
+                                                     payload_content_type="application/octet-stream").submit()
+        order = self.barbican.orders.get(ref)
+        self.assertEqual("ACTIVE", order.status)
+        self.assertIsNone(order.pass_phrase)
+        pair = self.barbican.containers.get(order.container_ref)
+        self.assertTrue(pair.private_key.payload.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"))
+        self.assertEqual(b"hunter2", pair.private_key_passphrase.payload)
+
+    def test_keys_of_any_length_and_no_secret_word_in_an_order(self):
+        for algorithm, bits in (("aes", 512), ("aes", 384), ("des", 56), ("hmacsha1", 160)):
+            order = self.barbican.orders.create_key(name="k", algorithm=algorithm, bit_length=bits,
+                                                    payload_content_type="application/octet-stream")
+            order._meta.update(pass_phrase="hunter2", passphrase="hunter2", admin_password="hunter2")
+            again = self.barbican.orders.get(order.submit())
+            self.assertEqual("ACTIVE", again.status)
+            self.assertNotIn("hunter2", str(vars(again)))
+            self.assertEqual(bits // 8, len(self.barbican.secrets.get(again.secret_ref).payload))
 
     def test_delete(self):
         ref = self.barbican.secrets.create(payload="x").store()

@@ -62,7 +62,9 @@ pub enum TypeFilter {
     Unknown,
 }
 
-/// SQL's LIKE without an escape character: `%` is any text, `_` one character, letters A–Z match either case.
+/// A text in which `%` is any text. Every other character is itself, `_` and `\` too, and letters A–Z match either
+/// case. Barbican hands it to SQL's LIKE, where `_` is any character: whoever deletes what such a list names deletes
+/// somebody else's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern(Box<str>);
 
@@ -72,14 +74,14 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// The pattern as SQL takes it.
+    /// The pattern as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it has no wildcard, so that an index finds what it matches.
     pub fn is_exact(&self) -> bool {
-        !self.0.contains(['%', '_'])
+        !self.0.contains('%')
     }
 }
 

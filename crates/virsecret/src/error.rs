@@ -36,7 +36,7 @@ pub enum Error {
         /// Which host.
         host: String,
         /// Which port of it.
-        port: u16,
+        port: u32,
         /// Why not.
         source: io::Error,
     },
@@ -46,7 +46,7 @@ pub enum Error {
         /// Which host.
         host: String,
         /// Which port of it.
-        port: u16,
+        port: u32,
         /// Why not.
         source: io::Error,
     },

@@ -52,8 +52,14 @@ fn users_home() -> Option<PathBuf> {
 }
 
 /// The first of the host's addresses that answers.
-fn tcp((host, port): (&str, u16)) -> Result<TcpStream> {
-    let resolved = (host, port).to_socket_addrs();
+fn tcp((host, port): (&str, u32)) -> Result<TcpStream> {
+    let Ok(number) = u16::try_from(port) else {
+        // Nobody is there. libvirt's client says so of the port whose number is the rest of this by 65536, and connects
+        // to that if somebody is.
+        let source = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        return Err(Error::Refused { host: host.into(), port, source });
+    };
+    let resolved = (host, number).to_socket_addrs();
     let addresses = resolved.map_err(|source| Error::Resolve { host: host.into(), port, source })?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {

@@ -39,9 +39,11 @@ const DIRECT: &[&str] = &[
     "xen",
 ];
 /// `LIBVIRTD_TCP_PORT`
-const TCP_PORT: u16 = 16_509;
+const TCP_PORT: u32 = 16_509;
+/// The largest number that libvirt takes for one.
+const PORT_MAX: u32 = i32::MAX as u32;
 /// `LIBVIRTD_TLS_PORT`
-const TLS_PORT: u16 = 16_514;
+const TLS_PORT: u32 = 16_514;
 /// The one priority string of GnuTLS that means what rustls does: TLS 1.2 and 1.3 with what is safe today. Others ask for
 /// more, for less or for something else, and whoever gives one is not to get it unnoticed.
 const TLS_PRIORITY: &str = "NORMAL";
@@ -75,6 +77,7 @@ pub struct Uri {
     socket: Option<PathBuf>,
     options: Options,
     name: String,
+    normal: String,
 }
 
 /// The way to the daemon.
@@ -98,7 +101,8 @@ pub(crate) struct Host {
     /// Empty for this machine.
     pub(crate) name: String,
     pub(crate) user: Option<String>,
-    pub(crate) port: Option<u16>,
+    /// There are no ports above 65535, but URIs that name one, and ssh is told of it too.
+    pub(crate) port: Option<u32>,
 }
 
 /// What the programs that are a way there are told, and what TLS is.
@@ -148,9 +152,11 @@ pub enum UriError {
         "{0:?} is no URI: one looks like secret:///system or secret:///system?socket=/run/donjon/virtsecretd-sock"
     )]
     NotUri(String),
-    /// Something stands where it may not: a space, or a `%` without two hexadecimal digits, or one that makes a NUL or
-    /// what is not UTF-8.
-    #[error("{0:?} is not well written: a URI has no spaces, and a % begins two hexadecimal digits")]
+    /// Something stands where it may not: a space, a quote or a letter that is not English, or a `%` without two
+    /// hexadecimal digits, or one that makes a NUL or what is not UTF-8, or a port that is not a number.
+    #[error(
+        "{0:?} is not well written: a URI has no spaces or quotes, and a % begins two hexadecimal digits"
+    )]
     Unparsable(String),
     /// It names a way that there is not.
     #[error("the transport {0:?} is unknown: it may be unix, tls, tcp, ssh or ext")]
@@ -198,12 +204,18 @@ impl Uri {
             socket: Some(path.into()),
             options: Options::default(),
             name: "secret:///system".into(),
+            normal: "secret:///system".into(),
         }
     }
 
     /// What the daemon is asked to open.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The whole of it with its parts written as they are best: `secret:///system` for `secret:/sys%74em`.
+    pub(crate) fn normal(&self) -> &str {
+        &self.normal
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -224,7 +236,7 @@ impl Uri {
     }
 
     /// Where to knock, by TCP.
-    pub(crate) fn address(&self) -> (&str, u16) {
+    pub(crate) fn address(&self) -> (&str, u32) {
         let usual = if self.transport == Transport::Tls { TLS_PORT } else { TCP_PORT };
         (self.host.name_or_localhost(), self.host.port.filter(|port| *port != 0).unwrap_or(usual))
     }
@@ -255,17 +267,28 @@ impl Host {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (user, rest) = text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
-        let (name, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((name, port)) => (name, port.strip_prefix(':')),
-            None => rest.split_once(':').map_or((rest, None), |(name, port)| (name, Some(port))),
+        let (user, rest) = text.split_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
+        let (name, port) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (name, port) = rest.split_once(']')?;
+                (is_written_with(name, ":").then(|| name.to_owned())?, port)
+            }
+            None => {
+                let (name, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+                (is_written_with(name, "").then(|| unescaped(name))??, port)
+            }
         };
-        let port = port.filter(|port| !port.is_empty()).map(str::parse).transpose().ok()?;
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let port = match port.strip_prefix(':') {
+            Some(digits) if is_digits(digits) => Some(digits.parse().ok().filter(|port| *port <= PORT_MAX)?),
+            None if port.is_empty() => None,
+            _ => return None,
+        };
         let user = match user {
-            Some(user) => Some(String::from_utf8(unescape(user)?).ok()?),
+            Some(user) => Some(is_written_with(user, ":").then(|| unescaped(user))??),
             None => None,
         };
-        Some(Self { name: name.into(), user, port })
+        Some(Self { name, user, port })
     }
 }
 
@@ -295,33 +318,74 @@ impl FromStr for Proxy {
     }
 }
 
-impl FromStr for Uri {
-    type Err = UriError;
+/// What stands in the parts of a URI as it is written: RFC 3986, as libxml2 reads it for libvirt.
+struct Parts<'a> {
+    scheme: &'a str,
+    host: Host,
+    path: String,
+    query: Option<&'a str>,
+    fragment: Option<&'a str>,
+}
 
-    fn from_str(whole: &str) -> Result<Self, UriError> {
-        let wrong = || UriError::Unparsable(whole.into());
-        let (scheme, rest) = match whole.split_once(':') {
-            Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
-            _ => return Err(UriError::NotUri(whole.into())),
+impl<'a> Parts<'a> {
+    fn parse(whole: &'a str) -> Result<Self, UriError> {
+        Self::well_written(whole)
+            .ok_or_else(|| UriError::Unparsable(whole.into()))?
+            .ok_or_else(|| UriError::NotUri(whole.into()))
+    }
+
+    /// `Some(None)` is one that is good and has no scheme, as a path or a word.
+    fn well_written(whole: &'a str) -> Option<Option<Self>> {
+        let (rest, fragment) = cut(whole, '#');
+        let (rest, query) = cut(rest, '?');
+        let (scheme, rest) = match rest.find([':', '/']).map(|end| rest.split_at(end)) {
+            Some((scheme, rest)) if rest.starts_with(':') => (Some(scheme), rest.strip_prefix(':')?),
+            _ => (None, rest),
         };
-        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        let is_good = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(is_scheme)
-            && !rest.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
-        if !is_good {
-            return Err(wrong());
-        }
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let is_scheme = |scheme: &str| {
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(good)
+        };
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
             None => ("", rest),
         };
-        let host = Host::parse(authority).ok_or_else(wrong)?;
-        let path = unescape(path).and_then(|path| String::from_utf8(path).ok()).ok_or_else(wrong)?;
-        let parameters = Parameters::parse(query, whole)?;
+        let is_good = scheme.is_none_or(is_scheme)
+            && is_written_with(path, ":@/")
+            && is_written_with(query.unwrap_or_default(), ":@/?")
+            && is_written_with(fragment.unwrap_or_default(), ":@/?[]");
+        let (host, path) = (Host::parse(authority)?, unescaped(path)?);
+        is_good.then(|| scheme.map(|scheme| Self { scheme, host, path, query, fragment }))
+    }
+
+    fn normal(&self) -> String {
+        let Host { name, user, port } = &self.host;
+        let user = user.as_ref().map_or_else(String::new, |user| escaped(user, ";:&=+$,") + "@");
+        let name = if name.contains(':') { format!("[{name}]") } else { name.clone() };
+        let port = port
+            .filter(|port| *port != 0 && !name.is_empty())
+            .map_or_else(String::new, |port| format!(":{port}"));
+        let query = self.query.map_or_else(String::new, |query| format!("?{query}"));
+        let fragment = self.fragment.and_then(unescaped).map(|text| escaped(&text, ";/?:@&=+$,[]"));
+        let fragment = fragment.map_or_else(String::new, |fragment| format!("#{fragment}"));
+        format!("{}://{user}{name}{port}{}{query}{fragment}", self.scheme, escaped_path(&self.path))
+    }
+}
+
+/// The text before a character, and what is after it.
+fn cut(text: &str, at: char) -> (&str, Option<&str>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+impl FromStr for Uri {
+    type Err = UriError;
+
+    fn from_str(whole: &str) -> Result<Self, UriError> {
+        let parts = Parts::parse(whole)?;
+        let parameters = Parameters::parse(parts.query.unwrap_or_default(), whole)?;
+        let scheme = parts.scheme;
         let (driver, transport) = scheme.split_once('+').map_or((scheme, None), |(d, t)| (d, Some(t)));
-        let transport = transport_of(transport, &host)?;
+        let transport = transport_of(transport, &parts.host)?;
         if transport == Transport::Ext && parameters.options.command.is_none() {
             return Err(UriError::NoCommand);
         }
@@ -340,7 +404,7 @@ impl FromStr for Uri {
         {
             return Err(UriError::Priority(priority.clone()));
         }
-        Ok(parameters.into_uri(driver, transport, host, &path))
+        Ok(parameters.into_uri(driver, transport, parts))
     }
 }
 
@@ -407,9 +471,10 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    fn into_uri(self, driver: &str, transport: Transport, host: Host, path: &str) -> Uri {
+    fn into_uri(self, driver: &str, transport: Transport, parts: Parts<'_>) -> Uri {
+        let (normal, Parts { host, path, .. }) = (parts.normal(), parts);
         let ask = if self.of_daemon.is_empty() { "" } else { "?" };
-        let name = || format!("{driver}://{path}{ask}{}", self.of_daemon.join("&"));
+        let name = || format!("{driver}://{}{ask}{}", escaped_path(&path), self.of_daemon.join("&"));
         Uri {
             name: self.name.clone().unwrap_or_else(name),
             driver: driver.to_ascii_lowercase(),
@@ -419,6 +484,7 @@ impl<'a> Parameters<'a> {
             mode: self.mode,
             socket: self.socket,
             options: self.options,
+            normal,
         }
     }
 }
@@ -438,6 +504,40 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
         rest = after;
     }
     Some(bytes)
+}
+
+/// The same as a text.
+fn unescaped(text: &str) -> Option<String> {
+    String::from_utf8(unescape(text)?).ok()
+}
+
+/// Whether only what may stand in any part of a URI is there, and these.
+fn is_written_with(text: &str, others: &str) -> bool {
+    let bytes = text.bytes();
+    let may_stand = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=%".contains(&byte)
+            || others.as_bytes().contains(&byte)
+    };
+    bytes.into_iter().all(may_stand) && unescape(text).is_some()
+}
+
+/// With `%XX` for all but letters, digits, marks and these: RFC 2396, by which libxml2 writes.
+fn escaped(text: &str, others: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
+        if is_plain || others.as_bytes().contains(&byte) {
+            escaped.push(byte.into());
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+fn escaped_path(path: &str) -> String {
+    escaped(path, "/;@&=+$,")
 }
 
 fn digit(character: u8) -> Option<u8> {
@@ -467,6 +567,7 @@ mod tests {
         let session = ["/run/user/7/libvirt/virtsecretd-sock", "/run/user/7/libvirt/libvirt-sock"];
         check("secret:///session", "secret:///session", &session);
         check("secret:///session?socket=/a", "secret:///session", &["/a"]);
+        check("secret:///a%20b%c3%a4", "secret:///a%20b%C3%A4", &system);
         check("secret:///system?SOCKET=/a%20b/%C3%a4", "secret:///system", &["/a b/ä"]);
         check("secret:///system?foo=b%20r&socket=/a;x", "secret:///system?foo=b%20r&x", &["/a"]);
         check("secret:///system?socket=/a&no_tty=1&authfile=/b", "secret:///system", &["/a"]);
@@ -493,7 +594,7 @@ mod tests {
 
     #[test]
     fn a_host_is_reached_by_the_transport_that_is_named() {
-        let check = |text: &str, transport, user: Option<&str>, tcp: (&str, u16)| {
+        let check = |text: &str, transport, user: Option<&str>, tcp: (&str, u32)| {
             let uri: Uri = text.parse().unwrap();
             assert_eq!(uri.transport(), transport, "{text}");
             assert_eq!((uri.host().user.as_deref(), uri.address()), (user, tcp), "{text}");
@@ -501,6 +602,7 @@ mod tests {
         };
         check("secret+tcp://h:7/system", Transport::Tcp, None, ("h", 7));
         check("secret+tcp:///system", Transport::Tcp, None, ("localhost", 16_509));
+        check("secret+tcp://h%31:99999/system", Transport::Tcp, None, ("h1", 99_999));
         check("secret+tcp://[::1]:0/system", Transport::Tcp, None, ("::1", 16_509));
         check("secret+tls://h/system", Transport::Tls, None, ("h", 16_514));
         check("secret+TLS:///system?tls_priority=NORMAL", Transport::Tls, None, ("localhost", 16_514));
@@ -509,6 +611,21 @@ mod tests {
         check("secret+ssh://h/system?tls_priority=LOW", Transport::Ssh, None, ("h", 16_509));
         check("secret+ssh://me@h/system", Transport::Ssh, Some("me"), ("h", 16_509));
         check("secret+ext:///system?command=/x", Transport::Ext, None, ("localhost", 16_509));
+    }
+
+    #[test]
+    fn a_uri_is_given_back_as_libvirt_writes_it() {
+        let check = |text: &str, expect: &str| {
+            assert_eq!(text.parse::<Uri>().unwrap().normal(), expect, "{text}");
+        };
+        check("secret:///system", "secret:///system");
+        check("secret:/system", "secret:///system");
+        check("secret:///sys%74em?a=%62#c%64%20", "secret:///system?a=%62#cd%20");
+        check("secret:///a:b%2f;@&=+$,%25", "secret:///a%3Ab/;@&=+$,%25");
+        check("secret+UNIX:/system?socket=/x", "secret+UNIX:///system?socket=/x");
+        check("secret+tcp://u%3a%40@h%31:017/system?", "secret+tcp://u:%40@h1:17/system?");
+        check("secret+tcp://[::1]:0/system", "secret+tcp://[::1]/system");
+        check("secret+unix://u@:7/system", "secret+unix://u@/system");
     }
 
     #[test]
@@ -533,6 +650,20 @@ mod tests {
             unparsable("secret:///system?socket=/a%00b"),
             unparsable("secret:///system?name=%ff"),
             unparsable("secret+tcp://h:x/system"),
+            unparsable("secret+tcp://h:/system"),
+            unparsable("secret+tcp://h:+1/system"),
+            unparsable("secret+tcp://h:2147483648/system"),
+            unparsable("secret+tcp://[::1/system"),
+            unparsable("secret+tcp://[::1]x/system"),
+            unparsable("secret://%/system"),
+            unparsable("secret:///system?\"x\""),
+            unparsable("secret:///syst\u{e8}me"),
+            unparsable("secret:///system#%"),
+            unparsable("%"),
+            unparsable("%zz"),
+            unparsable(":"),
+            ("%41", UriError::NotUri("%41".into())),
+            ("se#cret:///system", UriError::NotUri("se#cret:///system".into())),
             unparsable("+unix:///system"),
             unparsable(" secret:///system"),
         ] {

@@ -230,6 +230,32 @@ static void closing(int pid)
     CHECK(reason == VIR_CONNECT_CLOSE_REASON_EOF && freed == 1);
 }
 
+static int is_zero(const virError *error)
+{
+    static const virError none;
+    return memcmp(error, &none, sizeof none) == 0;
+}
+
+/* Into what was never written, as a variable of a function is. `one` has an error, `other` has none. */
+static void copies(virConnectPtr one, virConnectPtr other)
+{
+    virError copy;
+    memset(&copy, 0x41, sizeof copy);
+    CHECK(virConnCopyLastError(one, &copy) == VIR_ERR_INVALID_ARG && copy.code == VIR_ERR_INVALID_ARG && copy.message);
+    virResetError(&copy);
+    memset(&copy, 0x41, sizeof copy);
+    CHECK(virCopyLastError(&copy) == VIR_ERR_INVALID_ARG && copy.code == VIR_ERR_INVALID_ARG && copy.message);
+    virResetError(&copy);
+    memset(&copy, 0x41, sizeof copy);
+    CHECK(virConnCopyLastError(other, &copy) == 0 && is_zero(&copy));
+    memset(&copy, 0x41, sizeof copy);
+    CHECK(virConnCopyLastError(NULL, &copy) == -1 && is_zero(&copy));
+    CHECK(virConnCopyLastError(one, NULL) == -1 && virCopyLastError(NULL) == -1);
+    virResetLastError();
+    memset(&copy, 0x41, sizeof copy);
+    CHECK(virCopyLastError(&copy) == 0 && is_zero(&copy));
+}
+
 static void calls(int count)
 {
     virErrorPtr saved;
@@ -247,6 +273,7 @@ static void calls(int count)
         CHECK((saved = virSaveLastError()));
         virDefaultErrorFunc(saved);
         virFreeError(saved);
+        copies(one, other);
         CHECK(virConnectSetKeepAlive(one, 0, 5) == 0);
         CHECK(virConnectSetKeepAlive(one, 5, 5) == 0 && virConnectSetKeepAlive(one, 7, 5) == 0);
         CHECK(virConnectSetKeepAlive(one, 0, 0) == 0 && virConnectSetKeepAlive(one, -1, 0) == 0);

@@ -6,7 +6,9 @@
 //! DSA   private  DER, PKCS #8, with a passphrase encrypted                    public  DER, SubjectPublicKeyInfo
 //! ```
 //!
-//! Kinds, lengths and forms are those of Barbican's simple_crypto: so are weak ones, which clients ask for by name.
+//! Kinds, forms and lengths of pairs are those of Barbican's simple_crypto: so are weak ones, which clients ask for by
+//! name. A symmetric key may have any length that a payload may have: clients ask for keys of ciphers and hashes that
+//! Barbican has not heard of, and for two keys in one.
 //!
 //! What it promises: a pair is what it should be, for its private half was read again and gave its public half; what
 //! is private is only ever in memory that is wiped; a search for primes ends ([`SEARCH_MS_MAX`]).
@@ -19,6 +21,7 @@ mod pem;
 use std::fmt;
 use std::time::Duration;
 
+use model::PAYLOAD_BYTES_MAX;
 use zeroize::Zeroizing;
 
 use crate::evp::Key;
@@ -34,28 +37,18 @@ pub const PASSPHRASE_BYTES_MAX: usize = 1023;
 /// The group that DSA keys of 4096 bits share, which takes seconds to find. tests/dsa_group.py makes it again.
 const DSA_4096: &[u8] = include_bytes!("dsa-4096.der");
 
-/// How long a symmetric key is: 64, 128, 192 or 256 bits, or twice as many where it is two keys.
+/// How long a symmetric key is: whole bytes, at least one and no more than a payload has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SymmetricBits(u16);
-
-impl SymmetricBits {
-    /// For the mode XTS, which cuts a key in two: the length of both.
-    pub fn of_two(bits: u32) -> Result<Self, Error> {
-        let half = Self::try_from(bits / 2).map_err(|_| Error::NotOffered(bits))?;
-        if bits.is_multiple_of(2) { Ok(Self(2 * half.0)) } else { Err(Error::NotOffered(bits)) }
-    }
+pub struct SymmetricBits {
+    bytes: usize,
 }
 
-/// For any other mode.
 impl TryFrom<u32> for SymmetricBits {
     type Error = Error;
 
     fn try_from(bits: u32) -> Result<Self, Error> {
-        match bits {
-            64 => Ok(Self(64)),
-            128 => Ok(Self(128)),
-            192 => Ok(Self(192)),
-            256 => Ok(Self(256)),
+        match usize::try_from(bits / 8) {
+            Ok(bytes @ 1..=PAYLOAD_BYTES_MAX) if bits.is_multiple_of(8) => Ok(Self { bytes }),
             _ => Err(Error::NotOffered(bits)),
         }
     }
@@ -63,7 +56,7 @@ impl TryFrom<u32> for SymmetricBits {
 
 /// A new symmetric key.
 pub fn symmetric(bits: SymmetricBits) -> Result<Payload, Error> {
-    let mut key = Zeroizing::new(vec![0; usize::from(bits.0) / 8]);
+    let mut key = Zeroizing::new(vec![0; bits.bytes]);
     primitives::random(&mut key)?;
     Ok(Payload::from(key))
 }
@@ -189,12 +182,10 @@ mod tests {
 
     #[test]
     fn symmetric_keys_have_their_length_and_are_not_the_same() {
-        for (bits, bytes) in [(64, 8), (128, 16), (192, 24), (256, 32)] {
+        for (bits, bytes) in [(56, 7), (64, 8), (256, 32), (384, 48), (512, 64), (160_000, 20_000)] {
             let key = || symmetric(SymmetricBits::try_from(bits).unwrap()).unwrap();
             assert_eq!(key().len(), bytes);
             assert_ne!(key().expose(), key().expose());
-            let two = SymmetricBits::of_two(2 * bits).unwrap();
-            assert_eq!(symmetric(two).unwrap().len(), 2 * bytes);
         }
     }
 
@@ -225,9 +216,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_symmetric_key_is_whole_bytes_and_fits_a_payload(bits in 0_u32..200_000) {
+            let offered = bits % 8 == 0 && (8..=160_000).contains(&bits);
+            prop_assert_eq!(SymmetricBits::try_from(bits).is_ok(), offered);
+        }
+
+        #[test]
         fn only_what_barbican_offers_is_offered(bits: u32) {
-            prop_assert_eq!(SymmetricBits::try_from(bits).is_ok(), [64, 128, 192, 256].contains(&bits));
-            prop_assert_eq!(SymmetricBits::of_two(bits).is_ok(), [128, 256, 384, 512].contains(&bits));
             prop_assert_eq!(PairBits::try_from(bits).is_ok(), [1024, 2048, 4096].contains(&bits));
         }
 

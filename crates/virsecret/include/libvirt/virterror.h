@@ -261,8 +261,8 @@ const char *virGetLastErrorMessage(void);
 /* A copy, for virFreeError(); with code VIR_ERR_OK when there is none. NULL: out of memory. */
 virErrorPtr virSaveLastError(void);
 
-/* Copy it into *to, which holds no error or was reset; virResetError() frees what the copy holds. Returns its code, 0
- * when there is none, -1 when to is NULL. */
+/* Copy it into *to, which may hold anything: what is there is not looked at, nor freed. virResetError() frees what the
+ * copy holds. Returns its code, 0 when there is none and *to is all zero, -1 when to is NULL. */
 int virCopyLastError(virErrorPtr to);
 
 /* Forget it. */
@@ -276,7 +276,8 @@ void virResetError(virErrorPtr err);
 /* The same, and free it too: the counterpart of virSaveLastError(). */
 void virFreeError(virErrorPtr err);
 
-/* A connection's last error, of whichever thread: as above, and NULL or -1 for what is no connection. */
+/* A connection's last error, of whichever thread: as above, and NULL or -1 for what is no connection, with *to all zero
+ * then too. */
 virErrorPtr virConnGetLastError(virConnectPtr conn);
 int virConnCopyLastError(virConnectPtr conn, virErrorPtr to);
 void virConnResetLastError(virConnectPtr conn);

@@ -101,7 +101,7 @@ unsafe fn open(uri: *const c_char, access: Access) -> *const Connect {
         let has_loop = events::is_registered();
         let (client, answers) = Connection::open_for_ever(&uri, access, has_loop).map_err(of)?;
         let keepalive = has_loop.then_some(answers);
-        let text = CString::new(given).unwrap_or_default();
+        let text = CString::new(uri.normal()).unwrap_or_default();
         let connect = Connect::new(client, text, access == Access::ReadOnly, keepalive);
         attend(&connect);
         if connect.client.link().is_closed() {
@@ -185,20 +185,26 @@ pub unsafe extern "C" fn virConnectGetURI(connect: *const Connect) -> *mut c_cha
     })
 }
 
-/// `virConnectGetType`: it stays as long as the connection.
+/// `virConnectGetType`: it stays as long as the connection. Where the daemon does not tell, it is the name of libvirt's
+/// driver for daemons, with the error beside it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnectGetType(connect: *const Connect) -> *const c_char {
-    enter(ptr::null(), |scope| {
+    let mut answer = ptr::null();
+    enter((), |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
         let connect = unsafe { Connect::enter(scope, connect, "virConnectGetType", DOMAIN) }?;
         if let Some(known) = connect.driver.get() {
-            return Ok(known.as_ptr());
+            answer = known.as_ptr();
+            return Ok(());
         }
+        answer = c"remote".as_ptr();
         let read = |from: &mut libvirt_rpc::xdr::Decoder<'_>| from.string().map(<[u8]>::to_vec);
         let told = connect.client.call(Procedure::ConnectGetType, |_| Ok(()), read).map_err(of)?;
         let told = CString::new(told).unwrap_or_default();
-        Ok(connect.driver.get_or_init(|| told).as_ptr())
-    })
+        answer = connect.driver.get_or_init(|| told).as_ptr();
+        Ok(())
+    });
+    answer
 }
 
 /// `virConnectGetLibVersion`
@@ -261,9 +267,9 @@ pub unsafe extern "C" fn virConnectSetKeepAlive(
     enter(-1, |scope| {
         // SAFETY: it is a connection or NULL, as the header asks.
         let connect = unsafe { Connect::enter(scope, connect, "virConnectSetKeepAlive", DOMAIN) }?;
-        match connect.keepalive {
-            Some(true) => {}
-            Some(false) => return Ok(1),
+        match connect.keepalive.filter(|_| !connect.client.link().is_closed()) {
+            Some(false) if interval > 0 => return Ok(1),
+            Some(_) => {}
             None => {
                 let text = "the caller doesn't support keepalive protocol; \
                             perhaps it's missing event loop implementation";

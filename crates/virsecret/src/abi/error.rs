@@ -129,6 +129,30 @@ unsafe fn reset(error: *mut VirError) {
     }
 }
 
+/// Zeroes all of it, and what lies between its parts: a program may compare it whole.
+///
+/// # Safety
+/// It can be written to.
+unsafe fn zero(to: *mut VirError) {
+    // SAFETY: as the caller promises; nothing but zeros is no error.
+    unsafe { ptr::write_bytes(to, 0, 1) }
+}
+
+/// Makes what may never have been written to an error, and a copy of another if that is one.
+///
+/// # Safety
+/// One is NULL, or an error whose texts are its own; the other can be written to.
+unsafe fn copy_out(from: *const VirError, to: *mut VirError) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        zero(to);
+        if !from.is_null() && (*from).code != 0 {
+            copy(from, to);
+        }
+        (*to).code
+    }
+}
+
 /// Makes one error a copy of another.
 ///
 /// # Safety
@@ -305,8 +329,11 @@ pub(super) fn unsupported(
     match first {
         First::Connect(connect) => {
             // SAFETY: it is the first argument, which the header says is a connection or NULL.
-            if let Err(error) = unsafe { Connect::enter(scope, connect, name, domain) } {
-                return error;
+            match unsafe { Connect::enter(scope, connect, name, domain) } {
+                Err(error) => return error,
+                // libvirt's client would have asked the daemon.
+                Ok(connect) if connect.client.link().is_closed() => return of(Error::Closed),
+                Ok(_) => {}
             }
         }
         First::Object { ptr, null_code, null_domain, prefix, format } if ptr.is_null() => {
@@ -373,12 +400,11 @@ fn of_uri(error: &UriError) -> RemoteError {
         UriError::NotUri(text) => {
             new(Code::NoConnect, Domain::None, format!("URI '{text}' does not include a driver name"))
         }
-        UriError::Unparsable(text) => report(
-            Code::InternalError as i32,
-            45, // VIR_FROM_URI
-            "internal error: %1$s",
-            format!("internal error: Unable to parse URI {text}"),
-        ),
+        UriError::Unparsable(text) => {
+            let domain = 45; // VIR_FROM_URI
+            let text = format!("Unable to parse URI {text}");
+            RemoteError { domain, ..new(Code::InternalError, Domain::None, text) }
+        }
         UriError::Mode(mode) => invalid(format!("Unknown remote mode '{mode}'")),
         UriError::Transport(_) => invalid(
             "remote_open: transport in URL not recognised (should be tls|unix|ssh|ext|tcp|libssh2|libssh)"
@@ -567,30 +593,19 @@ pub extern "C" fn virSaveLastError() -> *mut VirError {
     let to: *mut VirError = unsafe { libc::malloc(size) }.cast();
     if !to.is_null() {
         // SAFETY: it was just made for this.
-        unsafe {
-            to.write(NONE);
-            virCopyLastError(to);
-        }
+        unsafe { copy_out(last(), to) };
     }
     to
 }
 
-/// `virCopyLastError`
+/// `virCopyLastError`: what is there already may be anything, and is not freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virCopyLastError(to: *mut VirError) -> c_int {
     if to.is_null() {
         return -1;
     }
-    let last = last();
-    // SAFETY: one is the program's, as the header asks, the other the thread's own.
-    unsafe {
-        if last.is_null() {
-            reset(to);
-        } else {
-            copy(last, to);
-        }
-        (*to).code
-    }
+    // SAFETY: one is the thread's own, the other the program's, as the header asks.
+    unsafe { copy_out(last(), to) }
 }
 
 /// `virResetError`
@@ -624,20 +639,22 @@ pub unsafe extern "C" fn virConnGetLastError(connect: *mut Connect) -> *mut VirE
     unsafe { Connect::of(connect) }.map_or(ptr::null_mut(), |connect| connect.error())
 }
 
-/// `virConnCopyLastError`
+/// `virConnCopyLastError`: as above, and a connection that is none is no error in it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnCopyLastError(connect: *mut Connect, to: *mut VirError) -> c_int {
-    // SAFETY: it is a connection or NULL, as the header asks.
-    let Some(connect) = (unsafe { Connect::of(connect) }) else { return -1 };
     if to.is_null() {
         return -1;
     }
+    // SAFETY: it can be written to, as the header asks.
+    unsafe { zero(to) }
+    // SAFETY: it is a connection or NULL, as the header asks.
+    let Some(connect) = (unsafe { Connect::of(connect) }) else { return -1 };
+    let mut code = 0;
     connect.keep_error(|slot| {
         // SAFETY: one is the program's, as the header asks, the other the connection's.
-        unsafe { copy(slot, to) }
+        code = unsafe { copy_out(slot, to) };
     });
-    // SAFETY: it is the program's.
-    unsafe { (*to).code }
+    code
 }
 
 /// `virConnResetLastError`

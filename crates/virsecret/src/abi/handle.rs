@@ -42,7 +42,7 @@ impl Drop for Kind {
 pub struct Connect {
     kind: Kind,
     pub(super) client: Arc<Connection>,
-    /// As the program gave it.
+    /// As the program gave it, or should have.
     pub(super) uri: CString,
     pub(super) read_only: bool,
     /// Whether the daemon answers PINGs; `None` if it was not asked, because no event loop is there to send them.

@@ -3,15 +3,19 @@
 //!
 //! They are there so that bindings which link all of libvirt load. The table they are made from is `symbols.txt`.
 //!
-//! Each looks at its first argument alone, and so declares no other. That is sound: by the calling conventions of Linux
-//! (x86-64, AArch64, and every other that C's variadic functions work on) it is the caller who makes and removes the
-//! arguments.
+//! Each looks at its first argument, some empty what their second or third points to, as libvirt does before it checks
+//! anything, and none declares more. That is sound: by the calling conventions of Linux (x86-64, AArch64, and every other
+//! that C's variadic functions work on) it is the caller who makes and removes the arguments, and a number takes the place
+//! of a pointer.
+//!
+//! Those of `libvirt-qemu.so.0` and `libvirt-lxc.so.0` are here too, under names of ours: the error is kept here.
 
 use std::ffi::{c_int, c_uint, c_ulong, c_ulonglong, c_void};
 use std::ptr;
 
 use super::error::{enter, unsupported};
 use super::handle::First;
+use super::raw;
 
 /// What a NULL is called in the place of an object: what comes before the function's name, and the format of both.
 type Null = (&'static str, &'static str);
@@ -38,8 +42,9 @@ nulls! {
     DOMAINSNAPSHOT "Invalid domain snapshot: ";
 }
 
-/// An array of domains, which is an argument like others: its error names the function first.
-const DOMAINS: Null = ("", "");
+/// Arguments like others, by their names: an error about one names the function first.
+const DOMAINS: Null = ("doms", "");
+const MODEL: Null = ("model", "");
 
 /// What a function says of itself: its name, the domain of its errors, and what a NULL in the first place is.
 struct Row {
@@ -69,9 +74,9 @@ fn fail(first: *const c_void, row: &'static Row) {
         _ => First::Object { ptr: first, null_code, null_domain, prefix, format },
     };
     enter((), |scope| {
-        if prefix.is_empty() && matches!(first, First::Object { ptr, .. } if ptr.is_null()) {
-            let message = format!("doms in {name} must not be NULL");
-            return Err(super::error::invalid_arg(null_domain, name, "doms", message));
+        if format.is_empty() && matches!(first, First::Object { ptr, .. } if ptr.is_null()) {
+            let message = format!("{prefix} in {name} must not be NULL");
+            return Err(super::error::invalid_arg(null_domain, name, prefix, message));
         }
         let named = if name == "virDomainCreateLinux" { said } else { name };
         Err(unsupported(scope, first, named, said, domain))
@@ -81,11 +86,11 @@ fn fail(first: *const c_void, row: &'static Row) {
 macro_rules! failing {
     ($($kind:ident $type:ty, $value:expr;)+) => {
         $(macro_rules! $kind {
-            ($name:ident, $domain:literal, $null:ident, $null_code:literal, $null_domain:literal) => {
+            ($name:ident, $said:literal, $domain:literal, $null:ident, $null_code:literal, $null_domain:literal) => {
                 #[unsafe(no_mangle)]
                 extern "C" fn $name(first: *const c_void) -> $type {
                     const ROW: Row = Row {
-                        name: stringify!($name),
+                        name: $said,
                         domain: $domain,
                         null: $null,
                         null_code: $null_code,
@@ -105,6 +110,33 @@ failing! {
     ulong c_ulong, 0;
     ulonglong c_ulonglong, 0;
     pointer *mut c_void, ptr::null_mut();
+}
+
+/// Empties what it would have filled, and fails.
+macro_rules! emptying {
+    ($name:ident, $domain:literal, $null:ident, $null_code:literal, $null_domain:literal,
+     [$($between:ident)?], $bytes:literal, $is_first_checked:literal) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(
+            first: *const c_void,
+            $($between: *const c_void,)?
+            out: *mut [u8; $bytes],
+        ) -> c_int {
+            const ROW: Row = Row {
+                name: stringify!($name),
+                domain: $domain,
+                null: $null,
+                null_code: $null_code,
+                null_domain: $null_domain,
+            };
+            if !$is_first_checked || !first.is_null() {
+                // SAFETY: it can be written to or is NULL, as libvirt asks of programs.
+                unsafe { raw::put(out, [0; $bytes]) }
+            }
+            fail(first, &ROW);
+            -1
+        }
+    };
 }
 
 /// Frees something that nobody can have got from this library.

@@ -1,19 +1,23 @@
 #!/bin/sh
 # Makes the folder that bindings and programs are tested with, unless it is there: a Python environment, and in it
-# libvirt-python, Nova and Ansible with their versions, Ansible's collection for libvirt, and Debian's libvirt-dbus.
+# libvirt-python, Nova and Ansible with their versions, Ansible's collection for libvirt, and Debian's libvirt-dbus; and
+# programs in Go and Java, built as they would be for libvirt, with Debian's headers, libraries and bindings.
 #
 # usage: install.sh FOLDER
 #
-# Takes a minute or two, and root's rights only if packages of Debian's are missing. libvirt-dbus is unpacked and not
+# Takes two or three minutes, and root's rights only if packages of Debian's are missing. libvirt-dbus is unpacked and not
 # installed, as it would bring libvirt's daemons and start them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
-wanted=$(cat "$here/install.sh" "$here/requirements.txt" | sha256sum)
+wanted=$(cat "$here/install.sh" "$here/requirements.txt" "$here/program_go.go" "$here/ProgramJava.java" | sha256sum)
 [ "$(cat "$folder/installed" 2>/dev/null)" = "$wanted" ] && exit
 
 # gcc, pkg-config and the headers are for libvirt-python, dbus is for libvirt-dbus, virsh (libvirt-clients) looks on.
 packages="dbus gcc libc6-dev libvirt-clients libvirt-dev pkg-config python3-dev python3-libvirt python3-venv"
+# Perl's and Ruby's bindings are used as they are.
+packages="$packages default-jdk-headless golang-github-libvirt-libvirt-go-dev golang-go libjna-java libsys-virt-perl"
+packages="$packages ruby-libvirt"
 if ! dpkg -s $packages >/dev/null 2>&1; then
     apt-get update -q
     apt-get install -q -y --no-install-recommends $packages
@@ -35,6 +39,10 @@ with zipfile.ZipFile(*folder.glob("downloads/ansible-*.whl")) as wheel:
     names = [name for name in wheel.namelist() if name.startswith("ansible_collections/community/libvirt/")]
     wheel.extractall(folder / "collections", names)
 END
+
+GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$folder/downloads/go" \
+    go build -o "$folder/program_go" "$here/program_go.go"
+javac -cp /usr/share/java/jna.jar -d "$folder/java" "$here/ProgramJava.java"
 
 chmod a+rwx "$folder/downloads" # apt fetches as a user of its own.
 (cd "$folder/downloads" && apt-get download -q libvirt-dbus libvirt-glib-1.0-0)
