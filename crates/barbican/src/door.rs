@@ -251,6 +251,13 @@ impl Turn<'_> {
         asked: &mut Asked,
         spoken: &mut Option<Microversion>,
     ) -> Reply {
+        let (rest, extension) = media_types::without_extension(rest);
+        let found = path::v1(&rest);
+        let verb = Verb::of(&self.head.method);
+        // Before it is known whose it is: what is refused to a stranger counts as what was asked for.
+        if let Ok(found) = &found {
+            *asked = Asked::of(&found.place, verb);
+        }
         let caller = match self.door.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
             Err(why) => return self.unidentified(why),
@@ -262,12 +269,16 @@ impl Turn<'_> {
         *spoken = Some(version);
         let time = SystemTime::now().into();
         let call = Call { caller, time, request: self.request, door: model::Door::Rest };
-        let answered = self.aimed(rest, body, asked, version, &call).await;
+        let answered = match found {
+            Ok(found) => self.aimed(&found, verb, extension, body, version, &call).await,
+            Err(problem) => Err(problem),
+        };
         answered.unwrap_or_else(|problem| Reply::problem(&problem))
     }
 
     /// The answer to nobody.
     fn unidentified(&self, why: Unidentified) -> Reply {
+        self.door.metrics.unidentified();
         let challenge = || self.door.auth.challenge();
         match why {
             Unidentified::MissingProject
@@ -302,17 +313,14 @@ impl Turn<'_> {
 
     async fn aimed<B: HttpBody>(
         &self,
-        rest: &str,
+        found: &Found<'_>,
+        verb: Option<Verb>,
+        extension: Option<&str>,
         body: &mut Arriving<'_, B>,
-        asked: &mut Asked,
         version: Microversion,
         call: &Call,
     ) -> Result<Reply, Problem> {
-        let (rest, extension) = media_types::without_extension(rest);
-        let found = path::v1(&rest)?;
-        let verb = Verb::of(&self.head.method);
-        *asked = Asked::of(&found.place, verb);
-        let (aim, query) = match self.aim(&found, verb, extension) {
+        let (aim, query) = match self.aim(found, verb, extension) {
             Ok(aim) => aim,
             Err(problem) => return Err(self.unless_hidden(&found.place, call, problem).await),
         };
@@ -366,7 +374,7 @@ impl Turn<'_> {
     }
 
     /// The body, for operations that look at one. What is said to be JSON has to be UTF-8, or Barbican answers before
-    /// anything else is looked at.
+    /// anything else is looked at, with an empty description; here it says why.
     async fn body<B: HttpBody>(
         &self,
         aim: &Aim<'_>,
@@ -381,7 +389,7 @@ impl Turn<'_> {
             BodyError::Broken => Problem::bad_request(error.to_string()),
         })?;
         if content_type(&self.head.headers) == secrets::JSON && !body.is_utf8() {
-            return Err(self.unless_hidden(&aim.place, call, Problem::bad_request("")).await);
+            return Err(self.unless_hidden(&aim.place, call, Problem::malformed_json()).await);
         }
         Ok(body)
     }

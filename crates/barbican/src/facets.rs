@@ -2,14 +2,17 @@
 //!
 //! | key | value | default |
 //! |---|---|---|
-//! | `libvirt_description` | any text | |
+//! | `libvirt_description` | any text that XML can hold | |
 //! | `libvirt_usage_type` | `volume`, `ceph`, `iscsi`, `tls`, `vtpm` | |
-//! | `libvirt_usage_id` | any text | |
+//! | `libvirt_usage_id` | any text that XML can hold | |
 //! | `libvirt_private` | `yes`, `no` | `no` |
 //! | `libvirt_ephemeral` | `yes`, `no` | `no` |
 //! | `libvirt_encoding` | `raw`, `hex`, `base64` | `raw` |
 //!
 //! A key is shown only where it differs from its default, and the empty text sets it back.
+//!
+//! Texts are part of a definition, which the libvirt door shows as XML. A character that XML does not have would be
+//! missing there, and the definition that a client reads and gives back would be another.
 
 use model::{Encoding, Facet, Facets, UsageType};
 
@@ -61,6 +64,9 @@ impl Key {
 
     /// The change that a value for the key asks for.
     pub(crate) fn facet(self, value: &str) -> Result<Facet, Problem> {
+        if matches!(self, Self::Description | Self::UsageId) {
+            self.require_xml(value)?;
+        }
         let text = (!value.is_empty()).then(|| value.to_owned());
         let known = match self {
             Self::Description => Some(Facet::Description(text)),
@@ -76,6 +82,17 @@ impl Key {
             let allowed = self.values().join(", ");
             Problem::bad_request(format!("Invalid Metadata. '{}' must be one of: {allowed}.", self.as_str()))
         })
+    }
+
+    fn require_xml(self, value: &str) -> Result<(), Problem> {
+        match value.chars().find(|&c| !is_xml(c)) {
+            None => Ok(()),
+            Some(c) => Err(Problem::bad_request(format!(
+                "Invalid Metadata. '{}' must be text that XML can hold: not U+{:04X}.",
+                self.as_str(),
+                u32::from(c)
+            ))),
+        }
     }
 
     /// The change back to the default.
@@ -111,6 +128,11 @@ impl Key {
             Self::Encoding => (facets.encoding != Encoding::default()).then(|| facets.encoding.as_str()),
         }
     }
+}
+
+/// `Char` of XML 1.0, section 2.2. Surrogates are no characters of Rust's.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 fn yes_or_no(value: &str) -> Option<bool> {
@@ -152,6 +174,17 @@ mod tests {
     fn the_empty_text_is_the_default() {
         for key in Key::ALL {
             assert_eq!(key.facet("").unwrap(), key.default_facet());
+        }
+    }
+
+    #[test]
+    fn texts_are_those_of_xml() {
+        for key in [Key::Description, Key::UsageId] {
+            for c in ('\0'..='\u{20}').chain(['\u{7f}', '\u{85}', '\u{fffd}', '\u{10000}', char::MAX]) {
+                let is_kept = c >= ' ' || matches!(c, '\t' | '\n' | '\r');
+                assert_eq!(key.facet(&format!("a{c}b")).is_ok(), is_kept, "{c:?}");
+            }
+            assert!(key.facet("\u{fffe}").is_err() && key.facet("\u{ffff}").is_err());
         }
     }
 

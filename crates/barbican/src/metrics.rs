@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | `donjon_http_requests_total` | `operation`, `status` | requests answered; `status` is `2xx` and so on |
 //! | `donjon_http_request_seconds` | `operation` | from the head of a request to its answer, a histogram |
+//! | `donjon_http_unidentified_total` | | requests among them whose caller is not known: no token, a bad one, Keystone gone |
 //! | `donjon_http_requests_in_flight` | | requests being answered |
 //! | `donjon_http_connections` | | connections being served |
 //!
 //! An operation is a method and the shape of a path, such as `GET /v1/secrets/{id}/payload`. Only operations that were
-//! asked for appear, and only those of the table: nobody can make up new ones.
+//! asked for appear, and only those of the table: nobody can make up new ones. A request counts as the operation that it
+//! asked for also where it is refused before anything is done, for a bad token or version; what names no operation is
+//! `GET elsewhere` and the like.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -53,6 +56,7 @@ type Seconds = Family<OperationLabel, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     requests: Family<AnswerLabels, Counter<u64, AtomicU64>>,
     seconds: Seconds,
+    unidentified: Counter<u64, AtomicU64>,
     in_flight: Gauge,
     connections: Gauge,
     /// The counts of each operation once it was asked for, so that no label is looked up twice.
@@ -71,6 +75,7 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            unidentified: Counter::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             operations: (0..(PLACES + 1) * VERBS).map(|_| OnceLock::new()).collect(),
@@ -81,6 +86,11 @@ impl Metrics {
             "Time from the head of a request to its answer",
             Unit::Seconds,
             metrics.seconds.clone(),
+        );
+        registry.register(
+            "donjon_http_unidentified",
+            "Requests whose caller is not known",
+            metrics.unidentified.clone(),
         );
         registry.register(
             "donjon_http_requests_in_flight",
@@ -99,6 +109,11 @@ impl Metrics {
     /// Counts a connection as being served until the guard is dropped.
     pub(crate) fn connection(&self) -> impl Drop {
         Counted::new(&self.connections)
+    }
+
+    /// Counts a request whose caller is not known; its answer is counted as well.
+    pub(crate) fn unidentified(&self) {
+        self.unidentified.inc();
     }
 
     /// Counts an answer.

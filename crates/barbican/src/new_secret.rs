@@ -2,6 +2,9 @@
 //!
 //! The checks, their order and their words are Barbican's: first the schema, then what a schema cannot say. A payload
 //! never is part of an error text: only values that are not text are quoted, and no other check quotes.
+//!
+//! A text is stored as it came: the newline at the end of a key is a part of it. Barbican strips it, as it strips every
+//! text of a body.
 
 use std::mem::take;
 
@@ -10,7 +13,7 @@ use vault::{NewPayload, NewSecret, Payload};
 
 use crate::dates::{self, InvalidDate, ParsedDate};
 use crate::problem::Problem;
-use crate::python::{Value, base64, parse_json};
+use crate::python::{Value, base64, is_space, parse_json};
 use crate::schema::mismatch;
 use crate::schemas::SECRET;
 
@@ -32,7 +35,7 @@ pub(crate) struct Request {
 pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Request, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::malformed_json())?;
     let mut value = parse_json(text).map_err(|_| Problem::malformed_json())?;
-    value.strip();
+    value.strip_but("payload");
     let of = Describing { schema: SCHEMA };
     let matched = SECRET.check(&value).map_err(|found| found.problem(SCHEMA));
     let payload = match value.take("payload") {
@@ -162,18 +165,27 @@ impl Describing {
         is_base64: bool,
         payload: Payload,
     ) -> Result<NewPayload, Problem> {
-        match payload.expose().len() {
-            0 => return Err(self.wrong("If 'payload' specified, must be non empty", "payload")),
-            1..=PAYLOAD_BYTES_MAX => {}
-            _ => return Err(too_large()),
+        let stripped = strip(payload.expose());
+        if stripped.is_empty() {
+            return Err(self.wrong("If 'payload' specified, must be non empty", "payload"));
+        }
+        // White space around base64 is not a part of what it says, so it has no size either.
+        let sent = if is_base64 { stripped } else { payload.expose() };
+        if sent.len() > PAYLOAD_BYTES_MAX {
+            return Err(too_large());
         }
         let payload = match is_base64 {
-            true => base64::decode(payload.expose())
+            true => base64::decode(sent)
                 .map_err(|_| self.wrong("Invalid payload for payload_content_encoding", "payload"))?,
             false => payload,
         };
         Ok(NewPayload { content_type, payload })
     }
+}
+
+/// A payload without white space around it. It was a text of JSON, so it is UTF-8.
+fn strip(payload: &[u8]) -> &[u8] {
+    std::str::from_utf8(payload).map_or(payload, |text| text.trim_matches(is_space).as_bytes())
 }
 
 /// 413 as a POST gets it.
@@ -225,7 +237,7 @@ mod tests {
     fn bodies_become_secrets() {
         for (body, expect) in [
             ("{}", "- -"),
-            (r#"{"payload": " x ", "payload_content_type": "text/plain"}"#, "- text/plain x"),
+            (r#"{"payload": "x", "payload_content_type": " text/plain\n"}"#, "- text/plain x"),
             (r#"{"payload": "x", "payload_content_type": "TEXT/plain; foo=UTF-8"}"#, "- text/plain x"),
             (
                 r#"{"payload": "YmVlcg==", "payload_content_type": "application/pkcs8", "payload_content_encoding": "base64"}"#,
@@ -258,6 +270,16 @@ mod tests {
                 "payload",
             ),
             (
+                r#"{"payload": "\u001c\n\u2003 ", "payload_content_type": "text/plain"}"#,
+                "If 'payload' specified, must be non empty",
+                "payload",
+            ),
+            (
+                r#"{"payload": "\n", "payload_content_type": "application/octet-stream", "payload_content_encoding": "base64"}"#,
+                "If 'payload' specified, must be non empty",
+                "payload",
+            ),
+            (
                 r#"{"payload": "x", "payload_content_type": "application/octet-stream"}"#,
                 "payload_content_encoding is not one of ['base64', 'binary']",
                 "payload_content_encoding",
@@ -276,12 +298,30 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_keeps_its_ends_and_every_other_text_loses_them() {
+        for text in [" x ", "pass word ", "\n-----END OPENSSH PRIVATE KEY-----\n", "\t\u{2003}x\u{1c}\r\n"] {
+            let body =
+                serde_json::json!({ "name": text, "payload": text, "payload_content_type": "text/plain" });
+            let secret = parse(body.to_string().as_bytes(), NOW).unwrap().secret;
+            assert_eq!(secret.payload.unwrap().payload.expose(), text.as_bytes());
+            assert_eq!(secret.attributes.name.unwrap().as_str(), crate::python::strip(text));
+        }
+    }
+
+    #[test]
     fn a_payload_has_a_size() {
-        let body = |length| {
-            format!(r#"{{"payload": "{}", "payload_content_type": "text/plain"}}"#, "a".repeat(length))
+        let text =
+            |payload: String| format!(r#"{{"payload": "{payload}", "payload_content_type": "text/plain"}}"#);
+        let in_base64 = |payload: String| {
+            let kind = r#""payload_content_type": "application/pkcs8", "payload_content_encoding": "base64""#;
+            format!(r#"{{"payload": "{payload}", {kind}}}"#)
         };
-        assert!(parse(body(20_000).as_bytes(), NOW).is_ok());
-        assert_eq!(understand(&body(20_001)), "Provided information too large to process");
+        assert!(parse(text("a".repeat(20_000)).as_bytes(), NOW).is_ok());
+        assert!(parse(in_base64("a".repeat(20_000) + "\\n").as_bytes(), NOW).is_ok());
+        for body in [text("a".repeat(20_001)), text("a".repeat(20_000) + " "), in_base64("a".repeat(20_001))]
+        {
+            assert_eq!(understand(&body), "Provided information too large to process");
+        }
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! `/v1/orders` and `/v1/orders/{id}`: keys that are made here.
+//!
+//! What an order says is stored as it came and shown to whoever may look at the order, except what is not theirs to
+//! see: a passphrase, under either of its names, and every member that is not understood and whose name says that it
+//! is a secret.
 
 use std::mem::take;
 
@@ -15,7 +19,7 @@ use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
 use crate::schema::{self, mismatch};
-use crate::schemas::ORDER;
+use crate::schemas::{ORDER, SECRET};
 use crate::secrets::require_json;
 use crate::write::{Object, dumps};
 
@@ -117,8 +121,9 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     let order_type = value.get("type").and_then(Value::as_text).and_then(OrderType::parse);
     let order_type = order_type.unwrap_or(OrderType::Key); // The schema allows nothing else.
     let mut meta = value.take("meta").unwrap_or(Value::None);
-    // Taken out first: it is not to be in any text, of an error or of the order.
-    let passphrase = meta.take("passphrase");
+    // Taken out first: they are not to be in any text, of an error or of the order.
+    let passphrase = take_passphrase(&mut meta);
+    drop_secrets(&mut meta);
     let described = new_secret::in_order(&meta, META_SCHEMA, now)?;
     let kind = match order_type {
         OrderType::Key => "key",
@@ -152,6 +157,30 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
         Err(refusal) => (Wanted::Nothing, refusal.said()),
     };
     Ok(NewOrder { order_type, meta, wanted, failure })
+}
+
+/// What a passphrase is called: by Barbican, and by python-barbicanclient and Heat. The first that says something counts.
+const PASSPHRASE: [&str; 2] = ["passphrase", "pass_phrase"];
+/// Words in a name which say that the value is a secret, in letters alone.
+const SECRET_WORDS: [&str; 4] = ["password", "passwd", "passphrase", "secret"];
+
+fn take_passphrase(meta: &mut Value) -> Option<Value> {
+    let [ours, clients] = PASSPHRASE.map(|name| meta.take(name));
+    ours.filter(|value| !value.is_false()).or(clients)
+}
+
+/// Drops what an order does not understand and should not keep, at any depth.
+fn drop_secrets(meta: &mut Value) {
+    let Value::Dict(items) = meta else { return };
+    items.retain_mut(|(key, value)| {
+        value.drop_members(names_a_secret);
+        SECRET.has_property(key) || !names_a_secret(key)
+    });
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let letters: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    SECRET_WORDS.iter().any(|word| letters.contains(word))
 }
 
 fn wrong(reason: &str) -> Problem {
@@ -213,9 +242,8 @@ fn key(
     if !SYMMETRIC.contains(&algorithm) {
         return Err(Refusal::Unsupported);
     }
-    let is_xts = attributes.mode.as_ref().is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("xts"));
-    let bits = if is_xts { SymmetricBits::of_two(bits) } else { SymmetricBits::try_from(bits) };
-    Ok(Wanted::Key { attributes, content_type, bits: bits.map_err(|_| Refusal::Fails)? })
+    let bits = SymmetricBits::try_from(bits).map_err(|_| Refusal::Fails)?;
+    Ok(Wanted::Key { attributes, content_type, bits })
 }
 
 fn pair(
@@ -295,7 +323,6 @@ mod tests {
             ("key", "foo", 256, 400),
             ("key", "desede", 192, 400),
             ("key", "rsa", 2048, 400),
-            ("key", "aes", 8, 500),
             ("asymmetric", "ec", 256, 400),
             ("asymmetric", "aes", 256, 400),
             ("asymmetric", "rsa", 512, 500),
@@ -360,8 +387,78 @@ mod tests {
     }
 
     #[test]
+    fn a_symmetric_key_has_any_whole_number_of_bytes() {
+        let nothing = r#""name": null, "expiration": null}"#;
+        for (algorithm, bits) in [
+            ("aes", 8),
+            ("aes", 384),
+            ("AES", 512),
+            ("des", 56),
+            ("hmacsha1", 160),
+            ("hmacsha512", 1024),
+            ("hmacsha256", 32_760),
+        ] {
+            for mode in ["", r#", "mode": "xts""#] {
+                let meta = format!(r#"{{"algorithm": "{algorithm}", "bit_length": {bits}{mode}}}"#);
+                let shown = meta.trim_end_matches('}');
+                check("key", &meta, &format!("key application/octet-stream {shown}, {nothing}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_passphrase_has_two_names() {
+        let pair = |given: &str| {
+            let meta = format!(r#"{{"algorithm": "rsa", "bit_length": 2048, {given}}}"#);
+            let body = format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#);
+            match parse(body.as_bytes(), NOW).unwrap() {
+                NewOrder { meta, wanted: Wanted::Pair { passphrase, .. }, .. } => {
+                    assert!(!meta.contains("one") && !meta.contains("pass"), "{meta}");
+                    let payload = passphrase.map(Passphrase::into_payload);
+                    payload.map(|payload| String::from_utf8(payload.expose().to_vec()).unwrap())
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for (given, expect) in [
+            (r#""pass_phrase": "one""#, Some("one")),
+            (r#""passphrase": "one""#, Some("one")),
+            (r#""pass_phrase": "two", "passphrase": "one""#, Some("one")),
+            (r#""passphrase": "one", "pass_phrase": null"#, Some("one")),
+            (r#""passphrase": null, "pass_phrase": "one""#, Some("one")),
+            (r#""passphrase": "", "pass_phrase": ["one"], "pass_phrase": "one""#, Some("one")),
+            (r#""passphrase": "", "pass_phrase": null"#, None),
+            (r#""Passphrase": "one", "pass-phrase": "one""#, None),
+        ] {
+            assert_eq!(pair(given).as_deref(), expect, "{given}");
+        }
+    }
+
+    #[test]
+    fn no_member_that_says_it_is_a_secret_is_kept() {
+        for order_type in ["key", "asymmetric"] {
+            for algorithm in ["aes", "rsa", "foo"] {
+                let meta = format!(
+                    r#"{{"pass_phrase": "hunter2", "passphrase": "hunter2", "Password": "hunter2", "algorithm":
+                    "{algorithm}", "bit_length": 2048, "my_pass-phrase": ["hunter2"], "clientSecret": {{"x": "hunter2"}},
+                    "DB_PASSWD": 5, "x": [{{"password": "hunter2", "y": 1}}], "secret_type": "opaque", "Z": true}}"#
+                );
+                let said = understand(&format!(r#"{{"type": "{order_type}", "meta": {meta}}}"#));
+                let kept = format!(
+                    r#"{{"algorithm": "{algorithm}", "bit_length": 2048, "x": [{{"y": 1}}], "secret_type": "opaque", "Z": true, "name": null, "expiration": null}}"#
+                );
+                assert!(said.ends_with(&kept), "{said}");
+            }
+        }
+    }
+
+    #[test]
     fn no_passphrase_is_in_any_text() {
         for meta in [
+            r#"{"algorithm": "rsa", "bit_length": 2048, "pass_phrase": "hunter2"}"#,
+            r#"{"algorithm": 5, "pass_phrase": "hunter2", "passphrase": "hunter2"}"#,
+            r#"{"algorithm": "aes", "bit_length": 2048, "pass_phrase": {"a": "hunter2"}}"#,
+            r#"{"algorithm": {"password": "hunter2"}}"#,
             r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": "hunter2"}"#,
             r#"{"algorithm": 5, "passphrase": "hunter2"}"#,
             r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": ["hunter2"]}"#,
@@ -375,7 +472,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_fields_panic(
-            keys in prop::collection::vec("name|algorithm|bit_length|mode|passphrase|expiration|payload", 0..6),
+            keys in prop::collection::vec("name|algorithm|bit_length|mode|pass_?phrase|expiration|payload", 0..6),
             values in prop::collection::vec("null|true|-?[0-9]{1,30}(\\.5)?|\"(aes|rsa|ec|xts|[a-z]{0,9})\"|\\[\\]|\\{\\}|256|2048", 6),
         ) {
             let fields: Vec<_> = keys.iter().zip(&values).map(|(key, value)| format!("\"{key}\": {value}")).collect();

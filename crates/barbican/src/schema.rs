@@ -137,6 +137,11 @@ impl Schema {
         Self { length_max: Some(length_max), ..Self::of(&[Type::String]) }
     }
 
+    /// Whether it says something of a property of that name.
+    pub(crate) fn has_property(&self, name: &str) -> bool {
+        self.properties.iter().any(|(known, _)| *known == name)
+    }
+
     /// Finds what is wrong, and of several things the one to report.
     pub(crate) fn check(&self, value: &Value) -> Result<(), Mismatch> {
         let mut found = Vec::new();
@@ -245,8 +250,8 @@ impl Schema {
         for key in self.required.iter().filter(|key| value.get(key).is_none()) {
             report(format!("{} is a required property", repr(key)));
         }
-        let is_known = |key: &str| self.properties.iter().any(|(known, _)| *known == key);
-        let mut extras: Vec<_> = items.iter().map(|(key, _)| key).filter(|key| !is_known(key)).collect();
+        let mut extras: Vec<_> =
+            items.iter().map(|(key, _)| key).filter(|key| !self.has_property(key)).collect();
         if self.closed && !extras.is_empty() {
             extras.sort_unstable();
             let verb = if extras.len() == 1 { "was" } else { "were" };

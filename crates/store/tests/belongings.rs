@@ -336,7 +336,10 @@ async fn lists_are_of_one_project_in_order_and_counted() {
         (ContainerQuery { offset: 9, ..query.clone() }, " of 5"),
         (by_name("ONE"), "one One of 2"),
         (by_name("t%"), "two Three of 2"),
-        (by_name("_o%r"), "four of 1"),
+        (by_name("fo%r"), "four of 1"),
+        (by_name("_o%r"), " of 0"),
+        (by_name("t_o"), " of 0"),
+        (by_name(r"t\wo"), " of 0"),
         (by_type(Some(ContainerType::Rsa)), "four of 1"),
         (by_type(None), " of 0"),
         (ContainerQuery { project: project("nobody"), ..query.clone() }, " of 0"),
@@ -377,7 +380,9 @@ async fn an_order_and_what_came_of_it_are_one_change() {
 
     let query = OrderQuery { project: project("p"), meta: None, offset: 0, limit: 10 };
     assert_eq!(fixture.store.orders(&query).await.unwrap().items, [ordered.clone(), failed.clone()]);
-    for (meta, total) in [("AES", 2), ("rsa", 0), (&*"x".repeat(20_000), 0)] {
+    for (meta, total) in
+        [("AES", 2), ("rsa", 0), ("a_s", 0), ("a%s", 2), (r"\a", 0), (&*"x".repeat(20_000), 0)]
+    {
         let query = OrderQuery { meta: Some(meta.to_owned()), ..query.clone() };
         assert_eq!(fixture.store.orders(&query).await.unwrap().total, total);
     }

@@ -448,9 +448,12 @@ async fn lot(store: &Arc<dyn Store>, some_ephemeral: bool) -> Vec<Secret> {
         secret.created = at(n / 3);
         secret.updated = at(n * 7 % 50);
         secret.attributes = Attributes {
-            name: pick(&["alpha", "Alpha", "-", "beta", "al_ha", "al%a", "", "密"], n * 5),
-            algorithm: pick(&["aes", "-", "AES", "rsa"], n * 3),
-            mode: pick(&["cbc", "-", "gcm"], n),
+            name: pick(
+                &["alpha", "Alpha", "-", "beta", "al_ha", "al%a", "", "密", "al\\ha", "\\h_", "\\_x"],
+                n * 7,
+            ),
+            algorithm: pick(&["aes", "-", "AES", "rsa", "x_"], n * 3),
+            mode: pick(&["cbc", "-", "gcm", "C_c"], n),
             bit_length: [None, Some(128), Some(256)][n % 3]
                 .map(|bits: i64| BitLength::try_from(bits).unwrap()),
             secret_type: SecretType::ALL[n * 11 % 6],
@@ -479,7 +482,7 @@ fn like(pattern: &str, text: &str) -> bool {
             (Some(('%', rest)), _) => {
                 matches(rest, text) || text.split_first().is_some_and(|(_, t)| matches(pattern, t))
             }
-            (Some((p, rest)), Some((t, more))) => (*p == '_' || p == t) && matches(rest, more),
+            (Some((p, rest)), Some((t, more))) => p == t && matches(rest, more),
             _ => false,
         }
     }
@@ -595,6 +598,12 @@ async fn check_lists(some_ephemeral: bool) {
             Filters { name: pattern("al_ha"), ..Filters::default() },
             Filters { name: pattern("%a%"), mode: pattern("cbc"), ..Filters::default() },
             Filters { name: pattern("al\\%a"), ..Filters::default() },
+            Filters { name: pattern("%l_h%"), ..Filters::default() },
+            Filters { name: pattern("al_h%"), ..Filters::default() },
+            Filters { name: pattern("\\_%"), ..Filters::default() },
+            Filters { name: pattern("%\\h_"), ..Filters::default() },
+            Filters { algorithm: pattern("a_s"), ..Filters::default() },
+            Filters { algorithm: pattern("%_"), mode: pattern("c_%"), ..Filters::default() },
             Filters { algorithm: pattern("aes"), bit_length: Some(256), ..Filters::default() },
             Filters { secret_type: Some(TypeFilter::Is(SecretType::Public)), ..Filters::default() },
             Filters { secret_type: Some(TypeFilter::Unknown), ..Filters::default() },
@@ -679,7 +688,9 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
 async fn odd_patterns_find_nothing_and_harm_nothing() {
     with_store(|store| async move {
         lot(&store, true).await;
-        for name in ["%".repeat(60_000), "%a".repeat(3000), "\0".into(), "%\u{10ffff}".into()] {
+        for name in
+            ["%".repeat(60_000), "%a".repeat(3000), "_%".repeat(5000), "\0".into(), "%\u{10ffff}".into()]
+        {
             let filters = Filters { name: Some(Pattern::new(&name)), ..Filters::default() };
             assert!(store.list(&ListQuery { filters, ..everything("p") }, NOW).await.is_ok());
         }

@@ -10,5 +10,5 @@ pub(crate) mod text;
 pub(crate) mod value;
 
 pub(crate) use json::parse as parse_json;
-pub(crate) use text::{int, strip, unquote_plus};
+pub(crate) use text::{int, is_space, strip, unquote_plus};
 pub(crate) use value::Value;

@@ -37,7 +37,19 @@ impl Value {
     pub(crate) fn take(&mut self, key: &str) -> Option<Self> {
         let Self::Dict(items) = self else { return None };
         let place = items.iter().position(|(known, _)| known == key)?;
-        Some(items.swap_remove(place).1)
+        Some(items.remove(place).1)
+    }
+
+    /// Drops the members of a dict whose keys are not to be kept, and of all that is in it.
+    pub(crate) fn drop_members(&mut self, is_dropped: fn(&str) -> bool) {
+        match self {
+            Self::List(items) => items.iter_mut().for_each(|value| value.drop_members(is_dropped)),
+            Self::Dict(items) => {
+                items.retain(|(key, _)| !is_dropped(key));
+                items.iter_mut().for_each(|(_, value)| value.drop_members(is_dropped));
+            }
+            _ => {}
+        }
     }
 
     /// Whether Python takes it for false.
@@ -100,6 +112,17 @@ impl Value {
         }
     }
 
+    /// The same for a dict, but for the text under one key, which stays as it came.
+    pub(crate) fn strip_but(&mut self, kept: &str) {
+        match self {
+            Self::Dict(items) => items
+                .iter_mut()
+                .filter(|(key, value)| key != kept || value.as_text().is_none())
+                .for_each(|(_, value)| value.strip_item()),
+            other => other.strip(),
+        }
+    }
+
     fn strip_item(&mut self) {
         match self {
             Self::Text(text) => strip_in_place(text),
@@ -149,7 +172,7 @@ fn saturate(number: i128) -> i64 {
     i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// In place, because the text may be a payload: no second copy of it is made.
+/// In place, because the text may be a payload in the wrong place: no second copy of it is made.
 fn strip_in_place(text: &mut String) {
     text.truncate(text.trim_end_matches(text::is_space).len());
     let start = text.len() - text.trim_start_matches(text::is_space).len();
@@ -203,6 +226,19 @@ mod tests {
         let mut lone = Value::Text(" x ".to_owned().into());
         lone.strip();
         assert_eq!(lone.as_text(), Some(" x "));
+    }
+
+    #[test]
+    fn one_text_may_keep_its_ends() {
+        for (text, expect) in [
+            (r#"{"a": " x ", "b": " y "}"#, "{'a': ' x ', 'b': 'y'}"),
+            (r#"{"a": [" x "]}"#, "{'a': ['x']}"),
+            (r#"[" x ", {"a": " x "}]"#, "['x', {'a': 'x'}]"),
+        ] {
+            let mut value = super::super::parse_json(text).unwrap();
+            value.strip_but("a");
+            assert_eq!(value.repr(), expect);
+        }
     }
 
     #[test]

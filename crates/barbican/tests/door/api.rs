@@ -33,6 +33,101 @@ async fn a_payload_comes_back_as_it_was_put() {
 }
 
 #[tokio::test]
+async fn a_text_keeps_its_ends_however_it_comes() {
+    let rig = rig().await;
+    for text in ["pass word ", "\tx\r\n", "-----END OPENSSH PRIVATE KEY-----\n", "\u{2003}密\u{1c}"] {
+        for kind in ["text/plain", "text/plain;charset=utf-8", "text/plain; charset=utf-8"] {
+            let body = serde_json::json!({ "name": text, "payload": text, "payload_content_type": kind });
+            let posted = rig.secret(&body.to_string()).await;
+            let put = rig.secret("{}").await;
+            assert_eq!(rig.ask(&format!("PUT {put}"), &[("content-type", kind)], text).await.text(), "204");
+            for path in [&posted, &put] {
+                let read = rig.ask(&format!("GET {path}/payload"), &[("accept", "text/plain")], "").await;
+                assert_eq!(read.body, text.as_bytes());
+            }
+            let described = rig.ask(&format!("GET {posted}"), &[], "").await.body;
+            let described: serde_json::Value = serde_json::from_slice(&described).unwrap();
+            assert_eq!(described["name"], text.trim().trim_end_matches('\u{1c}'));
+        }
+    }
+    let bytes = serde_json::json!({ "payload": "\n IGJlZXIK \n", "payload_content_type": "application/octet-stream",
+        "payload_content_encoding": "base64" });
+    let path = rig.secret(&bytes.to_string()).await;
+    assert_eq!(rig.ask(&format!("GET {path}/payload"), &[], "").await.body, " beer\n");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_utf_8_is_malformed_json() {
+    let rig = rig().await;
+    let path = rig.secret(TEXT).await;
+    let json = [("content-type", "application/json")];
+    for what in [
+        "POST /v1/secrets".to_owned(),
+        "POST /v1/orders".to_owned(),
+        "POST /v1/containers".to_owned(),
+        format!("PUT {path}/metadata"),
+        format!("PUT {path}/acl"),
+    ] {
+        let answer = rig.ask_bytes(&what, &json, b"{\"name\": \"\xff\"}").await;
+        assert_eq!(answer.text(), problem(400, "Bad Request", "Malformed JSON"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_to_nobody_counts_as_what_was_asked_for() {
+    let rig = rig().await;
+    for (what, header) in [
+        ("GET /v1/secrets", ("x-project-id", "")),
+        ("GET /v1/secrets/00000000-0000-4000-8000-000000000000/payload", ("x-project-id", "")),
+        (
+            "PUT /v1/secrets/00000000-0000-4000-8000-000000000000",
+            ("openstack-api-version", "key-manager 9.9"),
+        ),
+        ("DELETE /v1/secrets/nosuch", ("x-project-id", "")),
+    ] {
+        assert!(rig.ask(what, &[header], "").await.head.status.is_client_error(), "{what}");
+    }
+    let metrics = rig.metrics();
+    for line in [
+        r#"donjon_http_requests_total{operation="GET /v1/secrets",status="4xx"} 1"#,
+        r#"donjon_http_requests_total{operation="GET /v1/secrets/{id}/payload",status="4xx"} 1"#,
+        r#"donjon_http_requests_total{operation="PUT /v1/secrets/{id}",status="4xx"} 1"#,
+        r#"donjon_http_requests_total{operation="DELETE elsewhere",status="4xx"} 1"#,
+        "donjon_http_unidentified_total 3",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn an_underscore_in_a_filter_is_itself() {
+    let rig = rig().await;
+    for name in ["other_example.com", "otherXexample.com", "other_example_com"] {
+        rig.secret(&format!(r#"{{"name": "{name}", "algorithm": "{name}", "mode": "{name}"}}"#)).await;
+        rig.json("POST /v1/containers", &format!(r#"{{"type": "generic", "name": "{name}"}}"#)).await;
+        let meta = format!(r#"{{"name": "{name}", "algorithm": "aes", "bit_length": 256}}"#);
+        rig.json("POST /v1/orders", &format!(r#"{{"type": "key", "meta": {meta}}}"#)).await;
+    }
+    for (query, total) in [
+        ("secrets?name=other_example.com", 1 + 1), // One that an order made, too.
+        ("secrets?name=other_%25", 2 + 2),
+        ("secrets?name=%25_example.com", 1 + 1),
+        ("secrets?alg=other_example.com", 1),
+        ("secrets?alg=other_example%25", 2),
+        ("secrets?mode=other_example_c%25", 1),
+        ("secrets?mode=______example.com", 0),
+        ("containers?name=other_example.com", 1),
+        ("containers?name=other_exam%25", 2),
+        ("orders?meta=other_example.com", 1),
+        ("orders?meta=other%25example", 3),
+    ] {
+        let found = rig.ask(&format!("GET /v1/{query}"), &[], "").await;
+        let found: serde_json::Value = serde_json::from_slice(&found.body).unwrap();
+        assert_eq!(found["total"], total, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_an_id_and_a_version() {
     let rig = rig().await;
     for (what, version) in [
@@ -144,6 +239,11 @@ async fn libvirts_keys_can_be_set_one_by_one() {
     assert_eq!(rig.ask(&format!("DELETE {one}"), &[], "").await.text(), "204");
     assert_eq!(rig.ask(&format!("GET {one}"), &[], "").await.text(), missing);
     for (key, value, expect) in [
+        (
+            "libvirt_description",
+            r"a\u0001b",
+            "'libvirt_description' must be text that XML can hold: not U+0001.",
+        ),
         ("libvirt_color", "red", "Invalid Key."),
         ("libvirt_private", "true", "Invalid Metadata. 'libvirt_private' must be one of: yes, no."),
         (
@@ -155,6 +255,33 @@ async fn libvirts_keys_can_be_set_one_by_one() {
         let answer = rig.json(&format!("POST {path}"), &pair(key, value)).await;
         assert!(answer.head.status.is_client_error() && answer.text().contains(expect), "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn what_a_definition_cannot_hold_does_not_come_in() {
+    let rig = rig().await;
+    let path = format!("{}/metadata", rig.secret(TEXT).await);
+    for key in ["libvirt_description", "libvirt_usage_id"] {
+        let pair = |value: &str| format!(r#"{{"key": "{key}", "value": "{value}"}}"#);
+        for bad in ["\\u0000", "a\\u0001", "a\\u000bb", "a\\u001fb", "\\ufffe", "\u{ffff}"] {
+            for (what, body) in [
+                (format!("POST {path}"), pair(bad)),
+                (format!("PUT {path}/{key}"), pair(bad)),
+                (format!("PUT {path}"), format!(r#"{{"metadata": {{"{key}": "{bad}"}}}}"#)),
+                (format!("PUT {path}"), format!(r#"{{"metadata": {{"{}": "{bad}"}}}}"#, key.to_uppercase())),
+            ] {
+                let answer = rig.json(&what, &body).await;
+                assert_eq!(answer.head.status, 400, "{what} {body}");
+                assert!(answer.text().contains("must be text that XML can hold"), "{}", answer.text());
+            }
+        }
+        let good = pair("\\t\\n\\u007f\\u0085\\ufffd\u{1f511} <&>");
+        assert_eq!(rig.json(&format!("POST {path}"), &good).await.head.status, 201);
+    }
+    assert_eq!(
+        rig.json(&format!("POST {path}"), r#"{"key": "own", "value": "\u0001"}"#).await.head.status,
+        201
+    );
 }
 
 #[tokio::test]
@@ -180,8 +307,14 @@ fn referred(text: &str) -> String {
 
 #[tokio::test]
 async fn an_order_is_done_in_the_answer_to_the_first_look_and_keeps_no_passphrase() {
+    for name in ["passphrase", "pass_phrase"] {
+        order_with_passphrase(name).await;
+    }
+}
+
+async fn order_with_passphrase(name: &str) {
     let rig = rig().await;
-    let meta = r#"{"name": "pair", "algorithm": "rsa", "bit_length": 2048, "passphrase": "hunter2"}"#;
+    let meta = format!(r#"{{"name": "pair", "algorithm": "rsa", "bit_length": 1024, "{name}": "hunter2"}}"#);
     let given = rig.json("POST /v1/orders", &format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#)).await;
     assert_eq!(given.head.status, 202);
     let order = format!("/v1/orders/{}", referred(&given.text()));

@@ -185,6 +185,14 @@ async fn who_comes_at_once_with_the_same_token_is_asked_about_once() {
     assert_eq!(futures_of(garbage).await, vec![401; 50]);
     assert_eq!(fake.state().asked, ["nocatalog member", "nocatalog garbage"]);
     assert_eq!(fake.state().own, 1);
+    let metrics = rig.metrics();
+    for line in [
+        r#"donjon_http_requests_total{operation="GET /v1/secrets",status="2xx"} 51"#,
+        r#"donjon_http_requests_total{operation="GET /v1/secrets",status="4xx"} 50"#,
+        "donjon_http_unidentified_total 50",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
 }
 
 /// Runs all at once.

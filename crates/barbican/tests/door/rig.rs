@@ -17,6 +17,7 @@ pub(crate) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 pub(crate) struct Rig {
     pub(crate) door: Arc<Door>,
     pub(crate) fixture: Fixture,
+    metrics: Registry,
 }
 
 /// An answer, read to its end.
@@ -31,13 +32,26 @@ impl Rig {
         let mut config = config;
         config.hosts.push("h".parse().unwrap());
         let fixture = Fixture::new().await;
-        let metrics = Metrics::register(&mut Registry::default());
-        let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics));
-        Self { door, fixture }
+        let mut metrics = Registry::default();
+        let counted = Metrics::register(&mut metrics);
+        let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, counted));
+        Self { door, fixture, metrics }
+    }
+
+    /// What is counted, as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
+        text
     }
 
     /// Asks in project `p`. `what` is a method and a path; then headers, one a line.
     pub(crate) async fn ask(&self, what: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.ask_bytes(what, headers, body.as_bytes()).await
+    }
+
+    /// The same, with a body that need not be text.
+    pub(crate) async fn ask_bytes(&self, what: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path).header("host", "h");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-project-id")) {
@@ -50,8 +64,8 @@ impl Rig {
     }
 
     /// Asks by a request of any kind.
-    pub(crate) async fn answer(&self, request: http::request::Builder, body: &str) -> Answer {
-        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+    pub(crate) async fn answer(&self, request: http::request::Builder, body: impl AsRef<[u8]>) -> Answer {
+        let body = Full::new(Bytes::copy_from_slice(body.as_ref()));
         Answer::read(self.door.answer(request.body(body).unwrap(), HERE).await).await
     }
 

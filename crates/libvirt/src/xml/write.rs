@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Line ends and tabs in a text are printed as they are; a reader makes a carriage return a new line. A character that
-//! XML cannot hold at all is left out: it can come from the REST door only.
+//! XML cannot hold at all is left out: neither door takes one, but a database of before it was so may have it.
 
 use model::{Facets, SecretId};
 

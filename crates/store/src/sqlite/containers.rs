@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::PARTS_MAX;
 use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, project_name, require};
+use super::list::PATTERN_BYTES_MAX;
 use super::quotas::Room;
 use super::reader::Reader;
 use super::rows::{named, project_number, short, user};
@@ -101,9 +102,13 @@ pub(super) fn all(reader: &mut Reader, query: &ContainerQuery) -> Result<Sliced<
 fn matching(connection: &Connection, query: &ContainerQuery) -> Result<Option<Rows>, Error> {
     let Some(mut rows) = Rows::of_project(connection, KIND, RECORD, &query.project)? else { return Ok(None) };
     if let Some(name) = &query.name {
-        let condition = if name.is_exact() { "name = ? COLLATE NOCASE" } else { "name LIKE ?" };
-        if rows.which_like(condition, name.as_str().to_owned()).is_none() {
+        if name.as_str().len() > PATTERN_BYTES_MAX {
             return Ok(None);
+        }
+        if name.is_exact() {
+            rows.which("name = ? COLLATE NOCASE", name.as_str().to_owned());
+        } else {
+            rows.which(&slices::is_like("name"), slices::like(name.as_str()));
         }
     }
     match query.container_type {

@@ -18,6 +18,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::reader::Reader;
 use super::rows::{RECORD, project_number, record};
+use super::slices;
 use crate::Error;
 
 /// Up to so many matches are sorted; of more, the page is found by walking the index of the sort key.
@@ -26,7 +27,7 @@ const SORTED_ROWS_MAX: u64 = 1000;
 const QUICK_ROWS_MAX: u64 = 10_000;
 /// An offset beyond this takes long enough not to be walked where requests are served.
 pub(super) const QUICK_OFFSET_MAX: u64 = 1000;
-/// The longest pattern that can match anything worth finding: SQLite refuses longer ones, and names have 255.
+/// The longest pattern that can match anything worth finding: SQLite refuses one five times as long, and names have 255.
 pub(super) const PATTERN_BYTES_MAX: usize = 10_000;
 
 /// Whether a list may take longer than a request's thread should be kept.
@@ -139,7 +140,7 @@ impl<'query> Plan<'query> {
         let filters = &self.query.filters;
         if let Some(name) = &filters.name {
             self.pattern("name", name)?;
-            let prefix = name.as_str().split(['%', '_']).next().unwrap_or_default();
+            let prefix = name.as_str().split('%').next().unwrap_or_default();
             if name.is_exact() {
                 self.found_by = Some("secrets_by_name_filter");
             } else if !prefix.is_empty() {
@@ -175,12 +176,11 @@ impl<'query> Plan<'query> {
             return None;
         }
         // Without a wildcard LIKE is equality that takes either case of A–Z, and so is NOCASE, which has an index.
-        let condition = if pattern.is_exact() {
-            format!("{column} = ? COLLATE NOCASE")
+        if pattern.is_exact() {
+            self.add(&format!("{column} = ? COLLATE NOCASE"), pattern.as_str().to_owned());
         } else {
-            format!("{column} LIKE ?")
-        };
-        self.add(&condition, pattern.as_str().to_owned());
+            self.add(&slices::is_like(column), slices::like(pattern.as_str()));
+        }
         Some(())
     }
 

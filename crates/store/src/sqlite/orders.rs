@@ -86,7 +86,7 @@ pub(super) fn all(reader: &mut Reader, query: &OrderQuery) -> Result<Sliced<Orde
         if meta.len() > META_PATTERN_BYTES_MAX {
             return Ok(slices::nothing());
         }
-        rows.which("meta LIKE ?", format!("%{meta}%"));
+        rows.which(&slices::is_like("meta"), slices::like(&format!("%{meta}%")));
     }
     let Sliced { items, total } = rows.slice(reader.connection(), slice_of(query), record)?;
     let items = items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;

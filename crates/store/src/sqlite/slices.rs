@@ -4,7 +4,7 @@ use model::ProjectId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::list::{PATTERN_BYTES_MAX, QUICK_OFFSET_MAX};
+use super::list::QUICK_OFFSET_MAX;
 use super::quotas::tally;
 use super::rows::project_number;
 use crate::{Error, Slice, Sliced};
@@ -44,11 +44,6 @@ impl Rows {
         self.values.push(value.into());
     }
 
-    /// Only those of which something is like a pattern. None if it is longer than SQLite takes, so that nothing is.
-    pub(super) fn which_like(&mut self, condition: &str, pattern: String) -> Option<()> {
-        (pattern.len() <= PATTERN_BYTES_MAX).then(|| self.which(condition, pattern))
-    }
-
     /// A part of them, and how many there are.
     pub(super) fn slice<T>(
         &self,
@@ -75,6 +70,16 @@ impl Rows {
         }
         Ok(Sliced { items, total })
     }
+}
+
+/// That a column is like a pattern that [`like`] made.
+pub(super) fn is_like(column: &str) -> String {
+    format!(r"{column} LIKE ? ESCAPE '\'")
+}
+
+/// A pattern in which `%` is the one wildcard, for SQL's LIKE.
+pub(super) fn like(pattern: &str) -> String {
+    pattern.replace('\\', r"\\").replace('_', r"\_")
 }
 
 /// What a list is of nobody.
