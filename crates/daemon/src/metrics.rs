@@ -3,7 +3,9 @@
 //! It is apart from the doors so that it needs no credentials and is never reachable where secrets are: on loopback
 //! unless the operator says otherwise. Nothing here tells which secrets exist or what they hold.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -22,13 +24,14 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use vault::Vault;
 
-/// Scrapers connected at once; further ones wait. Prometheus needs one, a pair of them two.
-const SCRAPERS_MAX: usize = 8;
-/// Time to send a request, and to be idle between two: more than Prometheus's default interval of a minute.
-const SCRAPER_IDLE: Duration = Duration::from_secs(120);
+/// Scrapers connected at once. One more takes the place of the one that has been there for longest, so that whoever asks is
+/// answered, however many others ask nothing or read nothing.
+const SCRAPERS_MAX: usize = 64;
+/// Time for one scrape, from connecting to the end of the answer.
+const SCRAPE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What OpenMetrics 1.0.0 prescribes.
 const OPENMETRICS: HeaderValue =
@@ -43,34 +46,40 @@ pub(crate) fn registry() -> Registry {
     registry
 }
 
-/// Answers scrapes until the task is dropped.
+/// Answers scrapes until the task is dropped: one a connection.
 pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
-    let scrapers = Arc::new(Semaphore::new(SCRAPERS_MAX));
-    while let Ok(slot) = Arc::clone(&scrapers).acquire_owned().await {
+    let mut scrapers: VecDeque<AbortHandle> = VecDeque::with_capacity(SCRAPERS_MAX);
+    loop {
         let stream = crate::listen::accept(&listener).await;
+        scrapers.retain(|scraper| !scraper.is_finished());
+        if scrapers.len() >= SCRAPERS_MAX
+            && let Some(oldest) = scrapers.pop_front()
+        {
+            oldest.abort();
+            // Its socket is closed when the task is, which is before the next one needs a descriptor.
+            tokio::task::yield_now().await;
+        }
         let registry = Arc::clone(&registry);
-        tokio::spawn(async move {
-            match TcpStream::from_std(stream) {
-                Ok(stream) => serve_scraper(stream, &registry).await,
-                Err(error) => tracing::debug!(%error, "a metrics connection was lost"),
+        let scraper = tokio::spawn(async move {
+            let served = async { serve_scraper(TcpStream::from_std(stream)?, &registry).await };
+            match tokio::time::timeout(SCRAPE_TIME_MAX, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a metrics connection ended early"),
+                Err(_) => tracing::debug!("a metrics connection was cut off: it took too long"),
             }
-            drop(slot);
         });
+        scrapers.push_back(scraper.abort_handle());
     }
 }
 
-async fn serve_scraper(stream: TcpStream, registry: &Registry) {
+async fn serve_scraper(stream: TcpStream, registry: &Registry) -> io::Result<()> {
     let service = service_fn(async |request: Request<Incoming>| {
         Ok::<_, Infallible>(answer(request.method(), request.uri().path(), registry))
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(SCRAPER_IDLE)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
     match barbican::while_datable(connection).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%error, "a metrics connection ended early"),
-        None => tracing::debug!("a metrics connection ended: the clock is before 1970 or after 9999"),
+        Some(ended) => ended.map_err(io::Error::other),
+        None => Err(io::Error::other("the clock is before 1970 or after 9999")),
     }
 }
 
