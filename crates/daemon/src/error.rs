@@ -111,12 +111,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The token that libvirt's daemons share.
-    #[error(
-        "the system token {} cannot be used: {source}\n\
-         Let the user that runs donjond read it (libvirt makes it for root alone), or name another with \
-         --libvirt-token; another one will not open private secrets to libvirt's daemons.",
-        path.display()
-    )]
+    #[error("the system token {} cannot be used: {source}\n{}", path.display(), token_advice(source))]
     Token {
         /// Where it is.
         path: PathBuf,
@@ -164,6 +159,43 @@ pub(crate) enum Error {
         "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
     )]
     Runtime(#[source] io::Error),
+    /// The limit of open files is too low to start.
+    #[error(
+        "the limit of open files is {limit}, and starting takes {needed}\n\
+         Raise it: LimitNOFILE= of the unit, ulimit -n in a shell."
+    )]
+    FewFiles {
+        /// What it is.
+        limit: usize,
+        /// What it has to be.
+        needed: usize,
+    },
+    /// The system gives not as many threads as it takes to start.
+    #[error(
+        "the system does not give the {threads} threads that starting takes: {source}\n\
+         Raise the limit: TasksMax= or LimitNPROC= of the unit, ulimit -u in a shell, pids.max of the container."
+    )]
+    FewThreads {
+        /// How many.
+        threads: usize,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gives no memory to start with.
+    #[error(
+        "the system does not give the {mib} MiB of memory that starting takes\n\
+         Raise the limit: LimitAS= or LimitDATA= of the unit, ulimit -v and -d in a shell."
+    )]
+    LittleMemory {
+        /// How much.
+        mib: usize,
+    },
+    /// Something that cannot be, while a command ran.
+    #[error(
+        "ended by a fault of this program, at the place that was told\n\
+         If the system is out of memory, threads or files, mend that; else please report it."
+    )]
+    Panicked,
     /// What a look at everything found.
     #[error("{}", unsound(*damaged, complaints))]
     Unsound {
@@ -288,6 +320,10 @@ impl Error {
             | Self::PassedSocket(_)
             | Self::PassedName(_)
             | Self::Runtime(_)
+            | Self::FewFiles { .. }
+            | Self::FewThreads { .. }
+            | Self::LittleMemory { .. }
+            | Self::Panicked
             | Self::Unsound { .. }
             | Self::BackedUpDamaged { .. }
             | Self::Admin(_)
@@ -349,9 +385,19 @@ fn unsound(damaged: u64, complaints: &[String]) -> String {
     )
 }
 
+/// What to do about a system token that cannot be used.
+fn token_advice(error: &io::Error) -> &'static str {
+    if is_exhausted(error) {
+        return EXHAUSTED;
+    }
+    "Let the user that runs donjond read it (libvirt makes it for root alone), or name another with \
+     --libvirt-token; another one will not open private secrets to libvirt's daemons."
+}
+
 /// What to do about an admin socket that cannot be made.
 fn admin_socket_advice(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if is_exhausted(error) => EXHAUSTED,
         io::ErrorKind::AddrInUse => "See who does with: ss -lxp. Choose another path with --admin-socket.",
         io::ErrorKind::InvalidInput => {
             "The path of a UNIX socket has 107 bytes at the most: choose a shorter one with --admin-socket."
@@ -365,6 +411,7 @@ fn admin_socket_advice(error: &io::Error) -> &'static str {
 /// What to do about an audit trail that cannot be opened.
 fn audit_advice(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if is_exhausted(error) => EXHAUSTED,
         io::ErrorKind::InvalidInput => {
             "Name a regular file that belongs to the user that runs donjond and has one name, itself and not a link to it, with \
              --audit; nothing was changed."
@@ -410,6 +457,7 @@ fn loss_text(loss: &Loss) -> String {
 /// What to do about a UNIX socket that cannot be made.
 fn socket_advice(error: &io::Error) -> &'static str {
     match error.kind() {
+        _ if is_exhausted(error) => EXHAUSTED,
         io::ErrorKind::AddrInUse => {
             "See who does with: ss -lxp. Stop it, or choose another path with --libvirt-socket."
         }
@@ -437,6 +485,7 @@ fn advice(error: &store::OpenError) -> &'static str {
         Schema { .. } => {
             "No version of donjond is known that wrote this: restore a backup; nothing was changed."
         }
+        File { source, .. } if is_exhausted(source) => EXHAUSTED,
         File { .. } => "Let the user that runs donjond read and write there, or name another place.",
         Database { message, .. } if says_not_writable(message) => NOT_WRITABLE,
         Database { .. } => {
@@ -453,6 +502,19 @@ fn store_advice(error: &store::Error) -> &'static str {
         return NOT_WRITABLE;
     }
     "Look at the whole database with donjond check."
+}
+
+const EXHAUSTED: &str = "The limits of the service (files, tasks, memory: LimitNOFILE=, TasksMax=, MemoryMax=), or of the system, are too low.";
+
+/// `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`: nothing is wrong with what was asked for. An error that was given a path has only
+/// its text left.
+fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let all = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM].map(Errno::raw_os_error);
+    all.iter().any(|errno| match error.raw_os_error() {
+        Some(found) => found == *errno,
+        None => error.to_string().ends_with(&format!("(os error {errno})")),
+    })
 }
 
 const NOT_WRITABLE: &str = "The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even \

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::config::values::AuditTarget;
 use crate::console::say;
 use crate::error::Error;
-use crate::serve;
+use crate::serve::{self, Known};
 
 /// Which database is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,7 +83,7 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
         return Ok(());
     };
     let runtime = serve::runtime()?;
-    let (_, master, anchor) = serve::unlock_trail(config, runtime.handle())?;
+    let Known { master, anchor } = serve::known(config, runtime.handle())?;
     let end = TrailEnd::read(path, &master.chain_key()).map_err(|error| Error::Trail {
         files: path.display().to_string(),
         source: TrailError::Read(error),

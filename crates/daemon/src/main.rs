@@ -28,6 +28,7 @@ mod token;
 mod unix_socket;
 mod upkeep;
 
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,13 +43,22 @@ static HEAP: seal::WipingHeap = seal::WipingHeap;
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os())); // Help, version and wrong usage end here, with 0 or 2.
-    match run(cli.command) {
+    std::panic::set_hook(Box::new(tell_panic));
+    // A library that panics where the system gives it no thread is as good as an error.
+    let ran = catch_unwind(AssertUnwindSafe(|| run(cli.command))).unwrap_or(Err(Error::Panicked));
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::tell(format_args!("donjond: {error}"));
             error.exit_code()
         }
     }
+}
+
+/// Only the place: a message may quote a value.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    console::tell(format_args!("donjond: a panic at {place}"));
 }
 
 fn run(command: Command) -> Result<(), Error> {

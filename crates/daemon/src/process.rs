@@ -5,12 +5,29 @@
 //! - Files it makes are for its user alone.
 //! - It may hold as many connections as the system allows it.
 
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
 use rustix::fs::Mode;
-use rustix::io::Result;
 use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 
+use crate::error::Error;
+
+/// Files that a server has open before anybody connects, about, and some for who does.
+const OPEN_FILES_MIN: usize = 64;
+/// The same for each thread that serves: its runtime's, and its connection to the database.
+const OPEN_FILES_EACH: usize = 8;
+/// Threads that a server has for each that serves: that one, and one for what takes long.
+const THREADS_EACH: usize = 2;
+/// The same of what runs in the background, and one to spare.
+const THREADS_BESIDE: usize = 6;
+/// Memory that a server takes until it serves, about. What is missing later fails one request; while it starts it would end the
+/// process without a word.
+const MEMORY_MIN: usize = 32 * 1024 * 1024;
+
 /// Does all of it. Refused only by a system that lacks these calls.
-pub(crate) fn harden() -> Result<()> {
+pub(crate) fn harden() -> rustix::io::Result<()> {
     process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     process::umask(Mode::RWXG | Mode::RWXO);
@@ -18,7 +35,51 @@ pub(crate) fn harden() -> Result<()> {
 }
 
 /// The soft limit is 1024 for the sake of programs that use `select(2)`, which this one does not.
-fn raise_open_files() -> Result<()> {
+fn raise_open_files() -> rustix::io::Result<()> {
     let limit = process::getrlimit(Resource::Nofile);
     process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+}
+
+/// Whether there is what it takes to start so many threads that serve. Libraries do not start without, and say less.
+pub(crate) fn require_room(serving: NonZeroUsize) -> Result<(), Error> {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let needed = open + OPEN_FILES_MIN + OPEN_FILES_EACH * serving.get();
+    let limit = process::getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    if limit < needed {
+        return Err(Error::FewFiles { limit, needed });
+    }
+    let mut memory: Vec<u8> = Vec::new();
+    memory
+        .try_reserve_exact(MEMORY_MIN)
+        .map_err(|_| Error::LittleMemory { mib: MEMORY_MIN / 1024 / 1024 })?;
+    drop(memory);
+    let threads = THREADS_EACH * serving.get() + THREADS_BESIDE;
+    all_at_once(threads).map_err(|source| Error::FewThreads { threads, source })
+}
+
+/// Starts so many threads, and ends them when all are there, or no more can be.
+fn all_at_once(threads: usize) -> io::Result<()> {
+    let hold = Mutex::new(());
+    std::thread::scope(|scope| {
+        let held = hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = || drop(hold.lock());
+        let started =
+            (0..threads).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop));
+        drop(held);
+        started
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_here_and_not_for_a_billion_threads() {
+        require_room(NonZeroUsize::MIN).unwrap();
+        let many = NonZeroUsize::new(1_000_000_000).unwrap();
+        assert!(matches!(require_room(many), Err(Error::FewFiles { .. })));
+    }
 }

@@ -43,6 +43,7 @@ use crate::logging::Logging;
 use crate::loss;
 use crate::manager;
 use crate::metrics;
+use crate::process;
 use crate::threads::{self, Threads, Workers};
 use crate::token;
 use crate::unix_socket::{self, Made};
@@ -71,6 +72,7 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let passed = listen::passed_sockets().map_err(Error::PassedSocket)?; // Before there are threads.
     let config = load(&flags)?;
     let logging = Logging::start(&config.log, config.log_format);
+    process::require_room(threads::one_a_core())?;
     let mut sockets = Sockets::open(&config, passed)?;
     let doors = threads::start(threads::one_a_core()).map_err(Error::Runtime)?;
     let runtime = runtime()?;
@@ -170,25 +172,44 @@ pub(crate) fn running(config: &Config) -> Result<Option<Client>, Error> {
 
 /// The store, open to look, and what opens what it holds.
 pub(crate) fn unlock(config: &Config, runtime: &Handle) -> Result<(SqliteStore, Opener), Error> {
-    let (store, master, _) = unlock_trail(config, runtime)?;
-    Ok((store, Opener::new(master)))
-}
-
-/// The store, open to look, its master key, and where its audit trail stood.
-pub(crate) fn unlock_trail(
-    config: &Config,
-    runtime: &Handle,
-) -> Result<(SqliteStore, MasterKey, Option<AuditAnchor>), Error> {
     let path = || config.store.path().clone();
-    let store = match open_store(&config.store, Purpose::Inspect, config.limits.batch_changes) {
-        Err(OpenError::InUse(path)) => return Err(Error::InUseUnasked(path)), // Else it would have been asked.
-        opened => opened?,
-    };
+    let store = to_look(config)?;
     let failed = |source| Error::Vault { source, store: path() };
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
     let unlocked = runtime.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;
+    let (master, _) = unlocked.ok_or_else(|| Error::Unfinished(path()))?;
+    Ok((store, Opener::new(master)))
+}
+
+/// The store, open to look. A server that has it was not found, or it would have been asked.
+fn to_look(config: &Config) -> Result<SqliteStore, Error> {
+    match open_store(&config.store, Purpose::Inspect, config.limits.batch_changes) {
+        Err(OpenError::InUse(path)) => Err(Error::InUseUnasked(path)),
+        opened => Ok(opened?),
+    }
+}
+
+/// What it takes to check an audit trail.
+pub(crate) struct Known {
+    pub(crate) master: MasterKey,
+    /// Where the trail stood when that was last written down.
+    pub(crate) anchor: Option<AuditAnchor>,
+}
+
+/// What a store says of itself, in its file or by the server that runs on it, and its master key.
+pub(crate) fn known(config: &Config, runtime: &Handle) -> Result<Known, Error> {
+    let path = || config.store.path().clone();
+    let failed = |source| Error::Vault { source, store: path() };
+    let keys = || key_provider(&config.master_key).map_err(|error| failed(error.into()));
+    if let Some(server) = running(config)? {
+        let said = server.said()?;
+        let master = vault::unlock_by(&said.store, &said.key_check, &*keys()?).map_err(failed)?;
+        return Ok(Known { master, anchor: said.anchor });
+    }
+    let store = to_look(config)?;
+    let unlocked = runtime.block_on(vault::unlock(&store, &*keys()?)).map_err(failed)?;
     let (master, anchor) = unlocked.ok_or_else(|| Error::Unfinished(path()))?;
-    Ok((store, master, anchor))
+    Ok(Known { master, anchor })
 }
 
 /// The number of the newest change that the store has, in its file or by the server that runs on it.
@@ -196,8 +217,7 @@ pub(crate) fn witnessed(config: &Config, runtime: &Handle) -> Result<u64, Error>
     if let Some(server) = running(config)? {
         return Ok(server.status.witnessed);
     }
-    let store = open_store(&config.store, Purpose::Inspect, config.limits.batch_changes)?;
-    Ok(runtime.block_on(store.witnessed())?)
+    Ok(runtime.block_on(to_look(config)?.witnessed())?)
 }
 
 /// The store that a URL names.

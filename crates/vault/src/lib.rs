@@ -42,4 +42,4 @@ pub use seal::{Payload, generate};
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
 pub use store::{Numbers, Slice, Sliced};
 pub use upkeep::{Grace, Reaped};
-pub use vault::{Begin, Lost, OnLoss, Parts, Vault, unlock};
+pub use vault::{Begin, Lost, OnLoss, Parts, Vault, unlock, unlock_by};

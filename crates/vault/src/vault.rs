@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use model::{Call, Quotas, RequestId, SecretId, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
-use store::{AuditAnchor, Change, Store, Unwitnessed, Witness, unwitnessed};
+use store::{AuditAnchor, Change, Store, StoreId, Unwitnessed, Witness, unwitnessed};
 
 use crate::audit::{AuditSink, Chain, Entry, Event, Note, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
@@ -96,9 +96,15 @@ pub async fn unlock(
     keys: &dyn KeyProvider,
 ) -> Result<Option<(MasterKey, Option<AuditAnchor>)>, OpenError> {
     let Some(check) = store.key_check().await? else { return Ok(None) };
-    let master = keys.master_key(StoreAge::Existing)?;
-    verify(store, keys, &master, &check)?;
+    let master = unlock_by(&store.id(), &check, keys)?;
     Ok(Some((master, store.audit_anchor().await?)))
+}
+
+/// Gets the master key of a store that another process has: of which only its id and its check value are known here.
+pub fn unlock_by(store: &StoreId, check: &[u8], keys: &dyn KeyProvider) -> Result<MasterKey, OpenError> {
+    let master = keys.master_key(StoreAge::Existing)?;
+    verify(store, keys, &master, check)?;
+    Ok(master)
 }
 
 impl Vault {
@@ -113,7 +119,7 @@ impl Vault {
             None => {
                 let master = keys.master_key(StoreAge::New)?;
                 let check = master.check_value(&store.id());
-                verify(&*store, keys, &master, &check)?;
+                verify(&store.id(), keys, &master, &check)?;
                 store.apply(Change::SetKeyCheck(check), unwitnessed()).await?;
                 (master, None)
             }
@@ -349,12 +355,12 @@ impl std::fmt::Debug for Vault {
 }
 
 fn verify(
-    store: &dyn Store,
+    store: &StoreId,
     keys: &dyn KeyProvider,
     master: &MasterKey,
     check: &[u8],
 ) -> Result<(), OpenError> {
-    master.verify(&store.id(), check).map_err(|error| match error {
+    master.verify(store, check).map_err(|error| match error {
         seal::Error::WrongMasterKey => OpenError::WrongMasterKey { from: keys.describe() },
         other => OpenError::Keys(other),
     })

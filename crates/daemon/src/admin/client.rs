@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::de::DeserializeOwned;
+use store::{AuditAnchor, StoreId};
 
 use super::protocol::{
     Ask, BackedUp, Fault, Greeting, Inspected, Lines, Reply, Request, Said, Status, VERSION, line,
@@ -71,6 +72,14 @@ pub(crate) struct Client {
     pub(crate) status: Status,
 }
 
+/// What a store is known by.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) store: StoreId,
+    pub(crate) key_check: Vec<u8>,
+    pub(crate) anchor: Option<AuditAnchor>,
+}
+
 /// Tells nobody, and never ends.
 struct Nobody;
 
@@ -122,6 +131,28 @@ impl Client {
         watch: &Arc<dyn Watch>,
     ) -> Result<(BackedUp, Option<OwnedFd>), AdminError> {
         self.ask(Ask::Backup, watch)
+    }
+
+    /// What it said of itself, understood.
+    pub(crate) fn said(&self) -> Result<Known, AdminError> {
+        let Status { store, key_check, audit, .. } = &self.status;
+        let bytes = |text: &str| {
+            unhex(text).ok_or_else(|| {
+                self.lost(io::Error::other("its status is not hexadecimal where it has to be"))
+            })
+        };
+        let fixed = |length| {
+            self.lost(io::Error::other(format!("its status has not {length} bytes where it has to")))
+        };
+        let anchor = match audit {
+            None => None,
+            Some((number, hash)) => {
+                let hash = bytes(hash)?.try_into().map_err(|_| fixed(32))?;
+                Some(AuditAnchor { number: *number, hash })
+            }
+        };
+        let store = bytes(store)?.try_into().map_err(|_| fixed(16))?;
+        Ok(Known { store, key_check: bytes(key_check)?, anchor })
     }
 
     fn greet(&mut self, watch: &Arc<dyn Watch>) -> Result<(), AdminError> {
@@ -214,4 +245,9 @@ impl Client {
     fn lost(&self, source: io::Error) -> AdminError {
         AdminError::Lost { path: self.path.clone(), source }
     }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::inspect::{Watch, inspect};
 use crate::loss::{self, Which};
 use crate::progress::Teller;
-use crate::serve;
+use crate::serve::{self, Known};
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
@@ -87,7 +87,7 @@ fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspe
 fn check_audit(config: &Config, which: Which, files: &[PathBuf]) -> Result<(), Error> {
     // What is known of the end is read before the trail, which may grow meanwhile.
     let runtime = serve::runtime()?;
-    let (_, master, anchor) = serve::unlock_trail(config, runtime.handle())?;
+    let Known { master, anchor } = serve::known(config, runtime.handle())?;
     let known = anchor.map(|anchor| (anchor.number, anchor.hash));
     let trail = open_all(files).map_err(TrailError::Read);
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));

@@ -1,0 +1,119 @@
+//! Starting where the system gives too little: an error that says what is too little, exit code 1, and no panic.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use support::{DONJOND, PATIENCE};
+
+/// Users that have no processes of their own, one for each test: the limit of threads counts all of a user's, and root has none.
+static NOBODY: AtomicU32 = AtomicU32::new(64_321);
+
+/// A folder that the user who runs the server may use, and the program in it.
+struct Place {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+    user: u32,
+    number: std::cell::Cell<usize>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let program = folder.path().join("donjond");
+        std::fs::copy(DONJOND, &program).unwrap();
+        Self { folder, program, user: NOBODY.fetch_add(1, Ordering::Relaxed), number: 0.into() }
+    }
+
+    /// Starts a server under a limit. None if it serves; else its exit code and what it said.
+    fn start(&self, limit: &str) -> Option<(Option<i32>, String)> {
+        self.number.set(self.number.get() + 1);
+        let data = self.folder.path().join(self.number.get().to_string());
+        let is_root = rustix::process::geteuid().is_root();
+        let mut command = Command::new(if is_root { "setpriv" } else { "prlimit" });
+        if is_root {
+            let user = self.user.to_string();
+            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "prlimit"]);
+        }
+        let told = self.folder.path().join("told.txt");
+        let mut child = command
+            .arg(limit)
+            .arg(&self.program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data)
+            .arg("--libvirt-socket")
+            .arg(data.with_extension("sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&told).unwrap())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        let said = |path: &Path| std::fs::read_to_string(path).unwrap();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some((status.code(), said(&told)));
+            }
+            if said(&told).contains("is ready") {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return None;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{limit}: {}", said(&told));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Goes up from too little until it serves; each time before it says what is too little.
+    #[track_caller]
+    fn climb(&self, limits: impl Iterator<Item = String>, says: &[&str]) {
+        for (refused, limit) in limits.enumerate() {
+            let Some((code, said)) = self.start(&limit) else {
+                assert!(refused > 0, "{limit} is enough");
+                return;
+            };
+            assert_eq!(code, Some(1), "{limit}: {said}");
+            assert!(says.iter().any(|text| said.contains(text)), "{limit}: {said}");
+            assert!(!said.contains("panic") && !said.contains("that owns"), "{limit}: {said}");
+        }
+        panic!("it never served");
+    }
+}
+
+#[test]
+fn few_open_files_are_told_as_such() {
+    let limits = (12..=40).step_by(4).chain((64..4096).step_by(64)).map(|files| format!("--nofile={files}"));
+    Place::new().climb(limits, &["the limit of open files is "]);
+}
+
+#[test]
+fn few_threads_are_told_as_such() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: only root runs a server as a user with no other processes");
+    }
+    let limits = (1..4096).map(|threads| format!("--nproc={threads}"));
+    Place::new().climb(limits, &["threads that starting takes", "limits of the service"]);
+}
+
+#[test]
+fn little_memory_is_told_as_such() {
+    let place = Place::new();
+    let mut last = None;
+    for megabytes in (16..400).step_by(4) {
+        match place.start(&format!("--as={megabytes}000000")) {
+            None => break,
+            refused => last = refused,
+        }
+    }
+    // With still less the program itself cannot be mapped, and nobody is there to say anything.
+    let (code, said) = last.unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    let says = ["of memory that starting takes", "threads that starting takes"];
+    assert!(says.iter().any(|text| said.contains(text)), "{said}");
+}
