@@ -17,8 +17,8 @@ use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
 use crate::{
-    acls, consumers, containers, dates, identity, list, media_types, metadata, new_secret, orders, path,
-    quotas, transport_keys,
+    acls, consumers, containers, dates, heads, identity, list, media_types, metadata, new_secret, orders,
+    path, quotas, transport_keys,
 };
 
 /// The body of a new secret.
@@ -80,11 +80,16 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.headers = headers;
     let browsers = Browsers::default();
-    let Ok(target) = Target::of(&head) else { return (version.and(caller).ok(), String::new()) };
+    let target = Target::of(&head).unwrap_or_default();
     let _ = browsers.check(&head.headers, target.host.as_ref());
     let here = SocketAddr::from(([127, 0, 0, 1], 9311));
     let origin = Origin::new(None, browsers.names(), &head.headers, &target, here).url().into_owned();
     (version.and(caller).ok(), origin)
+}
+
+/// The bytes of a connection, in pieces of a size, as hyper gets them.
+pub fn heads(bytes: &mut [u8], piece: usize) {
+    heads::scan_in_pieces(bytes, piece);
 }
 
 /// A query string.

@@ -207,6 +207,12 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
+/// Looks at a whole stream that comes in pieces of a size, for the fuzz target and the tests.
+pub(crate) fn scan_in_pieces(bytes: &mut [u8], piece: usize) {
+    let mut scanner = Scanner::default();
+    bytes.chunks_mut(piece.max(1)).for_each(|piece| scanner.scan(piece));
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Heads<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -254,9 +260,8 @@ mod tests {
 
     /// What comes out, in pieces of a size.
     fn scanned(sent: &[u8], piece: usize) -> Vec<u8> {
-        let mut scanner = Scanner::default();
         let mut bytes = sent.to_vec();
-        bytes.chunks_mut(piece).for_each(|piece| scanner.scan(piece));
+        scan_in_pieces(&mut bytes, piece);
         bytes
     }
 

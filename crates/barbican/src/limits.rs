@@ -13,8 +13,8 @@ pub struct Limits {
     /// Bytes of a body that are looked at: Barbican's `max_allowed_request_size_in_bytes`. A longer body is read as if
     /// it ended there, and answered accordingly.
     pub body_bytes_max: usize,
-    /// Bytes of a longer body that are received and thrown away, so that its sender reads the answer instead of a
-    /// reset; after these the connection ends with the answer.
+    /// Bytes of a longer body, or of one that nobody asked for, that are received and thrown away, so that its sender reads
+    /// the answer instead of a reset and the connection goes on; after these it ends with the answer.
     pub discarded_bytes_max: usize,
     /// Time to send the head of a request, from the end of the answer before it; then the connection is closed, after
     /// a 408 if a part of the head had come.

@@ -133,6 +133,52 @@ fn malformed_requests_are_answered_and_harm_nobody_else() {
     }
 }
 
+/// The status of an answer to bytes on a connection of their own, and the answer.
+fn said(server: &Server, sent: &str) -> (u16, String) {
+    let mut client = server.connect();
+    client.send(sent.as_bytes()).unwrap();
+    let answer = client.answer().unwrap();
+    (answer.status, answer.text())
+}
+
+#[test]
+fn who_names_no_host_is_referred_to_where_the_server_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (status, text) = said(&server, "GET /v1 HTTP/1.0\r\nX-Project-Id: p\r\n\r\n");
+    assert!(status == 200 && text.contains(&format!("\"{}/v1/\"", server.url())), "{text}");
+    let (status, text) = said(&server, "GET / HTTP/1.0\r\n\r\n");
+    assert!(status == 300 && text.contains(&format!("\"{}/v1/\"", server.url())), "{text}");
+    assert_eq!(said(&server, "GET /v1 HTTP/1.1\r\nX-Project-Id: p\r\n\r\n").0, 400);
+}
+
+#[test]
+fn a_page_that_has_its_name_lead_here_is_kept_out_until_the_name_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |host: &str, more: &str| {
+        format!("GET /v1/secrets HTTP/1.1\r\nHost: {host}\r\n{more}X-Project-Id: p\r\n\r\n")
+    };
+    let named = ask("keys.example:9311", "");
+    let server = Server::start(folder.path());
+    let (status, text) = said(&server, &named);
+    assert!(status == 403 && text.contains("setting hosts"), "{text}");
+    assert_eq!(said(&server, &ask("localhost", "Origin: http://keys.example:9311\r\n")).0, 403);
+    assert_eq!(said(&server, "GET /healthcheck HTTP/1.1\r\nHost: keys.example\r\n\r\n").0, 200);
+    drop(server);
+    let server = Server::start_with(folder.path(), &["--hosts", "keys.internal,Keys.example"]);
+    assert_eq!(said(&server, &named).0, 200);
+    assert_eq!(said(&server, &ask("localhost", "Origin: http://keys.example:9311\r\n")).0, 200);
+    drop(server);
+    let config = folder.path().join("donjon.toml");
+    std::fs::write(&config, "[cors]\nallowed_origins = [\"https://ui.example\"]\n").unwrap();
+    let server = Server::start_with(folder.path(), &["--config", config.to_str().unwrap()]);
+    let mut client = server.connect();
+    client.send(ask("localhost", "Origin: https://ui.example\r\n").as_bytes()).unwrap();
+    let answer = client.answer().unwrap();
+    assert!(answer.status == 200 && answer.head.contains("access-control-allow-origin: https://ui.example"));
+    assert_eq!(said(&server, &named).0, 403);
+}
+
 #[test]
 fn odd_but_legal_requests_get_an_answer_below_500() {
     let folder = tempfile::tempdir().unwrap();

@@ -278,6 +278,30 @@ async fn what_keystone_says_counts_and_no_header() {
 }
 
 #[tokio::test]
+async fn with_a_token_any_name_will_do_and_a_listed_page_may_read_even_a_401() {
+    let (fake, address) = Fake::start().await;
+    fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
+    let keystone = Keystone::new(&config(address), Handle::current(), &mut Registry::default()).unwrap();
+    let allowed_origins = vec!["https://ui.example".parse().unwrap()];
+    let auth = Auth::Keystone(keystone);
+    let rig = Rig::new(DoorConfig { auth, allowed_origins, ..DoorConfig::default() }).await;
+    let ask = async |method: &str, origin: &str, token: &str| {
+        let request = Request::builder().method(method).uri("/v1/secrets").header("host", "any.example");
+        let request = request.header("origin", origin).header("x-auth-token", token);
+        let request =
+            request.header("access-control-request-method", "GET").header("sec-fetch-site", "cross-site");
+        let answer = rig.answer(request, "").await;
+        (answer.head.status.as_u16(), answer.header("access-control-allow-origin").to_owned())
+    };
+    let (page, other) = ("https://ui.example", "https://other.example");
+    assert_eq!(ask("GET", page, "member").await, (200, page.into()));
+    assert_eq!(ask("GET", page, "garbage").await, (401, page.into()));
+    assert_eq!(ask("OPTIONS", page, "").await, (200, page.into()));
+    assert_eq!(ask("GET", other, "member").await, (200, "-".into()));
+    assert_eq!(ask("OPTIONS", other, "").await, (200, "-".into()));
+}
+
+#[tokio::test]
 async fn a_token_for_no_project_is_nobody_s() {
     let (rig, fake) = rig().await;
     fake.state().tokens.insert("unscoped".into(), token(None, &[], FUTURE));
