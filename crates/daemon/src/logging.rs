@@ -1,8 +1,10 @@
 //! The log, on stderr: text for people or JSON for collectors, and a filter that a reload changes.
 //!
 //! Spans come from the doors and carry request ids; no field of any span or event holds a payload or a key.
+//!
+//! What callers call themselves comes into lines too. Whatever would break a line, or a terminal obeys, is escaped on its way out.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -19,10 +21,16 @@ impl Logging {
     pub(crate) fn start(filter: &LogFilter, format: LogFormat) -> Self {
         let (filter, handle) = reload::Layer::new(filter.filter());
         let lines = match format {
-            LogFormat::Text => fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).boxed(),
-            LogFormat::Json => {
-                fmt::layer().with_writer(stderr).json().flatten_event(true).with_span_list(false).boxed()
+            LogFormat::Text => {
+                let colours = stderr().is_terminal();
+                fmt::layer().with_writer(move || Lines { to: stderr(), colours }).with_ansi(colours).boxed()
             }
+            LogFormat::Json => fmt::layer()
+                .with_writer(|| Lines { to: stderr(), colours: false })
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .boxed(),
         };
         let subscriber = tracing_subscriber::registry().with(filter).with(lines);
         let _ = tracing::subscriber::set_global_default(subscriber);
@@ -38,8 +46,84 @@ impl Logging {
     }
 }
 
+/// Writes lines of the log, each of which comes whole. In JSON all that is escaped stands in strings, where an escape means
+/// the same.
+struct Lines<W> {
+    to: W,
+    /// The formatter itself writes escape sequences, and escapes those that come in fields.
+    colours: bool,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+        let (line, end) = match bytes.strip_suffix(b"\n") {
+            Some(line) => (line, "\n"),
+            None => (bytes, ""),
+        };
+        if line.iter().all(is_plain) {
+            self.to.write_all(bytes)?; // Nearly all are such.
+        } else {
+            let text = String::from_utf8_lossy(line);
+            let mut escaped = String::with_capacity(text.len() + 16);
+            text.chars().for_each(|character| self.push(&mut escaped, character));
+            escaped += end;
+            self.to.write_all(escaped.as_bytes())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W> Lines<W> {
+    fn push(&self, line: &mut String, character: char) {
+        match character {
+            '\u{1b}' if self.colours => line.push(character),
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            character if vault::is_deceptive(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    *line += &format!("\\u{unit:04x}");
+                }
+            }
+            character => line.push(character),
+        }
+    }
+}
+
 /// A panic is a fault of this program and ends one request, not the server. Only the place is logged: a message may quote a value.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "something ended in a panic; please report this");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(line: &str, colours: bool) -> String {
+        let mut lines = Lines { to: Vec::new(), colours };
+        lines.write_all(line.as_bytes()).unwrap();
+        String::from_utf8(lines.to).unwrap()
+    }
+
+    #[test]
+    fn what_breaks_lines_or_terminals_is_escaped() {
+        assert_eq!(written("INFO plain user=\"Jörg\"\n", false), "INFO plain user=\"Jörg\"\n");
+        let odd = "user=a\u{2028}b\u{85}c\u{9b}31md\u{202e}e\nINFO forged\n";
+        let said = written(odd, false);
+        assert_eq!(said, "user=a\\u2028b\\u0085c\\u009b31md\\u202ee\\nINFO forged\n");
+        assert_eq!(written("\u{1b}[32mINFO\u{1b}[0m\n", false), "\\u001b[32mINFO\\u001b[0m\n");
+        assert_eq!(written("\u{1b}[32mINFO\u{1b}[0m é\n", true), "\u{1b}[32mINFO\u{1b}[0m é\n");
+    }
+
+    #[test]
+    fn a_line_of_json_stays_one() {
+        let line = "{\"user\":\"a\u{2029}b\u{e0041}\"}\n";
+        let read: serde_json::Value = serde_json::from_str(&written(line, false)).unwrap();
+        assert_eq!(read["user"], "a\u{2029}b\u{e0041}");
+    }
 }

@@ -325,6 +325,55 @@ async fn a_number_beyond_all_numbers_is_no_line() {
 }
 
 #[tokio::test]
+async fn the_digits_of_a_link_have_one_spelling() {
+    let (lines, key, known) = some_trail().await;
+    let (line, link) = lines[3].rsplit_once(",\"link\":").unwrap();
+    let shouted = format!("{line},\"link\":{}", link.to_uppercase());
+    assert_ne!(shouted, lines[3]);
+    let text = lines.iter().map(|line| if *line == lines[3] { &shouted } else { line });
+    let text: String = text.flat_map(|line| [line.as_str(), "\n"]).collect();
+    let error = check_trail(&key, text.as_bytes(), known).unwrap_err().to_string();
+    assert!(error.contains("line 4 of the input is not a line of an audit trail"), "{error}");
+}
+
+#[tokio::test]
+async fn lines_say_which_changes_there_are_and_nobody_takes_back_what_was_said() {
+    let fixture = Fixture::new().await;
+    let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
+    read(&fixture, &call("p"), id).await.unwrap();
+    fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
+    fixture.vault.tell_committed(call("p").time).unwrap();
+    fixture.vault.tell_committed(call("p").time).unwrap(); // It is said already.
+    let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> =
+        lines.iter().map(|line| (line["change"].as_u64(), line["committed"].as_u64().unwrap())).collect();
+    assert_eq!(said, [(Some(1), 0), (None, 1), (Some(2), 1), (None, 2)]);
+    assert_eq!(lines[3]["action"], "service:committed");
+    // A trail whose newest change is known, and a line that says less: nobody who has no key can write it, but an older
+    // store could, had it been served.
+    let keys = FileProvider::new(fixture.folder().join("master.key"));
+    let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
+    let path = fixture.folder().join("other.log");
+    std::fs::write(&path, &text).unwrap();
+    let chain = vault::Chain::new(master.chain_key(), 0, [0; 32], Arc::default());
+    let sink = FileSink::open(&path, Sync::Batch, chain).unwrap();
+    assert_eq!((sink.found().committed, sink.found().given), (2, 2));
+    let call = call("p");
+    let entry = vault::Entry {
+        call: &call,
+        action: Action::ListSecrets,
+        of: None,
+        outcome: vault::Outcome::Done,
+        change: None,
+    };
+    sink.record(&entry).unwrap();
+    let error = check_trail(&master.chain_key(), &std::fs::read(&path).unwrap()[..], None).unwrap_err();
+    assert!(matches!(error, TrailError::WentBack { line: 5, known: 2, found: 0 }), "{error}");
+}
+
+#[tokio::test]
 async fn a_torn_last_line_is_taken_out_and_the_chain_goes_on() {
     let fixture = Fixture::new().await;
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
