@@ -159,6 +159,20 @@ pub(crate) enum Error {
         "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
     )]
     Runtime(#[source] io::Error),
+    /// Others can change what is kept.
+    #[error(
+        "{} is not used: {why}\n\
+         Find out who could have changed it meanwhile, then {how} it.",
+        path.display()
+    )]
+    Exposed {
+        /// What.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+        /// The command that mends it.
+        how: &'static str,
+    },
     /// The limit of open files is too low to start.
     #[error(
         "the limit of open files is {limit}, and starting takes {needed}\n\
@@ -320,6 +334,7 @@ impl Error {
             | Self::PassedSocket(_)
             | Self::PassedName(_)
             | Self::Runtime(_)
+            | Self::Exposed { .. }
             | Self::FewFiles { .. }
             | Self::FewThreads { .. }
             | Self::LittleMemory { .. }

@@ -20,6 +20,7 @@ mod logging;
 mod loss;
 mod manager;
 mod metrics;
+mod permissions;
 mod process;
 mod progress;
 mod serve;

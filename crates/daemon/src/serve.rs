@@ -43,6 +43,7 @@ use crate::logging::Logging;
 use crate::loss;
 use crate::manager;
 use crate::metrics;
+use crate::permissions;
 use crate::process;
 use crate::threads::{self, Threads, Workers};
 use crate::token;
@@ -131,6 +132,7 @@ pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Resul
         Begin::Init => loss::require_fitting_trail(config)?,
     }
     make_data_dir(&config.data_dir)?;
+    let readable = permissions::require(config)?;
     let failed = |source| Error::Vault { source, store: config.store.path().clone() };
     let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
     let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
@@ -141,6 +143,7 @@ pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Resul
         Parts { store: Arc::<SqliteStore>::clone(&store), keys: &*keys, audit, quotas, policy, on_loss };
     let vault = Vault::open(parts).await.map_err(|error| loss::explain(config, error))?;
     vault.begin(why, now()).map_err(|error| failed(vault::OpenError::Audit(named(&config.audit, error))))?;
+    readable.iter().for_each(|warning| tracing::warn!("{warning}")); // Now they are known to be ours.
     Ok(Built { vault: Arc::new(vault), store, policy: described })
 }
 
@@ -318,6 +321,9 @@ fn libvirt_door(
 ) -> Result<libvirt::Door, Error> {
     let token = match config.libvirt.token.clone().or_else(|| sockets.token_path()) {
         Some(path) => {
+            if let Some(warning) = permissions::require_token(&path)? {
+                tracing::warn!("{warning}");
+            }
             Some(token::ensure(&path).map_err(|source| Error::Token { path: path.clone(), source })?)
         }
         None => None, // A socket that has no path has no neighbours.

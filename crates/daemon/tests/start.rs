@@ -86,6 +86,71 @@ impl Place {
     }
 }
 
+/// What others can change is refused, and what they can read is told.
+#[test]
+fn what_others_can_change_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = support::Server::start(&{
+        std::fs::create_dir(&data).unwrap();
+        data.clone()
+    });
+    server.terminate();
+    server.wait();
+    let run = |command: &str| {
+        let mut donjond = Command::new(DONJOND);
+        donjond.arg(command).arg("--data-dir").arg(&data);
+        if command == "serve" {
+            donjond.args(["--listen", "127.0.0.1:0", "--metrics-listen", "off"]);
+            donjond.arg("--libvirt-socket").arg(data.join("virtsecretd-sock"));
+        }
+        let output = donjond.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (name, wrong, right) in [("", 0o777, 0o700), ("donjon.db", 0o666, 0o600), ("audit.log", 0o602, 0o600)]
+    {
+        let path = if name.is_empty() { data.clone() } else { data.join(name) };
+        mode(&path, wrong);
+        for command in ["serve", "check"] {
+            let (code, said) = run(command);
+            assert_eq!(code, Some(1), "{command} {name}: {said}");
+            assert!(
+                said.contains(&format!("{} is not used", path.display())) && said.contains("chmod"),
+                "{said}"
+            );
+        }
+        mode(&path, right);
+    }
+    let token = data.join("common/system.token");
+    mode(&token, 0o606);
+    let (code, said) = run("serve");
+    assert!(code == Some(1) && said.contains("system.token is not used"), "{said}");
+    mode(&token, 0o600);
+    if rustix::process::geteuid().is_root() {
+        for (path, commands) in [(data.join("master.key"), &["serve", "check"][..]), (token, &["serve"])] {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            for command in commands {
+                let (code, said) = run(command);
+                assert_eq!(code, Some(1), "{command}: {said}");
+                assert!(said.contains("it belongs to user 65534"), "{said}");
+            }
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        }
+    }
+    mode(&data.join("donjon.db"), 0o604);
+    let output = Command::new(DONJOND).args(["check", "--data-dir"]).arg(&data).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("warning     everybody on this machine can read")
+    );
+    support::Server::start(&data);
+    let log = std::fs::read_to_string(data.join("stderr.txt")).unwrap();
+    assert!(log.contains("everybody on this machine can read"), "{log}");
+}
+
 #[test]
 fn few_open_files_are_told_as_such() {
     let limits = (12..=40).step_by(4).chain((64..4096).step_by(64)).map(|files| format!("--nofile={files}"));

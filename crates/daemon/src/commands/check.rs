@@ -18,6 +18,7 @@ use crate::console::{say, tell};
 use crate::error::Error;
 use crate::inspect::{Watch, inspect};
 use crate::loss::{self, Which};
+use crate::permissions;
 use crate::progress::Teller;
 use crate::serve::{self, Known};
 
@@ -43,6 +44,7 @@ fn check_policy(config: &Config) -> Result<(), Error> {
 
 fn check_store(config: Config, which: Which) -> Result<(), Error> {
     let config = Arc::new(config);
+    permissions::require(&config)?.iter().for_each(|warning| say(format_args!("warning     {warning}")));
     let looked_at = Arc::clone(&config);
     let found = until_signal(move |teller, runtime| look(&looked_at, &teller, runtime))?;
     tell_found(&found);
