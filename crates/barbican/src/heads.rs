@@ -102,7 +102,7 @@ impl Scanner {
 
     /// Looks at the bytes up to the end of a line, and gives those behind.
     fn scan_line<'b>(&mut self, bytes: &'b mut [u8]) -> &'b mut [u8] {
-        let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.keep(bytes);
             return &mut [];
         };
@@ -131,10 +131,8 @@ impl Scanner {
     /// Remembers a piece of a line.
     fn keep(&mut self, piece: &[u8]) {
         let Some(last) = piece.last() else { return };
-        let first = if self.before == 0 { piece.first() } else { self.kept.first() };
-        let counts =
-            first.is_some_and(|first| matches!(first, b'c' | b'C' | b't' | b'T')) || self.at == At::Size;
-        if counts {
+        let begin = if self.before == 0 { piece } else { &self.kept };
+        if may_say_length(begin) || self.at == At::Size {
             let room = LINE_BYTES_KEPT.saturating_sub(self.kept.len());
             self.kept.extend(piece.iter().take(room));
         }
@@ -156,7 +154,7 @@ impl Scanner {
                     Length::Chunked => At::Size,
                 }
             }
-            At::Fields => self.field(line)?,
+            At::Fields if may_say_length(line) => self.field(line)?,
             At::Size => {
                 self.at = match chunk_size(line).ok_or(Refused)? {
                     0 => At::Trailers,
@@ -164,7 +162,7 @@ impl Scanner {
                 }
             }
             At::Trailers if is_empty => self.at = At::Between,
-            At::Between | At::Trailers | At::Bytes { .. } | At::Nowhere => {}
+            At::Between | At::Fields | At::Trailers | At::Bytes { .. } | At::Nowhere => {}
         }
         Ok(())
     }
@@ -188,6 +186,11 @@ impl Scanner {
         self.length = length.ok_or(Refused)?;
         Ok(())
     }
+}
+
+/// Whether the name of a field may be one of the two that count: a look at its first letter spares most of them more.
+fn may_say_length(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b'c' | b'C' | b't' | b'T'))
 }
 
 fn without_cr(line: &[u8]) -> Result<&[u8], Refused> {
