@@ -1,5 +1,7 @@
 //! Access control lists: who may read a secret or a container besides what its project's roles say.
 
+use std::fmt;
+
 use crate::{ContainerId, SecretId, Text, Timestamp};
 
 /// What has an ACL, consumers and an owner.
@@ -9,6 +11,15 @@ pub enum Guarded {
     Secret(SecretId),
     /// A container. Its ACL is not its secrets'.
     Container(ContainerId),
+}
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(id) => write!(f, "secret {id}"),
+            Self::Container(id) => write!(f, "container {id}"),
+        }
+    }
 }
 
 /// An ACL. Where there is none, the project reads by its roles and nobody else does.

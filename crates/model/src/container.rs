@@ -1,6 +1,6 @@
 //! Containers: secrets that belong together, under names.
 
-use crate::{ContainerId, Pattern, ProjectId, SecretId, Text, Timestamp, UserId};
+use crate::{ContainerId, Guard, Guarded, Pattern, ProjectId, SecretId, Standing, Text, Timestamp, UserId};
 
 /// A container, without what is in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +21,22 @@ pub struct Container {
     pub container_type: ContainerType,
     /// Whether its project may read it by its roles: what its ACL says, and so while it has none.
     pub project_access: bool,
+    /// Vouches for its [`Standing`]; never shown, and not there in a list.
+    pub guard: Option<Guard>,
+}
+
+impl Container {
+    /// What decides who may do what with it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            of: Guarded::Container(self.id),
+            project: &self.project,
+            creator: self.creator.as_ref(),
+            project_access: self.project_access,
+            private: false,
+            expiration: None,
+        }
+    }
 }
 
 /// Barbican's container types.

@@ -1,6 +1,6 @@
 //! What it takes to point at a secret: what libvirt calls a handle.
 
-use crate::{ProjectId, SecretId, Timestamp, Usage, UserId};
+use crate::{Guard, Guarded, ProjectId, SecretId, Standing, Timestamp, Usage, UserId};
 
 /// A secret that was looked up: which it is, what it is for, and whose, so that a rule can be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,8 +13,26 @@ pub struct Handle {
     pub creator: Option<UserId>,
     /// Whether the project may read it by its roles.
     pub project_access: bool,
+    /// Whether ordinary clients are refused the value.
+    pub private: bool,
     /// From then on it is as if it were not there.
     pub expiration: Option<Timestamp>,
+    /// Vouches for its [`Standing`].
+    pub guard: Option<Guard>,
+}
+
+impl Handle {
+    /// What decides who may do what with it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            of: Guarded::Secret(self.listed.id),
+            project: &self.project,
+            creator: self.creator.as_ref(),
+            project_access: self.project_access,
+            private: self.private,
+            expiration: self.expiration,
+        }
+    }
 }
 
 /// A secret in a list of all.

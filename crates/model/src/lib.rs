@@ -18,6 +18,7 @@ mod query;
 mod quota;
 mod request_id;
 mod secret;
+mod standing;
 mod timestamp;
 mod transport_key;
 
@@ -42,5 +43,6 @@ pub use quota::{Counted, PerCounted, ProjectQuotas, Quotas, UNLIMITED};
 pub use secret::{
     Attributes, BitLength, InvalidBitLength, Metadatum, Secret, SecretType, Status, Text, TextTooLong,
 };
+pub use standing::{Guard, Standing};
 pub use timestamp::Timestamp;
 pub use transport_key::TransportKey;

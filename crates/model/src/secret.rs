@@ -1,6 +1,6 @@
 //! The one record behind both doors.
 
-use crate::{ContentType, Facets, ProjectId, SecretId, Timestamp, UserId};
+use crate::{ContentType, Facets, Guard, Guarded, ProjectId, SecretId, Standing, Timestamp, UserId};
 
 /// A secret without its value: everything either protocol may show.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,12 +25,26 @@ pub struct Secret {
     pub project_access: bool,
     /// What hypervisors know about it.
     pub facets: Facets,
+    /// Vouches for its [`Standing`]; never shown, and not there in a list.
+    pub guard: Option<Guard>,
 }
 
 impl Secret {
     /// Whether it behaves as absent at this time. Barbican compares `expiration > now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.attributes.expiration.is_some_and(|expiration| expiration <= now)
+    }
+
+    /// What decides who may do what with it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            of: Guarded::Secret(self.id),
+            project: &self.project,
+            creator: self.creator.as_ref(),
+            project_access: self.project_access,
+            private: self.facets.private,
+            expiration: self.attributes.expiration,
+        }
     }
 }
 

@@ -7,8 +7,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use model::{KeyVersion, ProjectId, SecretId};
-use seal::{Bound, Error, MasterKey, Payload};
+use model::{Guarded, KeyVersion, ProjectId, SecretId, Standing, Text, UserId};
+use seal::{Bound, Error, MasterKey, Payload, check_acl};
 
 const ROUNDS: u32 = 20;
 const CALLS: u32 = 10_000;
@@ -27,6 +27,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure("unwrap project key", || {
         master.unwrap_project_key(&project, KeyVersion::FIRST, &wrapped).map(drop)
     })?;
+    let (creator, of) =
+        (UserId::try_from("0123456789abcdef0123456789abcdef")?, Guarded::Secret(bound.secret));
+    let standing = Standing {
+        of,
+        project: &project,
+        creator: Some(&creator),
+        project_access: true,
+        private: false,
+        expiration: None,
+    };
+    let guard = key.guard(&standing, None);
+    measure("guard", || {
+        black_box(key.guard(&standing, None));
+        Ok(())
+    })?;
+    measure("check a guard", || key.check_guard(&standing, &guard))?;
+    let users: Vec<_> =
+        (0..10).filter_map(|n| Text::try_from(format!("user-{n:027}").as_str()).ok()).collect();
+    let guard = key.guard(&standing, Some(&users));
+    measure("check a guard with an ACL", || key.check_guard(&standing, &guard))?;
+    measure("check an ACL of 10 users", || check_acl(&guard, Some(&users)))?;
     let (chain, line, mut link) = (master.chain_key(), [b'x'; 300], [0; 32]);
     measure("link a line of 300 bytes", || {
         link = chain.link(&link, &line);

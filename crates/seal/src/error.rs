@@ -26,6 +26,12 @@ pub enum Error {
     /// The bytes were changed, belong to another place, or another key sealed them: nobody can tell which.
     #[error("does not open: changed, moved, or sealed with another key")]
     DoesNotOpen,
+    /// What decides about access was changed or belongs elsewhere, or another key guarded it: nobody can tell which.
+    #[error("who may use it was changed in the database, or its row is another's")]
+    Altered,
+    /// Nothing vouches for what decides about access, and something should.
+    #[error("nothing vouches in the database for who may use it")]
+    Unguarded,
     /// What was just sealed did not open to the same bytes. Memory or the processor is failing.
     #[error("what was just sealed does not open: suspect the memory of this machine")]
     NotReproduced,

@@ -18,9 +18,12 @@
 //! 0        1                        33
 //! ┌────────┬────────────────────────┐
 //! │ format │ HMAC-SHA256 of the     │   under HKDF(master key, "donjon/1 check master key")
-//! │ 0x01   │ store's 16-byte id     │
+//! │ 0x02   │ store's id 16 ‖ 0x02   │
 //! └────────┴────────────────────────┘
 //! ```
+//!
+//! Format 1 has the MAC of the id alone. Format 2 says besides that every row of the store that needs a guard has one
+//! ([`ProjectKey::guard`]); nobody makes the one from the other without the key.
 //!
 //! The master key itself encrypts and signs nothing; each purpose has a key derived for it. Random nonces
 //! under one wrapping key are safe for 2³² project keys (NIST SP 800-38D, 8.3), more than there will be
@@ -32,11 +35,14 @@ use aws_lc_rs::constant_time;
 use aws_lc_rs::hmac;
 use model::{KeyVersion, ProjectId};
 
+use crate::guard::LABEL_GUARD;
 use crate::primitives::{self, Associated, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 use crate::{Error, Locked};
 
-/// The format of a wrapped key and of a check value.
+/// The format of a wrapped key, and the first of a check value.
 const FORMAT: u8 = 1;
+/// The format of a check value that is written now.
+const CHECK_FORMAT: u8 = 2;
 /// The bytes of a wrapped project key.
 const WRAPPED_BYTES: usize = 1 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
@@ -59,16 +65,21 @@ impl MasterKey {
 
     /// Something to keep with a new store, that says nothing of the key.
     pub fn check_value(&self, store: &[u8; 16]) -> Vec<u8> {
-        let mut check = vec![FORMAT];
-        check.extend_from_slice(hmac::sign(&self.check_key(), store).as_ref());
+        let mut check = vec![CHECK_FORMAT];
+        check.extend_from_slice(hmac::sign(&self.check_key(), &check_message(store)).as_ref());
         check
     }
 
-    /// Whether this key is the one that [`Self::check_value`] was called on; [`Error::WrongMasterKey`] if
-    /// not.
-    pub fn verify(&self, store: &[u8; 16], check: &[u8]) -> Result<(), Error> {
-        let mac = after_format(check)?;
-        hmac::verify(&self.check_key(), store, mac).map_err(|_| Error::WrongMasterKey)
+    /// Whether this key is the one that [`Self::check_value`] was called on, and what that says of the store;
+    /// [`Error::WrongMasterKey`] if not.
+    pub fn verify(&self, store: &[u8; 16], check: &[u8]) -> Result<Rows, Error> {
+        let verify = |message: &[u8], mac: &[u8], rows| {
+            hmac::verify(&self.check_key(), message, mac).map(|()| rows).map_err(|_| Error::WrongMasterKey)
+        };
+        match check {
+            [CHECK_FORMAT, mac @ ..] => verify(&check_message(store), mac, Rows::Guarded),
+            _ => verify(store, after_format(check)?, Rows::MayLackGuards),
+        }
     }
 
     /// A new key for a project, and the same wrapped, to be stored. It was unwrapped once and found equal.
@@ -78,7 +89,7 @@ impl MasterKey {
         version: KeyVersion,
     ) -> Result<(ProjectKey, Vec<u8>), Error> {
         let key = Locked::try_init(|bytes| primitives::random(bytes))?;
-        let new = ProjectKey { project: project.clone(), version, key };
+        let new = ProjectKey::new(project.clone(), version, key);
         let wrapped = self.wrap(&new)?;
         let again = self.unwrap_project_key(project, version, &wrapped).map_err(|_| Error::NotReproduced)?;
         constant_time::verify_slices_are_equal(new.key.expose(), again.key.expose())
@@ -100,7 +111,7 @@ impl MasterKey {
         let wrap_key = primitives::derive(self.0.expose(), &[LABEL_WRAP]);
         let bound = wrapped_for(project, version);
         let key = Locked::try_init(|bytes| primitives::open(&wrap_key, &bound, sealed, bytes))?;
-        Ok(ProjectKey { project: project.clone(), version, key })
+        Ok(ProjectKey::new(project.clone(), version, key))
     }
 
     /// The key of the audit trail.
@@ -146,9 +157,25 @@ pub struct ProjectKey {
     project: ProjectId,
     version: KeyVersion,
     key: Locked<KEY_BYTES>,
+    guard_key: hmac::Key,
+}
+
+/// What a check value says of the rows of its store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rows {
+    /// Each secret and container has a guard: one without is not as it was stored.
+    Guarded,
+    /// Some may have been stored before there were guards.
+    MayLackGuards,
 }
 
 impl ProjectKey {
+    fn new(project: ProjectId, version: KeyVersion, key: Locked<KEY_BYTES>) -> Self {
+        let derived = primitives::derive(key.expose(), &[LABEL_GUARD]);
+        let guard_key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_slice());
+        Self { project, version, key, guard_key }
+    }
+
     /// Whose key it is.
     pub fn project(&self) -> &ProjectId {
         &self.project
@@ -161,6 +188,10 @@ impl ProjectKey {
 
     pub(crate) fn expose(&self) -> &[u8; KEY_BYTES] {
         self.key.expose()
+    }
+
+    pub(crate) fn guard_key(&self) -> &hmac::Key {
+        &self.guard_key
     }
 }
 
@@ -199,6 +230,14 @@ fn wrapped_for(project: &ProjectId, version: KeyVersion) -> Associated {
     Associated::new(FORMAT).with(&version.0.to_be_bytes()).with_project(project)
 }
 
+fn check_message(store: &[u8; 16]) -> [u8; 17] {
+    let mut message = [CHECK_FORMAT; 17];
+    if let Some(id) = message.first_chunk_mut() {
+        *id = *store;
+    }
+    message
+}
+
 fn after_format(bytes: &[u8]) -> Result<&[u8], Error> {
     match bytes {
         [FORMAT, rest @ ..] => Ok(rest),
@@ -229,7 +268,7 @@ mod tests {
     fn a_store_knows_its_master_key() {
         let (mine, other) = (MasterKey::random().unwrap(), MasterKey::random().unwrap());
         let check = mine.check_value(STORE);
-        assert_eq!(mine.verify(STORE, &check), Ok(()));
+        assert_eq!(mine.verify(STORE, &check), Ok(Rows::Guarded));
         assert_eq!(other.verify(STORE, &check), Err(Error::WrongMasterKey));
         assert_eq!(mine.verify(b"the other store.", &check), Err(Error::WrongMasterKey));
         assert_eq!(mine.verify(STORE, &check[..32]), Err(Error::WrongMasterKey));

@@ -11,6 +11,7 @@
 //! What it promises:
 //!
 //! - A sealed payload opens only for its own secret, project, key version and private flag.
+//! - What decides about access to a secret or a container is bound to it by its guard ([`ProjectKey::guard`]).
 //! - What is sealed or wrapped was opened once, and found equal, before anybody gets it.
 //! - [`Payload`] and the keys cannot be printed, copied, compared or serialised; tests prove that misuse
 //!   does not compile. No error carries a byte of either.
@@ -20,7 +21,8 @@
 //!
 //! What it leaves out: an old row put back in its own place opens (rollback is the store's business); a
 //! sealed payload shows the length of its plaintext; keys derived for one call, and the cipher's round keys,
-//! live for that call in ordinary memory that is wiped but not locked.
+//! live for that call in ordinary memory that is wiped but not locked, and so do the keys that only
+//! authenticate (of the audit trail, of guards) as long as they are used.
 
 #![deny(unsafe_code)] // Only src/locked.rs, src/evp.rs and src/wiping.rs allow it.
 
@@ -30,6 +32,7 @@ mod evp;
 pub mod generate;
 #[cfg(test)]
 mod golden;
+mod guard;
 mod keys;
 mod locked;
 mod payload;
@@ -39,7 +42,8 @@ mod wiping;
 
 pub use envelope::{Bound, Sealed};
 pub use error::Error;
-pub use keys::{ChainKey, MasterKey, ProjectKey};
+pub use guard::{check_acl, guard_key_version};
+pub use keys::{ChainKey, MasterKey, ProjectKey, Rows};
 pub use locked::Locked;
 pub use payload::Payload;
 pub use provider::{FileProvider, KeyProvider, ProviderError, StoreAge, SystemdCredential};

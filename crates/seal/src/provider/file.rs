@@ -128,6 +128,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::Rows;
 
     const STORE: &[u8; 16] = b"the first store.";
     /// 32 bytes of 0x11.
@@ -166,7 +167,7 @@ mod tests {
         let made = provider.master_key(StoreAge::New).unwrap();
         let check = made.check_value(STORE);
         for age in [StoreAge::Existing, StoreAge::New] {
-            assert_eq!(provider.master_key(age).unwrap().verify(STORE, &check), Ok(()));
+            assert_eq!(provider.master_key(age).unwrap().verify(STORE, &check), Ok(Rows::Guarded));
         }
         let metadata = fs::metadata(&provider.path).unwrap();
         assert_eq!((metadata.mode() & 0o7777, metadata.len(), metadata.nlink()), (0o600, 45, 1));
