@@ -126,7 +126,7 @@ impl Problem {
             damaged if damaged.is_of_what_is_stored() => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!(
-                    "{operation} failure seen - what is stored of it is damaged and cannot be opened; please contact \
+                    "{operation} failure seen - what is stored of it is damaged, or was changed in the database by hand; please contact \
                      site administrator, who sees more in the log and with: donjond check."
                 ),
             ),

@@ -3,18 +3,22 @@
 //! The same work is done by `donjond check` on a store that no server has, and by a server that is asked to; who is told of the
 //! progress is a [`Watch`].
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::SecretId;
+use model::{Guarded, SecretId};
 use store::sqlite::{Look, Swept};
-use store::{CopyError, CopyProgress, SqliteStore};
+use store::{CopyError, CopyProgress, Kind, SqliteStore};
 use tokio::runtime::Handle;
 use vault::Opener;
 
 use crate::admin::protocol::{Finding, Inspected, Progress, Step};
 use crate::error::Error;
+
+/// Damaged secrets that are remembered, so that each is told once; of more, some may be told twice.
+const TOLD_MAX: usize = 100_000;
 
 /// Who is told how far it is, and says whether to go on.
 pub(crate) trait Watch: Send + Sync + 'static {
@@ -47,7 +51,8 @@ pub(crate) fn inspect(
     // A database that complains may be past counting, and past going through.
     match look.counted().and_then(|(secrets, projects)| {
         (found.secrets, found.projects) = (secrets, projects);
-        sweep(&mut look, store, opener, watch, runtime, &mut found)
+        let told = sweep(&mut look, store, opener, watch, runtime, &mut found)?;
+        guards(&mut look, store, opener, watch, runtime, (&mut found, &told))
     }) {
         Err(store::Error::TookTooLong) => Err(Error::Interrupted),
         Err(error) if found.complaints.is_empty() => Err(error.into()),
@@ -78,6 +83,7 @@ pub(crate) fn copy(store: &SqliteStore, to: &Path, watch: &Arc<dyn Watch>) -> Re
     }
 }
 
+/// Opens each payload; the secrets that were told.
 fn sweep(
     look: &mut Look,
     store: &SqliteStore,
@@ -85,11 +91,11 @@ fn sweep(
     watch: &Arc<dyn Watch>,
     runtime: &Handle,
     found: &mut Inspected,
-) -> Result<(), store::Error> {
-    let (mut seq, mut seen) = (0, 0);
+) -> Result<HashSet<SecretId>, store::Error> {
+    let (mut seq, mut seen, mut told) = (0, 0, HashSet::new());
     loop {
         let swept = look.sweep(seq)?;
-        let Some(last) = swept.last() else { return Ok(()) };
+        let Some(last) = swept.last() else { return Ok(told) };
         seq = last.seq;
         for Swept { seq, id, row } in swept {
             let why = match (id, row) {
@@ -108,6 +114,7 @@ fn sweep(
             seen += 1;
             if let Some(why) = why {
                 found.damaged += 1;
+                told.extend(id.filter(|_| told.len() < TOLD_MAX));
                 let secret = id.as_ref().map(SecretId::to_string);
                 watch.found(Finding { secret, row: seq, why });
             }
@@ -116,6 +123,60 @@ fn sweep(
         if !watch.goes_on() {
             return Err(store::Error::TookTooLong);
         }
+    }
+}
+
+/// Looks at what vouches for who may use each secret and container, but for secrets that were told already.
+fn guards(
+    look: &mut Look,
+    store: &SqliteStore,
+    opener: &Opener,
+    watch: &Arc<dyn Watch>,
+    runtime: &Handle,
+    (found, told): (&mut Inspected, &HashSet<SecretId>),
+) -> Result<(), store::Error> {
+    let unavailable = |error: &dyn std::fmt::Display| store::Error::Unavailable(error.to_string());
+    if !runtime.block_on(opener.has_guards(store)).map_err(|error| unavailable(&error))? {
+        return Ok(()); // It gets them when it is served.
+    }
+    for kind in [Kind::Secrets, Kind::Containers] {
+        let mut after = i64::MIN;
+        loop {
+            let some = look.regarded(kind, after)?;
+            let Some(last) = some.last() else { break };
+            after = last.row;
+            for row in some {
+                let (number, of) = (u64::try_from(row.row).unwrap_or(0), row.of);
+                if matches!(of, Some(Guarded::Secret(id)) if told.contains(&id)) {
+                    continue;
+                }
+                match runtime.block_on(opener.vouches(store, row)) {
+                    Ok(()) => {}
+                    Err(error) if error.is_of_what_is_stored() => {
+                        found.damaged += 1;
+                        watch.found(unguarded(number, of, &error));
+                    }
+                    Err(vault::Error::Store(error)) => return Err(error),
+                    Err(error) => return Err(unavailable(&error)),
+                }
+            }
+            if !watch.goes_on() {
+                return Err(store::Error::TookTooLong);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unguarded(row: u64, of: Option<Guarded>, error: &vault::Error) -> Finding {
+    let why = match error {
+        vault::Error::Corrupt { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    match of {
+        Some(Guarded::Secret(id)) => Finding { secret: Some(id.to_string()), row, why },
+        Some(container) => Finding { secret: None, row, why: format!("{container}: {why}") },
+        None => Finding { secret: None, row, why },
     }
 }
 

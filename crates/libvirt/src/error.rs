@@ -79,8 +79,8 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
         }
         damaged if damaged.is_of_what_is_stored() => {
             error!(%error, "what is stored is damaged: see which with donjond check");
-            let text = "what is stored of the secret is damaged and cannot be opened: see the log of donjond";
-            RemoteError::new(Code::SystemError, Domain::Secret, text.as_bytes())
+            let text = "what is stored of the secret is damaged, or was changed in the database by hand: see the log of donjond";
+            internal(text.to_owned())
         }
         Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {
             error!(%error, "a call of the libvirt door failed");

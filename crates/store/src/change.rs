@@ -2,17 +2,26 @@
 
 use model::{
     AclChange, Consumer, Container, ContainerId, ContainerSecret, ContentType, Encoding, Expect, Facet,
-    Guarded, KeyVersion, Metadatum, Order, OrderId, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp,
-    TransportKey, TransportKeyId, Uses,
+    Guard, Guarded, KeyVersion, Metadatum, Order, OrderId, ProjectId, ProjectQuotas, Secret, SecretId,
+    Timestamp, TransportKey, TransportKeyId, Uses,
 };
 
-use crate::AuditAnchor;
+use crate::{AuditAnchor, Guarding};
 
 /// One change.
 #[derive(Debug)]
 pub enum Change {
     /// Completes a new store. [`crate::Error::Changed`] if that was done before.
     SetKeyCheck(Vec<u8>),
+    /// Has the key check say something else. [`crate::Error::Changed`] if it is not `from`.
+    ReplaceKeyCheck {
+        /// What it is.
+        from: Vec<u8>,
+        /// What it is to be.
+        to: Vec<u8>,
+    },
+    /// Gives those of these that have no guard one.
+    PutGuards(Vec<(Guarded, Guard)>),
     /// Gives a project a key. If that version is there already, it stays, and this is no error: read what is there.
     AddProjectKey {
         /// Whose.
@@ -134,6 +143,8 @@ pub enum Change {
         of: Guarded,
         /// What it is to say.
         change: AclChange,
+        /// Makes its guard.
+        guarding: Guarding,
         /// When.
         time: Timestamp,
     },
@@ -249,6 +260,8 @@ pub struct Reseal {
     pub from: Option<Vec<u8>>,
     /// The new one.
     pub to: Option<Vec<u8>>,
+    /// Makes the guard, which is bound to the same.
+    pub guarding: Guarding,
 }
 
 /// Whoever has to have written a change down before it is done would not, so it is not done.

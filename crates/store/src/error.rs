@@ -70,6 +70,9 @@ pub enum Error {
     /// What the change was prepared from is not there any more: prepare it again.
     #[error("the secret changed meanwhile")]
     Changed,
+    /// What decides about access to it is not what was guarded.
+    #[error("who may use it was changed in the database")]
+    Unguarded,
     /// The witness refused.
     #[error("the change could not be written down")]
     Unwitnessed,

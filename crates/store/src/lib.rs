@@ -12,6 +12,7 @@
 
 mod change;
 mod error;
+mod guarding;
 mod numbers;
 pub mod sqlite;
 
@@ -19,15 +20,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
-    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret,
-    ContentType, Encoding, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId,
-    OrderQuery, Page, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId,
+    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, ContentType,
+    Encoding, Guard, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery,
+    Page, ProjectId, ProjectQuotas, Secret, SecretId, Standing, Timestamp, TransportKey, TransportKeyId,
     Usage, UserId, Which,
 };
 use tokio::sync::watch;
 
 pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{CopyError, Error, OpenError};
+pub use guarding::{AclStep, GuardedAcl, Guarding, Kind, Regard, Regarded, RegardedRow};
 pub use numbers::Numbers;
 pub use sqlite::{Copied, CopyProgress, REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
 
@@ -51,6 +53,22 @@ pub struct SealedSecret {
     pub expiration: Option<Timestamp>,
     /// What the payload is, and its envelope.
     pub payload: Option<(ContentType, Vec<u8>)>,
+    /// Vouches for its [`Standing`].
+    pub guard: Option<Guard>,
+}
+
+impl SealedSecret {
+    /// What decides about the secret, which has this id.
+    pub fn standing(&self, id: SecretId) -> Standing<'_> {
+        Standing {
+            of: Guarded::Secret(id),
+            project: &self.project,
+            creator: self.creator.as_ref(),
+            project_access: self.project_access,
+            private: self.private,
+            expiration: self.expiration,
+        }
+    }
 }
 
 /// A project's key as stored.
@@ -112,11 +130,11 @@ pub trait Store: Send + Sync {
     /// The user metadata of a secret, in the order of keys.
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error>;
 
-    /// Whether an ACL names this user.
-    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error>;
+    /// The ACL of something that is there. [`Error::Unguarded`] if it names users and is none.
+    async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error>;
 
-    /// An ACL, if there is one.
-    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error>;
+    /// What decides about each secret or container on disk, after a row, at most `limit`.
+    async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error>;
 
     /// The consumers of a secret or a container, in order of registration.
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error>;

@@ -12,7 +12,7 @@ use model::{
     TransportKey, TransportKeyId, UserId, Uses,
 };
 use store::sqlite::Purpose;
-use store::{Change, Error, Limit, REAPED_AT_ONCE, Slice, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Guarding, Limit, REAPED_AT_ONCE, Slice, SqliteStore, Store, unwitnessed};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 const LATER: Timestamp = Timestamp::from_micros(2_000_000);
@@ -47,6 +47,7 @@ fn secret(of: &str) -> Secret {
         content_type: Some(ContentType::OctetStream),
         project_access: true,
         facets: Facets::default(),
+        guard: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn container(of: &str, name: &str) -> Container {
         name: Some(text(name)),
         container_type: ContainerType::Generic,
         project_access: true,
+        guard: None,
     }
 }
 
@@ -138,7 +140,8 @@ impl Fixture {
     }
 
     async fn acl_line(&self, of: Guarded) -> String {
-        self.store.acl(of).await.unwrap().map_or("none".to_owned(), |acl| {
+        let found = self.store.acl(of).await.unwrap();
+        found.and_then(|found| found.acl).map_or("none".to_owned(), |acl| {
             let users: Vec<_> = acl.users.iter().map(Text::as_str).collect();
             let times = (acl.created.micros() / 1_000_000, acl.updated.micros() / 1_000_000);
             format!("{} {} {}-{}", acl.project_access, users.join("+"), times.0, times.1)
@@ -168,15 +171,20 @@ async fn an_acl_says_what_the_last_change_made_of_it() {
             (LATER, AclChange::Remove, "none"),
             (LATER, AclChange::Replace { project_access: false, users: users(&[]) }, "false  2-2"),
         ] {
-            fixture.apply(Change::SetAcl { of, change: change.clone(), time }).await.unwrap();
+            let guarding = Guarding::none();
+            fixture.apply(Change::SetAcl { of, change: change.clone(), guarding, time }).await.unwrap();
             assert_eq!(fixture.acl_line(of).await, expect, "{of:?} {change:?}");
         }
     }
     assert!(!fixture.store.secret(in_memory).await.unwrap().unwrap().project_access);
     assert!(!fixture.store.sealed(stored).await.unwrap().unwrap().project_access);
     assert!(!fixture.store.container(held.id).await.unwrap().unwrap().project_access);
-    let nobody =
-        Change::SetAcl { of: Guarded::Secret(SecretId::random()), change: AclChange::Remove, time: NOW };
+    let nobody = Change::SetAcl {
+        of: Guarded::Secret(SecretId::random()),
+        change: AclChange::Remove,
+        guarding: Guarding::none(),
+        time: NOW,
+    };
     assert!(matches!(fixture.apply(nobody).await, Err(Error::NotFound)));
 }
 
@@ -225,7 +233,7 @@ async fn what_belongs_to_a_secret_goes_where_it_goes() {
     let of = Guarded::Secret(fixture.add(plain.clone()).await);
     fixture.register(of, &consumer("q", uses_secret("1"))).await.unwrap();
     let change = AclChange::Replace { project_access: false, users: vec![text("friend")] };
-    fixture.apply(Change::SetAcl { of, change, time: NOW }).await.unwrap();
+    fixture.apply(Change::SetAcl { of, change, guarding: Guarding::none(), time: NOW }).await.unwrap();
     for ephemeral in [true, false] {
         let facets = Facets { ephemeral, ..Facets::default() };
         let secret = Box::new(Secret { facets, ..plain.clone() });

@@ -13,7 +13,8 @@ use model::{
 };
 use store::sqlite::Purpose;
 use store::{
-    AuditAnchor, Change, Error, Limit, OpenError, Reseal, SqliteStore, Store, Unwitnessed, unwitnessed,
+    AuditAnchor, Change, Error, Guarding, Limit, OpenError, Reseal, SqliteStore, Store, Unwitnessed,
+    unwitnessed,
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
@@ -43,6 +44,7 @@ fn plain(project_name: &str) -> Secret {
         content_type: None,
         project_access: true,
         facets: Facets::default(),
+        guard: None,
     }
 }
 
@@ -203,7 +205,7 @@ async fn what_moves_from_the_file_to_memory_is_a_change_of_the_file() {
                 facets: Facets { ephemeral, private: true, ..Facets::default() },
                 ..secret.clone()
             }),
-            reseal: Some(Reseal { from: None, to: None }),
+            reseal: Some(Reseal { from: None, to: None, guarding: Guarding::none() }),
             limit: Limit::NONE,
         };
         for (ephemeral, number) in [(false, 1), (true, 2), (true, 2), (false, 3)] {
@@ -339,7 +341,11 @@ async fn facets_follow_their_rules_and_a_failed_change_changes_nothing() {
             id,
             facet: Facet::Private(true),
             expect: Expect::Any,
-            reseal: Some(Reseal { from: Some(from.to_vec()), to: Some(b"new".to_vec()) }),
+            reseal: Some(Reseal {
+                from: Some(from.to_vec()),
+                to: Some(b"new".to_vec()),
+                guarding: Guarding::none(),
+            }),
             time: NOW,
         };
         assert!(matches!(apply(resealed(b"stale")).await, Err(Error::Changed)));
@@ -656,7 +662,8 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
     for secret in all.iter().skip(2).step_by(3) {
         let users = vec![Text::try_from("friend").unwrap(), Text::try_from("other").unwrap()];
         let change = AclChange::Replace { project_access: true, users };
-        let change = Change::SetAcl { of: Guarded::Secret(secret.id), change, time: NOW };
+        let of = Guarded::Secret(secret.id);
+        let change = Change::SetAcl { of, change, guarding: Guarding::none(), time: NOW };
         store.apply(change, unwitnessed()).await.unwrap();
     }
     let user = |name| UserId::try_from(name).unwrap();
@@ -680,8 +687,9 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
     }
     let stranger = ListQuery { scope: Scope::AclOf(user("stranger")), ..everything("p") };
     assert_eq!(store.list(&stranger, NOW).await.unwrap().total, 0);
-    assert!(store.acl_names(Guarded::Secret(named[0].id), &user("friend")).await.unwrap());
-    assert!(!store.acl_names(Guarded::Secret(all[0].id), &user("friend")).await.unwrap());
+    let acl = async |id| store.acl(Guarded::Secret(id)).await.unwrap().unwrap().acl;
+    assert!(acl(named[0].id).await.unwrap().users.iter().any(|user| user.as_str() == "friend"));
+    assert_eq!(acl(all[0].id).await, None);
 }
 
 #[tokio::test]
@@ -759,7 +767,7 @@ async fn a_program_that_reads_the_database_delays_a_deletion_and_nothing_else() 
 async fn an_envelope_bound_to_another_flag_is_not_filled_in() {
     with_store(|store| async move {
         let id = add(&store, plain("p"), None).await;
-        let reseal = Some(Reseal { from: None, to: None });
+        let reseal = Some(Reseal { from: None, to: None, guarding: Guarding::none() });
         let private =
             Change::SetFacet { id, facet: Facet::Private(true), expect: Expect::Any, reseal, time: NOW };
         store.apply(private, unwitnessed()).await.unwrap();

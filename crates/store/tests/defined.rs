@@ -10,7 +10,7 @@ use model::{
     Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
 };
 use store::sqlite::Purpose;
-use store::{Change, Error, Limit, Reseal, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Guarding, Limit, Reseal, SqliteStore, Store, unwitnessed};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -115,6 +115,7 @@ fn secret(usage: &str) -> Secret {
             usage_id: (!usage.is_empty()).then(|| usage.to_owned()),
             ..Facets::default()
         },
+        guard: None,
     }
 }
 
@@ -149,7 +150,8 @@ async fn a_definition_creates_once_and_then_changes_by_the_rules() {
         let mut private = secret.clone();
         private.facets.private = true;
         assert!(matches!(fixture.define(&private).await, Err(Error::Changed)), "the envelope is bound to it");
-        let reseal = Reseal { from: Some(b"value".to_vec()), to: Some(b"bound".to_vec()) };
+        let reseal =
+            Reseal { from: Some(b"value".to_vec()), to: Some(b"bound".to_vec()), guarding: Guarding::none() };
         let change =
             Change::DefineSecret { secret: Box::new(private), reseal: Some(reseal), limit: Limit::NONE };
         fixture.apply(change).await.unwrap();
@@ -520,7 +522,12 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
     )
     .unwrap();
     drop(raw);
-    drop(SqliteStore::open(&path, Purpose::Inspect).unwrap());
+    let looked_at = SqliteStore::open(&path, Purpose::Inspect).unwrap();
+    let mut look = looked_at.look().unwrap();
+    let swept = look.sweep(0).unwrap();
+    assert!(swept.iter().all(|row| row.row.as_ref().is_ok_and(|row| row.guard.is_none())), "{swept:?}");
+    assert_eq!(swept.len(), 1);
+    drop((look, looked_at));
     let store = open(folder.path());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

@@ -24,6 +24,7 @@ fn secret() -> Secret {
         content_type: Some(ContentType::OctetStream),
         project_access: true,
         facets: Facets::default(),
+        guard: None,
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use model::{
-    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
+    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
     Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
-    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, UserId, Which,
+    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{
-    AuditAnchor, Change, Error, Numbers, SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, RegardedRow, SealedSecret, Slice, Sliced, Store,
+    StoreId, Witness, WrappedKey,
 };
 use vault::{AuditSink, Entry, Note, Ticket, TrailEnd};
 
@@ -85,14 +86,14 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.metadata(id).await
     }
 
-    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error> {
-        self.check()?;
-        self.inner.acl_names(of, user).await
-    }
-
-    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error> {
+    async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error> {
         self.check()?;
         self.inner.acl(of).await
+    }
+
+    async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error> {
+        self.check()?;
+        self.inner.regarded(kind, after, limit).await
     }
 
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {

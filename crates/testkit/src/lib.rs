@@ -37,10 +37,28 @@ impl Fixture {
         Self::in_folder(Arc::new(tempfile::tempdir().unwrap())).await
     }
 
+    /// A new vault with a master key that is known: a line of base64.
+    pub async fn with_master_key(line: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        std::fs::write(&path, line).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self::in_folder(Arc::new(folder)).await
+    }
+
     /// The same vault after a restart.
     pub async fn restart(self) -> Self {
         let Self { vault, store, folder, .. } = self;
         drop((vault, store));
+        Self::in_folder(folder).await
+    }
+
+    /// The same after a restart, before which its database was changed by hand.
+    pub async fn restart_after(self, statements: &str) -> Self {
+        let Self { vault, store, folder, .. } = self;
+        drop((vault, store));
+        run_sql(&folder.path().join("donjon.db"), statements);
         Self::in_folder(folder).await
     }
 
@@ -82,6 +100,11 @@ impl Fixture {
         let vault = Arc::new(Vault::open(parts).await.unwrap());
         Self { vault, store, store_fails, audit_fails, folder }
     }
+}
+
+/// Changes a database that nobody has open, past the program.
+pub fn run_sql(database: &Path, statements: &str) {
+    rusqlite::Connection::open(database).unwrap().execute_batch(statements).unwrap();
 }
 
 /// A moment that tests begin at.

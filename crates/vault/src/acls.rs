@@ -1,11 +1,20 @@
 //! ACLs: who may read a secret or a container besides its project.
 
-use model::{Acl, AclChange, Call, Guarded, ProjectId};
+use model::{Acl, AclChange, Call, Guard, Guarded, ProjectId};
 use store::Change;
 
 use crate::audit::{Object, Outcome};
 use crate::consumers::about_guarded;
+use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
+
+/// A secret or a container that is there for a caller.
+pub(crate) struct Reached {
+    /// Whose.
+    pub(crate) project: ProjectId,
+    /// Its guard, checked.
+    guard: Option<Guard>,
+}
 
 impl Vault {
     /// The ACL of a secret or a container; without one, its project reads by its roles.
@@ -15,8 +24,13 @@ impl Vault {
             Guarded::Container(_) => Action::ReadContainerAcl,
         };
         let read = async {
-            self.reach(call, of, action).await?;
-            Ok(self.store.acl(of).await?)
+            for _ in 0..TRIES {
+                let Reached { guard, .. } = self.reach(call, of, action).await?;
+                if let Some(acl) = self.acl_under(of, guard.as_ref()).await? {
+                    return Ok(acl);
+                }
+            }
+            Err(Error::Busy)
         };
         let acl = self.written(call, action, Object::from(of), read.await).await?;
         self.record(call, action, Object::from(of), Outcome::Done).await?;
@@ -32,19 +46,27 @@ impl Vault {
             (Guarded::Container(_), _) => Action::ChangeContainerAcl,
         };
         let changed = async {
-            self.reach(call, of, action).await?;
-            let change = Change::SetAcl { of, change, time: call.time };
+            let Reached { project, guard } = self.reach(call, of, action).await?;
+            let guarding = self.guarding(&project, guard.as_ref()).await?;
+            let change = Change::SetAcl { of, change, guarding, time: call.time };
             self.change(call, action, of, change).await.map_err(|error| about_guarded(of, error))
         };
         self.written(call, action, Object::from(of), changed.await).await
     }
 
     /// Whether a secret or a container is there for this caller to do something with, and whose it is.
-    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<ProjectId, Error> {
-        match of {
-            Guarded::Secret(id) => Ok(self.accessible(call, id, action).await?.project),
-            Guarded::Container(id) => Ok(self.accessible_container(call, id, action).await?.project),
-        }
+    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<Reached, Error> {
+        let (project, guard) = match of {
+            Guarded::Secret(id) => {
+                let found = self.accessible(call, id, action).await?;
+                (found.project, found.guard)
+            }
+            Guarded::Container(id) => {
+                let found = self.accessible_container(call, id, action).await?;
+                (found.project, found.guard)
+            }
+        };
+        Ok(Reached { project, guard })
     }
 
     /// As [`Vault::refuse`], for what belongs to a secret or a container.

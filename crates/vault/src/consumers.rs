@@ -90,7 +90,7 @@ impl Vault {
             Guarded::Container(_) => Action::RemoveContainerConsumer,
         };
         let removed = async {
-            let owner = self.reach(call, of, action).await?;
+            let owner = self.reach(call, of, action).await?.project;
             let only_of = (owner != call.caller.project).then(|| call.caller.project.clone());
             let change = Change::RemoveConsumer { of, who, only_of };
             self.change(call, action, of, change).await.map_err(|error| match error {
@@ -150,6 +150,7 @@ pub(crate) fn about_guarded(of: Guarded, error: store::Error) -> Error {
     match (of, error) {
         (Guarded::Secret(id), error) => about(id, error),
         (Guarded::Container(_), store::Error::NotFound) => Error::NoSuchContainer,
+        (of, store::Error::Unguarded) => Error::Corrupt { of, source: seal::Error::Altered },
         (Guarded::Container(_), error) => error.into(),
     }
 }

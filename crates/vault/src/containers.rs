@@ -7,8 +7,9 @@ use model::{
 use store::{Change, Slice, Sliced};
 
 use crate::audit::{Object, Outcome};
-use crate::authorise::Subject;
 use crate::consumers::{PAGE_BYTES_MAX, size};
+use crate::guards::Decided;
+use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
 
 /// A container to be created.
@@ -46,9 +47,9 @@ impl Vault {
     /// Creates a container; it is on disk when this returns.
     pub async fn create_container(&self, call: &Call, new: NewContainer) -> Result<ContainerId, Error> {
         let action = Action::CreateContainer;
-        let may = self.may(call, action, None).await;
+        let may = self.may(call, action);
         self.written(call, action, None, may).await?;
-        let container = Container {
+        let mut container = Container {
             id: ContainerId::random(),
             project: call.caller.project.clone(),
             creator: call.caller.user.clone(),
@@ -57,7 +58,11 @@ impl Vault {
             name: new.name,
             container_type: new.container_type,
             project_access: true,
+            guard: None,
         };
+        let key = self.keys.newest(&*self.store, &container.project).await;
+        let key = self.written(call, action, Object::Container(container.id), key).await?;
+        container.guard = Some(key.guard(&container.standing(), None));
         let (id, limit) = (container.id, self.limit(Counted::Containers));
         let change = Change::CreateContainer { container: Box::new(container), secrets: new.secrets, limit };
         let created = self.change(call, action, Object::Container(id), change).await.map_err(Error::from);
@@ -86,7 +91,7 @@ impl Vault {
     ) -> Result<Sliced<ContainerView>, Error> {
         let action = Action::ListContainers;
         let listed = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             if query.project != call.caller.project {
                 return Err(Error::Denied(action));
             }
@@ -165,15 +170,14 @@ impl Vault {
         id: ContainerId,
         action: Action,
     ) -> Result<Container, Error> {
-        let container = self.store.container(id).await?.ok_or(Error::NoSuchContainer)?;
-        let subject = Subject {
-            guarded: Some(Guarded::Container(id)),
-            project: &container.project,
-            creator: container.creator.as_ref(),
-            project_access: container.project_access,
-        };
-        self.may(call, action, Some(subject)).await?;
-        Ok(container)
+        for _ in 0..TRIES {
+            let container = self.store.container(id).await?.ok_or(Error::NoSuchContainer)?;
+            let decided = self.decide(call, action, &container.standing(), container.guard.as_ref()).await?;
+            if decided == Decided::Allowed {
+                return Ok(container);
+            }
+        }
+        Err(Error::Busy)
     }
 
     pub(crate) async fn view(&self, container: Container) -> Result<ContainerView, Error> {

@@ -1,6 +1,6 @@
 //! What can go wrong, in the vault's own words: no protocol in sight.
 
-use model::{Counted, FacetError, SecretId};
+use model::{Counted, FacetError, Guarded, SecretId};
 
 use crate::Action;
 
@@ -97,11 +97,11 @@ pub enum Error {
     /// The memory for ephemeral secrets is used up.
     #[error("there is no more memory for ephemeral secrets")]
     MemoryFull,
-    /// What is stored does not open.
-    #[error("secret {id} cannot be opened: {source}")]
+    /// What is stored does not open, or is not as it was stored.
+    #[error("{of} cannot be used: {source}")]
     Corrupt {
-        /// Which.
-        id: SecretId,
+        /// Of what.
+        of: Guarded,
         /// Why.
         source: seal::Error,
     },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{KeyVersion, ProjectId};
-use seal::{MasterKey, ProjectKey};
+use seal::{MasterKey, ProjectKey, Rows};
 use store::{Change, Store, StoreId, unwitnessed};
 
 use crate::Error;
@@ -28,9 +28,14 @@ impl Keys {
         Self::new(Arc::clone(&self.master))
     }
 
-    /// Whether the master key is that of a store, by its check value.
-    pub(crate) fn verify(&self, store: &StoreId, check: &[u8]) -> Result<(), seal::Error> {
+    /// Whether the master key is that of a store, by its check value, and what that says of the store's rows.
+    pub(crate) fn verify(&self, store: &StoreId, check: &[u8]) -> Result<Rows, seal::Error> {
         self.master.verify(store, check)
+    }
+
+    /// What tells it from now on, of a store whose rows all have guards.
+    pub(crate) fn check_value(&self, store: &StoreId) -> Vec<u8> {
+        self.master.check_value(store)
     }
 
     /// The key to open something with.

@@ -15,6 +15,7 @@ mod authorise;
 mod consumers;
 mod containers;
 mod error;
+mod guards;
 mod keys;
 mod metadata;
 mod opener;

@@ -5,7 +5,7 @@ use seal::Bound;
 use store::{Change, Reseal};
 
 use crate::audit::Outcome;
-use crate::secrets::{about, subject_of};
+use crate::secrets::about;
 use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
 
@@ -25,9 +25,7 @@ impl Vault {
     pub async fn metadata(&self, call: &Call, id: SecretId) -> Result<Metadata, Error> {
         let action = Action::ReadMetadata;
         let read = async {
-            let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
-            let secret = secret.ok_or(Error::NotFound(id))?;
-            self.may(call, action, Some(subject_of(&secret))).await?;
+            let secret = self.readable(call, id, action).await?;
             Ok(Metadata { user: self.store.metadata(id).await?, facets: secret.facets })
         };
         let metadata = self.written(call, action, Some(id), read.await).await?;
@@ -120,10 +118,11 @@ impl Vault {
         id: SecretId,
         found: &store::SealedSecret,
     ) -> Result<Reseal, Error> {
-        let Some((_, from)) = &found.payload else { return Ok(Reseal { from: None, to: None }) };
+        let guarding = self.guarding(&found.project, found.guard.as_ref()).await?;
+        let Some((_, from)) = &found.payload else { return Ok(Reseal { from: None, to: None, guarding }) };
         let payload = self.open_sealed(id, found, from).await?;
         let key = self.keys.newest(&*self.store, &found.project).await?;
         let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Error::Keys)?;
-        Ok(Reseal { from: Some(from.clone()), to: Some(to.into_vec()) })
+        Ok(Reseal { from: Some(from.clone()), to: Some(to.into_vec()), guarding })
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use model::SecretId;
 use seal::MasterKey;
-use store::{SealedSecret, Store};
+use store::{RegardedRow, SealedSecret, Store};
 
+use crate::guards::{has_guards, sound};
 use crate::keys::Keys;
 use crate::secrets::open_sealed;
 use crate::{Error, OpenError};
@@ -29,7 +30,7 @@ impl Opener {
     /// Whether the master key is that of this store; [`OpenError::WrongMasterKey`] if not.
     pub async fn fits(&self, store: &dyn Store) -> Result<(), OpenError> {
         let check = store.key_check().await?.unwrap_or_default();
-        self.keys.verify(&store.id(), &check).map_err(|error| match error {
+        self.keys.verify(&store.id(), &check).map(drop).map_err(|error| match error {
             seal::Error::WrongMasterKey | seal::Error::WrongLength(_) => {
                 OpenError::WrongMasterKey { from: "the one in use".to_owned() }
             }
@@ -41,6 +42,16 @@ impl Opener {
     pub async fn opens(&self, store: &dyn Store, id: SecretId, found: &SealedSecret) -> Result<bool, Error> {
         let Some((_, sealed)) = &found.payload else { return Ok(false) };
         open_sealed(&self.keys, store, id, found, sealed).await.map(|_| true)
+    }
+
+    /// Whether there are guards to look at: a store of before has none until it is served.
+    pub async fn has_guards(&self, store: &dyn Store) -> Result<bool, OpenError> {
+        has_guards(store, &self.keys).await
+    }
+
+    /// Whether what decides about a secret or a container is as it was stored, its ACL too; [`Error::Corrupt`] if not.
+    pub async fn vouches(&self, store: &dyn Store, row: RegardedRow) -> Result<(), Error> {
+        sound(store, &self.keys, row.of, row.read).await
     }
 }
 

@@ -11,7 +11,7 @@ impl Vault {
     pub async fn own_quotas(&self, call: &Call) -> Result<Quotas, Error> {
         let action = Action::ReadQuotas;
         let read = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             Ok(self.store.project_quotas(&call.caller.project).await?)
         };
         let said = self.written(call, action, None, read.await).await?;
@@ -27,7 +27,7 @@ impl Vault {
     ) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
         let action = Action::ReadProjectQuotas;
         let read = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             Ok(self.store.all_project_quotas(slice).await?)
         };
         let page = self.written(call, action, None, read.await).await?;
@@ -40,7 +40,7 @@ impl Vault {
         let action = Action::ReadProjectQuotas;
         let of = Object::Quotas(project.clone());
         let read = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             self.store.project_quotas(project).await?.ok_or(Error::NoSuchQuotas)
         };
         let quotas = self.written(call, action, of.clone(), read.await).await?;
@@ -74,7 +74,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let of = Object::Quotas(project.clone());
         let changed = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             self.change(call, action, of.clone(), change).await.map_err(|error| match error {
                 store::Error::NotFound => Error::NoSuchQuotas,
                 other => other.into(),

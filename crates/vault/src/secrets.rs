@@ -1,7 +1,5 @@
 //! Secrets and their payloads.
 
-use std::sync::atomic::Ordering;
-
 use model::{
     Attributes, Call, ContentType, Counted, Encoding, Facets, Guarded, ListQuery, Page, Scope, Secret,
     SecretId, Status,
@@ -10,9 +8,9 @@ use seal::{Bound, Sealed};
 use store::{Change, SealedSecret, Store};
 
 use crate::audit::Outcome;
-use crate::authorise::Subject;
+use crate::guards::Decided;
 use crate::keys::Keys;
-use crate::vault::{TRIES, expired};
+use crate::vault::TRIES;
 use crate::{Action, Error, Payload, Vault};
 
 /// A secret to be created.
@@ -48,7 +46,7 @@ impl Vault {
     /// Creates a secret; it is on disk when this returns.
     pub async fn create_secret(&self, call: &Call, new: NewSecret) -> Result<SecretId, Error> {
         let action = Action::CreateSecret;
-        let may = self.may(call, action, None).await;
+        let may = self.may(call, action);
         self.written(call, action, None, may).await?;
         let id = SecretId::random();
         let created = self.create(call, id, new).await.map(|()| id);
@@ -56,7 +54,7 @@ impl Vault {
     }
 
     async fn create(&self, call: &Call, id: SecretId, new: NewSecret) -> Result<(), Error> {
-        let secret = Secret {
+        let mut secret = Secret {
             id,
             project: call.caller.project.clone(),
             attributes: new.attributes,
@@ -67,11 +65,13 @@ impl Vault {
             content_type: new.payload.as_ref().map(|payload| payload.content_type),
             project_access: true,
             facets: Facets::default(),
+            guard: None,
         };
+        let key = self.keys.newest(&*self.store, &secret.project).await?;
+        secret.guard = Some(key.guard(&secret.standing(), None));
         let sealed = match &new.payload {
             None => None,
             Some(NewPayload { payload, .. }) => {
-                let key = self.keys.newest(&*self.store, &secret.project).await?;
                 let bound = Bound { secret: id, private: false };
                 Some(key.seal(&bound, payload).map_err(Error::Keys)?.into_vec())
             }
@@ -84,13 +84,8 @@ impl Vault {
     /// Everything known of a secret, without its payload.
     pub async fn secret(&self, call: &Call, id: SecretId) -> Result<Secret, Error> {
         let action = Action::ReadSecret;
-        let found = async {
-            let secret = self.store.secret(id).await?.filter(|secret| !secret.is_expired(call.time));
-            let secret = secret.ok_or(Error::NotFound(id))?;
-            self.may(call, action, Some(subject_of(&secret))).await?;
-            Ok(secret)
-        };
-        let secret = self.written(call, action, Some(id), found.await).await?;
+        let found = self.readable(call, id, action).await;
+        let secret = self.written(call, action, Some(id), found).await?;
         self.record(call, action, Some(id), Outcome::Done).await?;
         Ok(secret)
     }
@@ -121,11 +116,7 @@ impl Vault {
         found: &SealedSecret,
         sealed: &[u8],
     ) -> Result<Payload, Error> {
-        let opened = open_sealed(&self.keys, &*self.store, id, found, sealed).await;
-        if opened.as_ref().is_err_and(Error::is_of_what_is_stored) {
-            self.unopened.fetch_add(1, Ordering::Relaxed);
-        }
-        opened
+        self.counted(open_sealed(&self.keys, &*self.store, id, found, sealed).await)
     }
 
     /// Gives a secret its payload, once: [`Error::HasPayload`] after that.
@@ -170,7 +161,7 @@ impl Vault {
     pub async fn list_secrets(&self, call: &Call, query: ListQuery) -> Result<Page, Error> {
         let action = Action::ListSecrets;
         let listed = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             let own = match &query.scope {
                 Scope::Project(project) => *project == call.caller.project,
                 Scope::AclOf(user) => Some(user) == call.caller.user.as_ref(),
@@ -192,7 +183,7 @@ impl Vault {
     pub async fn refuse(&self, call: &Call, action: Action, id: Option<SecretId>) -> Result<(), Error> {
         let checked = async {
             match id {
-                None => self.may(call, action, None).await,
+                None => self.may(call, action),
                 Some(id) => match self.accessible(call, id, action).await? {
                     found if action == Action::ReadPayload && found.payload.is_none() => {
                         Err(Error::NoPayload(id))
@@ -226,16 +217,26 @@ impl Vault {
         id: SecretId,
         action: Action,
     ) -> Result<SealedSecret, Error> {
-        let found = self.store.sealed(id).await?.filter(|found| !expired(found.expiration, call));
-        let found = found.ok_or(Error::NotFound(id))?;
-        let subject = Subject {
-            guarded: Some(Guarded::Secret(id)),
-            project: &found.project,
-            creator: found.creator.as_ref(),
-            project_access: found.project_access,
-        };
-        self.may(call, action, Some(subject)).await?;
-        Ok(found)
+        for _ in 0..TRIES {
+            let found = self.store.sealed(id).await?.ok_or(Error::NotFound(id))?;
+            if self.decide(call, action, &found.standing(id), found.guard.as_ref()).await? == Decided::Allowed
+            {
+                return Ok(found);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// The record of a secret that is there for this caller.
+    pub(crate) async fn readable(&self, call: &Call, id: SecretId, action: Action) -> Result<Secret, Error> {
+        for _ in 0..TRIES {
+            let secret = self.store.secret(id).await?.ok_or(Error::NotFound(id))?;
+            if self.decide(call, action, &secret.standing(), secret.guard.as_ref()).await? == Decided::Allowed
+            {
+                return Ok(secret);
+            }
+        }
+        Err(Error::Busy)
     }
 }
 
@@ -247,20 +248,11 @@ pub(crate) async fn open_sealed(
     found: &SealedSecret,
     sealed: &[u8],
 ) -> Result<Payload, Error> {
-    let corrupt = |source| Error::Corrupt { id, source };
+    let corrupt = |source| Error::Corrupt { of: Guarded::Secret(id), source };
     let version = Sealed::key_version(sealed).map_err(corrupt)?;
     let key = keys.of_version(store, &found.project, version).await?;
     let key = key.ok_or(Error::Store(store::Error::Corrupt("project_keys")))?;
     key.open(&Bound { secret: id, private: found.private }, sealed).map_err(corrupt)
-}
-
-pub(crate) fn subject_of(secret: &Secret) -> Subject<'_> {
-    Subject {
-        guarded: Some(Guarded::Secret(secret.id)),
-        project: &secret.project,
-        creator: secret.creator.as_ref(),
-        project_access: secret.project_access,
-    }
 }
 
 /// The store's answer about a change of one secret, in the vault's words.
@@ -270,6 +262,7 @@ pub(crate) fn about(id: SecretId, error: store::Error) -> Error {
         store::Error::HasPayload => Error::HasPayload(id),
         store::Error::HasConsumers => Error::HasConsumers(id),
         store::Error::IdTaken => Error::IdTaken(id),
+        store::Error::Unguarded => Error::Corrupt { of: Guarded::Secret(id), source: seal::Error::Altered },
         other => other.into(),
     }
 }

@@ -15,7 +15,7 @@ impl Vault {
         key: String,
     ) -> Result<TransportKeyId, Error> {
         let action = Action::CreateTransportKey;
-        let may = self.may(call, action, None).await;
+        let may = self.may(call, action);
         self.written(call, action, None, may).await?;
         let id = TransportKeyId::random();
         let change =
@@ -29,7 +29,7 @@ impl Vault {
     pub async fn transport_key(&self, call: &Call, id: TransportKeyId) -> Result<TransportKey, Error> {
         let action = Action::ReadTransportKey;
         let read = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             self.store.transport_key(id).await?.ok_or(Error::NoSuchTransportKey)
         };
         let key = self.written(call, action, Object::TransportKey(id), read.await).await?;
@@ -46,7 +46,7 @@ impl Vault {
     ) -> Result<Sliced<TransportKey>, Error> {
         let action = Action::ListTransportKeys;
         let read = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             Ok(self.store.transport_keys(plugin, slice).await?)
         };
         let page = self.written(call, action, None, read.await).await?;
@@ -58,7 +58,7 @@ impl Vault {
     pub async fn delete_transport_key(&self, call: &Call, id: TransportKeyId) -> Result<(), Error> {
         let action = Action::DeleteTransportKey;
         let deleted = async {
-            self.may(call, action, None).await?;
+            self.may(call, action)?;
             let change = Change::DeleteTransportKey(id);
             self.change(call, action, Object::TransportKey(id), change).await.map_err(|error| match error {
                 store::Error::NotFound => Error::NoSuchTransportKey,

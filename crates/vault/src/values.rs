@@ -2,50 +2,57 @@
 //! their values, which are payloads as the secret says they are rendered.
 
 use model::{
-    Attributes, Call, ChangeRow, ContentType, Counted, Encoding, Facets, Guarded, Handle, Listed, ProjectId,
-    Secret, SecretId, Status, Timestamp, Usage, Which,
+    Attributes, Call, ChangeRow, ContentType, Counted, Encoding, Facets, Handle, Listed, ProjectId, Secret,
+    SecretId, Status, Timestamp, Usage, Which,
 };
 use seal::Bound;
 use store::{Change, Reseal};
 use tokio::sync::watch;
 
 use crate::audit::Outcome;
-use crate::authorise::Subject;
+use crate::guards::Decided;
 use crate::rendering;
 use crate::secrets::about;
-use crate::vault::{TRIES, expired};
+use crate::vault::TRIES;
 use crate::{Action, Error, Payload, Vault};
 
 impl Vault {
     /// What an id points at.
     pub async fn lookup(&self, call: &Call, id: SecretId) -> Result<Listed, Error> {
-        let found = self.pointed_at(call, id, self.store.handle(id).await).await;
+        let found = self.pointed_at(call, id, || self.store.handle(id)).await;
         self.looked_up(call, Some(id), found).await
     }
 
     /// What a usage points at in the caller's project. An error names [`SecretId::NIL`].
     pub async fn lookup_usage(&self, call: &Call, usage: &Usage) -> Result<Listed, Error> {
-        let handle = self.store.handle_by_usage(&call.caller.project, usage).await;
-        let found = self.pointed_at(call, SecretId::NIL, handle).await;
+        let look = || self.store.handle_by_usage(&call.caller.project, usage);
+        let found = self.pointed_at(call, SecretId::NIL, look).await;
         let id = found.as_ref().ok().map(|listed| listed.id);
         self.looked_up(call, id, found).await
     }
 
-    async fn pointed_at(
+    async fn pointed_at<Looking>(
         &self,
         call: &Call,
         id: SecretId,
-        handle: Result<Option<Handle>, store::Error>,
-    ) -> Result<Listed, Error> {
-        let handle = handle?.filter(|handle| !expired(handle.expiration, call)).ok_or(Error::NotFound(id))?;
-        let subject = Subject {
-            guarded: Some(Guarded::Secret(handle.listed.id)),
-            project: &handle.project,
-            creator: handle.creator.as_ref(),
-            project_access: handle.project_access,
-        };
-        self.may(call, Action::ReadSecret, Some(subject)).await?;
-        Ok(handle.listed)
+        look: impl Fn() -> Looking,
+    ) -> Result<Listed, Error>
+    where
+        Looking: Future<Output = Result<Option<Handle>, store::Error>>,
+    {
+        let action = Action::ReadSecret;
+        for _ in 0..TRIES {
+            let handle = look().await?.ok_or(Error::NotFound(id))?;
+            let decided = self.decide(call, action, &handle.standing(), handle.guard.as_ref()).await;
+            let named = |error| match error {
+                Error::NotFound(_) => Error::NotFound(id),
+                other => other,
+            };
+            if decided.map_err(named)? == Decided::Allowed {
+                return Ok(handle.listed);
+            }
+        }
+        Err(Error::Busy)
     }
 
     async fn looked_up(
@@ -62,7 +69,7 @@ impl Vault {
     /// How many secrets the caller's project has.
     pub async fn count_secrets(&self, call: &Call, which: Which) -> Result<u64, Error> {
         let counted = async {
-            self.may(call, Action::ListSecrets, None).await?;
+            self.may(call, Action::ListSecrets)?;
             Ok(self.store.count(&call.caller.project, which, call.time).await?)
         };
         let count = self.written(call, Action::ListSecrets, None, counted.await).await?;
@@ -73,7 +80,7 @@ impl Vault {
     /// The secrets of the caller's project, in no order; of more than `limit` only so many.
     pub async fn all_secrets(&self, call: &Call, which: Which, limit: usize) -> Result<Vec<Listed>, Error> {
         let listed = async {
-            self.may(call, Action::ListSecrets, None).await?;
+            self.may(call, Action::ListSecrets)?;
             Ok(self.store.handles(&call.caller.project, which, call.time, limit).await?)
         };
         let all = self.written(call, Action::ListSecrets, None, listed.await).await?;
@@ -88,7 +95,9 @@ impl Vault {
             let mut tries = 0;
             loop {
                 let (action, reseal) = self.prepare_definition(call, id, &facets).await?;
-                let secret = Box::new(defined(call, id, facets.clone()));
+                let mut secret = Box::new(defined(call, id, facets.clone()));
+                let key = self.keys.newest(&*self.store, &secret.project).await?;
+                secret.guard = Some(key.guard(&secret.standing(), None));
                 let limit = self.limit(Counted::Secrets);
                 tries += 1;
                 match self.change(call, action, id, Change::DefineSecret { secret, reseal, limit }).await {
@@ -113,7 +122,7 @@ impl Vault {
             }
             Ok(_) => Ok((Action::DefineSecret, None)),
             Err(Error::NotFound(_)) => {
-                self.may(call, Action::CreateSecret, None).await?;
+                self.may(call, Action::CreateSecret)?;
                 Ok((Action::CreateSecret, None))
             }
             // It is another project's, which has to be said: here it is in the way.
@@ -165,7 +174,7 @@ impl Vault {
     /// Whether the caller may be told of changes of its project's secrets. It is asked once, when it begins to follow.
     pub async fn may_follow(&self, call: &Call) -> Result<(), Error> {
         let action = Action::FollowSecrets;
-        let may = self.may(call, action, None).await;
+        let may = self.may(call, action);
         self.written(call, action, None, may).await?;
         self.record(call, action, None, Outcome::Done).await
     }
@@ -200,5 +209,6 @@ fn defined(call: &Call, id: SecretId, facets: Facets) -> Secret {
         content_type: None,
         project_access: true,
         facets,
+        guard: None,
     }
 }

@@ -12,6 +12,7 @@ use store::{AuditAnchor, Change, Store, StoreId, Unwitnessed, Witness, unwitness
 
 use crate::audit::{AuditSink, Chain, Entry, Event, Note, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
+use crate::guards::guard_all;
 use crate::keys::Keys;
 use crate::opener::Opener;
 use crate::orders::Workshop;
@@ -35,7 +36,7 @@ pub struct Vault {
     pub(crate) workshop: Workshop,
     /// Held only while a verdict is found, which waits for nothing.
     policy: RwLock<Policy>,
-    /// How often somebody asked for a stored payload that did not open.
+    /// How often somebody asked for something stored that did not open, or was not as it was stored.
     pub(crate) unopened: AtomicU64,
 }
 
@@ -135,8 +136,9 @@ impl Vault {
             return Err(OpenError::Lost(lost));
         }
         numbers.go_on_after(found.given.max(found.committed)); // No number means two changes.
-        let (keys, workshop, policy) =
-            (Keys::new(Arc::new(master)), Workshop::default(), RwLock::new(policy));
+        let keys = Keys::new(Arc::new(master));
+        guard_all(&*store, &keys).await?;
+        let (workshop, policy) = (Workshop::default(), RwLock::new(policy));
         let unopened = AtomicU64::new(0);
         Ok(Self { store, keys, audit, lost, quotas, workshop, policy, unopened })
     }
@@ -192,7 +194,7 @@ impl Vault {
         Opener::with(self.keys.afresh())
     }
 
-    /// How often, since the start, somebody asked for a stored payload that did not open.
+    /// How often, since the start, somebody asked for something stored that did not open, or was not as it was stored.
     pub fn unopened(&self) -> u64 {
         self.unopened.load(Ordering::Relaxed)
     }
@@ -200,6 +202,14 @@ impl Vault {
     /// From now on this is who may do what.
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Counts an error of what is stored.
+    pub(crate) fn counted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if done.as_ref().is_err_and(Error::is_of_what_is_stored) {
+            self.unopened.fetch_add(1, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Opens the audit trail's file again, after its keeper has moved it away.
@@ -306,31 +316,16 @@ impl Vault {
         self.store.apply(change, witness).await
     }
 
-    /// Whether the policy allows it.
-    pub(crate) async fn may(
-        &self,
-        call: &Call,
-        action: Action,
-        subject: Option<Subject<'_>>,
-    ) -> Result<(), Error> {
-        let allowed = match self.verdict(action, call, subject) {
-            Verdict::Allowed => true,
-            Verdict::Denied => false,
-            Verdict::AskAcl => self.acl_names(call, subject).await?,
-            Verdict::AskAclNot => !self.acl_names(call, subject).await?,
-        };
-        if allowed { Ok(()) } else { Err(Error::Denied(action)) }
-    }
-
-    fn verdict(&self, action: Action, call: &Call, subject: Option<Subject<'_>>) -> Verdict {
-        self.policy.read().unwrap_or_else(PoisonError::into_inner).verdict(action, call, subject)
-    }
-
-    async fn acl_names(&self, call: &Call, subject: Option<Subject<'_>>) -> Result<bool, store::Error> {
-        match (subject.and_then(|subject| subject.guarded), &call.caller.user) {
-            (Some(of), Some(user)) => self.store.acl_names(of, user).await,
-            _ => Ok(false),
+    /// Whether the policy allows what is asked of nothing that is there. Of what is: [`Vault::decide`].
+    pub(crate) fn may(&self, call: &Call, action: Action) -> Result<(), Error> {
+        match self.verdict(action, call, None) {
+            Verdict::Allowed | Verdict::AskAclNot => Ok(()),
+            Verdict::Denied | Verdict::AskAcl => Err(Error::Denied(action)),
         }
+    }
+
+    pub(crate) fn verdict(&self, action: Action, call: &Call, subject: Option<Subject<'_>>) -> Verdict {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).verdict(action, call, subject)
     }
 }
 
@@ -361,7 +356,7 @@ fn verify(
     master: &MasterKey,
     check: &[u8],
 ) -> Result<(), OpenError> {
-    master.verify(store, check).map_err(|error| match error {
+    master.verify(store, check).map(drop).map_err(|error| match error {
         seal::Error::WrongMasterKey => OpenError::WrongMasterKey { from: keys.describe() },
         other => OpenError::Keys(other),
     })

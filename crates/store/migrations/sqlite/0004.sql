@@ -3,3 +3,8 @@
 -- The number of the newest change that was written down in the audit trail, and is here. The trail has the number of each
 -- change, so that whoever finds one there that is not here knows that changes are gone.
 ALTER TABLE store ADD COLUMN witnessed INTEGER NOT NULL DEFAULT 0;
+
+-- Vouches for who may use a secret or a container (`seal/src/guard.rs` draws it). Rows of before get theirs when the server
+-- first starts with the keys. In a new store `sealed` is put last again, see `create_schema`.
+ALTER TABLE secrets ADD COLUMN guard BLOB;
+ALTER TABLE containers ADD COLUMN guard BLOB;

@@ -1,19 +1,18 @@
 //! ACLs of secrets and of containers.
 
-use model::{Acl, AclChange, Guarded, Text, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension as _};
+use model::{Acl, AclChange, Guard, Guarded, Standing, Text, Timestamp, UserId};
+use rusqlite::Connection;
 
-use super::apply::{Failed, Witnessing, row_of};
-use super::containers;
+use super::apply::{Failed, Witnessing, project_name};
+use super::guards::guard;
 use super::reader::Reader;
-use super::rows::short_text;
-use crate::Error;
+use super::rows::{moment, short_text, user};
+use crate::{AclStep, Error, GuardedAcl, Guarding, Regard};
 
 /// Where the ACLs of a kind of thing are.
 struct Tables {
-    /// The record: number, access, when its ACL was made and changed.
+    /// The record: number, access, when its ACL was made and changed, its guard, and what else decides about it.
     select: &'static str,
-    names: &'static str,
     users: &'static str,
     clear_users: &'static str,
     add_user: &'static str,
@@ -21,23 +20,21 @@ struct Tables {
 }
 
 static SECRETS: Tables = Tables {
-    select: "SELECT s.seq, s.project_access, a.created, a.updated \
+    select: "SELECT s.seq, s.project_access, a.created, a.updated, s.guard, s.project, s.creator, s.private, s.expiration \
              FROM secrets s LEFT JOIN secret_acls a ON a.secret = s.seq WHERE s.id = ?1",
-    names: "SELECT 1 FROM secret_acl_users WHERE user = ?2 AND secret = (SELECT seq FROM secrets WHERE id = ?1)",
     users: "SELECT user FROM secret_acl_users WHERE secret = ?1 ORDER BY user",
     clear_users: "DELETE FROM secret_acl_users WHERE secret = ?1",
     add_user: "INSERT OR IGNORE INTO secret_acl_users (secret, user) VALUES (?1, ?2)",
-    set_access: "UPDATE secrets SET project_access = ?2 WHERE seq = ?1",
+    set_access: "UPDATE secrets SET project_access = ?2, guard = ?3 WHERE seq = ?1",
 };
 
 static CONTAINERS: Tables = Tables {
-    select: "SELECT seq, project_access, acl_created, acl_updated FROM containers WHERE id = ?1",
-    names: "SELECT 1 FROM container_acl_users \
-            WHERE user = ?2 AND container = (SELECT seq FROM containers WHERE id = ?1)",
+    select: "SELECT seq, project_access, acl_created, acl_updated, guard, project, creator, 0, NULL \
+             FROM containers WHERE id = ?1",
     users: "SELECT user FROM container_acl_users WHERE container = ?1 ORDER BY user",
     clear_users: "DELETE FROM container_acl_users WHERE container = ?1",
     add_user: "INSERT OR IGNORE INTO container_acl_users (container, user) VALUES (?1, ?2)",
-    set_access: "UPDATE containers SET project_access = ?2 WHERE seq = ?1",
+    set_access: "UPDATE containers SET project_access = ?2, guard = ?3 WHERE seq = ?1",
 };
 
 fn tables(of: Guarded) -> (&'static Tables, [u8; 16]) {
@@ -47,30 +44,57 @@ fn tables(of: Guarded) -> (&'static Tables, [u8; 16]) {
     }
 }
 
-pub(super) fn names(reader: &mut Reader, of: Guarded, user: &UserId) -> Result<bool, Error> {
-    let (tables, id) = tables(of);
-    Ok(reader.connection().prepare_cached(tables.names)?.exists((id, user.as_str()))?)
+pub(super) fn acl(reader: &mut Reader, of: Guarded) -> Result<Option<GuardedAcl>, Error> {
+    let found = find(reader.connection(), of)?;
+    Ok(found.map(|Found { acl, guard, .. }| GuardedAcl { acl, guard }))
 }
 
-pub(super) fn acl(reader: &mut Reader, of: Guarded) -> Result<Option<Acl>, Error> {
-    find(reader.connection(), of)
+/// Something that can have an ACL, with it.
+pub(super) struct Found {
+    seq: i64,
+    project: i64,
+    creator: Option<UserId>,
+    project_access: bool,
+    private: bool,
+    expiration: Option<Timestamp>,
+    guard: Option<Guard>,
+    pub(super) acl: Option<Acl>,
 }
 
-pub(super) fn find(connection: &Connection, of: Guarded) -> Result<Option<Acl>, Error> {
+pub(super) fn find(connection: &Connection, of: Guarded) -> Result<Option<Found>, Error> {
     let (tables, id) = tables(of);
-    let found: Option<(i64, bool, Option<i64>, Option<i64>)> = connection
-        .prepare_cached(tables.select)?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    let Some((seq, project_access, Some(created), Some(updated))) = found else { return Ok(None) };
+    let mut statement = connection.prepare_cached(tables.select)?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (seq, project_access) = (row.get(0)?, row.get(1)?);
+    let times = moment(row, 2)?.zip(moment(row, 3)?);
+    let found = Found {
+        seq,
+        project: row.get(5)?,
+        creator: user(row, 6)?,
+        project_access,
+        private: row.get(7)?,
+        expiration: moment(row, 8)?,
+        guard: guard(row, 4)?,
+        acl: None,
+    };
+    let users = users(connection, tables, seq)?;
+    let acl = match times {
+        Some((created, updated)) => Some(Acl { project_access, users, created, updated }),
+        None if users.is_empty() => None,
+        None => return Err(Error::Unguarded), // Nobody but a hand puts users where there is no ACL.
+    };
+    Ok(Some(Found { acl, ..found }))
+}
+
+fn users(connection: &Connection, tables: &Tables, seq: i64) -> Result<Vec<Text>, Error> {
     let mut statement = connection.prepare_cached(tables.users)?;
     let mut rows = statement.query([seq])?;
     let mut users = Vec::new();
     while let Some(row) = rows.next()? {
         users.push(short_text(row, 0)?);
     }
-    let (created, updated) = (Timestamp::from_micros(created), Timestamp::from_micros(updated));
-    Ok(Some(Acl { project_access, users, created, updated }))
+    Ok(users)
 }
 
 /// The users that an ACL is to name, and whether the project may read.
@@ -95,25 +119,51 @@ pub(super) fn set(
     here: &Connection,
     of: Guarded,
     change: &AclChange,
+    guarding: &mut Guarding,
     time: Timestamp,
     witness: Witnessing<'_>,
 ) -> Result<(), Failed> {
     let (tables, _) = tables(of);
-    let seq = match of {
-        Guarded::Secret(id) => row_of(here, id)?.seq(),
-        Guarded::Container(id) => containers::place(here, id)?.seq,
-    };
-    let before = find(here, of)?;
+    let Some(found) = find(here, of)? else { return Err(Error::NotFound.into()) };
+    let (seq, before) = (found.seq, &found.acl);
     let wanted = changed(before.as_ref(), change);
+    let access = wanted.as_ref().is_none_or(|(access, _)| *access);
+    let guard = guard_of(here, of, &found, access, wanted.as_ref(), guarding)?;
     witness()?;
     here.prepare_cached(tables.clear_users)?.execute([seq])?;
-    let access = wanted.as_ref().is_none_or(|(access, _)| *access);
-    here.prepare_cached(tables.set_access)?.execute((seq, access))?;
+    let guard = guard.as_ref().map(Guard::as_bytes);
+    here.prepare_cached(tables.set_access)?.execute((seq, access, guard))?;
     for user in wanted.iter().flat_map(|(_, users)| users) {
         here.prepare_cached(tables.add_user)?.execute((seq, user.as_str()))?;
     }
-    let times = wanted.map(|_| (before.map_or(time, |acl| acl.created).micros(), time.micros()));
+    let times = wanted.map(|_| (before.as_ref().map_or(time, |acl| acl.created).micros(), time.micros()));
     set_times(here, of, seq, times)
+}
+
+/// The guard of something after a change of its ACL.
+fn guard_of(
+    here: &Connection,
+    of: Guarded,
+    found: &Found,
+    access: bool,
+    wanted: Option<&Wanted>,
+    guarding: &mut Guarding,
+) -> Result<Option<Guard>, Failed> {
+    let project = project_name(here, found.project)?;
+    let before = Standing {
+        of,
+        project: &project,
+        creator: found.creator.as_ref(),
+        project_access: found.project_access,
+        private: found.private,
+        expiration: found.expiration,
+    };
+    let acl = AclStep {
+        before: found.acl.as_ref().map(|acl| acl.users.as_slice()),
+        after: wanted.map(|(_, users)| users.as_slice()),
+    };
+    let after = Standing { project_access: access, ..before };
+    Ok(guarding.make(&Regard { before, guard: found.guard.as_ref(), after, acl: Some(acl) })?)
 }
 
 fn set_times(here: &Connection, of: Guarded, seq: i64, times: Option<(i64, i64)>) -> Result<(), Failed> {

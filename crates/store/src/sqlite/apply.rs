@@ -4,16 +4,16 @@
 //! written nothing. A secret is in the file or in memory; what must hold of all secrets is checked in both.
 
 use model::{
-    Acl, ChangeKind, Consumer, Counted, Encoding, Expect, Facet, Facets, Guarded, ProjectId, Secret,
-    SecretId, Timestamp, Usage,
+    Acl, ChangeKind, Consumer, Counted, Encoding, Expect, Facet, Facets, Guard, Guarded, ProjectId, Secret,
+    SecretId, Standing, Timestamp, Usage,
 };
 use rusqlite::Connection;
 
 use super::handles::usage as usage_of;
 use super::memory::Memory;
-use super::rows::{RECORD, encoding as encoding_of, facets as facets_of, project_number, record};
-use super::{METADATA_PAIRS_MAX, acls, consumers, containers, orders, quotas, reap, transport_keys};
-use crate::{AuditAnchor, Change, Error, Limit, Reseal};
+use super::rows::{RECORD, encoding as encoding_of, facets as facets_of, project_number, record, user};
+use super::{METADATA_PAIRS_MAX, acls, consumers, containers, guards, orders, quotas, reap, transport_keys};
+use crate::{AuditAnchor, Change, Error, Limit, Regard, Reseal};
 
 /// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
 /// on bytes.
@@ -93,6 +93,17 @@ pub(super) fn apply(
             require(!done, Error::Changed)?;
             witness()?;
             here.execute("UPDATE store SET key_check = ?1", [&*check])?;
+        }
+        Change::ReplaceKeyCheck { from, to } => {
+            let found: Option<Vec<u8>> =
+                here.query_row("SELECT key_check FROM store", [], |row| row.get(0))?;
+            require(found.as_ref() == Some(from), Error::Changed)?;
+            witness()?;
+            here.execute("UPDATE store SET key_check = ?1", [&*to])?;
+        }
+        Change::PutGuards(guards) => {
+            witness()?;
+            guards::put(here, guards)?;
         }
         Change::AddProjectKey { project, version, wrapped } => {
             witness()?;
@@ -195,7 +206,9 @@ pub(super) fn apply(
             witness()?;
             redefined.write(here, effects, row, *time)?;
         }
-        Change::SetAcl { of, change, time } => acls::set(here, *of, change, *time, witness)?,
+        Change::SetAcl { of, change, guarding, time } => {
+            acls::set(here, *of, change, guarding, *time, witness)?;
+        }
         Change::AddConsumer { of, consumer, limit } => {
             consumers::add(here, elsewhere, *of, consumer, *limit, witness)?;
         }
@@ -415,6 +428,7 @@ fn carry(
         expired.delete(from, effects, time)?;
     }
     carried.facets = redefined.facets;
+    carried.guard = redefined.guard;
     let project = ensure_project(to, &secret.project)?;
     let seq = insert(to, project, &carried, redefined.sealed.as_deref())?;
     for (key, value) in rest.pairs {
@@ -457,7 +471,8 @@ fn whole(from: &Connection, row: &Place, project: &ProjectId) -> Result<(Secret,
         .query_map([row.seq], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let of = Guarded::Secret(row.id);
-    let (acl, consumers) = (acls::find(from, of)?, consumers::to_bring(from, of, row.seq)?);
+    let acl = acls::find(from, of)?.and_then(|found| found.acl);
+    let consumers = consumers::to_bring(from, of, row.seq)?;
     Ok((secret, Belongings { pairs, acl, consumers }))
 }
 
@@ -576,8 +591,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO secrets (id, project, creator, created, updated, expiration, status, secret_type, name, \
              algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, \
-             usage_id, content_type, sealed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+             usage_id, content_type, sealed, guard) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?
         .execute(rusqlite::params![
             secret.id.as_bytes(),
@@ -601,14 +616,16 @@ fn insert(
             facets.usage_id,
             secret.content_type.map(|content_type| content_type.as_str()),
             sealed,
+            secret.guard.as_ref().map(Guard::as_bytes),
         ])?;
     Ok(connection.last_insert_rowid())
 }
 
-/// Facets and envelope as they are to be.
+/// Facets, envelope and guard as they are to be.
 struct Redefined {
     facets: Facets,
     sealed: Option<Vec<u8>>,
+    guard: Option<Guard>,
     /// The envelope is another one, and the one before is not to be left lying about.
     resealed: bool,
     /// An expired secret that still has the usage.
@@ -638,29 +655,43 @@ fn redefine(
     time: Timestamp,
 ) -> Result<Redefined, Failed> {
     let mut statement = here.prepare_cached(
-        "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed FROM secrets WHERE seq = ?1",
+        "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed, creator, project_access, \
+         guard FROM secrets WHERE seq = ?1",
     )?;
     let mut rows = statement.query([row.seq])?;
     let found = rows.next()?.ok_or(Error::NotFound)?;
     let before = facets_of(found, 0)?;
     let sealed: Option<Vec<u8>> = found.get(6)?;
+    let (creator, project_access) = (user(found, 7)?, found.get(8)?);
+    let guard = guards::guard(found, 9)?;
     let facets = with(&before)?;
+    let project = project_name(here, row.project)?;
     let in_the_way = match facets.usage() {
         Some(usage) if row.usage.as_ref() != Some(&usage) => {
-            let project = project_name(here, row.project)?;
             require_free_usage(here, elsewhere, &project, &usage, Some(row.id), time)?
         }
         _ => None,
     };
-    // An envelope is bound to the private flag, so the two change together or not at all.
+    // An envelope and the guard are bound to the private flag, so the three change together or not at all.
     let resealed = reseal.is_some() && sealed.is_some();
-    let sealed = match reseal {
+    let (sealed, guard) = match reseal {
         Some(Reseal { from, .. }) if from != sealed => return Err(Error::Changed.into()),
-        Some(Reseal { to, .. }) => to,
+        Some(Reseal { to, mut guarding, .. }) => {
+            let before = Standing {
+                of: Guarded::Secret(row.id),
+                project: &project,
+                creator: creator.as_ref(),
+                project_access,
+                private: before.private,
+                expiration: row.expiration.map(Timestamp::from_micros),
+            };
+            let after = Standing { private: facets.private, ..before };
+            (to, guarding.make(&Regard { before, guard: guard.as_ref(), after, acl: None })?)
+        }
         None if facets.private != before.private => return Err(Error::Changed.into()),
-        None => sealed,
+        None => (sealed, guard),
     };
-    Ok(Redefined { facets, sealed, resealed, in_the_way })
+    Ok(Redefined { facets, sealed, guard, resealed, in_the_way })
 }
 
 impl Redefined {
@@ -677,7 +708,7 @@ impl Redefined {
         let facets = &self.facets;
         here.prepare_cached(
             "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
-             usage_id = ?7, sealed = ?8 WHERE seq = ?1",
+             usage_id = ?7, sealed = ?8, guard = ?9 WHERE seq = ?1",
         )?
         .execute((
             row.seq,
@@ -688,6 +719,7 @@ impl Redefined {
             facets.usage_type.map(|usage| usage.as_str()),
             &facets.usage_id,
             &self.sealed,
+            self.guard.as_ref().map(Guard::as_bytes),
         ))?;
         effects.deleted |= self.resealed;
         let usage = facets.usage();

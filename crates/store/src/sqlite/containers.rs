@@ -1,13 +1,14 @@
 //! Containers, and what is in them.
 
 use model::{
-    Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, ProjectId, SecretId,
-    Text, Timestamp, UserId,
+    Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guard, ProjectId,
+    SecretId, Text, Timestamp, UserId,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::PARTS_MAX;
 use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, find, project_name, require};
+use super::guards::guard;
 use super::list::PATTERN_BYTES_MAX;
 use super::quotas::Room;
 use super::reader::Reader;
@@ -18,6 +19,8 @@ use crate::{Error, Limit, Slice, Sliced};
 /// The name of the table, under which its rows are counted.
 const KIND: &str = "containers";
 const RECORD: &str = "project, id, creator, created, updated, name, container_type, project_access";
+/// The column that follows them where the guard is read too, which lists do not show.
+const GUARD: usize = 8;
 
 struct Record {
     project: i64,
@@ -55,18 +58,21 @@ impl Record {
             name: self.name,
             container_type: self.container_type,
             project_access: self.project_access,
+            guard: None,
         })
     }
 }
 
 pub(super) fn one(reader: &mut Reader, id: ContainerId) -> Result<Option<Container>, Error> {
     let found = {
-        let mut statement =
-            reader.connection().prepare_cached(&format!("SELECT {RECORD} FROM containers WHERE id = ?1"))?;
+        let mut statement = reader
+            .connection()
+            .prepare_cached(&format!("SELECT {RECORD}, guard FROM containers WHERE id = ?1"))?;
         let mut rows = statement.query([id.as_bytes()])?;
-        rows.next()?.map(record).transpose()?
+        rows.next()?.map(|row| Ok::<_, Error>((record(row)?, guard(row, GUARD)?))).transpose()?
     };
-    found.map(|found| found.whole(reader)).transpose()
+    let Some((found, guard)) = found else { return Ok(None) };
+    Ok(Some(Container { guard, ..found.whole(reader)? }))
 }
 
 pub(super) fn secrets(reader: &mut Reader, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
@@ -184,8 +190,8 @@ pub(super) fn insert(
     numbers: &[i64],
 ) -> Result<(), Failed> {
     here.prepare_cached(
-        "INSERT INTO containers (id, project, creator, created, updated, name, container_type, project_access) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
+        "INSERT INTO containers (id, project, creator, created, updated, name, container_type, project_access, guard) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)",
     )?
     .execute((
         container.id.as_bytes(),
@@ -195,6 +201,7 @@ pub(super) fn insert(
         container.updated.micros(),
         container.name.as_ref().map(Text::as_str),
         container.container_type.as_str(),
+        container.guard.as_ref().map(Guard::as_bytes),
     ))?;
     let seq = here.last_insert_rowid();
     for (secret, number) in secrets.iter().zip(numbers) {

@@ -4,6 +4,7 @@ use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage, UsageType};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, Params, Row};
 
+use super::guards::guard;
 use super::list::Kept;
 use super::reader::Reader;
 use super::rows::{moment, project_number, user};
@@ -13,7 +14,7 @@ use crate::Error;
 const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
 
 /// The columns that [`found`] reads, in its order.
-const HANDLE: &str = "id, usage_type, usage_id, project, creator, project_access, expiration";
+const HANDLE: &str = "id, usage_type, usage_id, project, creator, project_access, expiration, private, guard";
 
 /// Up to so many are listed where requests are served; more are listed elsewhere.
 pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
@@ -39,12 +40,15 @@ fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<O
         .connection()
         .prepare_cached(select)?
         .query_row(parameters, |row| {
-            Ok((row.get::<_, i64>(3)?, row.get(5)?, listed(row), user(row, 4), moment(row, 6)))
+            let facts = (row.get::<_, i64>(3)?, row.get(5)?, row.get(7)?);
+            Ok((facts, listed(row), user(row, 4), moment(row, 6), guard(row, 8)))
         })
         .optional()?;
-    let Some((project, project_access, listed, creator, expiration)) = row else { return Ok(None) };
+    let Some((facts, listed, creator, expiration, guard)) = row else { return Ok(None) };
+    let (project, project_access, private) = facts;
     let project = reader.project(project)?;
-    Ok(Some(Handle { listed: listed?, project, creator: creator?, project_access, expiration: expiration? }))
+    let (listed, creator, expiration, guard) = (listed?, creator?, expiration?, guard?);
+    Ok(Some(Handle { listed, project, creator, project_access, private, expiration, guard }))
 }
 
 /// From three columns: id, usage_type, usage_id.

@@ -6,8 +6,8 @@ use std::path::Path;
 use model::SecretId;
 
 use super::reader::Reader;
-use super::{Purpose, rows};
-use crate::{Error, SealedSecret};
+use super::{Purpose, guards, rows};
+use crate::{Error, Kind, RegardedRow, SealedSecret};
 
 /// Rows in one piece of a sweep.
 const SWEEP_ROWS: u32 = 256;
@@ -44,12 +44,21 @@ impl Look {
     /// Some secrets in order of commit, those after `seq`; none when there are no more. One whose row cannot be understood
     /// is among them.
     pub fn sweep(&mut self, seq: u64) -> Result<Vec<Swept>, Error> {
+        self.at_one_moment(|look| look.some_after(seq))
+    }
+
+    /// What decides about some secrets or containers, likewise; the first piece begins after [`i64::MIN`].
+    pub fn regarded(&mut self, kind: Kind, after: i64) -> Result<Vec<RegardedRow>, Error> {
+        self.at_one_moment(|look| guards::after(&mut look.reader, kind, after, SWEEP_ROWS))
+    }
+
+    fn at_one_moment<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.reader.connection().prepare_cached("BEGIN")?.execute([])?;
-        let swept = self.some_after(seq);
+        let found = read(self);
         let ended = self.reader.connection().prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
-        let swept = swept?;
+        let found = found?;
         ended?;
-        Ok(swept)
+        Ok(found)
     }
 
     fn some_after(&mut self, seq: u64) -> Result<Vec<Swept>, Error> {

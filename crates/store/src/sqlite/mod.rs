@@ -19,6 +19,7 @@ mod consumers;
 mod containers;
 mod copy;
 mod gate;
+mod guards;
 mod handles;
 mod list;
 mod look;
@@ -44,17 +45,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    Acl, ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
+    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
     Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
-    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, UserId, Which,
+    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    AuditAnchor, Change, Error, Numbers, OpenError, SealedSecret, Slice, Sliced, Store, StoreId, Witness,
-    WrappedKey,
+    AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, OpenError, RegardedRow, SealedSecret, Slice,
+    Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use memory::Memory;
 use reader::{Reader, Readers};
@@ -96,6 +97,10 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0003.sql"),
     include_str!("../../migrations/sqlite/0004.sql"),
 ];
+/// Has the envelope be the last column again in a store that is empty: what comes after a long one is on pages of its own,
+/// which point reads would have to follow. Older stores have what was added since after it.
+const SEALED_LAST: &str =
+    "ALTER TABLE secrets DROP COLUMN sealed;\nALTER TABLE secrets ADD COLUMN sealed BLOB;";
 /// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
 /// read by calls.
 const MMAP_BYTES: i64 = 0x7fff_0000;
@@ -277,13 +282,13 @@ impl Store for SqliteStore {
         Ok(self.either(some)?.unwrap_or_default())
     }
 
-    async fn acl_names(&self, of: Guarded, user: &UserId) -> Result<bool, Error> {
-        let named = |reader: &mut Reader| Ok(acls::names(reader, of, user)?.then_some(()));
-        Ok(self.either(named)?.is_some())
+    async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error> {
+        self.either(|reader| acls::acl(reader, of))
     }
 
-    async fn acl(&self, of: Guarded) -> Result<Option<Acl>, Error> {
-        self.either(|reader| acls::acl(reader, of))
+    async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error> {
+        let readers = Arc::clone(&self.readers);
+        apart(move || readers.scan_whole(|reader| guards::after(reader, kind, after, limit))).await
     }
 
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
@@ -561,6 +566,9 @@ fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Plans do not look at what is bound. Otherwise a bound LIMIT has its statement prepared anew at each call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    if purpose == Purpose::Inspect {
+        show_as_newest(&connection)?;
+    }
     if purpose == Purpose::Serve {
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -568,6 +576,19 @@ fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?; // The writer chooses the moment.
     }
     Ok(connection)
+}
+
+/// Has a database of an older schema, which is to be looked at and not changed, look like one of ours: what it has not is
+/// null.
+fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
+    let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if schema < 4 {
+        connection.execute_batch(
+            "CREATE TEMP VIEW secrets AS SELECT *, NULL AS guard FROM main.secrets; \
+             CREATE TEMP VIEW containers AS SELECT *, NULL AS guard FROM main.containers",
+        )?;
+    }
+    Ok(())
 }
 
 /// Refuses any file that is not ours, or of a schema this program does not know, before anything in it is changed. Its
@@ -593,7 +614,7 @@ fn identify(path: &Path, purpose: Purpose) -> Result<i64, OpenError> {
 /// Makes an empty database ours, in one transaction.
 fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;\n{}\nINSERT INTO store (id) VALUES (randomblob(16));\n\
+        "BEGIN IMMEDIATE;\n{}\n{SEALED_LAST}\nINSERT INTO store (id) VALUES (randomblob(16));\n\
          PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA};\nCOMMIT;",
         MIGRATIONS.concat()
     ))

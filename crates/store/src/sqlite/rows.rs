@@ -7,6 +7,7 @@ use model::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::guards::guard;
 use super::handles::usage;
 use super::reader::Reader;
 use crate::{AuditAnchor, Error, SealedSecret, WrappedKey};
@@ -15,6 +16,8 @@ use crate::{AuditAnchor, Error, SealedSecret, WrappedKey};
 pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
      algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, usage_id, \
      content_type";
+/// The column that follows them where the guard is read too, which lists do not show.
+pub(super) const GUARD: usize = 20;
 
 pub(super) fn key_check(reader: &mut Reader) -> Result<Option<Vec<u8>>, Error> {
     Ok(reader.connection().query_row("SELECT key_check FROM store", [], |row| row.get(0))?)
@@ -43,15 +46,16 @@ pub(super) fn audit_anchor(reader: &mut Reader) -> Result<Option<AuditAnchor>, E
 pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>, Error> {
     let found = reader
         .connection()
-        .prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE id = ?1"))?
-        .query_row([id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, record(row))))
+        .prepare_cached(&format!("SELECT {RECORD}, guard FROM secrets WHERE id = ?1"))?
+        .query_row([id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, record(row), guard(row, GUARD))))
         .optional()?;
-    let Some((project, build)) = found else { return Ok(None) };
-    Ok(Some(build?(reader.project(project)?)))
+    let Some((project, build, guard)) = found else { return Ok(None) };
+    Ok(Some(Secret { guard: guard?, ..build?(reader.project(project)?) }))
 }
 
 pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedSecret>, Error> {
-    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed, encoding \
+    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed, encoding, \
+         guard \
          FROM secrets WHERE id = ?1";
     let found = {
         let mut statement = reader.connection().prepare_cached(SELECT)?;
@@ -76,15 +80,17 @@ pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedS
                     moment(row, 4)?,
                     encoding,
                     payload,
+                    guard(row, 8)?,
                 ))
             }
         }
     };
-    let Some((project, creator, project_access, private, expiration, encoding, payload)) = found else {
+    let Some((project, creator, project_access, private, expiration, encoding, payload, guard)) = found
+    else {
         return Ok(None);
     };
     let project = reader.project(project)?;
-    Ok(Some(SealedSecret { project, creator, project_access, private, encoding, expiration, payload }))
+    Ok(Some(SealedSecret { project, creator, project_access, private, encoding, expiration, payload, guard }))
 }
 
 pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
@@ -204,6 +210,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret +
         content_type,
         project_access,
         facets,
+        guard: None,
     })
 }
 

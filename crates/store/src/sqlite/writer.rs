@@ -398,6 +398,8 @@ fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
 fn concerned(change: &Change) -> (Option<SecretId>, bool) {
     match change {
         Change::SetKeyCheck(_)
+        | Change::ReplaceKeyCheck { .. }
+        | Change::PutGuards(_)
         | Change::AddProjectKey { .. }
         | Change::SetAcl { of: Guarded::Container(_), .. }
         | Change::AddConsumer { of: Guarded::Container(_), .. }
@@ -517,6 +519,8 @@ fn is_numbered(change: &Change) -> bool {
     !matches!(
         change,
         Change::SetKeyCheck(_)
+            | Change::ReplaceKeyCheck { .. }
+            | Change::PutGuards(_)
             | Change::AddProjectKey { .. }
             | Change::ReapOrders { .. }
             | Change::AnchorAudit(_)

@@ -25,7 +25,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::{Call, Guarded, ProjectId, UserId};
+use model::{Call, ProjectId, Standing, UserId};
 
 use compiled::{Compiled, Compiler};
 use error::Oddity;
@@ -57,12 +57,17 @@ struct Place {
 /// What a rule needs to know of a secret, a container or an order; which of them it is, the action says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
-    /// Whose ACL can decide, if it has one.
-    pub(crate) guarded: Option<Guarded>,
     pub(crate) project: &'a ProjectId,
     pub(crate) creator: Option<&'a UserId>,
     /// Whether its ACL leaves it to the project; of an order, which has none, true.
     pub(crate) project_access: bool,
+}
+
+impl<'a> From<&Standing<'a>> for Subject<'a> {
+    fn from(standing: &Standing<'a>) -> Self {
+        let Standing { project, creator, project_access, .. } = *standing;
+        Self { project, creator, project_access }
+    }
 }
 
 /// What a rule says.

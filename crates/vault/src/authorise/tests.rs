@@ -49,7 +49,6 @@ impl Thing {
 
     fn subject(&self) -> Subject<'_> {
         Subject {
-            guarded: None,
             project: &self.project,
             creator: self.creator.as_ref(),
             project_access: self.project_access,
