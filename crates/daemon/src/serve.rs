@@ -651,6 +651,8 @@ async fn until_ended(signals: &mut Signals, reload: &Reload, vault: &Vault) {
 async fn anchor_now_and_then(vault: Arc<Vault>) {
     let mut ticks = tokio::time::interval(ANCHOR_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await; // At once: where the start's line is.
+    anchor(&vault).await;
     loop {
         ticks.tick().await;
         if let Err(error) = vault.tell_committed(now()) {

@@ -147,7 +147,11 @@ impl Vault {
     /// a crash can be told from a hand.
     pub fn begin(&self, why: Begin, now: Timestamp) -> io::Result<()> {
         if let Some(Lost { after, through }) = self.lost {
-            tracing::warn!(after, through, "changes are not in the database that were committed: this was accepted");
+            tracing::warn!(
+                after,
+                through,
+                "changes are not in the database that were committed: this was accepted"
+            );
             self.note(now, Event::AcceptRollback { lost_after: after, lost_through: through })?;
         }
         let found = self.audit.found();
