@@ -1,5 +1,9 @@
 //! The packaged unit is one that systemd understands, as it is and with every line that its comments offer, and stays closed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that fails may panic, one that is skipped says so"
+)]
 
 use std::process::Command;
 
