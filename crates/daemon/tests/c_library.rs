@@ -337,10 +337,97 @@ fn connections_that_end_are_told_of_and_let_go() {
         run_and_kill(&mut valgrind(), &program, mode);
     }
     for mode in ["ends", "beyond"] {
-        let socket = folder.path().join(mode);
-        let mut stub = Command::new("python3");
-        stub.arg(tests("stub_daemon.py")).arg(mode).arg(&socket).arg(&program);
-        run(stub.arg(format!("secret:///system?socket={}", socket.display())).args([mode, "2"]));
+        run(&mut beside_a_stub(mode, folder.path(), &program));
+    }
+}
+
+/// A program with a daemon that does what no real one can be made to do at the right moment.
+fn beside_a_stub(mode: &str, folder: &Path, program: &Path) -> Command {
+    let socket = folder.join(mode);
+    let mut stub = Command::new("python3");
+    stub.arg(tests("stub_daemon.py")).arg(mode).arg(&socket).arg(program);
+    stub.arg(format!("secret:///system?socket={}", socket.display())).args([mode, "2"]);
+    stub
+}
+
+#[test]
+fn events_that_were_lost_are_told_of_once_for_each_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
+    let log = folder.path().join("log");
+    let mut floods = beside_a_stub("floods", folder.path(), &program);
+    run(floods.env("LIBVIRT_LOG_OUTPUTS", format!("3:file:{}", log.display())).env("LIBVIRT_DEBUG", "3"));
+    let log = std::fs::read_to_string(log).unwrap();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains(": warning : ")).collect();
+    let text = " : internal error: 616 events were lost, because nobody took them in time";
+    assert!(warnings.len() == 2 && warnings.iter().all(|line| line.ends_with(text)), "{log}");
+}
+
+#[test]
+fn the_log_tells_of_openings_calls_and_errors_and_never_a_value() {
+    const VALUE: &str = "never-in-any-log-7f3b";
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let log = folder.path().join("log");
+    let script = "import libvirt, sys\n\
+        libvirt.registerErrorHandler(lambda *_: None, None)\n\
+        c = libvirt.open(sys.argv[1])\n\
+        s = c.secretDefineXML('<secret><uuid>5ec2e700-0000-4000-8000-0000000000ad</uuid></secret>')\n\
+        s.setValue(sys.argv[2].encode()), s.value()\n\
+        try: c.secretLookupByUUIDString('5ec2e700-0000-4000-8000-0000000000ff')\n\
+        except libvirt.libvirtError: pass\n\
+        s.undefine(), c.close()\n";
+    let python = |level: &str, outputs: &str, filters: &str| {
+        let mut command = Command::new(support::python_with_libvirt());
+        command.args(["-c", script, &server.uri(), VALUE]).env("LIBVIRT_DEBUG", level);
+        command.env("LIBVIRT_LOG_OUTPUTS", outputs).env("LIBVIRT_LOG_FILTERS", filters);
+        command
+    };
+    let to_file = format!("1:file:{}", log.display());
+    run(&mut python("1", &to_file, ""));
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert!(!told.contains(VALUE), "{told}");
+    for text in [
+        " : libvirt version: 12.8.0, package: libvirsecret ",
+        " : hostname: ",
+        &format!(" : name={}", server.uri()),
+        " opened over unix, asking for secret:///system, ReadWrite",
+        ": debug : virSecretGetValue:",
+        ", secret 5ec2e700-0000-4000-8000-0000000000ad",
+        " : Secret not found: no secret with matching uuid '5ec2e700-0000-4000-8000-0000000000ff'",
+        ": debug : virConnectClose:",
+    ] {
+        assert!(told.contains(text), "{text}\n{told}");
+    }
+    // Each line is of libvirt's form, by its own expression for what may stand in one.
+    for line in told.lines() {
+        let (time, rest) = line.split_at(28);
+        let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(form, "0000-00-00 00:00:00.000+0000", "{line}");
+        let parts: Vec<&str> = rest.splitn(4, ": ").collect();
+        assert!(parts[1].parse::<u32>().is_ok(), "{line}");
+        assert!(["debug ", "info ", "error "].contains(&parts[2]), "{line}");
+    }
+    std::fs::remove_file(&log).unwrap();
+    run(&mut python("", &to_file, "1:secret"));
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert!(told.contains("virSecretGetValue:") && !told.contains("virConnectClose:"), "{told}");
+    // What is not well written is refused as libvirt refuses it.
+    for (level, outputs, filters) in
+        [("9", "", ""), ("", "1:nowhere", ""), ("", "", "x"), ("", "1:file:/nonexistent/x", "")]
+    {
+        let refused = |mut command: Command, libdir: Option<&Path>| {
+            match libdir {
+                Some(folder) => command.env("LD_LIBRARY_PATH", folder),
+                None => command.env_remove("LD_LIBRARY_PATH"),
+            };
+            let ran = command.output().unwrap();
+            assert!(!ran.status.success());
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            said.lines().last().unwrap().to_owned()
+        };
+        let ours = refused(python(level, outputs, filters), Some(&prefix().join("lib")));
+        assert_eq!(ours, refused(python(level, outputs, filters), None));
     }
 }
 

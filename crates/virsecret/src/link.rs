@@ -222,11 +222,11 @@ impl Link {
         self.wait(None, Some(wait), State::take_event)?.transpose()
     }
 
-    /// The events that have come. How many were lost before them is an error that comes first.
-    pub(crate) fn take_events(&self) -> VecDeque<Event> {
+    /// The events that have come, and how many were lost before them.
+    pub(crate) fn take_events(&self) -> (u64, VecDeque<Event>) {
         let mut state = self.state();
-        (state.events_lost, state.events_bytes) = (0, 0);
-        std::mem::take(&mut state.events)
+        state.events_bytes = 0;
+        (std::mem::take(&mut state.events_lost), std::mem::take(&mut state.events))
     }
 
     /// Forgets events for somebody who does not want them any more.

@@ -222,6 +222,17 @@ impl Uri {
         self.transport
     }
 
+    /// The way as a URI names it.
+    pub(crate) fn way(&self) -> &'static str {
+        match self.transport {
+            Transport::Unix => "unix",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ssh => "ssh",
+            Transport::Ext => "ext",
+        }
+    }
+
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }

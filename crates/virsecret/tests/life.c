@@ -312,6 +312,38 @@ static void beyond(int seconds)
     CHECK(virConnectIsAlive(connect) == 1 && virConnectClose(connect) == 0);
 }
 
+static int told, happened;
+static void count_told(void *data, virErrorPtr error)
+{
+    CHECK(data == &told && error->level == VIR_ERR_WARNING && error->code == VIR_ERR_INTERNAL_ERROR);
+    CHECK(!strcmp(error->message, "internal error: 616 events were lost, because nobody took them in time"));
+    CHECK(happened == 0);
+    told++;
+}
+static void count_event(virConnectPtr connect, virSecretPtr secret, int event, int detail, void *data)
+{
+    (void)connect; (void)secret; (void)data;
+    CHECK(event == VIR_SECRET_EVENT_DEFINED && detail == 0);
+    happened++;
+}
+
+/* More events than are kept come while a call waits: once it is said how many are lost, and then come the others. */
+static void floods(int gaps)
+{
+    virConnectPtr connect;
+    int gap;
+    CHECK(virEventRegisterDefaultImpl() == 0 && (connect = virConnectOpen(uri)));
+    virConnSetErrorFunc(connect, &told, count_told);
+    CHECK(virConnectSecretEventRegisterAny(connect, NULL, VIR_SECRET_EVENT_ID_LIFECYCLE, VIR_SECRET_EVENT_CALLBACK(count_event), NULL, NULL) == 0);
+    for (gap = 1; gap <= gaps; gap++) {
+        happened = 0;
+        CHECK(virConnectNumOfSecrets(connect) == 0);
+        while (happened < 16384) CHECK(virEventRunDefaultImpl() == 0);
+        CHECK(happened == 16384 && told == gap);
+    }
+    CHECK(virConnectSecretEventDeregisterAny(connect, 0) == 0 && virConnectClose(connect) == 0);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 4);
@@ -325,6 +357,7 @@ int main(int argc, char **argv)
     else if (!strcmp(argv[2], "calls")) calls(atoi(argv[3]));
     else if (!strcmp(argv[2], "ends")) ends(atoi(argv[3]));
     else if (!strcmp(argv[2], "beyond")) beyond(atoi(argv[3]));
+    else if (!strcmp(argv[2], "floods")) floods(atoi(argv[3]));
     else return 2;
     virResetLastError();
     printf("ok %s\n", argv[2]);

@@ -17,9 +17,10 @@ use libvirt_rpc::messages::{EVENT_ID_LIFECYCLE, EVENT_ID_VALUE_CHANGED, EventReg
 use libvirt_rpc::procedures::Procedure;
 
 use super::default_loop::FreeCallback;
-use super::error::{enter, invalid_arg, new, of};
+use super::error::{WARNING, enter, invalid_arg, new, of, tell};
 use super::events;
 use super::handle::{Connect, Secret};
+use super::log::{self, Level, Place};
 use super::raw::Opaque;
 use crate::Connection;
 use crate::events::{Change, Event};
@@ -103,13 +104,26 @@ impl Dispatcher {
         if self.is_asking.load(Ordering::SeqCst) {
             return; // Whoever asks schedules it again.
         }
-        for event in self.client.link().take_events() {
+        let (lost, events) = self.client.link().take_events();
+        if lost > 0 {
+            self.tell_lost(lost);
+        }
+        for event in events {
             let wanted = |callback: &&Arc<Callback>| callback.registration == event.registration.0;
             let matching: Vec<_> = self.callbacks().all.iter().filter(wanted).cloned().collect();
             for callback in matching.iter().filter(|callback| !callback.is_over.load(Ordering::SeqCst)) {
                 callback.run(&event);
             }
         }
+    }
+
+    /// Once for all that were lost together. It goes on with those that are there.
+    fn tell_lost(&self, lost: u64) {
+        let connect = self.callbacks().all.first().map(|callback| Arc::clone(&callback.connect));
+        let text = format!("{lost} events were lost, because nobody took them in time");
+        let error = RemoteError { level: WARNING, ..new(Code::InternalError, Domain::Remote, text) };
+        let place = Place::of_client("dispatch", line!());
+        tell(connect.as_deref(), &error, Some(place));
     }
 
     fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
@@ -228,6 +242,10 @@ impl Dispatcher {
 
 impl Callback {
     fn run(&self, event: &Event) {
+        let place = Place::of_client("dispatch", line!());
+        log::say(Level::Debug, place, || {
+            format!("callback {} is told of secret {}: {:?}", self.id, event.secret.uuid, event.change)
+        });
         let secret = Secret::new(Arc::clone(&self.connect), &event.secret.to_wire());
         let (connect, secret) = (Arc::as_ptr(&self.connect), Arc::as_ptr(&secret));
         let lifecycle = match event.change {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::procedures::Procedure;
 
-use super::error::{enter, invalid_arg, invalid_connection, new, of, quietly};
+use super::error::{enter, enter_as, invalid_arg, invalid_connection, new, of, quietly};
 use super::events;
 use super::handle::Connect;
+use super::log::{self, Level, Place};
 use super::raw;
 use super::typed::{self, TypedParameter};
 use crate::link::{CloseReason, Notice};
@@ -23,10 +24,14 @@ const DOMAIN: i32 = Domain::Domain as i32;
 /// `VIR_CONNECT_RO`
 const READ_ONLY: c_uint = 1;
 
-/// `virInitialize`: nothing needs it, and it may be called at any time.
+/// `virInitialize`: nothing needs it, and it may be called at any time. It fails where the log cannot be had that the
+/// environment asks for, as every opening does then.
 #[unsafe(no_mangle)]
 pub extern "C" fn virInitialize() -> c_int {
-    0
+    match log::check() {
+        Ok(()) => 0,
+        Err(error) => enter(-1, |_| Err(error)),
+    }
 }
 
 /// `virGetVersion`
@@ -68,14 +73,14 @@ fn unknown() -> RemoteError {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnectOpen(uri: *const c_char) -> *const Connect {
     // SAFETY: as the header asks.
-    unsafe { open(uri, Access::ReadWrite) }
+    unsafe { open("virConnectOpen", uri, Access::ReadWrite) }
 }
 
 /// `virConnectOpenReadOnly`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virConnectOpenReadOnly(uri: *const c_char) -> *const Connect {
     // SAFETY: as the header asks.
-    unsafe { open(uri, Access::ReadOnly) }
+    unsafe { open("virConnectOpenReadOnly", uri, Access::ReadOnly) }
 }
 
 /// `virConnectOpenAuth`: no way to authenticate that is here asks anything, so `auth` is not looked at.
@@ -87,28 +92,49 @@ pub unsafe extern "C" fn virConnectOpenAuth(
 ) -> *const Connect {
     let access = if flags & READ_ONLY == 0 { Access::ReadWrite } else { Access::ReadOnly };
     // SAFETY: as the header asks.
-    unsafe { open(uri, access) }
+    unsafe { open("virConnectOpenAuth", uri, access) }
 }
 
 /// # Safety
 /// The URI is NULL or a text.
-unsafe fn open(uri: *const c_char, access: Access) -> *const Connect {
-    enter(ptr::null(), |_| {
-        // SAFETY: as the caller promises.
-        let given = unsafe { raw::text(uri) }.map(|text| String::from_utf8_lossy(text).into_owned());
-        let given = given.filter(|text| !text.is_empty()).unwrap_or_else(default_uri);
-        let uri: Uri = given.parse().map_err(|error| of(crate::Error::Uri(error)))?;
-        let has_loop = events::is_registered();
-        let (client, answers) = Connection::open_for_ever(&uri, access, has_loop).map_err(of)?;
-        let keepalive = has_loop.then_some(answers);
-        let text = CString::new(uri.normal()).unwrap_or_default();
-        let connect = Connect::new(client, text, access == Access::ReadOnly, keepalive);
-        attend(&connect);
-        if connect.client.link().is_closed() {
-            return Err(of(crate::Error::Closed)); // Before anybody was there to be told.
-        }
-        Ok(Arc::into_raw(connect))
-    })
+#[track_caller]
+unsafe fn open(name: &'static str, uri: *const c_char, access: Access) -> *const Connect {
+    enter_as(
+        || name,
+        ptr::null(),
+        |_| {
+            log::check()?;
+            // SAFETY: as the caller promises.
+            let given = unsafe { raw::text(uri) }.map(|text| String::from_utf8_lossy(text).into_owned());
+            let given = given.filter(|text| !text.is_empty()).unwrap_or_else(default_uri);
+            say(Level::Debug, || format!("name={given}"));
+            let uri: Uri = given.parse().map_err(|error| of(crate::Error::Uri(error)))?;
+            let has_loop = events::is_registered();
+            let (client, answers) = Connection::open_for_ever(&uri, access, has_loop).map_err(of)?;
+            let keepalive = has_loop.then_some(answers);
+            let text = CString::new(uri.normal()).unwrap_or_default();
+            let connect = Connect::new(client, text, access == Access::ReadOnly, keepalive);
+            attend(&connect);
+            if connect.client.link().is_closed() {
+                return Err(of(crate::Error::Closed)); // Before anybody was there to be told.
+            }
+            say(Level::Info, || {
+                let (way, asked) = (uri.way(), uri.name());
+                format!(
+                    "connect={:p} opened over {way}, asking for {asked}, {access:?}",
+                    Arc::as_ptr(&connect)
+                )
+            });
+            Ok(Arc::into_raw(connect))
+        },
+    )
+}
+
+/// Says something about ways to daemons.
+#[track_caller]
+fn say(level: Level, message: impl FnOnce() -> String) {
+    let line = std::panic::Location::caller().line();
+    log::say(level, Place::of_client("virConnectOpen", line), message);
 }
 
 /// What a program that names no URI means: the environment's, or the secrets of the system, or of the user.
@@ -139,6 +165,7 @@ fn attend(connect: &Arc<Connect>) {
 
 /// By the loop, if the connection is in one: whoever is just calling us may hold what the callback wants, as Nova does.
 fn tell_closed(connect: &Arc<Connect>, reason: CloseReason, is_in_loop: bool) {
+    say(Level::Info, || format!("connect={:p} has ended: {reason:?}", Arc::as_ptr(connect)));
     if !connect.close_callbacks.is_set() {
         return;
     }

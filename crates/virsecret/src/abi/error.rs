@@ -9,14 +9,16 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::path::Path;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 
 use super::handle::{Connect, First, Secret};
+use super::log::{self, Level, Place};
 use super::raw::{self, Opaque};
 use crate::error::{Error, TlsError, Unfit};
 use crate::uri::UriError;
@@ -54,6 +56,9 @@ impl Handler {
 
 /// The program's, for errors of connections that have none and for those without a connection.
 static HANDLER: Mutex<Handler> = Mutex::new(Handler::NONE);
+
+/// `VIR_ERR_WARNING`
+pub(super) const WARNING: i32 = 1;
 
 const NONE: VirError = VirError {
     code: 0,
@@ -211,23 +216,67 @@ pub(super) struct Scope {
     pub(super) secret: Option<Arc<Secret>>,
 }
 
+impl Scope {
+    /// How a function ended, for the log.
+    fn told(&self, how: &str, begun: Instant) -> String {
+        let connect = self.connect.as_ref().map(|connect| format!(", connect={:p}", Arc::as_ptr(connect)));
+        let secret =
+            self.secret.as_ref().map(|secret| format!(", secret {}", uuid::Uuid::from_bytes(secret.uuid)));
+        let micros = begun.elapsed().as_micros();
+        format!("{how} after {micros} us{}{}", connect.unwrap_or_default(), secret.unwrap_or_default())
+    }
+}
+
 /// Runs the body of a function of the API: forgets the thread's last error, and makes it what the body fails with.
-pub(super) fn enter<T>(failure: T, body: impl FnOnce(&mut Scope) -> Result<T, RemoteError>) -> T {
+#[track_caller]
+pub(super) fn enter<T, F>(failure: T, body: F) -> T
+where
+    F: FnOnce(&mut Scope) -> Result<T, RemoteError>,
+{
+    // A closure's type is named after the function that it stands in.
+    let function = || {
+        let function = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+        function.rsplit_once("::").map_or(function, |(_, name)| name)
+    };
+    enter_as(function, failure, body)
+}
+
+/// The same, for a function whose name is not where the body is.
+#[track_caller]
+pub(super) fn enter_as<T>(
+    function: impl FnOnce() -> &'static str,
+    failure: T,
+    body: impl FnOnce(&mut Scope) -> Result<T, RemoteError>,
+) -> T {
     // SAFETY: both are the thread's own.
     let before = unsafe {
         reset(last());
         *libc::__errno_location()
     };
+    let caller = Location::caller();
+    let place = log::get().map(|_| Place::of_function(function(), caller.line()));
+    let begun = place.filter(|place| log::wants(Level::Debug, place)).map(|place| {
+        log::say(Level::Debug, place, || "called".into());
+        (place, Instant::now())
+    });
     let mut scope = Scope::default();
     let error = match catch_unwind(AssertUnwindSafe(|| body(&mut scope))) {
-        Ok(Ok(value)) => return value,
+        Ok(Ok(value)) => {
+            if let Some((place, begun)) = begun {
+                log::say(Level::Debug, place, || scope.told("returned", begun));
+            }
+            return value;
+        }
         Ok(Err(error)) => error,
         Err(panic) => {
             std::mem::forget(panic); // What is in it may panic again.
             RemoteError::new(Code::InternalError, Domain::None, &b"a fault in libvirsecret"[..])
         }
     };
-    tell(scope.connect.as_deref(), &error);
+    if let Some((place, begun)) = begun {
+        log::say(Level::Debug, place, || scope.told("failed", begun));
+    }
+    tell(scope.connect.as_deref(), &error, place);
     // SAFETY: it is the thread's own. A failure leaves it as it was, as libvirt's do.
     unsafe { *libc::__errno_location() = before }
     failure
@@ -241,7 +290,14 @@ pub(super) fn quietly<T>(failure: T, body: impl FnOnce() -> T) -> T {
     })
 }
 
-fn tell(connect: Option<&Connect>, error: &RemoteError) {
+/// Makes something the last error of the thread, and of the connection, and tells whoever is told of errors.
+pub(super) fn tell(connect: Option<&Connect>, error: &RemoteError, place: Option<Place>) {
+    let level = if error.level == WARNING { Level::Warning } else { Level::Error };
+    if let Some(place) = place {
+        log::say(level, place, || {
+            String::from_utf8_lossy(error.message.as_deref().unwrap_or_default()).into_owned()
+        });
+    }
     set_last(error);
     let last = last();
     if last.is_null() {

@@ -26,6 +26,7 @@ mod default_loop;
 mod error;
 mod events;
 mod handle;
+mod log;
 mod raw;
 mod secret;
 mod texts;

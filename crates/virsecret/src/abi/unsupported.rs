@@ -13,7 +13,7 @@
 use std::ffi::{c_int, c_uint, c_ulong, c_ulonglong, c_void};
 use std::ptr;
 
-use super::error::{enter, unsupported};
+use super::error::{enter_as, unsupported};
 use super::handle::First;
 use super::raw;
 
@@ -73,14 +73,18 @@ fn fail(first: *const c_void, row: &'static Row) {
         6 => First::Connect(first.cast()),
         _ => First::Object { ptr: first, null_code, null_domain, prefix, format },
     };
-    enter((), |scope| {
-        if format.is_empty() && matches!(first, First::Object { ptr, .. } if ptr.is_null()) {
-            let message = format!("{prefix} in {name} must not be NULL");
-            return Err(super::error::invalid_arg(null_domain, name, prefix, message));
-        }
-        let named = if name == "virDomainCreateLinux" { said } else { name };
-        Err(unsupported(scope, first, named, said, domain))
-    });
+    enter_as(
+        || name,
+        (),
+        |scope| {
+            if format.is_empty() && matches!(first, First::Object { ptr, .. } if ptr.is_null()) {
+                let message = format!("{prefix} in {name} must not be NULL");
+                return Err(super::error::invalid_arg(null_domain, name, prefix, message));
+            }
+            let named = if name == "virDomainCreateLinux" { said } else { name };
+            Err(unsupported(scope, first, named, said, domain))
+        },
+    );
 }
 
 macro_rules! failing {

@@ -473,7 +473,7 @@ mod tests {
         assert_eq!(answer.payload().len(), 9_004);
         // Nothing more comes: what came must have been looked at.
         assert_eq!(told.try_recv(), Ok(crate::link::Notice::Events));
-        assert_eq!(link.take_events().len(), 1);
+        assert_eq!(link.take_events().1.len(), 1);
         link.close(crate::link::CloseReason::Client);
         acting.join().unwrap();
     }
