@@ -2,8 +2,13 @@
 //!
 //! Only encodings without zero bytes come this way: the text of an RPC ends at the first one, so that a document in
 //! UTF-16 or UTF-32 is never whole. A byte order mark of UTF-8 outweighs what is declared.
+//!
+//! libxml2 leaves other encodings to iconv. Those that documents are written in are decoded here, under the names that
+//! glibc's iconv has for them; left out are code pages of DOS and of mainframes, and what nothing but iconv has.
 
 use std::borrow::Cow;
+
+use encoding_rs::{self as known, DecoderResult};
 
 use super::cursor::{Cursor, Fault};
 use super::error::{Malformed, quoted};
@@ -23,6 +28,10 @@ enum Encoding {
     Utf8,
     Ascii,
     Latin1,
+    /// One that adds to ASCII, as browsers know it.
+    Other(&'static known::Encoding),
+    /// The same, but bytes from 80 to 9F are characters of control.
+    WithControls(&'static known::Encoding),
     /// Two or four bytes a character: what was read up to here was not so.
     Wide,
 }
@@ -181,17 +190,52 @@ impl Encoding {
             "ISO-8859-1" | "ISO8859-1" | "ISO_8859-1" | "ISO-LATIN-1" | "LATIN1" | "L1" => Some(Self::Latin1),
             "UTF-16" | "UTF16" | "UTF-16LE" | "UTF-16BE" | "UCS-2" | "UCS2" | "ISO-10646-UCS-2" | "UCS-4"
             | "UCS4" | "ISO-10646-UCS-4" | "UTF-32" | "UTF-32LE" | "UTF-32BE" => Some(Self::Wide),
-            _ if extends_ascii(&name) => Some(Self::Ascii),
-            _ => None,
+            "ISO-8859-9" | "ISO8859-9" | "ISO_8859-9" | "LATIN5" | "L5" => {
+                Some(Self::WithControls(known::WINDOWS_1254))
+            }
+            "ISO-8859-11" | "ISO8859-11" => Some(Self::WithControls(known::WINDOWS_874)),
+            name => other(name).map(Self::Other),
         }
     }
 }
 
-/// Whether an encoding is one that adds to ASCII. A document in it that needs no more than ASCII is read.
-fn extends_ascii(name: &str) -> bool {
-    let families = ["ISO-8859-", "WINDOWS-125", "CP125", "KOI8-", "EUC-"];
-    let others = ["BIG5", "GB2312", "GBK", "GB18030", "SHIFT_JIS"];
-    families.into_iter().any(|family| name.starts_with(family)) || others.contains(&name)
+/// An encoding by one of the names that glibc's iconv has for it.
+fn other(name: &str) -> Option<&'static known::Encoding> {
+    Some(match name {
+        "ISO-8859-2" | "ISO8859-2" | "ISO_8859-2" | "LATIN2" | "L2" => known::ISO_8859_2,
+        "ISO-8859-3" | "ISO8859-3" | "ISO_8859-3" | "LATIN3" | "L3" => known::ISO_8859_3,
+        "ISO-8859-4" | "ISO8859-4" | "ISO_8859-4" | "LATIN4" | "L4" => known::ISO_8859_4,
+        "ISO-8859-5" | "ISO8859-5" | "ISO_8859-5" | "CYRILLIC" => known::ISO_8859_5,
+        "ISO-8859-6" | "ISO8859-6" | "ISO_8859-6" | "ARABIC" => known::ISO_8859_6,
+        "ISO-8859-7" | "ISO8859-7" | "ISO_8859-7" | "GREEK" => known::ISO_8859_7,
+        "ISO-8859-8" | "ISO8859-8" | "ISO_8859-8" | "HEBREW" => known::ISO_8859_8,
+        "ISO-8859-10" | "ISO8859-10" | "ISO_8859-10" | "LATIN6" | "L6" => known::ISO_8859_10,
+        "ISO-8859-13" | "ISO8859-13" | "LATIN7" | "L7" => known::ISO_8859_13,
+        "ISO-8859-14" | "ISO8859-14" | "ISO_8859-14" | "LATIN8" | "L8" => known::ISO_8859_14,
+        "ISO-8859-15" | "ISO8859-15" | "ISO_8859-15" | "LATIN-9" => known::ISO_8859_15,
+        "ISO-8859-16" | "ISO8859-16" | "ISO_8859-16" | "LATIN10" | "L10" => known::ISO_8859_16,
+        "WINDOWS-1250" | "CP1250" => known::WINDOWS_1250,
+        "WINDOWS-1251" | "CP1251" => known::WINDOWS_1251,
+        "WINDOWS-1252" | "CP1252" => known::WINDOWS_1252,
+        "WINDOWS-1253" | "CP1253" => known::WINDOWS_1253,
+        "WINDOWS-1254" | "CP1254" => known::WINDOWS_1254,
+        "WINDOWS-1255" | "CP1255" => known::WINDOWS_1255,
+        "WINDOWS-1256" | "CP1256" => known::WINDOWS_1256,
+        "WINDOWS-1257" | "CP1257" => known::WINDOWS_1257,
+        "WINDOWS-1258" | "CP1258" => known::WINDOWS_1258,
+        "CP874" | "WINDOWS-874" => known::WINDOWS_874,
+        "KOI8-R" | "CP878" => known::KOI8_R,
+        "KOI8-U" => known::KOI8_U,
+        "IBM866" | "CP866" => known::IBM866,
+        "GB2312" | "EUC-CN" | "EUCCN" | "GBK" | "CP936" | "MS936" | "WINDOWS-936" => known::GBK,
+        "GB18030" => known::GB18030,
+        "BIG5" | "BIG-5" | "CN-BIG5" | "BIG5-HKSCS" | "BIG5HKSCS" | "CP950" => known::BIG5,
+        "EUC-JP" | "EUCJP" => known::EUC_JP,
+        "SHIFT_JIS" | "SHIFT-JIS" | "SJIS" | "CP932" | "MS932" | "WINDOWS-31J" => known::SHIFT_JIS,
+        "ISO-2022-JP" => known::ISO_2022_JP,
+        "EUC-KR" | "EUCKR" | "CP949" | "UHC" => known::EUC_KR,
+        _ => return None,
+    })
 }
 
 /// The text after its declaration, as UTF-8.
@@ -201,12 +245,60 @@ fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Vec<u8>, Malformed> {
         Encoding::Latin1 => Ok(bytes.iter().copied().map(char::from).collect::<String>().into_bytes()),
         Encoding::Ascii => match bytes.iter().position(|byte| !byte.is_ascii()) {
             None => Ok(bytes.to_vec()),
-            Some(end) => {
-                let text = bytes.get(..end).unwrap_or_default();
-                Err(Cursor::new(text, 0, 1).fail("Invalid bytes in character encoding"))
-            }
+            Some(end) => Err(bad_bytes(
+                bytes.get(..end).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default(),
+            )),
         },
+        Encoding::Other(encoding) => {
+            let mut text = String::new();
+            let is_whole = decode(encoding, bytes, &mut text);
+            // Browsers read what means nothing in a code page of Windows as a character of control; iconv does not.
+            let controls = text.find(|char| matches!(char, '\u{80}'..='\u{9f}'));
+            match controls.filter(|_| encoding.name().starts_with("windows")) {
+                None if is_whole => Ok(text.into_bytes()),
+                end => Err(bad_bytes(text.get(..end.unwrap_or(text.len())).unwrap_or_default())),
+            }
+        }
+        Encoding::WithControls(encoding) => {
+            let mut text = String::new();
+            for part in bytes.split_inclusive(|byte| is_control(*byte)) {
+                let (control, plain) = match part.split_last() {
+                    Some((last, plain)) if is_control(*last) => (Some(char::from(*last)), plain),
+                    _ => (None, part),
+                };
+                if !decode(encoding, plain, &mut text) {
+                    return Err(bad_bytes(&text));
+                }
+                text.extend(control);
+            }
+            Ok(text.into_bytes())
+        }
         // libxml2 goes on and finds no blank in what it decodes.
         Encoding::Wide => Err(Cursor::new(&[], 0, 1).fail("Blank needed here")),
+    }
+}
+
+fn is_control(byte: u8) -> bool {
+    (0x80..=0x9f).contains(&byte)
+}
+
+/// After a text there are bytes that mean nothing. libxml2 points at the beginning of what it had decoded.
+fn bad_bytes(text: &str) -> Malformed {
+    Cursor::new(text.as_bytes(), 0, 1).fail("Invalid bytes in character encoding")
+}
+
+/// Puts what bytes mean behind a text. Whether all of them mean something.
+fn decode(encoding: &'static known::Encoding, bytes: &[u8], text: &mut String) -> bool {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut rest = bytes;
+    loop {
+        text.reserve(decoder.max_utf8_buffer_length_without_replacement(rest.len()).unwrap_or(rest.len()));
+        let (result, read) = decoder.decode_to_string_without_replacement(rest, text, true);
+        rest = rest.get(read..).unwrap_or_default();
+        match result {
+            DecoderResult::InputEmpty => return true,
+            DecoderResult::Malformed(..) => return false,
+            DecoderResult::OutputFull => {} // There is more room next time.
+        }
     }
 }

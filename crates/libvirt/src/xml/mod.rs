@@ -17,8 +17,7 @@
 //! Left out, for no client writes such documents:
 //! - `<!ATTLIST>`, `<!ELEMENT>` and `<!NOTATION>` are passed over unread: no default values, no trimmed tokens, and
 //!   nothing that is wrong in them is noticed.
-//! - Encodings other than UTF-8, US-ASCII and ISO-8859-1 are read as far as they are ASCII, or refused as unknown;
-//!   libxml2 knows all of iconv's.
+//! - Of iconv's encodings, all of which libxml2 knows, those are read that browsers know; others are refused as unknown.
 //! - Two attributes of one name are refused even if their prefix is undeclared, and what comes after the root even if
 //!   a namespace was wrong before it: libxml2 then does not look.
 

@@ -41,6 +41,41 @@ fn check(xml: impl AsRef<[u8]>, expect: &str) {
     assert_eq!(String::from_utf8_lossy(&outcome(xml.as_ref(), false)), expect);
 }
 
+/// What glibc's iconv makes of the bytes.
+const ENCODED: &[(&str, &[u8], &str)] = &[
+    ("windows-1252", b"caf\xe9 \x80 \x96", "caf\u{e9} \u{20ac} \u{2013}"),
+    ("CP1251", b"\xcf\xe0\xf0\xee\xeb\xfc", "\u{41f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}"),
+    ("iso-8859-15", b"\xa4 \xbd", "\u{20ac} \u{153}"),
+    ("ISO-8859-2", b"\xb3\xf3d\xbc", "\u{142}\u{f3}d\u{17a}"),
+    ("ISO-8859-9", b"\xfe\x85\xdd", "\u{15f}\u{85}\u{130}"),
+    ("KOI8-R", b"\xf0\xc1\xd2\xcf\xcc\xd8", "\u{41f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}"),
+    ("GB2312", b"\xc3\xdc\xc2\xeb", "\u{5bc6}\u{7801}"),
+    ("gb18030", b"\xc3\xdc\x81\x30\x84\x36", "\u{5bc6}\u{a5}"),
+    ("EUC-JP", b"\xc8\xeb\xcc\xa9", "\u{79d8}\u{5bc6}"),
+    ("Shift_JIS", b"\x94\xe9\x96\xa7", "\u{79d8}\u{5bc6}"),
+    ("EUC-KR", b"\xba\xf1\xb9\xd0", "\u{be44}\u{bc00}"),
+    ("Big5", b"\xb1K\xbdX", "\u{5bc6}\u{78bc}"),
+];
+
+#[test]
+fn encodings_that_documents_are_written_in_are_decoded() {
+    let document = |name: &str, bytes: &[u8]| {
+        let head = format!("<?xml version='1.0' encoding='{name}'?><secret><description>");
+        [head.as_bytes(), bytes, b"</description></secret>"].concat()
+    };
+    for (name, bytes, text) in ENCODED {
+        check(document(name, bytes), &format!("defined described [{text}]"));
+        check(document(name, b"ASCII"), "defined described [ASCII]");
+    }
+    for (name, bytes) in
+        [("windows-1252", &b"\x81"[..]), ("EUC-JP", b"\xc8"), ("KOI8-T", b"x"), ("EUC-TW", b"x")]
+    {
+        let refused = String::from_utf8(outcome(&document(name, bytes), false)).unwrap();
+        assert!(refused.starts_with("35/30 at line 1: "), "{name}: {refused}");
+        assert_eq!(refused.contains("Unsupported encoding"), bytes == b"x", "{name}: {refused}");
+    }
+}
+
 /// The bytes of a line of golden.txt.
 fn unescaped(line: &str) -> Vec<u8> {
     let mut parts = line.split('\\');
