@@ -45,7 +45,7 @@ SECRET is a UUID, or what the secret is used for: ceph:client.x, volume:/dev/vg/
 
 Examples:
   donjon define --usage ceph:client.x --description 'Ceph key of Nova'
-  ceph auth get-key client.x | donjon set-value ceph:client.x
+  ceph auth get-key client.x | donjon set-value ceph:client.x --base64
   donjon get-value ceph:client.x
   donjon list
 
@@ -115,6 +115,9 @@ Examples:
   donjon set-value ceph:client.x --file key.txt
   printf %s \"$passphrase\" | donjon set-value volume:/dev/vg/disk   (echo would add a newline)
   openssl rand -hex 32 | donjon set-value volume:/dev/vg/disk --hex
+  ceph auth get-key client.x | donjon set-value ceph:client.x --base64
+
+Ceph prints keys in base64, and hypervisors want the bytes: without --base64 a guest cannot log in.
 
 A value has 1 to 65536 bytes. It prints the UUID of the secret when it is done.";
 

@@ -48,6 +48,18 @@ impl Encoding {
     }
 }
 
+/// Whether a value is what `ceph auth get-key` prints: in base64 a type (1 or 2), a time, a length, and a key as long.
+pub(crate) fn is_ceph_key_in_base64(value: &[u8]) -> bool {
+    let written = without_space(Zeroizing::new(value.to_vec()));
+    let Some(key) = from_base64(written) else { return false };
+    match (key.first_chunk(), key.get(10..).and_then(|rest| rest.split_first_chunk())) {
+        (Some([1 | 2, 0]), Some((length, secret))) => {
+            usize::from(u16::from_le_bytes(*length)) == secret.len()
+        }
+        _ => false,
+    }
+}
+
 /// In place, so that there is no other copy.
 fn without_space(mut written: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     written.retain(|byte| !byte.is_ascii_whitespace());
@@ -112,6 +124,20 @@ mod tests {
         }
         assert_eq!(*Encoding::Base64.encode(b"hunter2"), b"aHVudGVyMg==");
         assert_eq!(*Encoding::Hex.encode(b"hunter2\xff"), b"68756e74657232ff");
+    }
+
+    #[test]
+    fn a_ceph_key_is_known_by_its_form() {
+        let key = b"AQBjVWJnAAAAABAAq83vASNFZ4mrze8BI0VniQ==";
+        assert!(is_ceph_key_in_base64(key) && is_ceph_key_in_base64(&[&key[..], b"\n"].concat()));
+        for other in [
+            &b"hunter2"[..],
+            b"aHVudGVyMg==",
+            b"",
+            &Encoding::Base64.decode(Zeroizing::new(key.to_vec())).unwrap(),
+        ] {
+            assert!(!is_ceph_key_in_base64(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -180,3 +180,21 @@ fn a_daemon_that_is_gone_is_said_to_be() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("donjond serve"), "{said}");
 }
+
+#[test]
+fn a_ceph_key_is_stored_as_bytes_and_base64_of_one_not_in_silence() {
+    const KEY: &[u8] = b"AQBjVWJnAAAAABAAq83vASNFZ4mrze8BI0VniQ==\n";
+    let place = Place::new();
+    let uuid = place.run(&["define", "--usage", "ceph:client.x"]);
+    let done = place.run_with(KEY, &["set-value", &uuid]);
+    assert!(done.code == 0 && done.err.contains("warning") && done.err.contains("--base64"), "{done:?}");
+    assert!(!done.err.contains("AQBjVWJn"), "a value is never told: {done:?}");
+    let done = place.run_with(KEY, &["set-value", "ceph:client.x", "--base64"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    assert_eq!(place.run_with(b"", &["get-value", &uuid]).out.len(), 28);
+    place.run(&["define", "--usage", "volume:/dev/a"]);
+    let done = place.run_with(KEY.trim_ascii(), &["set-value", "volume:/dev/a"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "for a volume it may be a passphrase");
+    let help = place.run(&["--help"]);
+    assert!(help.contains("ceph auth get-key client.x | donjon set-value ceph:client.x --base64"), "{help}");
+}
