@@ -5,13 +5,15 @@
 //! ```
 //!
 //! It holds no key and opens no database: it asks a daemon, like any other client of libvirt's secret API. A value is
-//! never an argument, is wiped after use, and is in no message.
+//! never an argument, is wiped after use, and is in no message. Under the name `virt-ssh-helper` it is what libvirt's
+//! clients look for on a machine that they reach by ssh.
 
 mod cli;
 mod commands;
 mod console;
 mod encoding;
 mod error;
+mod helper;
 mod input;
 mod json;
 mod prompt;
@@ -30,6 +32,10 @@ use error::Error;
 
 fn main() -> ExitCode {
     harden();
+    let mut arguments = std::env::args_os();
+    if helper::is_called(arguments.next().as_deref()) {
+        return helper::run(arguments.map(|argument| argument.to_string_lossy().into_owned()));
+    }
     let cli = Cli::parse(); // Help, version and wrong usage end here, with 0 or 2.
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,9 @@ use virsecret::{Access, Connection, Uri};
 use crate::error::Error;
 
 /// Where `donjond` of the system listens.
-const SYSTEM: &str = "/run/donjon/virtsecretd-sock";
+pub(crate) const SYSTEM: &str = "/run/donjon/virtsecretd-sock";
 /// Where it listens in place of libvirt's own daemon, or that one does.
-const LIBVIRT: &str = "/run/libvirt/virtsecretd-sock";
+pub(crate) const LIBVIRT: &str = "/run/libvirt/virtsecretd-sock";
 /// Where `donjond` of a user listens, in the folder of the session.
 const SESSION: &str = "donjon/virtsecretd-sock";
 
