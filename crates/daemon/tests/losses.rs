@@ -382,6 +382,22 @@ fn only_an_audit_trail_of_our_own_is_written() {
 }
 
 #[test]
+fn what_callers_call_themselves_breaks_no_line_of_trail_or_log() {
+    let place = Place::new();
+    let server = Server::start_with(place.data(), &["--log", "debug"]);
+    let odd = "a\u{2028}b\u{2029}c\u{85}d\u{9b}31me\u{202e}f";
+    let headers = format!("X-Project-Id: p\r\nX-User-Id: {odd}\r\nX-Roles: admin\r\n");
+    let listed = server.connect().ask_as("GET", "/v1/secrets", &headers, b"").unwrap();
+    assert_eq!(listed.status, 200, "{}", listed.text());
+    assert_eq!(place.lines().last().unwrap()["user"], odd, "it is written down as it was");
+    let log = fs::read_to_string(place.path("stderr.txt")).unwrap();
+    for (what, text) in [("trail", place.trail()), ("log", log)] {
+        let found: Vec<_> = text.chars().filter(|found| odd.contains(*found) && !found.is_ascii()).collect();
+        assert!(found.is_empty(), "{what}: {found:?}");
+    }
+}
+
+#[test]
 fn a_reader_of_standard_output_that_stands_still_holds_up_nobody_for_long() {
     let place = Place::new();
     let pipe = place.path("out");
