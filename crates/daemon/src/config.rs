@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ pub(crate) enum ConfigError {
 pub(crate) struct Place {
     /// Keep everything in DIR, made with mode 0700 if it is not there
     ///
-    /// [default: /var/lib/donjon as root, else $XDG_DATA_HOME/donjon, else ~/.local/share/donjon]
+    /// [default: /var/lib/donjon as root or as the user who owns it, else $XDG_DATA_HOME/donjon, else
+    /// ~/.local/share/donjon]
     #[arg(long, value_name = "DIR", value_parser = values::path)]
     pub(crate) data_dir: Option<PathBuf>,
 
@@ -452,6 +454,8 @@ const METRICS_LISTEN_DEFAULT: ListenAt = ListenAt::At(SocketAddr::new(IpAddr::V4
 #[derive(Default)]
 struct Surroundings {
     root: bool,
+    /// Whether this is the user of the service, whose directory the system's is.
+    owns_system_data: bool,
     xdg_data_home: Option<OsString>,
     xdg_runtime_dir: Option<OsString>,
     /// What systemd has made for the unit (`RuntimeDirectory=`).
@@ -461,10 +465,20 @@ struct Surroundings {
     credentials_directory: Option<OsString>,
 }
 
+/// Where the system's server keeps everything.
+const SYSTEM_DATA: &str = "/var/lib/donjon";
+
+/// Whether a directory is there, and is the own one of the user who runs this.
+fn is_own(directory: &str) -> bool {
+    let found = std::fs::symlink_metadata(directory);
+    found.is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
+}
+
 impl Surroundings {
     fn of_process() -> Self {
         Self {
             root: rustix::process::geteuid().is_root(),
+            owns_system_data: is_own(SYSTEM_DATA),
             xdg_data_home: std::env::var_os("XDG_DATA_HOME"),
             xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
             runtime_directory: std::env::var_os("RUNTIME_DIRECTORY"),
@@ -474,8 +488,8 @@ impl Surroundings {
     }
 
     fn data_dir(&self) -> Option<PathBuf> {
-        if self.root {
-            return Some(PathBuf::from("/var/lib/donjon"));
+        if self.root || self.owns_system_data {
+            return Some(PathBuf::from(SYSTEM_DATA));
         }
         let data_home = self.xdg_data_home.as_ref().and_then(absolute);
         let share = || self.home.as_ref().and_then(absolute).map(|home| home.join(".local/share"));

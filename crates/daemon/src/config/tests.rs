@@ -639,6 +639,10 @@ fn a_data_directory_for_everybody() {
     assert_eq!(user(None, Some("/home/u")).as_deref(), Some("/home/u/.local/share/donjon"));
     assert_eq!(user(Some("relative"), Some("/home/u")).as_deref(), Some("/home/u/.local/share/donjon"));
     assert_eq!(user(None, None), None);
+    // `sudo -u donjon donjond check` looks where the service has its data, whatever sudo makes of HOME.
+    let service =
+        Surroundings { owns_system_data: true, home: Some("/home/u".into()), ..Surroundings::default() };
+    assert_eq!(service.data_dir(), Some("/var/lib/donjon".into()));
 }
 
 #[test]
