@@ -138,6 +138,10 @@ impl Problem {
                 ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
             },
             Error::TookTooLong => Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error),
+            Error::DiskFull | Error::Unreadable | Error::TakenAway => Self {
+                retry_after_s: Some(5),
+                ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
+            },
             Error::Unwritten | Error::Store(_) => {
                 Self { retry_after_s: Some(5), ..Self::failure(StatusCode::SERVICE_UNAVAILABLE, operation) }
             }

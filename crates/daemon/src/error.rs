@@ -427,6 +427,7 @@ fn admin_socket_advice(error: &io::Error) -> &'static str {
 fn audit_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         _ if is_exhausted(error) => EXHAUSTED,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ROOM,
         io::ErrorKind::InvalidInput => {
             "Name a regular file that belongs to the user that runs donjond and has one name, itself and not a link to it, with \
              --audit; nothing was changed."
@@ -487,12 +488,23 @@ fn socket_advice(error: &io::Error) -> &'static str {
 
 /// What to do about a database that cannot be opened.
 fn advice(error: &store::OpenError) -> &'static str {
-    use store::OpenError::{Database, File, Foreign, InUse, Missing, Schema};
+    use store::OpenError::{Database, DiskFull, File, Foreign, InUse, Linked, Missing, Schema, Unreadable};
     match error {
         Missing(_) => {
             "Make a store with donjond init or donjond serve, or name one with --data-dir or --store."
         }
-        InUse(_) => "One server serves a store: stop the other donjond, or name another --data-dir.",
+        InUse(_) => {
+            "One server serves a store, and nobody else reads it meanwhile: stop the other donjond (or sqlite3), or name \
+             another --data-dir."
+        }
+        Linked { .. } => {
+            "Two servers would each have a write-ahead log for it: remove the other names (find -samefile), or copy the \
+             file (cp) and put the copy in its place."
+        }
+        DiskFull(_) => ROOM,
+        Unreadable(_) => {
+            "Look at the disk (dmesg); restore a backup of the database if the disk is broken: nothing was changed."
+        }
         Foreign(_) => "Name Donjon's own database with --store sqlite:PATH; nothing was changed.",
         Schema { found, known, .. } if found > known => {
             "A later donjond wrote it: start that version or a later one; nothing was changed."
@@ -511,6 +523,9 @@ fn advice(error: &store::OpenError) -> &'static str {
 
 /// What to do about a database that cannot be used.
 fn store_advice(error: &store::Error) -> &'static str {
+    if let store::Error::DiskFull = error {
+        return ROOM;
+    }
     if let store::Error::Unavailable(message) = error
         && says_not_writable(message)
     {
@@ -532,9 +547,11 @@ fn is_exhausted(error: &io::Error) -> bool {
     })
 }
 
-const NOT_WRITABLE: &str = "The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even \
-                            to read: run this as the user that owns both (sudo -u donjon …), where the file system is \
-                            not read-only.";
+const ROOM: &str = "Make room there, then start it again: what was acknowledged is there.";
+
+const NOT_WRITABLE: &str = "The file or its directory cannot be written, and SQLite keeps -wal beside it even to read: \
+                            run this as the user that owns both (sudo -u donjon …), where the file system is not \
+                            read-only.";
 
 /// `SQLITE_READONLY` and `SQLITE_CANTOPEN`, of which only SQLite's texts come this far.
 fn says_not_writable(message: &str) -> bool {
@@ -583,13 +600,13 @@ mod tests {
             store::OpenError::Database { path: "/srv/donjon.db".into(), message: message.clone() }.into(),
             expect![[r#"
                 /srv/donjon.db: attempt to write a readonly database
-                The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
+                The file or its directory cannot be written, and SQLite keeps -wal beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
         );
         told(
             store::Error::Unavailable(message).into(),
             expect![[r#"
             the database cannot be used: attempt to write a readonly database
-            The file or its directory cannot be written, and SQLite keeps -wal and -shm beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
+            The file or its directory cannot be written, and SQLite keeps -wal beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
         );
     }
 

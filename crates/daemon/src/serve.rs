@@ -20,7 +20,7 @@ use barbican::{Door, DoorConfig, Keystone};
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
-use store::sqlite::Purpose;
+use store::sqlite::{Purpose, Serving};
 use store::{AuditAnchor, OpenError, SqliteStore, Store as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -234,7 +234,7 @@ pub(crate) fn open_store(
             if purpose == Purpose::Serve {
                 require_writable(path)?;
             }
-            SqliteStore::open_with(path, purpose, batch_max)
+            SqliteStore::open_with(path, purpose, Serving { batch_max, ..Serving::default() })
         }
     }
 }

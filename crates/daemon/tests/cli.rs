@@ -540,7 +540,7 @@ fn one_server_serves_a_store() {
         1,
         expect![[r#"
         donjond: DIR/data/donjon.db is in use by another process
-        One server serves a store: stop the other donjond, or name another --data-dir.
+        One server serves a store, and nobody else reads it meanwhile: stop the other donjond (or sqlite3), or name another --data-dir.
     "#]],
     );
 }

@@ -226,11 +226,10 @@ fn open_with_token(server: &Server, data: &Path) -> Raw {
 
 /// The files that there may be, and what must not be in them.
 fn check_files(data: &Path) {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 7] = [
         "audit.log",
         "common/system.token",
         "donjon.db",
-        "donjon.db-shm",
         "donjon.db-wal",
         "donjon.db.lock",
         "master.key",

@@ -82,6 +82,11 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
             let text = "what is stored of the secret is damaged, or was changed in the database by hand: see the log of donjond";
             internal(text.to_owned())
         }
+        Error::DiskFull | Error::Unreadable | Error::TakenAway => {
+            error!(%error, "a call of the libvirt door failed");
+            let text = format!("the secret store cannot do this now: {error}");
+            RemoteError::new(Code::SystemError, Domain::Secret, text.into_bytes())
+        }
         Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {
             error!(%error, "a call of the libvirt door failed");
             let text = "the secret store cannot do this now: see the log of donjond";

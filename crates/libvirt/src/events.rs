@@ -17,7 +17,7 @@ use libvirt_rpc::messages::{
     ValueChanged,
 };
 use libvirt_rpc::procedures::{EVENT_LIFECYCLE, EVENT_VALUE_CHANGED};
-use model::{ChangeKind, ChangeRow, Listed, ProjectId, SecretId, Usage};
+use model::{ChangeKind, ChangeRow, Changes, Listed, ProjectId, SecretId, Usage};
 use tokio::sync::watch;
 use vault::Vault;
 
@@ -150,12 +150,17 @@ impl Events {
         loop {
             newest.borrow_and_update();
             match vault.changes(after, ROWS).await {
-                Ok(rows) if rows.is_empty() => {
+                Ok(Changes::Rows(rows)) if rows.is_empty() => {
                     if newest.changed().await.is_err() {
                         return;
                     }
                 }
-                Ok(rows) => {
+                Ok(Changes::Missed { up_to }) => {
+                    tracing::warn!("the change log was read too late: who listens for events is cut off");
+                    self.lose();
+                    after = up_to;
+                }
+                Ok(Changes::Rows(rows)) => {
                     after = rows.last().map_or(after, |row| row.number);
                     self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::of));
                 }
@@ -182,6 +187,18 @@ impl Events {
         }
         drop(kept);
         self.count.send_if_modified(|known| std::mem::replace(known, count) != count);
+    }
+
+    /// Notes that some events will never be told: whoever listens has fallen behind.
+    fn lose(&self) {
+        let mut kept = self.kept();
+        let lost = u64::try_from(kept.events.len()).unwrap_or(0) + 1;
+        kept.events.clear();
+        kept.bytes = 0;
+        kept.dropped += lost;
+        let count = kept.dropped;
+        drop(kept);
+        self.count.send_replace(count);
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -412,7 +429,14 @@ mod tests {
         events.add((40..40 + 2 * EVENTS_MAX as u64).map(|number| event(number, ChangeKind::Created)));
         assert_eq!(events.kept().events.len(), EVENTS_MAX);
         assert_eq!(*events.wanted.borrow(), Some(0));
-        drop((slow, late));
+        let mut current = events.subscribe(0);
+        let mut more = Box::pin(current.more());
+        events.lose();
+        let woken = more.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert!(woken.is_ready(), "a gap wakes who waits");
+        assert_eq!(current.next().unwrap_err(), Lagged);
+        assert!(events.subscribe(0).next().unwrap().is_none(), "who comes later has missed nothing");
+        drop((slow, late, current));
         assert_eq!(*events.wanted.borrow(), None, "nobody listens, so nobody reads");
     }
 }

@@ -51,3 +51,25 @@ pub struct ChangeRow {
     /// What the secret was used for after that; what it had been used for, if it was deleted.
     pub usage: Option<Usage>,
 }
+
+/// A piece of the change log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Changes {
+    /// What comes next, oldest first; nothing if there is no more yet.
+    Rows(Vec<ChangeRow>),
+    /// Some of what came next is not kept any more: whoever follows has a gap.
+    Missed {
+        /// Rows up to this number are gone.
+        up_to: u64,
+    },
+}
+
+impl Changes {
+    /// The rows, if none is missing.
+    pub fn rows(self) -> Option<Vec<ChangeRow>> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Missed { .. } => None,
+        }
+    }
+}

@@ -24,7 +24,7 @@ mod transport_key;
 
 pub use acl::{Acl, AclChange, Guarded};
 pub use call::{Call, Caller, Door, Role, Roles};
-pub use change::{ChangeKind, ChangeRow};
+pub use change::{ChangeKind, ChangeRow, Changes};
 pub use consumer::{Consumer, Uses};
 pub use container::{Container, ContainerQuery, ContainerSecret, ContainerType};
 pub use content::{ContentType, PAYLOAD_BYTES_MAX};

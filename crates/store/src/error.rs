@@ -82,6 +82,15 @@ pub enum Error {
     /// A row holds what no version of this program wrote there.
     #[error("a row of the database cannot be understood: {0}")]
     Corrupt(&'static str),
+    /// There is no room for the change on the disk, or in the quota.
+    #[error("the disk of the database is full")]
+    DiskFull,
+    /// A page is damaged, or the disk does not give it. Everything else is as usable as before.
+    #[error("a page of the database is damaged, or cannot be read from the disk")]
+    Unreadable,
+    /// A file of the database was deleted, moved or replaced while it was served.
+    #[error("{} is not the file any more that is being served: it was deleted, moved or replaced", .0.display())]
+    TakenAway(PathBuf),
     /// The database cannot be used now.
     #[error("the database cannot be used: {0}")]
     Unavailable(String),
@@ -115,6 +124,20 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
+    /// It has another name, by which another server may find it, with another write-ahead log.
+    #[error("{} has {names} names (hard links)", .path.display())]
+    Linked {
+        /// One of them.
+        path: PathBuf,
+        /// How many there are.
+        names: u64,
+    },
+    /// There is no room for what opening it writes.
+    #[error("the disk of {} is full", .0.display())]
+    DiskFull(PathBuf),
+    /// The disk does not give a block that is needed to open it.
+    #[error("{}: a block of it cannot be read from the disk", .0.display())]
+    Unreadable(PathBuf),
     /// It is a database, but not one of ours.
     #[error("{} is not a Donjon database", .0.display())]
     Foreign(PathBuf),

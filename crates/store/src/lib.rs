@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, ContentType,
+    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, ContentType,
     Encoding, Guard, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery,
     Page, ProjectId, ProjectQuotas, Secret, SecretId, Standing, Timestamp, TransportKey, TransportKeyId,
     Usage, UserId, Which,
@@ -205,8 +205,9 @@ pub trait Store: Send + Sync {
         version: Option<KeyVersion>,
     ) -> Result<Option<WrappedKey>, Error>;
 
-    /// The change log after a number, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows older than a named number are dropped.
-    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error>;
+    /// The change log after a number, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows are
+    /// dropped after an hour, or when there are more than a named number; who comes later than that is told.
+    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error>;
 
     /// Follows the number of the newest row of the change log.
     fn newest_change(&self) -> watch::Receiver<u64>;

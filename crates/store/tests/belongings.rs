@@ -383,7 +383,8 @@ async fn an_order_and_what_came_of_it_are_one_change() {
     assert_eq!(fixture.store.order(ordered.id).await.unwrap(), Some(ordered.clone()));
     assert_eq!(fixture.store.container_secrets(pair.id).await.unwrap(), parts);
     assert_eq!(fixture.store.sealed(private.id).await.unwrap().unwrap().payload.unwrap().1, b"2");
-    let log: Vec<_> = fixture.store.changes(0, 10).await.unwrap().into_iter().map(|row| row.kind).collect();
+    let log: Vec<_> =
+        fixture.store.changes(0, 10).await.unwrap().rows().unwrap().into_iter().map(|row| row.kind).collect();
     assert_eq!(log, [ChangeKind::Created, ChangeKind::ValueChanged].repeat(2));
 
     let query = OrderQuery { project: project("p"), meta: None, offset: 0, limit: 10 };
@@ -579,7 +580,7 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
     assert_eq!(expired(NOW).await.unwrap(), []);
     assert!(fixture.store.secret(in_memory).await.unwrap().is_none());
     assert!(fixture.store.secret(first).await.unwrap().is_none());
-    let log = fixture.store.changes(0, 1000).await.unwrap();
+    let log = fixture.store.changes(0, 1000).await.unwrap().rows().unwrap();
     let told: Vec<_> =
         log.iter().filter(|row| row.kind == ChangeKind::Deleted).map(|row| row.secret).collect();
     assert_eq!(told, [made.id, first, in_memory]);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{
-    Attributes, ChangeKind, ContentType, Encoding, Expect, Facet, FacetError, Facets, Metadatum, ProjectId,
-    Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
+    Attributes, ChangeKind, Changes, ContentType, Encoding, Expect, Facet, FacetError, Facets, Metadatum,
+    ProjectId, Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
 };
 use store::sqlite::Purpose;
 use store::{Change, Error, Guarding, Limit, Reseal, SqliteStore, Store, unwitnessed};
@@ -72,7 +72,7 @@ impl Fixture {
 
     /// The change log: kind and usage.
     async fn log(&self) -> Vec<(ChangeKind, Option<String>)> {
-        let rows = self.store.changes(0, 1000).await.unwrap();
+        let rows = self.store.changes(0, 1000).await.unwrap().rows().unwrap();
         assert!(rows.is_sorted_by(|a, b| a.number < b.number));
         rows.into_iter().map(|row| (row.kind, row.usage.map(|usage| usage.id))).collect()
     }
@@ -256,7 +256,7 @@ async fn a_follower_sees_every_change_of_file_and_memory_in_order() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut after = 0;
         while after < CHANGES {
-            for row in runtime.block_on(store.changes(after, 256)).unwrap() {
+            for row in runtime.block_on(store.changes(after, 256)).unwrap().rows().unwrap() {
                 assert_eq!(row.number, after + 1, "a row was passed over");
                 after = row.number;
             }
@@ -278,7 +278,7 @@ async fn a_piece_of_the_change_log_has_a_bound_and_goes_on() {
     }
     let (mut after, mut seen, mut looks) = (0, Vec::new(), 0);
     loop {
-        let rows = fixture.store.changes(after, 256).await.unwrap();
+        let rows = fixture.store.changes(after, 256).await.unwrap().rows().unwrap();
         let Some(last) = rows.last() else { break };
         assert!(rows.len() <= 8, "{} rows at once", rows.len());
         after = last.number;
@@ -420,7 +420,7 @@ async fn the_change_log_says_what_a_secret_is_used_for_even_when_it_is_gone() {
 async fn long_usages_in_the_change_log_count_as_many() {
     let fixture = Fixture::new();
     fixture.define(&secret(&"u".repeat(10 * 1024))).await.unwrap();
-    let row = fixture.store.changes(0, 10).await.unwrap().remove(0);
+    let row = fixture.store.changes(0, 10).await.unwrap().rows().unwrap().remove(0);
     assert_eq!(row.number, 11);
     assert_eq!(*fixture.store.newest_change().borrow(), 11);
 }
@@ -517,7 +517,7 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
         "INSERT INTO store (id) VALUES (randomblob(16)); INSERT INTO projects (name) VALUES ('p'); \
          INSERT INTO secrets (id, project, created, updated, status, secret_type, project_access, private, ephemeral, \
          encoding) VALUES (zeroblob(16), 1, 1, 1, 'ACTIVE', 'opaque', 1, 0, 0, 'raw'); \
-         INSERT INTO changes VALUES (5, zeroblob(16), 1, 'created', 1); \
+         INSERT INTO changes VALUES (5, zeroblob(16), 1, 'created', 1000000 * unixepoch()); \
          PRAGMA application_id = 1685024362; PRAGMA user_version = 1",
     )
     .unwrap();
@@ -533,7 +533,8 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
     runtime.block_on(async {
         let listed = store.handles(&project("p"), Which::default(), NOW, 10).await.unwrap();
         assert_eq!(listed.len(), 1);
-        let rows = store.changes(0, 10).await.unwrap();
+        assert_eq!(store.changes(0, 10).await.unwrap(), Changes::Missed { up_to: 4 });
+        let rows = store.changes(4, 10).await.unwrap().rows().unwrap();
         assert_eq!((rows[0].number, rows[0].usage.clone()), (5, None));
     });
     drop(store);

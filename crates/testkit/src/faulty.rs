@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
-    Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
-    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
+    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded, Handle,
+    KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId, ProjectQuotas,
+    Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{
@@ -205,7 +205,7 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.project_key(project, version).await
     }
 
-    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
         self.check()?;
         self.inner.changes(after, limit).await
     }

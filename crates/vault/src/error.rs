@@ -114,6 +114,15 @@ pub enum Error {
     /// The request could not be written down, so it was not done.
     #[error("the audit trail cannot be written")]
     Unwritten,
+    /// There is no room for the change.
+    #[error("the disk of the store is full")]
+    DiskFull,
+    /// A page of what is asked for is damaged, or the disk does not give it.
+    #[error("a page of the store is damaged, or cannot be read from the disk")]
+    Unreadable,
+    /// The store's file was deleted, moved or replaced while it was served.
+    #[error("the store's file was deleted, moved or replaced while it was served")]
+    TakenAway,
     /// The store cannot be used now.
     #[error(transparent)]
     Store(store::Error),
@@ -143,6 +152,9 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Busy => Self::Busy,
+            store::Error::DiskFull => Self::DiskFull,
+            store::Error::Unreadable => Self::Unreadable,
+            store::Error::TakenAway(_) => Self::TakenAway,
             store::Error::ListTooLong => Self::ListTooLong,
             store::Error::TookTooLong => Self::TookTooLong,
             store::Error::MetadatumExists => Self::MetadatumExists,

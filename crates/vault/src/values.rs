@@ -2,7 +2,7 @@
 //! their values, which are payloads as the secret says they are rendered.
 
 use model::{
-    Attributes, Call, ChangeRow, ContentType, Counted, Encoding, Facets, Handle, Listed, ProjectId, Secret,
+    Attributes, Call, Changes, ContentType, Counted, Encoding, Facets, Handle, Listed, ProjectId, Secret,
     SecretId, Status, Timestamp, Usage, Which,
 };
 use seal::Bound;
@@ -186,7 +186,7 @@ impl Vault {
     }
 
     /// The change log after a number, of all projects: a front-end tells each caller what is of theirs.
-    pub async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+    pub async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
         Ok(self.store.changes(after, limit).await?)
     }
 

@@ -292,6 +292,9 @@ impl Vault {
                 | Error::ListTooLong
                 | Error::TookTooLong
                 | Error::MemoryFull
+                | Error::DiskFull
+                | Error::Unreadable
+                | Error::TakenAway
                 | Error::Store(_),
             ) => Outcome::Failed,
         };

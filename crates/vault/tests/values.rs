@@ -60,7 +60,7 @@ async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
     let opened = vault.read_payload(&admin, id).await.unwrap();
     assert_eq!(opened.content_type, ContentType::OctetStream);
     vault.may_follow(&admin).await.unwrap();
-    assert_eq!(vault.changes(0, 10).await.unwrap().len(), 4);
+    assert_eq!(vault.changes(0, 10).await.unwrap().rows().unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -8,3 +8,11 @@ ALTER TABLE store ADD COLUMN witnessed INTEGER NOT NULL DEFAULT 0;
 -- first starts with the keys. In a new store `sealed` is put last again, see `create_schema`.
 ALTER TABLE secrets ADD COLUMN guard BLOB;
 ALTER TABLE containers ADD COLUMN guard BLOB;
+
+-- Rows of the change log up to this number are gone; whoever follows it and has not seen them has a gap. The newest number
+-- is the greater of this and the newest row's. One row.
+CREATE TABLE changes_cut (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO changes_cut (one, number) SELECT 1, coalesce(min(number) - 1, 0) FROM changes;

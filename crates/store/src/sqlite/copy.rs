@@ -1,8 +1,8 @@
 //! Reads of everything while changes go on: one consistent copy, and SQLite's check of every page.
 //!
-//! Each is on a connection of its own with one snapshot from its beginning to its end, so nobody waits for it and no
-//! change makes it begin again. Until it ends the write-ahead log cannot be emptied: it grows by what is changed, and
-//! deleted ciphertext stays in it so long.
+//! Both are on a connection that is for this alone, one after the other, with one snapshot from the beginning to the end, so
+//! no request waits for them and no change makes them begin again. Until one ends the write-ahead log cannot be emptied: it
+//! grows by what is changed, and deleted ciphertext stays in it so long.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +13,7 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteStore, connect, private};
+use super::{SqliteStore, opening, private};
 use crate::{CopyError, Error};
 
 /// Pages copied between two reports of progress: 1 MiB.
@@ -65,7 +65,7 @@ impl SqliteStore {
         go_on: &mut dyn FnMut(CopyProgress) -> ControlFlow<()>,
     ) -> Result<Copied, CopyError> {
         self.with_everything(|from| {
-            let newest_change = newest_change(from).map_err(Error::from)?;
+            let (newest_change, _) = opening::change_log(from).map_err(Error::from)?;
             let mut to = new_database(path).map_err(Error::from)?;
             let page_bytes: u64 =
                 from.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(Error::from)?;
@@ -89,8 +89,9 @@ impl SqliteStore {
 
     /// How long a copy will be, about.
     pub fn bytes(&self) -> Result<u64, Error> {
-        self.with_everything(|connection| {
-            let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+        self.readers.read(|reader| {
+            let number =
+                |name| reader.connection().pragma_query_value(None, name, |row| row.get::<_, u64>(0));
             Ok(number("page_count")?.saturating_mul(number("page_size")?))
         })
     }
@@ -107,27 +108,29 @@ impl SqliteStore {
     ) -> Result<Vec<String>, Error> {
         self.with_everything(|connection| {
             connection.progress_handler(TICK_EACH, Some(move || !go_on()))?;
-            let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
-            let lines =
-                statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-            Ok(lines.into_iter().filter(|line| line != "ok").collect())
+            let lines = lines(connection, "PRAGMA integrity_check(10)");
+            connection.progress_handler(TICK_EACH, None::<fn() -> bool>)?;
+            if lines.as_ref().is_err_and(|error| matches!(Error::of_sqlite(error), Error::Unreadable)) {
+                return Ok(vec![Error::Unreadable.to_string()]); // The check ends there.
+            }
+            Ok(lines?.into_iter().filter(|line| line != "ok").collect())
         })
     }
 
-    /// Reads on a connection that is for this alone, with one snapshot.
+    /// Reads on the connection that is for this alone, with one snapshot.
     fn with_everything<T, E: From<Error>>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _inside = self.readers.enter_whole();
-        let mut connection = connect(&self.path, self.purpose).map_err(Error::from)?;
-        connection.execute_batch("BEGIN").map_err(Error::from)?;
-        read(&mut connection)
+        self.readers.read_whole(|reader| {
+            reader.renew(u64::MAX)?; // Newer than any: it is not of an earlier read.
+            read(reader.connection_mut())
+        })
     }
 }
 
-fn newest_change(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT coalesce(max(number), 0) FROM changes", [], |row| row.get(0))
+fn lines(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// An empty database in a file that nobody else knows: it needs no journal, and is made durable once it is whole.

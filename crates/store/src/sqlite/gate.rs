@@ -52,6 +52,14 @@ impl Gate {
         (state.inside == 0).then(|| Closed(self))
     }
 
+    /// The same if nobody is inside. Otherwise nothing changes for anybody.
+    pub(super) fn close_if_empty(&self) -> Option<Closed<'_>> {
+        let mut state = self.state();
+        let empty = state.inside == 0;
+        state.closed |= empty;
+        empty.then(|| Closed(self))
+    }
+
     /// Lets in who waits.
     pub(super) fn open(&self) {
         let mut state = self.state();

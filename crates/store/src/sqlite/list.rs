@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn a_page_by_one_key_walks_its_index_and_sorts_nothing() {
         let connection = Connection::open_in_memory().unwrap();
-        super::super::create_schema(&connection).unwrap();
+        super::super::opening::create_schema(&connection).unwrap();
         connection.execute("INSERT INTO projects (name) VALUES ('p')", []).unwrap();
         let typed =
             || Filters { secret_type: Some(TypeFilter::Is(SecretType::Public)), ..Filters::default() };

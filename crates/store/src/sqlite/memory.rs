@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::SecretId;
 use rusqlite::Connection;
 
+use super::EPHEMERAL_MIB_MAX;
+use super::opening::create_schema;
 use super::reader::Reader;
-use super::{EPHEMERAL_MIB_MAX, create_schema};
 use crate::Error;
 
 /// SQLite's default, said so that the bound on pages is one on bytes.

@@ -7,8 +7,9 @@
 //!
 //! Reads run where the request runs, on a connection of the thread, by prepared statements; what may take long (a
 //! filter that no index serves) runs on threads for that. Writers never see "locked": there is one. `donjon.db` is
-//! the database, `-wal` and `-shm` belong to it, and `.lock` keeps a second process out. Ephemeral secrets are in a
-//! second database that is memory alone.
+//! the database, `-wal` belongs to it, and no other process can read either meanwhile (`opening.rs`). No page of a file
+//! is ever mapped into memory: a disk that is full or fails is an error of one read or change, not the end of the
+//! process. Ephemeral secrets are in a second database that is memory alone.
 //!
 //! Deleted ciphertext is overwritten (`secure_delete`), and the log that may still hold it is folded in and emptied
 //! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
@@ -25,6 +26,7 @@ mod list;
 mod look;
 mod memory;
 mod merged;
+mod opening;
 mod orders;
 mod quotas;
 mod reader;
@@ -32,25 +34,23 @@ mod reap;
 mod rows;
 mod slices;
 mod transport_keys;
+mod trim;
 mod writer;
 
-use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    ChangeRow, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded,
-    Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId,
-    ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
+    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded, Handle,
+    KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId, ProjectQuotas,
+    Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -58,11 +58,13 @@ use crate::{
     Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use memory::Memory;
+use opening::{Locked, Opened, private};
 use reader::{Reader, Readers};
 use writer::{Job, Shared, Writer};
 
 pub use copy::{Copied, CopyProgress};
 pub use look::{Look, Swept};
+pub use opening::Purpose;
 pub use reader::SCAN_TIME_MAX;
 pub use reap::REAPED_AT_ONCE;
 
@@ -71,8 +73,10 @@ pub const WAITING_MAX: usize = 4096;
 /// Changes that share one transaction, and one fsync, at the most. It bounds how long the first of them waits for the
 /// last; 1 gives each change a transaction of its own.
 pub const BATCH_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
-/// Rows of the change log kept; older ones are dropped now and then.
+/// Rows of the change log kept at the most; older ones are dropped now and then.
 pub const CHANGES_KEPT: u64 = 100_000;
+/// How long a row of the change log is kept, at the most, while somebody serves.
+pub const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// Pairs of user metadata a secret may have.
 pub const METADATA_PAIRS_MAX: usize = 1000;
@@ -84,89 +88,64 @@ pub const PARTS_MAX: u64 = 1000;
 /// thirty thousand small ones fit, about twice as many as libvirt lists.
 pub const EPHEMERAL_MIB_MAX: u64 = 64;
 
-/// How long a statement waits for another program's lock.
-const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
-/// `PRAGMA application_id` of our files: "donj".
-const APPLICATION_ID: i64 = 0x646f_6e6a;
-/// `PRAGMA user_version`: the schema this program reads and writes.
-const SCHEMA: i64 = 4;
-/// What leads from each schema to the next, from nothing to [`SCHEMA`].
-const MIGRATIONS: [&str; 4] = [
-    include_str!("../../migrations/sqlite/0001.sql"),
-    include_str!("../../migrations/sqlite/0002.sql"),
-    include_str!("../../migrations/sqlite/0003.sql"),
-    include_str!("../../migrations/sqlite/0004.sql"),
-];
-/// Has the envelope be the last column again in a store that is empty: what comes after a long one is on pages of its own,
-/// which point reads would have to follow. Older stores have what was added since after it.
-const SEALED_LAST: &str =
-    "ALTER TABLE secrets DROP COLUMN sealed;\nALTER TABLE secrets ADD COLUMN sealed BLOB;";
-/// Bytes of the file that are read through memory. SQLite's own limit is a little under 2 GiB; what lies beyond is
-/// read by calls.
-const MMAP_BYTES: i64 = 0x7fff_0000;
+/// How a store is opened that is to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Changes that share one transaction at the most.
+    pub batch_max: NonZeroUsize,
+    /// How long a row of the change log is kept at the most.
+    pub changes_for: Duration,
+}
 
-/// What a store is opened for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Purpose {
-    /// To serve: made if it is not there, and nobody else may write it meanwhile.
-    Serve,
-    /// To look: nothing is made or changed, beside a server that runs.
-    Inspect,
+impl Default for Serving {
+    fn default() -> Self {
+        Self { batch_max: BATCH_DEFAULT, changes_for: CHANGES_KEPT_FOR }
+    }
 }
 
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     id: StoreId,
-    path: PathBuf,
     purpose: Purpose,
+    locked: Arc<Locked>,
     readers: Arc<Readers>,
     memory: Arc<Memory>,
     newest_change: watch::Receiver<u64>,
     numbers: Arc<Numbers>,
+    gauges: Arc<Gauges>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
-    _lock: Option<File>,
+}
+
+/// What the writer tells everybody without being asked.
+#[derive(Debug, Default)]
+struct Gauges {
+    /// Rows of the change log up to this number are gone.
+    cut: AtomicU64,
+    /// Bytes of the write-ahead log.
+    log_bytes: AtomicU64,
 }
 
 impl SqliteStore {
     /// Opens the file, making it (mode 0600) if it is to serve and there is none.
     pub fn open(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
-        Self::open_with(path, purpose, BATCH_DEFAULT)
+        Self::open_with(path, purpose, Serving::default())
     }
 
-    /// The same, with another number of changes that may share a transaction.
-    pub fn open_with(path: &Path, purpose: Purpose, batch_max: NonZeroUsize) -> Result<Self, OpenError> {
-        let lock = match purpose {
-            Purpose::Serve => Some(lock(path)?),
-            Purpose::Inspect if !path.exists() => return Err(OpenError::Missing(path.to_owned())),
-            Purpose::Inspect => None,
-        };
-        let database = |error: rusqlite::Error| OpenError::Database {
-            path: path.to_owned(),
-            message: error.to_string(),
-        };
-        if purpose == Purpose::Serve {
-            make_private(path)?;
-        }
-        let schema = identify(path, purpose)?;
-        let connection = connect(path, purpose).map_err(database)?;
-        match (schema, purpose) {
-            (0, _) => create_schema(&connection).map_err(database)?,
-            (SCHEMA, _) | (_, Purpose::Inspect) => {}
-            (old, Purpose::Serve) => {
-                tracing::info!(from = old, to = SCHEMA, "the database gets the schema of this version");
-                migrate(&connection, old).map_err(database)?;
-            }
-        }
+    /// The same, with other bounds.
+    pub fn open_with(path: &Path, purpose: Purpose, serving: Serving) -> Result<Self, OpenError> {
+        let Opened { connection, path, locked } = opening::open(path, purpose)?;
+        let database = |error| opening::refused(&path, &error);
         let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(database)?;
-        let newest: i64 = connection
-            .query_row("SELECT coalesce(max(number), 0) FROM changes", [], |row| row.get(0))
-            .map_err(database)?;
-        let (announce, newest_change) = watch::channel(u64::try_from(newest).unwrap_or(0));
+        let (newest, cut) = opening::change_log(&connection).map_err(database)?;
+        let (announce, newest_change) = watch::channel(newest);
+        let gauges = Arc::new(Gauges { cut: AtomicU64::new(cut), log_bytes: AtomicU64::new(0) });
         let numbers = Arc::new(Numbers::after(rows::witnessed(&connection).map_err(database)?));
         let committed = Arc::new(AtomicU64::new(1));
-        let readers = Arc::new(Readers::open(path, purpose, Arc::clone(&committed)).map_err(database)?);
+        let locked = Arc::new(locked);
+        let readers = Readers::open(&path, purpose, Arc::clone(&committed), Arc::clone(&locked));
+        let readers = Arc::new(readers.map_err(database)?);
         let memory = Arc::new(Memory::open().map_err(database)?);
         let (queue, writer) = match purpose {
             Purpose::Inspect => (None, None),
@@ -175,12 +154,14 @@ impl SqliteStore {
                 let shared = Shared {
                     readers: Arc::clone(&readers),
                     memory: Arc::clone(&memory),
+                    gauges: Arc::clone(&gauges),
                     committed,
                     announce,
                     numbers: Arc::clone(&numbers),
+                    locked: Arc::clone(&locked),
                 };
-                let file = |source| OpenError::File { path: path.to_owned(), source };
-                let writer = Writer::new(connection, jobs, batch_max, shared).map_err(file)?;
+                let file = |source| OpenError::File { path: path.clone(), source };
+                let writer = Writer::new(connection, jobs, serving, shared).map_err(file)?;
                 let thread = thread::Builder::new()
                     .name("store-writer".into())
                     .spawn(move || {
@@ -194,18 +175,12 @@ impl SqliteStore {
                 (Some(queue), Some(thread))
             }
         };
-        Ok(Self {
-            id,
-            path: path.to_owned(),
-            purpose,
-            readers,
-            memory,
-            newest_change,
-            numbers,
-            queue,
-            writer,
-            _lock: lock,
-        })
+        Ok(Self { id, purpose, locked, readers, memory, newest_change, numbers, gauges, queue, writer })
+    }
+
+    /// Bytes of the write-ahead log, as of the last change.
+    pub fn log_bytes(&self) -> u64 {
+        self.gauges.log_bytes.load(Ordering::Relaxed)
     }
 
     /// Reads one thing that is in the file or in memory. What left memory for the file between the two looks is looked
@@ -227,14 +202,16 @@ impl SqliteStore {
         }
     }
 
-    /// A connection apart, for who looks at everything: no request waits for it.
+    /// A connection apart, for who looks at everything: no request waits for it. It is opened by the file's name, so the
+    /// name has to lead to what is served.
     pub fn look(&self) -> Result<Look, Error> {
-        Ok(Look::open(&self.path, self.purpose)?)
+        self.locked.require_in_place()?;
+        Ok(Look::open(self.path(), self.purpose)?)
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.locked.path()
     }
 
     /// How many secrets and projects there are.
@@ -446,19 +423,27 @@ impl Store for SqliteStore {
         self.readers.read(|reader| rows::project_key(reader, project, version))
     }
 
-    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<ChangeRow>, Error> {
+    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
         let of_file = |reader: &mut Reader| rows::changes(reader, after, limit);
         let has_news = || self.memory.newest_change() > after;
-        if !has_news() {
-            let stored = self.readers.read(of_file)?;
+        let rows = 'rows: {
             if !has_news() {
-                return Ok(stored.rows);
+                let stored = self.readers.read(of_file)?;
+                if !has_news() {
+                    break 'rows stored.rows;
+                }
             }
-        }
-        // While memory is held nothing is written there, so neither has a row whose forerunner in the other is not there.
-        let mut memory = self.memory.lock();
-        let stored = self.readers.read(of_file)?;
-        Ok(stored.merged(rows::changes(&mut memory, after, limit)?, limit))
+            // While memory is held nothing is written there, so neither has a row whose forerunner in the other is not
+            // there.
+            let mut memory = self.memory.lock();
+            let stored = self.readers.read(of_file)?;
+            stored.merged(rows::changes(&mut memory, after, limit)?, limit)
+        };
+        // Looked at last: the writer says so before it cuts.
+        Ok(match self.gauges.cut.load(Ordering::Acquire) {
+            cut if cut > after => Changes::Missed { up_to: cut },
+            _ => Changes::Rows(rows),
+        })
     }
 
     fn newest_change(&self) -> watch::Receiver<u64> {
@@ -509,120 +494,4 @@ async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Unavailable(error.to_string()))?
-}
-
-/// Takes the lock file, which the process then holds until it ends.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock_path = beside(path, ".lock");
-    let io = |source| OpenError::File { path: lock_path.clone(), source };
-    let file = private().create(true).truncate(false).open(&lock_path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(io(source)),
-    }
-}
-
-/// Makes the file with mode 0600 if it is not there. SQLite gives its companions the same mode.
-fn make_private(path: &Path) -> Result<(), OpenError> {
-    match private().create_new(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(OpenError::File { path: path.to_owned(), source }),
-    }
-}
-
-fn private() -> std::fs::OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = File::options();
-    options.read(true).write(true).mode(0o600);
-    options
-}
-
-/// The path with more after it.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn bare(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
-    let access = match purpose {
-        Purpose::Serve => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        Purpose::Inspect => OpenFlags::SQLITE_OPEN_READ_ONLY,
-    };
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_WAIT_MAX)?; // Only operators' own tools ever make us wait.
-    Ok(connection)
-}
-
-/// A connection, set up for its purpose. Memory: 2 MiB of pages each; the rest is the file itself, mapped.
-fn connect(path: &Path, purpose: Purpose) -> rusqlite::Result<Connection> {
-    let connection = bare(path, purpose)?;
-    connection.set_prepared_statement_cache_capacity(128);
-    connection.pragma_update(None, "cache_size", -2048)?;
-    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    // Plans do not look at what is bound. Otherwise a bound LIMIT has its statement prepared anew at each call.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    if purpose == Purpose::Inspect {
-        show_as_newest(&connection)?;
-    }
-    if purpose == Purpose::Serve {
-        connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?; // The writer chooses the moment.
-    }
-    Ok(connection)
-}
-
-/// Has a database of an older schema, which is to be looked at and not changed, look like one of ours: what it has not is
-/// null.
-fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
-    let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if schema < 4 {
-        connection.execute_batch(
-            "CREATE TEMP VIEW secrets AS SELECT *, NULL AS guard FROM main.secrets; \
-             CREATE TEMP VIEW containers AS SELECT *, NULL AS guard FROM main.containers",
-        )?;
-    }
-    Ok(())
-}
-
-/// Refuses any file that is not ours, or of a schema this program does not know, before anything in it is changed. Its
-/// schema, or 0 for an empty file.
-fn identify(path: &Path, purpose: Purpose) -> Result<i64, OpenError> {
-    let database = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
-        _ => OpenError::Database { path: path.to_owned(), message: error.to_string() },
-    };
-    let connection = bare(path, purpose).map_err(database)?;
-    let pragma =
-        |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(database);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(database)?;
-    match (pragma("application_id")?, pragma("user_version")?, tables) {
-        (APPLICATION_ID, schema @ 1..=SCHEMA, _) => Ok(schema),
-        (APPLICATION_ID, found, _) => Err(OpenError::Schema { path: path.to_owned(), found, known: SCHEMA }),
-        (0, 0, 0) if purpose == Purpose::Serve => Ok(0),
-        _ => Err(OpenError::Foreign(path.to_owned())),
-    }
-}
-
-/// Makes an empty database ours, in one transaction.
-fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;\n{}\n{SEALED_LAST}\nINSERT INTO store (id) VALUES (randomblob(16));\n\
-         PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA};\nCOMMIT;",
-        MIGRATIONS.concat()
-    ))
-}
-
-/// Brings a database of an older schema to ours, in one transaction.
-fn migrate(connection: &Connection, old: i64) -> rusqlite::Result<()> {
-    let done = usize::try_from(old).unwrap_or(usize::MAX);
-    let steps: String = MIGRATIONS.into_iter().skip(done).collect();
-    connection.execute_batch(&format!("BEGIN IMMEDIATE;\n{steps}\nPRAGMA user_version = {SCHEMA};\nCOMMIT;"))
 }

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::ProjectId;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::gate::{Closed, Gate};
-use super::{Purpose, connect};
+use super::opening::{Locked, Purpose, connect};
 use crate::Error;
 
 /// The longest a read may take: one that takes longer costs everybody more than it is worth to one.
@@ -37,10 +37,14 @@ pub(super) struct Readers {
     next_scanner: AtomicUsize,
     /// Every scan is inside.
     scanning: Gate,
+    /// For reads of everything, one after the other. Opened with the others: a name may lead to another file later.
+    whole: Mutex<Reader>,
     /// Reads of everything that run. They last too long to be waited for.
-    whole: AtomicUsize,
+    reading_whole: AtomicUsize,
     /// Counts commits. A snapshot older than this is not looked at.
     committed: Arc<AtomicU64>,
+    /// Dropped last.
+    _locked: Arc<Locked>,
 }
 
 /// One connection and its snapshot.
@@ -58,7 +62,12 @@ thread_local! {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path, purpose: Purpose, committed: Arc<AtomicU64>) -> rusqlite::Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        purpose: Purpose,
+        committed: Arc<AtomicU64>,
+        locked: Arc<Locked>,
+    ) -> rusqlite::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let open =
             |count| (0..count).map(|_| Reader::open(path, purpose).map(Mutex::new)).collect::<Result<_, _>>();
@@ -67,8 +76,10 @@ impl Readers {
             scanners: open(SCANNERS)?,
             next_scanner: AtomicUsize::new(0),
             scanning: Gate::default(),
-            whole: AtomicUsize::new(0),
+            whole: Mutex::new(Reader::open(path, purpose)?),
+            reading_whole: AtomicUsize::new(0),
             committed,
+            _locked: locked,
         })
     }
 
@@ -114,7 +125,7 @@ impl Readers {
         let mut reader = lock(reader);
         reader.renew(self.committed.load(Ordering::Acquire))?;
         let result = read(&mut reader);
-        if matches!(result, Err(Error::Unavailable(_))) {
+        if matches!(result, Err(Error::Unavailable(_) | Error::Unreadable)) {
             reader.release(); // Whatever was wrong, the next read begins afresh.
         }
         result
@@ -130,20 +141,33 @@ impl Readers {
     /// again, or [`Self::let_scan`].
     pub(super) fn hold(&self, patience: Duration) -> Option<Held<'_>> {
         let scans = self.scanning.close(patience)?;
-        let mut quick: Vec<_> = self.quick.iter().map(lock).collect();
-        quick.iter_mut().for_each(|reader| reader.release());
-        Some(Held { _quick: quick, _scans: scans })
+        Some(self.hold_quick(scans))
     }
 
-    /// Notes that everything is read on a connection of its own, while the result lives.
-    pub(super) fn enter_whole(&self) -> Whole<'_> {
-        self.whole.fetch_add(1, Ordering::AcqRel);
-        Whole(self)
+    fn hold_quick<'a>(&'a self, scans: Closed<'a>) -> Held<'a> {
+        let mut quick: Vec<_> = self.quick.iter().map(lock).collect();
+        quick.iter_mut().for_each(|reader| reader.release());
+        Held { _quick: quick, _scans: scans }
+    }
+
+    /// The same, if no scan runs; none if one does, and more may begin.
+    pub(super) fn hold_if_idle(&self) -> Option<Held<'_>> {
+        let scans = self.scanning.close_if_empty()?;
+        Some(self.hold_quick(scans))
+    }
+
+    /// Reads everything, in one snapshot that nobody ends. The next such read waits.
+    pub(super) fn read_whole<T>(&self, read: impl FnOnce(&mut Reader) -> T) -> T {
+        let mut reader = lock(&self.whole);
+        let _inside = Whole::enter(&self.reading_whole);
+        let result = read(&mut reader);
+        reader.release();
+        result
     }
 
     /// Whether everything is being read.
     pub(super) fn is_read_whole(&self) -> bool {
-        self.whole.load(Ordering::Acquire) > 0
+        self.reading_whole.load(Ordering::Acquire) > 0
     }
 
     /// Lets scans begin again.
@@ -153,11 +177,18 @@ impl Readers {
 }
 
 /// While this lives everything is being read.
-pub(super) struct Whole<'a>(&'a Readers);
+struct Whole<'a>(&'a AtomicUsize);
+
+impl<'a> Whole<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
 
 impl Drop for Whole<'_> {
     fn drop(&mut self) {
-        self.0.whole.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -181,8 +212,12 @@ impl Reader {
         &self.connection
     }
 
+    pub(super) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// Makes sure that the snapshot is no older than `committed`.
-    fn renew(&mut self, committed: u64) -> Result<(), Error> {
+    pub(super) fn renew(&mut self, committed: u64) -> Result<(), Error> {
         if self.snapshot != committed {
             self.release();
             self.connection.prepare_cached("BEGIN")?.execute([])?;
@@ -222,11 +257,26 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
     reader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
+/// What SQLite says of a page that the disk does not give.
+const UNREAD: [i32; 3] = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
+
+impl Error {
+    /// What an error of SQLite's means.
+    pub(super) fn of_sqlite(error: &rusqlite::Error) -> Self {
+        let extended_code = error.sqlite_error().map_or(0, |error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => Self::TookTooLong,
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            // So a statement says of EIO, too.
+            Some(ErrorCode::DatabaseCorrupt) => Self::Unreadable,
+            _ if UNREAD.contains(&extended_code) => Self::Unreadable,
             _ => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::of_sqlite(&error)
     }
 }

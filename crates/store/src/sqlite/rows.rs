@@ -124,13 +124,13 @@ pub(super) fn project_key(
 const CHANGES_BYTES: usize = 1024 * 1024;
 
 /// A piece of a change log.
-pub(super) struct Changes {
+pub(super) struct Piece {
     pub(super) rows: Vec<ChangeRow>,
     /// Whether there may be more after it.
     cut: bool,
 }
 
-impl Changes {
+impl Piece {
     /// Two pieces of one sequence of numbers as one: no further than either is known.
     pub(super) fn merged(self, other: Self, limit: u32) -> Vec<ChangeRow> {
         let known = [&self, &other].into_iter().filter(|piece| piece.cut);
@@ -144,7 +144,7 @@ impl Changes {
     }
 }
 
-pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Changes, Error> {
+pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Piece, Error> {
     const SELECT: &str = "SELECT number, secret, project, kind, time, usage_type, usage_id FROM changes \
          WHERE number > ?1 ORDER BY number LIMIT ?2";
     let (mut bytes, mut cut) = (0, false);
@@ -169,7 +169,7 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Cha
     };
     cut |= u32::try_from(rows.len()).is_ok_and(|found| found >= limit);
     let rows = rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?)));
-    Ok(Changes { rows: rows.collect::<Result<_, Error>>()?, cut })
+    Ok(Piece { rows: rows.collect::<Result<_, Error>>()?, cut })
 }
 
 /// The number of a project, if any secret or key of it was ever stored.

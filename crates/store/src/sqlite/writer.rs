@@ -5,7 +5,6 @@
 //! database itself, and then the whole transaction fails, for everybody in it. An answer is sent only after COMMIT has
 //! returned, which with `synchronous=FULL` is after fsync; with many waiting they share it.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,14 +16,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::apply::{Effects, Elsewhere, Failed, apply, apply_in_memory, reaches_file};
 use super::memory::Memory;
+use super::opening::{Files, Locked, unusable};
 use super::reader::Readers;
-use super::{BUSY_WAIT_MAX, CHANGES_KEPT};
+use super::trim::Trim;
+use super::{Gauges, Serving};
 use crate::{Change, Error, Numbers, Unwitnessed, Witness};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
-/// The change log is cut to its length each time it has grown by this.
-const TRIM_EVERY: u64 = 4096;
+/// Pages of log at which somebody is told that it cannot be folded in: 256 MiB.
+const LOG_PAGES_WARN: u64 = 8 * LOG_PAGES_MAX;
+/// SQLite's header of a page in the log, and the page.
+const LOG_PAGE_BYTES: u64 = 24 + 4096;
+/// After so long without a change the log is folded in and emptied: a disk or a file system that loses a part of it loses
+/// the changes after that part, too.
+const FOLD_IDLE: Duration = Duration::from_secs(1);
+/// The same after so long with changes all the time.
+const FOLD_AT_LEAST: Duration = Duration::from_secs(10);
+/// How often it is looked, where nothing changes, whether the files are still in their places.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a deletion waits for who reads to let go of the log, before it is answered all the same.
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often emptying the log is tried again meanwhile, and afterwards.
@@ -48,7 +58,7 @@ impl Job {
     /// Answers, once what follows the commit is done. What promises that ciphertext is gone is not done if it is not.
     fn answer(self, answer: Result<Done, Error>, purged: &rusqlite::Result<()>) {
         let answer = match (purged, answer) {
-            (Err(error), Ok(Done { deleted: true })) => Err(Error::Unavailable(error.to_string())),
+            (Err(error), Ok(Done { deleted: true })) => Err(Error::of_sqlite(error)),
             (_, answer) => answer.map(drop),
         };
         let _ = self.done.send(answer); // Nobody waits for an answer whose client has gone.
@@ -62,7 +72,8 @@ enum Purge {
     KeptByScan,
     /// Everything is being read: a copy, or a check.
     KeptByWhole,
-    KeptByProgram,
+    /// Something of ours that began this moment.
+    KeptByOther,
 }
 
 impl Purge {
@@ -72,7 +83,7 @@ impl Purge {
             Self::Done => "nobody reads",
             Self::KeptByScan => "a long list reads",
             Self::KeptByWhole => "a copy or a check reads",
-            Self::KeptByProgram => "another program reads",
+            Self::KeptByOther => "somebody reads",
         }
     }
 }
@@ -95,45 +106,67 @@ pub(super) struct Writer {
     announce: watch::Sender<u64>,
     numbers: Arc<Numbers>,
     newest_change: u64,
-    trimmed_at: u64,
-    /// The log may hold deleted ciphertext: another program kept it from being emptied.
+    gauges: Arc<Gauges>,
+    trim: Trim,
+    /// The log may hold deleted ciphertext: somebody who reads kept it from being emptied.
     unpurged: bool,
     /// When the log is to be emptied, because it may hold deleted or replaced ciphertext.
     purge_at: Option<Instant>,
+    /// When the log is to be emptied at the latest, because there is something in it.
+    fold_by: Option<Instant>,
+    /// The same if nothing is changed until then.
+    fold_at: Option<Instant>,
+    /// Somebody was told that the log is long, or cannot be folded in.
+    told_of_log: bool,
+    locked: Arc<Locked>,
+    files: Files,
+    look_at: Instant,
+    is_taken_away: bool,
 }
 
 /// What the writer shares with the rest of the store.
 pub(super) struct Shared {
     pub(super) readers: Arc<Readers>,
     pub(super) memory: Arc<Memory>,
+    pub(super) gauges: Arc<Gauges>,
     pub(super) committed: Arc<AtomicU64>,
     pub(super) announce: watch::Sender<u64>,
     pub(super) numbers: Arc<Numbers>,
+    pub(super) locked: Arc<Locked>,
 }
 
 impl Writer {
     pub(super) fn new(
         connection: Connection,
         jobs: mpsc::Receiver<Job>,
-        batch_max: NonZeroUsize,
+        serving: Serving,
         shared: Shared,
     ) -> std::io::Result<Self> {
-        let Shared { readers, memory, committed, announce, numbers } = shared;
+        let Shared { readers, memory, gauges, committed, announce, numbers, locked } = shared;
         let newest_change = *announce.borrow();
+        let now = Instant::now();
         Ok(Self {
             connection,
             jobs,
             clock: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
-            batch_max: batch_max.get(),
+            batch_max: serving.batch_max.get(),
             readers,
             memory,
             committed,
             announce,
             numbers,
             newest_change,
-            trimmed_at: newest_change,
+            gauges,
+            trim: Trim::new(serving.changes_for, newest_change, now),
             unpurged: false,
             purge_at: None,
+            fold_by: None,
+            fold_at: Some(now), // A crash may have left something in it.
+            told_of_log: false,
+            files: Files::of(&locked),
+            locked,
+            look_at: now + LOOK_EVERY,
+            is_taken_away: false,
         })
     }
 
@@ -146,7 +179,9 @@ impl Writer {
         let mut batch = Vec::with_capacity(self.batch_max);
         let mut held = None;
         while let Some(first) = held.take().or_else(|| self.next_job()) {
-            if self.concerns_memory(&first.change) {
+            if let Err(gone) = self.look() {
+                let _ = first.done.send(Err(gone));
+            } else if self.concerns_memory(&first.change) {
                 self.commit_in_memory(first);
             } else {
                 batch.push(first);
@@ -190,21 +225,54 @@ impl Writer {
         }
     }
 
-    /// Waits for the next change, and empties the log meanwhile when it is time to.
+    /// Waits for the next change, and does meanwhile what it is time for.
     fn next_job(&mut self) -> Option<Job> {
         loop {
             if let Ok(job) = self.jobs.try_recv() {
                 return Some(job);
             }
-            let Some(purge_at) = self.purge_at else { return self.jobs.blocking_recv() };
-            let until = tokio::time::Instant::from_std(purge_at);
+            let times = [self.purge_at, self.fold_at, Some(self.look_at), Some(self.trim.due())];
+            let next = times.into_iter().flatten().min().unwrap_or(self.look_at);
+            let until = tokio::time::Instant::from_std(next);
             if let Ok(job) =
                 self.clock.block_on(async { tokio::time::timeout_at(until, self.jobs.recv()).await })
             {
                 return job;
             }
+            self.chores();
+        }
+    }
+
+    /// Does what it is time for.
+    fn chores(&mut self) {
+        let now = Instant::now();
+        if self.look_at <= now {
+            let _ = self.look(); // It has told the log.
+        }
+        if self.trim.due() <= now {
+            self.trim(now);
+        }
+        if self.purge_at.is_some_and(|at| at <= now) {
             self.purge_now();
         }
+        if self.fold_at.is_some_and(|at| at <= now) {
+            self.fold_now();
+        }
+    }
+
+    /// Makes sure that what is written will be found again.
+    fn look(&mut self) -> Result<(), Error> {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        let looked = self.files.require_in_place();
+        match (&looked, std::mem::replace(&mut self.is_taken_away, looked.is_err())) {
+            (Err(error), false) => tracing::error!(
+                "{error}: changes are refused; reads and copies (donjond backup) go on and give what is being served. \
+                 Put the file back, or start donjond anew on what is to be served."
+            ),
+            (Ok(()), true) => tracing::info!("the files of the database are in their places again"),
+            _ => {}
+        }
+        looked
     }
 
     /// Empties the log, or plans to try again.
@@ -214,6 +282,49 @@ impl Writer {
         } else if std::mem::replace(&mut self.unpurged, false) {
             tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
         }
+    }
+
+    /// Folds the log in and empties it if nobody has to wait for that, or plans to try again.
+    ///
+    /// It is emptied, and not only folded in: after a crash SQLite reads all of the log that is whole, and where it is
+    /// damaged in the middle, the older pages before that place would hide newer ones in the database.
+    fn fold_now(&mut self) {
+        match self.fold_if_idle() {
+            Ok(true) => {
+                (self.fold_at, self.fold_by, self.purge_at) = (None, None, None);
+                self.gauges.log_bytes.store(0, Ordering::Relaxed);
+                if std::mem::take(&mut self.told_of_log) {
+                    tracing::info!("the write-ahead log is folded into the database again");
+                }
+                if std::mem::replace(&mut self.unpurged, false) {
+                    tracing::info!("the write-ahead log is empty: what was deleted is in no file any more");
+                }
+            }
+            Ok(false) => self.fold_at = Some(Instant::now() + FOLD_IDLE),
+            Err(error) => {
+                self.fold_at = Some(Instant::now() + FOLD_AT_LEAST);
+                let error = unusable(self.locked.path(), &error);
+                if !std::mem::replace(&mut self.told_of_log, true) {
+                    tracing::error!(%error, "the log was not folded into the database; it is tried again");
+                }
+            }
+        }
+    }
+
+    fn fold_if_idle(&self) -> rusqlite::Result<bool> {
+        fold(&self.connection, "PASSIVE")?;
+        if self.readers.is_read_whole() {
+            return Ok(false);
+        }
+        let Some(_held) = self.readers.hold_if_idle() else { return Ok(false) };
+        fold(&self.connection, "TRUNCATE")
+    }
+
+    /// Notes that there is something in the log.
+    fn fold_later(&mut self) {
+        let now = Instant::now();
+        let by = *self.fold_by.get_or_insert(now + FOLD_AT_LEAST);
+        self.fold_at = Some((now + FOLD_IDLE).min(by));
     }
 
     /// Does all that is in the batch, empties it, and answers.
@@ -233,10 +344,11 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, changes = batch.len(), "a transaction failed; nothing of it was done");
+                let why = unusable(self.locked.path(), &error);
+                tracing::error!(error = %why, changes = batch.len(), "a transaction failed; nothing of it was done");
                 self.roll_back();
                 for job in batch.drain(..) {
-                    let _ = job.done.send(Err(Error::Unavailable(error.to_string())));
+                    let _ = job.done.send(Err(unusable(self.locked.path(), &error)));
                 }
             }
         }
@@ -264,8 +376,9 @@ impl Writer {
             // What goes to the file is the file's to refuse.
             Err(Failed::All(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
             Err(Failed::All(error)) => {
+                let error = unusable(self.locked.path(), &error);
                 tracing::error!(%error, "a transaction failed; nothing of it was done");
-                Err(Error::Unavailable(error.to_string()))
+                Err(error)
             }
         };
         if answer.is_err() {
@@ -280,6 +393,7 @@ impl Writer {
     /// What follows a commit before anybody is answered.
     fn settle(&mut self, effects: &Effects) -> rusqlite::Result<()> {
         self.newest_change = effects.newest_change;
+        self.fold_later();
         if effects.deleted {
             return self.purge_or_wait();
         }
@@ -348,42 +462,71 @@ impl Writer {
             return Ok(Purge::KeptByWhole);
         }
         let Some(held) = self.readers.hold(patience) else { return Ok(Purge::KeptByScan) };
-        self.connection.busy_timeout(Duration::ZERO)?;
         let emptied = fold(&self.connection, "TRUNCATE");
         drop(held);
-        self.connection.busy_timeout(BUSY_WAIT_MAX)?;
         if emptied? {
+            (self.fold_at, self.fold_by) = (None, None);
+            self.gauges.log_bytes.store(0, Ordering::Relaxed);
             return Ok(Purge::Done);
         }
-        std::thread::sleep(patience); // Nothing tells when another program has ended.
-        Ok(Purge::KeptByProgram)
+        std::thread::sleep(patience);
+        Ok(Purge::KeptByOther)
     }
 
     /// Keeps the log and the change log from growing without bound. Runs after the answers are sent.
     fn upkeep(&mut self) {
-        if self.newest_change >= self.trimmed_at + TRIM_EVERY {
-            self.trimmed_at = self.newest_change;
-            let oldest = self.newest_change.saturating_sub(CHANGES_KEPT);
-            let trim = |connection: &Connection| {
-                connection.execute("DELETE FROM changes WHERE number <= ?1", [oldest])
-            };
-            if let Err(error) = trim(&self.connection).and_then(|_| trim(self.memory.lock().connection())) {
-                tracing::warn!(%error, "the change log was not trimmed");
-            }
-        }
+        self.trim.note(self.newest_change, Instant::now());
+        self.chores();
         let pages: u64 =
             match self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i64>(1)) {
                 Ok(pages) => u64::try_from(pages).unwrap_or(0),
                 Err(error) => return tracing::warn!(%error, "the log's length is unknown"),
             };
+        self.gauges.log_bytes.store(pages * LOG_PAGE_BYTES, Ordering::Relaxed);
         if pages > LOG_PAGES_MAX {
             self.readers.release();
             if let Err(error) = fold(&self.connection, "PASSIVE") {
+                let error = unusable(self.locked.path(), &error);
                 tracing::error!(%error, "the log was not folded into the database");
             }
             // Snapshots taken from now on need nothing of the log, so the next commit begins it anew.
             self.readers.release();
         }
+        if pages > LOG_PAGES_WARN && !std::mem::replace(&mut self.told_of_log, true) {
+            let keeper = if self.readers.is_read_whole() { Purge::KeptByWhole } else { Purge::KeptByScan };
+            tracing::warn!(
+                mebibytes = pages * LOG_PAGE_BYTES / (1024 * 1024),
+                "{} the database for long, so the write-ahead log grows; it is cut when that has ended",
+                keeper.keeper()
+            );
+        }
+    }
+
+    /// Takes rows out of the change log that have been there for long enough, some at a time.
+    fn trim(&mut self, now: Instant) {
+        match self.trim_some(now) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.committed.fetch_add(1, Ordering::Release);
+                self.fold_later();
+                self.purge_at.get_or_insert(Instant::now() + REPLACED_FOR);
+            }
+            Err(error) => {
+                self.roll_back();
+                let error = unusable(self.locked.path(), &error);
+                tracing::warn!(%error, "the change log was not trimmed; it is tried again");
+            }
+        }
+    }
+
+    fn trim_some(&mut self, now: Instant) -> rusqlite::Result<bool> {
+        let up_to = self.trim.begin(&self.connection, self.newest_change, now)?;
+        if up_to == 0 || self.is_taken_away {
+            return Ok(false);
+        }
+        // Said before it is so: a follower that finds rows missing has to know.
+        self.gauges.cut.fetch_max(up_to, Ordering::AcqRel);
+        self.trim.cut(&self.connection, self.memory.lock().connection(), up_to, now)
     }
 }
 
