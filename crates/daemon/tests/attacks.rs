@@ -1,4 +1,4 @@
-//! donjond as it is run in a cloud, attacked: callers by Keystone's tokens.
+//! donjond attacked as it is run in earnest: callers by Keystone's tokens, and users whom polkit has not let in.
 //!
 //! Requests are made by a generator (`attacks/hostile.rs`) whose seed is printed. `DONJON_TEST_ATTACKS` says how many
 //! there are, `DONJON_TEST_SEED` another seed; the number of a request that did harm is in the message.
@@ -365,6 +365,24 @@ fn hostile_requests_in_keystone_mode_harm_nobody() {
         counts.connections_max.load(Ordering::SeqCst) <= 64,
         "as many questions as are allowed at once, and two each"
     );
+}
+
+/// polkit and the system bus are the real ones, in namespaces: see `polkit.py`.
+#[test]
+fn hostile_frames_of_users_whom_polkit_has_not_let_in_harm_nobody() {
+    let data = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/polkit_attacks.py");
+    let output = std::process::Command::new("python3")
+        .arg(script)
+        .args(["--", support::DONJOND, "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"])
+        .args(["--libvirt-socket", "/run/libvirt/virtsecretd-sock", "--libvirt-socket-mode", "0666"])
+        .args(["--libvirt-auth", "polkit", "--data-dir"])
+        .arg(data.path())
+        .output()
+        .expect("python3 is not installed: run `cargo xtask test`, which installs it");
+    let said = String::from_utf8_lossy(&output.stdout);
+    eprintln!("{said}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The most memory that a process had, in KiB.

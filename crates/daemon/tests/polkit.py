@@ -186,11 +186,12 @@ def start_bus():
 
 
 def start_polkitd():
-    spawn([POLKITD, "--no-debug"], pathlib.Path("/run/dbus/polkitd.log"))
+    process = spawn([POLKITD, "--no-debug"], pathlib.Path("/run/dbus/polkitd.log"))
     question = ["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/",
                 "org.freedesktop.DBus.GetNameOwner", "string:org.freedesktop.PolicyKit1"]
     answers = lambda: subprocess.run(question, capture_output=True, timeout=STEP_SECONDS).returncode == 0
     wait(answers, "polkitd answers")
+    return process
 
 
 class Run:
