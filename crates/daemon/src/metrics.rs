@@ -23,6 +23,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use store::SqliteStore;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use vault::Vault;
@@ -110,6 +111,23 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
+}
+
+/// What the store says of itself.
+pub(crate) fn register_store(registry: &mut Registry, store: Arc<SqliteStore>) {
+    registry.register_collector(Box::new(StoreMetrics(store)));
+}
+
+#[derive(Debug)]
+struct StoreMetrics(Arc<SqliteStore>);
+
+impl Collector for StoreMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "Write-ahead log that is not folded into the database, as of the last change";
+        let metric =
+            encoder.encode_descriptor("donjon_store_log", help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(self.0.log_bytes()).unwrap_or(i64::MAX)).encode(metric)
+    }
 }
 
 /// What the vault has counted.

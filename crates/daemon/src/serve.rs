@@ -527,6 +527,7 @@ async fn serve(
         let listener = listen::adopt(socket).map_err(Error::Runtime)?;
         tokio::spawn(serve_door(listener, Arc::clone(&connections), workers.clone(), Arc::clone(&door)));
     }
+    metrics::register_store(&mut registry, Arc::clone(&store));
     let admin = admin(sockets.admin, Served { store, vault: Arc::clone(&vault) })?;
     metrics::register_vault(&mut registry, Arc::clone(&vault));
     if let Some(socket) = sockets.metrics {

@@ -70,6 +70,7 @@ fn metric(address: &str) -> String {
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
+    assert!(text.contains("\ndonjon_store_log_bytes "), "{text}");
     text.lines().find(|line| line.starts_with("donjon_payloads_unopened_total")).unwrap().to_owned()
 }
 

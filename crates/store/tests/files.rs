@@ -33,8 +33,7 @@ impl Fixture {
     }
 
     fn open(&mut self) {
-        self.store =
-            Some(SqliteStore::open_with(&self.path("donjon.db"), Purpose::Serve, self.serving).unwrap());
+        self.store = Some(open_closed(&self.path("donjon.db"), Purpose::Serve, self.serving).unwrap());
     }
 
     fn close(&mut self) {
@@ -93,6 +92,20 @@ impl Fixture {
         let holds =
             |path: &PathBuf| fs::read(path).unwrap().windows(needle.len()).any(|window| window == needle);
         paths.filter(holds).collect()
+    }
+}
+
+/// Opens what was closed. Another test may start a process at this moment, which has our locks, too, until it becomes
+/// another program.
+fn open_closed(path: &Path, purpose: Purpose, serving: Serving) -> Result<SqliteStore, OpenError> {
+    let begin = Instant::now();
+    loop {
+        match SqliteStore::open_with(path, purpose, serving) {
+            Err(OpenError::InUse(_)) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
     }
 }
 
@@ -155,14 +168,14 @@ async fn a_database_is_locked_by_whichever_name_it_is_found() {
     let id = fixture.create(b"x", None).await.unwrap();
     fixture.close();
     // By a link it is the same store, with the same companions.
-    let linked = SqliteStore::open(&link, Purpose::Serve).unwrap();
+    let linked = open_closed(&link, Purpose::Serve, Serving::default()).unwrap();
     assert!(linked.sealed(id).await.unwrap().is_some());
     assert!(!fixture.path("link.db.lock").exists() && !fixture.path("link.db-wal").exists());
     drop(linked);
     fs::hard_link(&path, &hard).unwrap();
     for name in [&path, &hard] {
         for purpose in [Purpose::Serve, Purpose::Inspect] {
-            let refused = SqliteStore::open(name, purpose);
+            let refused = open_closed(name, purpose, Serving::default());
             assert!(matches!(refused, Err(OpenError::Linked { names: 2, .. })), "{refused:?}");
         }
     }

@@ -41,9 +41,9 @@ const MIGRATIONS: [&str; 4] = [
 /// which point reads would have to follow. Older stores have what was added since after it.
 const SEALED_LAST: &str =
     "ALTER TABLE secrets DROP COLUMN sealed;\nALTER TABLE secrets ADD COLUMN sealed BLOB;";
-/// Pages that a connection remembers, in KiB. A commit makes all other connections forget theirs, so more helps only
-/// those who read much and write little.
-const CACHE_KIB: i64 = 8192;
+/// Pages that a connection remembers, in KiB. A commit makes all other connections forget theirs, which costs by the page:
+/// with more, a read gains less than the first one after a commit loses (docs/performance.md).
+const CACHE_KIB: i64 = 2048;
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
