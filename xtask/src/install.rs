@@ -114,6 +114,14 @@ pub(crate) fn polkit() -> Result<()> {
     if Path::new("/usr/lib/polkit-1/polkitd").exists() { Ok(()) } else { apt(&["polkitd"]) }
 }
 
+/// systemd, by which the packaged unit is run in a container, and curl, which asks it there.
+pub(crate) fn systemd() -> Result<()> {
+    program("curl", "curl")?;
+    let is_there =
+        Path::new("/usr/lib/systemd/systemd").exists() && Path::new("/usr/bin/systemd-nspawn").exists();
+    if is_there { Ok(()) } else { apt(&["systemd", "systemd-container", "dbus"]) }
+}
+
 /// libvirtd with its secret driver, and what its C clients are built with.
 pub(crate) fn libvirtd() -> Result<()> {
     program("libvirtd", "libvirt-daemon")?;

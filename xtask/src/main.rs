@@ -73,6 +73,7 @@ fn test() -> Result<()> {
         let peers = scope.spawn(|| peers(&root).map_err(|error| error.to_string()));
         let emulator = qemu::install(&root)?;
         install::polkit()?;
+        install::systemd()?;
         install::libvirtd()?;
         install::remote()?;
         install::program("valgrind", "valgrind")?;

@@ -1,4 +1,5 @@
-//! donjond attacked as it is run in earnest: callers by Keystone's tokens, and users whom polkit has not let in.
+//! donjond attacked as it is run in earnest: callers by Keystone's tokens, users whom polkit has not let in, and the
+//! packaged unit under systemd.
 //!
 //! Requests are made by a generator (`attacks/hostile.rs`) whose seed is printed. `DONJON_TEST_ATTACKS` says how many
 //! there are, `DONJON_TEST_SEED` another seed; the number of a request that did harm is in the message.
@@ -15,10 +16,11 @@ mod hostile;
 mod liar;
 mod support;
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ use support::{Client, PATIENCE, Server, process};
 
 /// How many hostile requests there are, unless DONJON_TEST_ATTACKS says another number.
 const ATTACKS: u64 = 4000;
+/// And how many at the packaged unit.
+const UNIT_ATTACKS: u64 = 500;
 /// Attackers at once.
 const ATTACKERS: usize = 12;
 /// The honest client's token, and what it keeps.
@@ -383,6 +387,33 @@ fn hostile_frames_of_users_whom_polkit_has_not_let_in_harm_nobody() {
     let said = String::from_utf8_lossy(&output.stdout);
     eprintln!("{said}");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// systemd is the first process of a container there: see `unit.py`.
+#[test]
+fn the_packaged_unit_holds_what_it_promises_and_what_is_thrown_at_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystone = Liar::start(KNOWN);
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut script = std::process::Command::new("python3")
+        .arg(tests.join("unit.py"))
+        .args(["--config", &write_config(folder.path(), &keystone), "--packaging"])
+        .arg(tests.join("../../../packaging"))
+        .args(["--", support::DONJOND])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is not installed: run `cargo xtask test`, which installs it");
+    for line in BufReader::new(script.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        eprintln!("{line}");
+        if let Some(address) = line.strip_prefix("attack ") {
+            let address = address.parse().unwrap();
+            let (seed, mut honest) = (number_from("DONJON_TEST_SEED", 11), Honest::at(address, HONEST));
+            attack_with(address, seed, UNIT_ATTACKS, &world(address), || honest.go_round());
+            script.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        }
+    }
+    assert!(script.wait().unwrap().success(), "it says above what failed");
 }
 
 /// The most memory that a process had, in KiB.
