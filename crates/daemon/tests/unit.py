@@ -1,4 +1,4 @@
-"""The packaged units run by systemd: started, used at both doors, probed, reloaded, killed, attacked, activated by sockets.
+"""The packaged units run by systemd: used at both doors, probed, reloaded, killed, attacked, activated by sockets.
 
 usage: unit.py --config FILE --packaging FOLDER -- DONJOND
 
@@ -194,11 +194,13 @@ def scenario(place):
 
 
 def doors(place, libvirt):
-    made = place.ask("/v1/secrets", "-d", '{"name": "n", "payload": "paymark", "payload_content_type": "text/plain"}')
+    secret = '{"name": "n", "payload": "paymark", "payload_content_type": "text/plain"}'
+    made = place.ask("/v1/secrets", "-d", secret)
     check("a secret is stored", "/v1/secrets/" in made)
     listed = place.ask("/v1/secrets")
     check("and listed", '"name": "n"' in listed)
-    place.expect("virsh works", f"virsh -c 'secret:///system?socket={libvirt}' secret-list", lambda said: "UUID" in said)
+    place.expect("virsh works", f"virsh -c 'secret:///system?socket={libvirt}' secret-list",
+                 lambda said: "UUID" in said)
 
 
 def hardening(place):
