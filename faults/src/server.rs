@@ -1,10 +1,11 @@
 //! donjond, the built program, on a folder of its own.
 
-use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::NamedTempFile;
 
 use crate::Result;
 use crate::client::Client;
@@ -17,7 +18,8 @@ const LOOK_EACH: Duration = Duration::from_millis(2);
 /// A server that listens.
 pub(crate) struct Server {
     child: Child,
-    told: PathBuf,
+    /// What it says on stderr; elsewhere than its data, whose disk may be full.
+    told: NamedTempFile,
     pub(crate) url: String,
 }
 
@@ -31,7 +33,7 @@ pub(crate) enum Started {
 impl Server {
     /// Starts it on the data in `folder/data`, with the preloaded library if there is one.
     pub(crate) fn start(folder: &Path, control: Option<&Control>, log: Option<&Path>) -> Result<Started> {
-        let told = folder.join("stderr.txt");
+        let told = NamedTempFile::new()?;
         let mut command = donjond()?;
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--data-dir"])
@@ -40,7 +42,7 @@ impl Server {
             .arg(folder.join("libvirt-sock"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&told)?);
+            .stderr(told.reopen()?);
         if let Some(control) = control {
             command.env("LD_PRELOAD", &control.library).env("FAULTS_CONTROL", &control.path);
             command.env("FAULTS_DIR", folder.join("data"));
@@ -86,7 +88,7 @@ impl Server {
 
     /// What it has said so far.
     pub(crate) fn told(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&std::fs::read(&self.told)?).into_owned())
+        Ok(String::from_utf8_lossy(&std::fs::read(self.told.path())?).into_owned())
     }
 
     /// kill -9.

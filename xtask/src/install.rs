@@ -130,6 +130,18 @@ pub(crate) fn libvirtd() -> Result<()> {
     if is_there { Ok(()) } else { apt(&["libvirt-dev", "libc6-dev"]) }
 }
 
+/// What makes the file systems that are filled to the last byte.
+pub(crate) fn file_systems() -> Result<()> {
+    for (name, package) in
+        [("mkfs.ext4", "e2fsprogs"), ("mkfs.btrfs", "btrfs-progs"), ("mkfs.xfs", "xfsprogs")]
+    {
+        if !["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists()) {
+            apt(&[package])?;
+        }
+    }
+    Ok(())
+}
+
 /// What reaches a daemon elsewhere: TLS's certificates, ssh, and an sshd, which the tests run for themselves.
 pub(crate) fn remote() -> Result<()> {
     program("openssl", "openssl")?;

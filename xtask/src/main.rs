@@ -5,6 +5,7 @@ mod fuzz;
 mod install;
 mod installation;
 mod library;
+mod parts;
 mod qemu;
 #[cfg(test)]
 mod tidy;
@@ -13,13 +14,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use parts::Parts;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test            everything that must hold: format, lints, the arrows of deny.toml, all tests with real clients,
-                  a short run of every fuzz target. Installs what is missing (apt, pip, cargo) by itself.
+                  short runs of the faults and of every fuzz target, and how long each took. Installs what is missing (apt, pip, cargo) by itself.
   fuzz [SECONDS] [TARGET…]
                   runs fuzz targets, each for so long (600)
   faults [WHAT…]  breaks files, clocks, power and processes under a running donjond, and looks at what is left;
@@ -65,7 +68,15 @@ fn command() -> Result<()> {
 }
 
 fn test() -> Result<()> {
+    let mut parts = Parts::default();
+    let outcome = test_each(&mut parts);
+    parts.tell();
+    outcome
+}
+
+fn test_each(parts: &mut Parts) -> Result<()> {
     let root = root();
+    let install = parts.begin("install");
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
     std::thread::scope(|scope| {
@@ -76,23 +87,41 @@ fn test() -> Result<()> {
         install::systemd()?;
         install::libvirtd()?;
         install::remote()?;
+        install::file_systems()?;
         install::program("valgrind", "valgrind")?;
         install::program("openssl", "openssl")?; // Reads what seal generates.
         let bindings = install::bindings(&root)?;
         install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
+        parts.end(install);
+        let lints = parts.begin("format, lints, arrows");
         run(&mut cargo(&["fmt", "--all", "--check"]))?;
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
         run(Command::new(install::tool(&root, "cargo-deny")).args(["check", "bans", "licenses", "sources"]))?;
+        parts.end(lints);
+        let build = parts.begin("build");
         run(&mut cargo(&["build", "--workspace", "--quiet"]))?;
         let library = installation::stage(&root)?.join("usr");
+        run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
+        parts.end(build);
+        let waiting = parts.begin("waiting for PyPI");
         let (keystone, suites) = peers.join().map_err(|_| "installing from PyPI panicked")??;
+        parts.end(waiting);
+        let all = parts.begin("tests");
         let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
         tests.env("DONJON_TEST_PYTHON", clients.join("bin/python")).env("DONJON_TEST_EMULATOR", emulator);
         tests.env("DONJON_TEST_LIBRARY", library).env("DONJON_TEST_BINDINGS", bindings);
         tests.env("DONJON_TEST_KEYSTONE", keystone).env("DONJON_TEST_SUITES", suites);
-        run(&mut tests)
+        run(&mut tests)?;
+        parts.end(all);
+        Ok::<_, Box<dyn Error>>(())
     })?;
-    fuzz::smoke(SMOKE_SECONDS)
+    let broken = parts.begin("faults, short");
+    faults(&["--short".to_owned()])?;
+    parts.end(broken);
+    let fuzzed = parts.begin("fuzz, short");
+    fuzz::smoke(SMOKE_SECONDS)?;
+    parts.end(fuzzed);
+    Ok(())
 }
 
 /// OpenStack's own parts that are tested with: Keystone, and the functional tests.
@@ -103,11 +132,7 @@ fn peers(root: &Path) -> Result<(PathBuf, PathBuf)> {
 /// The program of the faults, beside the donjond that it breaks things for.
 fn faults(arguments: &[String]) -> Result<()> {
     install::program("gcc", "gcc")?; // Builds the library that is preloaded.
-    for (program, package) in
-        [("mkfs.ext4", "e2fsprogs"), ("mkfs.btrfs", "btrfs-progs"), ("mkfs.xfs", "xfsprogs")]
-    {
-        install::program(program, package)?;
-    }
+    install::file_systems()?;
     run(&mut cargo(&["build", "--quiet", "--package", "daemon", "--package", "faults"]))?;
     run(Command::new(target(&root()).join("debug/faults")).args(arguments))
 }
