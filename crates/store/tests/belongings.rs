@@ -379,13 +379,13 @@ async fn an_order_and_what_came_of_it_are_one_change() {
 
     let failed = order("p", OrderOutcome::Failed { code: 400, reason: "no".to_owned() });
     fixture.order(&failed, Vec::new()).await.unwrap();
+    let log: Vec<_> =
+        fixture.store.changes(0, 10).await.unwrap().rows().unwrap().into_iter().map(|row| row.kind).collect();
+    assert_eq!(log, [ChangeKind::Created, ChangeKind::ValueChanged].repeat(2));
     let fixture = fixture.restart();
     assert_eq!(fixture.store.order(ordered.id).await.unwrap(), Some(ordered.clone()));
     assert_eq!(fixture.store.container_secrets(pair.id).await.unwrap(), parts);
     assert_eq!(fixture.store.sealed(private.id).await.unwrap().unwrap().payload.unwrap().1, b"2");
-    let log: Vec<_> =
-        fixture.store.changes(0, 10).await.unwrap().rows().unwrap().into_iter().map(|row| row.kind).collect();
-    assert_eq!(log, [ChangeKind::Created, ChangeKind::ValueChanged].repeat(2));
 
     let query = OrderQuery { project: project("p"), meta: None, offset: 0, limit: 10 };
     assert_eq!(fixture.store.orders(&query).await.unwrap().items, [ordered.clone(), failed.clone()]);
