@@ -544,3 +544,54 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
         .unwrap();
     assert_eq!(version, 4);
 }
+
+#[test]
+fn passphrases_that_orders_of_the_third_schema_kept_are_gone_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("donjon.db");
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch(concat!(
+        include_str!("../migrations/sqlite/0001.sql"),
+        include_str!("../migrations/sqlite/0002.sql"),
+        include_str!("../migrations/sqlite/0003.sql"),
+        "INSERT INTO store (id) VALUES (randomblob(16)); INSERT INTO projects (name) VALUES ('p');"
+    ))
+    .unwrap();
+    for (number, meta) in [
+        r#"{"algorithm": "rsa", "pass_phrase": "hunter2", "bit_length": 2048}"#,
+        r#"{"pass_phrase": {"a": "hunter2"}}"#,
+        r#"{"algorithm": "aes",  "note": "pass_phrase"}"#,
+        "pass_phrase",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        raw.execute(
+            "INSERT INTO orders (id, project, created, updated, order_type, meta, code, reason, spent) \
+             VALUES (randomblob(16), 1, ?1, ?1, 'asymmetric', ?2, 500, '', 1)",
+            (number, meta),
+        )
+        .unwrap();
+    }
+    raw.execute_batch("PRAGMA application_id = 1685024362; PRAGMA user_version = 3").unwrap();
+    drop(raw);
+    let has_it = |bytes: Vec<u8>| bytes.windows(7).any(|window| window == b"hunter2");
+    assert!(has_it(std::fs::read(&path).unwrap()));
+    drop(open(folder.path()));
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap().path();
+        assert!(!has_it(std::fs::read(&file).unwrap()), "{}", file.display());
+    }
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    let mut select = raw.prepare("SELECT meta FROM orders ORDER BY seq").unwrap();
+    let kept: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        kept,
+        [
+            r#"{"algorithm":"rsa","bit_length":2048}"#,
+            "{}",
+            r#"{"algorithm": "aes",  "note": "pass_phrase"}"#,
+            "pass_phrase"
+        ]
+    );
+}

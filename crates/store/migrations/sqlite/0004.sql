@@ -16,3 +16,8 @@ CREATE TABLE changes_cut (
     number INTEGER NOT NULL
 ) STRICT;
 INSERT INTO changes_cut (one, number) SELECT 1, coalesce(min(number) - 1, 0) FROM changes;
+
+-- Earlier versions took the passphrase of a key pair by one of its two names, and kept what came under the other with the
+-- order. Pages are overwritten (`secure_delete`), so it is gone from the file as well.
+UPDATE orders SET meta = json_remove(meta, '$.pass_phrase')
+    WHERE CASE WHEN json_valid(meta) THEN json_type(meta, '$.pass_phrase') IS NOT NULL ELSE 0 END;
