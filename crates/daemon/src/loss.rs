@@ -146,6 +146,7 @@ fn existing_trail(config: &Config) -> Option<PathBuf> {
     (has_content(path) || has_content(&rotated)).then(|| path.clone())
 }
 
-fn has_content(path: &Path) -> bool {
+/// Whether there is a file that is not empty. An empty one is what is left where a store could not be made.
+pub(crate) fn has_content(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() > 0)
 }

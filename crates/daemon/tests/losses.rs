@@ -229,6 +229,7 @@ fn no_new_database_is_made_beside_a_trail_but_by_init() {
     assert!(said.contains("Move it away"), "{said}");
 
     fs::write(place.path("master.key"), key).unwrap();
+    fs::write(place.path("donjon.db"), "").unwrap(); // As an init leaves it that has no room.
     place.succeeds(&["init"]);
     serve_and_create(&place, &[], 1);
     assert_eq!(changes(&place.lines()), [1, 2, 3]);

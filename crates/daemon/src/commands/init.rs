@@ -8,13 +8,14 @@ use crate::config::values::KeySource;
 use crate::config::{Config, Settings};
 use crate::console::say;
 use crate::error::Error;
+use crate::loss;
 use crate::serve::{self, Built};
 
 /// Makes a store, unless there is one.
 pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
     let settings = Settings { place: flags.place, ..Settings::default() };
     let config = Config::load(settings, flags.config.as_deref())?;
-    if config.store.path().exists() {
+    if loss::has_content(config.store.path()) {
         return Err(Error::StoreExists(config.store.path().clone()));
     }
     let runtime = serve::runtime()?;
