@@ -115,6 +115,26 @@ fn a_backup_under_load_has_every_secret_and_is_restored_by_the_guide() {
     has_all(&mut server.connect(), &before);
 }
 
+#[test]
+fn what_is_served_is_saved_after_its_file_was_deleted_or_replaced() {
+    for replaced in [false, true] {
+        let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (data, copy) = (folder.path(), copies.path().join("copy.db"));
+        let server = Server::start(data);
+        let id = server.connect().create(&text("kept")).unwrap().id();
+        let database = data.join("donjon.db");
+        std::fs::remove_file(&database).unwrap();
+        if replaced {
+            std::fs::write(&database, "another").unwrap();
+        }
+        assert_eq!(server.connect().create(&text("refused")).unwrap().status, 503);
+        succeeds(&backup(data, &copy));
+        server.kill();
+        std::fs::copy(&copy, &database).unwrap();
+        has_all(&mut Server::start(data).connect(), &HashMap::from([(id, "kept".to_owned())]));
+    }
+}
+
 /// Runs the lines of the guide's section "Backup" that restore one.
 fn restore_by_the_guide(data: &Path, copy: &Path) {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators-guide.md");

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,9 +114,7 @@ impl Client {
         let nobody: Arc<dyn Watch> = Arc::new(Nobody);
         client.greet(&nobody)?;
         client.status = client.ask(Ask::Status, &nobody)?.0;
-        let found = std::fs::metadata(database).map(|found| (found.dev(), found.ino()));
-        let is_same = found.is_ok_and(|found| found == client.status.file);
-        Ok(is_same.then_some(client))
+        Ok(client.status.is_of(database).then_some(client))
     }
 
     /// Has it look at everything.

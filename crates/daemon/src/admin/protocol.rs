@@ -1,4 +1,4 @@
-//! The admin socket's messages: lines of JSON, and what each means. Pure: bytes come in, values go out.
+//! The admin socket's messages: lines of JSON, and what each means.
 //!
 //! ```text
 //! server  {"donjon_admin":1,"version":"0.1.0"}
@@ -10,6 +10,9 @@
 //!
 //! docs/admin-socket.md is the same for who writes a client. Members that are not known are passed over, in both directions, so
 //! that a later version may add some; what changes the meaning of one changes [`VERSION`].
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -169,6 +172,8 @@ pub(crate) struct Status {
     pub(crate) database: String,
     /// The database's file, told from others of its name: device and inode.
     pub(crate) file: (u64, u64),
+    /// Whether its name still leads to it.
+    pub(crate) in_place: bool,
     /// The store's id, in hexadecimal.
     pub(crate) store: String,
     /// What tells the right master key, in hexadecimal. It says nothing of the key.
@@ -182,12 +187,29 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// Whether this server has the database of that name. One whose file was deleted, moved or replaced has it still: nobody
+    /// else can give a copy of what it serves.
+    pub(crate) fn is_of(&self, database: &Path) -> bool {
+        let found = std::fs::metadata(database).map(|found| (found.dev(), found.ino()));
+        found.is_ok_and(|found| found == self.file) || (!self.in_place && self.is_named(database))
+    }
+
+    fn is_named(&self, database: &Path) -> bool {
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = std::fs::canonicalize(folder.unwrap_or(Path::new(".")));
+        folder
+            .ok()
+            .zip(database.file_name())
+            .is_some_and(|(folder, name)| folder.join(name) == Path::new(&self.database))
+    }
+
     /// Before a server has said anything.
     pub(crate) fn nothing() -> Self {
         Self {
             pid: 0,
             database: String::new(),
             file: (0, 0),
+            in_place: true,
             store: String::new(),
             key_check: String::new(),
             audit: None,

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,13 +29,13 @@ impl Served {
     /// What is known without a look.
     pub(super) fn status(&self, runtime: &Handle) -> Result<Status, Error> {
         let (store, path) = (&self.store, self.store.path());
-        let found = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
         let (check, anchor) =
             runtime.block_on(async { (store.key_check().await, store.audit_anchor().await) });
         Ok(Status {
             pid: std::process::id(),
             database: path.display().to_string(),
-            file: (found.dev(), found.ino()),
+            file: store.file(),
+            in_place: store.is_in_place(),
             store: hex(&store.id()),
             key_check: hex(&check?.unwrap_or_default()),
             audit: anchor?.map(|anchor| (anchor.number, hex(&anchor.hash))),

@@ -214,6 +214,16 @@ impl SqliteStore {
         self.locked.path()
     }
 
+    /// Device and inode of the file that is open, wherever its name leads by now.
+    pub fn file(&self) -> (u64, u64) {
+        self.locked.file()
+    }
+
+    /// Whether its name still leads to it.
+    pub fn is_in_place(&self) -> bool {
+        self.locked.require_in_place().is_ok()
+    }
+
     /// How many secrets and projects there are.
     pub fn totals(&self) -> Result<(u64, u64), Error> {
         self.readers.scan_whole(|reader| {

@@ -76,6 +76,11 @@ impl Locked {
         &self.path
     }
 
+    /// Device and inode.
+    pub(super) fn file(&self) -> (u64, u64) {
+        (self.inode.0, self.inode.1)
+    }
+
     /// [`Error::TakenAway`] if the name leads elsewhere by now.
     pub(super) fn require_in_place(&self) -> Result<(), Error> {
         require(&self.path, self.inode)
