@@ -176,6 +176,10 @@ impl Writer {
         if let Err(error) = self.connection.pragma_update(None, "cache_size", -32_768) {
             tracing::warn!(%error, "the writer's cache keeps its size");
         }
+        // Whoever keeps the log from being emptied is of this process: it is tried again, and no read stands still meanwhile.
+        if let Err(error) = self.connection.busy_timeout(Duration::ZERO) {
+            tracing::warn!(%error, "the writer may wait for a long read");
+        }
         let mut batch = Vec::with_capacity(self.batch_max);
         let mut held = None;
         while let Some(first) = held.take().or_else(|| self.next_job()) {
