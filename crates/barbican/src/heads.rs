@@ -203,9 +203,12 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// The size at the beginning of the line; extensions are behind it.
+/// The size at the beginning of the line; extensions are behind it. Not one of which not every digit may be here.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+    if end >= LINE_BYTES_KEPT {
+        return None;
+    }
     let digits = std::str::from_utf8(line.get(..end)?).ok()?;
     u64::from_str_radix(digits, 16).ok()
 }
@@ -299,6 +302,8 @@ mod tests {
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked                                          , gzip, chunked\r@",
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y@",
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r@",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+             000000000000000000000000000000000000000000000000000000000000000000000003\r@",
             "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\nGET / HTTP/1.1@",
         ] {
             let (wrong, right) = (sent.replace('@', "\n"), sent.replace('@', "\0"));
