@@ -118,8 +118,8 @@ impl<'b, B: Body> Arriving<'b, B> {
         Ok(discarded)
     }
 
-    /// Receives what nobody asked for and throws it away, within the limits. Says whether the connection goes on. Whoever
-    /// waits to be told to send a body is not told.
+    /// Receives what nobody asked for and throws it away, within the limits. Says whether the connection goes on. It
+    /// does not go on if the client waits for a 100 before it sends the body, for it gets none.
     pub(crate) async fn finish(&mut self, is_awaited: bool, limits: &Limits) -> bool {
         match self.came {
             Came::Whole => true,

@@ -7,7 +7,7 @@
 //!   (DNS rebinding). So a request must be for a name that this server has, or for an address.
 //! - A page of another site is named by the browser, in `Origin` or by `Sec-Fetch-Site`, which no page can change.
 //!
-//! What a browser does not say is not known here: a program that is no browser sends what it likes. It could do so before.
+//! A program that is no browser can send any headers, and passes. It needs no page to reach this server.
 //!
 //! Pages that are to have access are listed, and get the headers of CORS as oslo.middleware gives them.
 

@@ -46,8 +46,8 @@ const LAST_BYTES_MAX: usize = 64 * 1024;
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Door {
-    /// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain` completes, a request that has begun is still
-    /// answered, within [`Limits::drain_time_max`], and no other is taken.
+    /// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain`
+    /// completes, a request that has begun is still answered, within [`Limits::drain_time_max`], and no other is taken.
     pub async fn serve_connection<I>(
         self: Arc<Self>,
         io: I,

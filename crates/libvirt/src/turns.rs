@@ -9,7 +9,7 @@
 //! A connection that asks, waits and asks again does less than a turn each time it is woken, and is served at once. One
 //! that sends a thousand calls in a row does a turn of them and then queues with its like: of all those one does a turn,
 //! then sockets are looked at and everybody else is served, then the next one. So nobody waits for more than one turn of
-//! whoever asks for much, however many do. Work is counted, not timed, and a long answer is much of it.
+//! a busy connection, however many of them there are. Work is counted, not timed, and a long answer is much of it.
 
 use std::pin::Pin;
 use std::sync::Arc;

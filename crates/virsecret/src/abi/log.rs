@@ -8,8 +8,8 @@
 //!  2026-11-30 23:33:21.093+0000: 2844: debug : virSecretGetValue:431 : returned after 213 us, secret 5ec2e700-…
 //! ```
 //!
-//! Said are functions and how they ended, openings, ends, and events: names, ids, URIs, numbers and texts of errors, and
-//! never a value. Where no variable is set, that costs a call a look at one number.
+//! A line tells of a function and how it ended, of an opening, an end or an event. It may hold names, ids, URIs, numbers and
+//! texts of errors, and never a value. Where no variable is set, a call looks at one number and goes on.
 
 use std::ffi::{CString, c_int};
 use std::fmt::Write as _;
@@ -272,7 +272,7 @@ impl Output {
         Self { level, to, has_begun: AtomicBool::new(false) }
     }
 
-    /// What cannot be written is not: the program has other things to do.
+    /// Drops a line that cannot be written: the program has other things to do.
     fn write(&self, level: Level, place: Option<Place>, message: &str) {
         let spoken = match place {
             Some(Place { function, line, .. }) => format!("{function}:{line} : {message}"),
