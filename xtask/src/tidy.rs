@@ -72,6 +72,40 @@ fn there_is_one_cipher_library() {
 }
 
 #[test]
+fn the_fuzz_targets_lock_what_the_crates_depend_on() {
+    let lock = read(&root().join("fuzz/Cargo.lock"));
+    let packages: Vec<_> =
+        lock.split("[[package]]").filter(|package| !package.contains("source = ")).collect();
+    for path in files("Cargo.toml").into_iter().filter(|path| path.starts_with(root().join("crates"))) {
+        let (folder, manifest) = (path.parent().unwrap().file_name().unwrap(), read(&path));
+        let name = format!("\nname = \"{}\"\n", folder.to_str().unwrap());
+        let Some(package) = packages.iter().find(|package| package.contains(&name)) else { continue };
+        let needed = manifest.split("\n[").find_map(|table| table.strip_prefix("dependencies]\n")).unwrap();
+        for needed in needed.lines().filter_map(|line| line.split(['.', ' ', '=']).next()) {
+            assert!(
+                needed.is_empty() || needed.starts_with('#') || package.contains(&format!("\n \"{needed}")),
+                "fuzz/Cargo.lock: {} does not have {needed}; `cargo metadata` in fuzz brings it up to date",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn as_many_answers_differ_from_barbican_s_as_are_listed() {
+    let document = read(&root().join("docs/barbican-differences.md"));
+    let cases = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let listed = cases.flat_map(|row| row.split(['`', ',', ' '])).filter(|word| word.contains('.')).count();
+    let mut numbers = document.split(" of ").take(3).map(|text| {
+        let digits: String = text.chars().rev().take_while(char::is_ascii_digit).collect();
+        digits.chars().rev().collect::<String>()
+    });
+    let same = numbers.find_map(|digits| digits.parse::<usize>().ok()).unwrap();
+    let all = document.split_once(&format!("{same} of ")).unwrap().1.split(' ').next().unwrap();
+    assert_eq!(same + listed, all.parse::<usize>().unwrap(), "{listed} cases are in the table");
+}
+
+#[test]
 fn every_decision_is_numbered_once() {
     let folder = root().join("docs/decisions");
     let mut names: Vec<String> = std::fs::read_dir(folder)

@@ -92,7 +92,7 @@ fn carried(mut command: Command) -> Result<Stream> {
 fn ssh(uri: &Uri, access: Access) -> Command {
     let (host, options) = (uri.host(), uri.options());
     let mut command = Command::new(options.command.as_deref().unwrap_or("ssh"));
-    if let Some(port) = host.port {
+    if let Some(port) = host.port.filter(|port| *port != 0) {
         command.args(["-p", &port.to_string()]);
     }
     if let Some(user) = &host.user {
@@ -164,7 +164,9 @@ mod tests {
              else exec 'nc' -U '/run/libvirt/libvirt-sock-ro'; fi",
         );
         let expect: Vec<_> = rest.into_iter().chain([by_helper.as_str()]).collect();
-        check("secret+ssh://far/system", &expect);
+        for no_port in ["secret+ssh://far/system", "secret+ssh://far:0/system"] {
+            check(no_port, &expect);
+        }
         for (proxy, script) in [
             ("native", "exec virt-ssh-helper -r 'secret:///system'"),
             ("netcat", "exec 'nc' -U '/run/libvirt/libvirt-sock-ro'"),
