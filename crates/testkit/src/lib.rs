@@ -56,9 +56,14 @@ impl Fixture {
 
     /// The same after a restart, before which its database was changed by hand.
     pub async fn restart_after(self, statements: &str) -> Self {
+        self.restart_changed(|database| run_sql(database, statements)).await
+    }
+
+    /// The same after a restart, before which something was done to its database.
+    pub async fn restart_changed(self, change: impl FnOnce(&Path)) -> Self {
         let Self { vault, store, folder, .. } = self;
         drop((vault, store));
-        run_sql(&folder.path().join("donjon.db"), statements);
+        change(&folder.path().join("donjon.db"));
         Self::in_folder(folder).await
     }
 

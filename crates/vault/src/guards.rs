@@ -177,45 +177,119 @@ pub(crate) async fn has_guards(store: &dyn Store, keys: &Keys) -> Result<bool, O
 /// Gives each row of a store of before there were guards its guard, some at a time: whatever ends it meanwhile, the next
 /// start goes on. Then the store's check value says that all have one, and nobody takes a row without for one of those.
 ///
-/// Rows that cannot be read, or whose project's key cannot be had, stay without: nobody can use them anyway.
+/// Rows that cannot be understood, or whose project's key cannot be had, stay without: nobody can use them anyway. A row
+/// that the disk does not give is tried again by the next start, and the check value waits for it.
 pub(crate) async fn guard_all(store: &dyn Store, keys: &Keys) -> Result<(), OpenError> {
     if has_guards(store, keys).await? {
         return Ok(());
     }
     tracing::info!("what decides about each secret and container gets its guard, once");
-    let (mut done, mut told) = (0_u64, Instant::now());
+    let mut so_far = SoFar { rows: 0, is_whole: true, told: Instant::now() };
     for kind in [Kind::Secrets, Kind::Containers] {
-        let mut after = i64::MIN;
+        let (mut after, mut limit) = (i64::MIN, IN_ONE_TRANSACTION);
         loop {
-            let some = store.regarded(kind, after, IN_ONE_TRANSACTION).await?;
-            let Some(last) = some.last() else { break };
-            after = last.row;
-            let mut guards = Vec::with_capacity(some.len());
-            for RegardedRow { row, of, read } in some {
-                match first_guard(store, keys, read).await {
-                    Ok(guard) => guards.extend(guard),
-                    Err(
-                        error @ (Error::Keys(_)
-                        | Error::Store(store::Error::Corrupt(_) | store::Error::Unguarded)),
-                    ) => {
-                        tracing::error!(?kind, row, ?of, %error, "a row gets no guard, and cannot be used");
-                    }
-                    Err(Error::Store(error)) => return Err(OpenError::Store(error)),
-                    Err(error) => return Err(OpenError::Store(store::Error::Unavailable(error.to_string()))),
+            let some = match store.regarded(kind, after, limit).await {
+                Err(store::Error::Unreadable) if limit > 1 => {
+                    limit = 1; // What is before the damage.
+                    continue;
                 }
-            }
-            done += u64::try_from(guards.len()).unwrap_or(0);
-            store.apply(Change::PutGuards(guards), unwitnessed()).await?;
-            if told.elapsed() >= PROGRESS_EVERY {
-                told = Instant::now();
-                tracing::info!(rows = done, "guards so far");
-            }
+                Err(store::Error::Unreadable) => {
+                    so_far.is_whole = false;
+                    let from = after;
+                    after = beyond_damage(store, kind, from).await?;
+                    tracing::error!(
+                        ?kind,
+                        after = from,
+                        up_to = after,
+                        "rows there cannot be read, and get no guard"
+                    );
+                    if after == i64::MAX {
+                        break; // The last ones.
+                    }
+                    continue;
+                }
+                some => some?,
+            };
+            let Some(last) = some.last() else { break };
+            (after, limit) = (last.row, limit.saturating_mul(2).min(IN_ONE_TRANSACTION));
+            guard_some(store, keys, kind, some, &mut so_far).await?;
         }
+    }
+    let SoFar { rows, is_whole, .. } = so_far;
+    if !is_whole {
+        tracing::error!(rows, "some rows have no guard, and cannot be used; the next start tries again");
+        return Ok(());
     }
     let (from, to) = (store.key_check().await?.unwrap_or_default(), keys.check_value(&store.id()));
     store.apply(Change::ReplaceKeyCheck { from, to }, unwitnessed()).await?;
-    tracing::info!(rows = done, "every secret and container has its guard");
+    tracing::info!(rows, "every secret and container has its guard");
     Ok(())
+}
+
+/// How far it is.
+struct SoFar {
+    rows: u64,
+    /// Nothing was left out that could be there another time.
+    is_whole: bool,
+    told: Instant,
+}
+
+async fn guard_some(
+    store: &dyn Store,
+    keys: &Keys,
+    kind: Kind,
+    some: Vec<RegardedRow>,
+    so_far: &mut SoFar,
+) -> Result<(), OpenError> {
+    let mut guards = Vec::with_capacity(some.len());
+    for RegardedRow { row, of, read } in some {
+        match first_guard(store, keys, read).await {
+            Ok(guard) => guards.extend(guard),
+            Err(
+                error @ (Error::Keys(_)
+                | Error::Unreadable
+                | Error::Store(store::Error::Corrupt(_) | store::Error::Unguarded)),
+            ) => {
+                so_far.is_whole &= !matches!(error, Error::Unreadable);
+                tracing::error!(?kind, row, ?of, %error, "a row gets no guard, and cannot be used");
+            }
+            Err(Error::Store(error)) => return Err(OpenError::Store(error)),
+            Err(error) => return Err(OpenError::Store(store::Error::Unavailable(error.to_string()))),
+        }
+    }
+    so_far.rows += u64::try_from(guards.len()).unwrap_or(0);
+    store.apply(Change::PutGuards(guards), unwitnessed()).await?;
+    if so_far.told.elapsed() >= PROGRESS_EVERY {
+        so_far.told = Instant::now();
+        tracing::info!(rows = so_far.rows, "guards so far");
+    }
+    Ok(())
+}
+
+/// The first number after which rows can be read again: the one after this cannot.
+async fn beyond_damage(store: &dyn Store, kind: Kind, after: i64) -> Result<i64, OpenError> {
+    let is_readable = async |after| match store.regarded(kind, after, 1).await {
+        Ok(_) => Ok(true),
+        Err(store::Error::Unreadable) => Ok(false),
+        Err(error) => Err(OpenError::Store(error)),
+    };
+    let (mut bad, mut good, mut step) = (after.max(0), i64::MAX, 1_i64); // Numbers of rows begin at 1.
+    while bad < i64::MAX {
+        let next = bad.saturating_add(step);
+        if is_readable(next).await? {
+            good = next;
+            break;
+        }
+        (bad, step) = (next, step.saturating_mul(2));
+    }
+    while good > bad.saturating_add(1) {
+        let middle = bad.midpoint(good);
+        match is_readable(middle).await? {
+            true => good = middle,
+            false => bad = middle,
+        }
+    }
+    Ok(good)
 }
 
 /// None if it has one.

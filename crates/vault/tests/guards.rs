@@ -343,6 +343,50 @@ async fn a_store_of_before_gets_its_guards_once_and_goes_on_where_it_was_cut() {
     is_corrupt("no guard", read(&fixture, &owner, first).await, Guarded::Secret(first));
 }
 
+#[tokio::test]
+async fn a_damaged_page_in_a_store_of_before_keeps_nobody_from_the_rest_and_is_tried_again() {
+    const PAGE_BYTES: usize = 4096;
+    let owner = by("owner", &["creator"], call("p"));
+    for damaged in [30, 59] {
+        let fixture = Fixture::with_master_key("YSBtYXN0ZXIga2V5IG9mIGV4YWN0bHkgMzIgYnl0ZXM=\n").await;
+        let mut ids = Vec::new();
+        for _ in 0..60 {
+            ids.push(create(&fixture, &owner, Some(&"x".repeat(1000))).await);
+        }
+        let before = format!(
+            "PRAGMA secure_delete = 1; UPDATE secrets SET guard = NULL; UPDATE store SET id = x'{}', key_check = x'{OLD_CHECK}'; \
+             DELETE FROM changes; PRAGMA wal_checkpoint(TRUNCATE)",
+            hex(b"the first store."),
+        );
+        let (mut place, id) = (0, ids[damaged]);
+        let write = |database: &std::path::Path, place: usize, byte: u8| {
+            use std::os::unix::fs::FileExt as _;
+            let file = std::fs::File::options().write(true).open(database).unwrap();
+            file.write_all_at(&[byte], place as u64).unwrap();
+        };
+        let fixture = fixture
+            .restart_changed(|database| {
+                testkit::run_sql(database, &before);
+                let pages = std::fs::read(database).unwrap();
+                let is_of = |page: &[u8]| page[0] == 13 && page.windows(16).any(|at| at == id.as_bytes());
+                place = PAGE_BYTES * pages.chunks(PAGE_BYTES).position(is_of).unwrap();
+                write(database, place, 0);
+            })
+            .await;
+        let mut unread = 0;
+        for id in &ids {
+            unread += usize::from(read(&fixture, &owner, *id).await.is_err());
+        }
+        assert!((1..10).contains(&unread), "those of one page: {unread}");
+        read(&fixture, &owner, id).await.unwrap_err();
+        let fixture = fixture.restart_changed(|database| write(database, place, 13)).await;
+        for id in &ids {
+            read(&fixture, &owner, *id).await.unwrap();
+        }
+        assert_eq!(checked(&fixture).await.0, (60, 0));
+    }
+}
+
 /// Of the store that is called "the first store." and has that master key: of `seal/src/golden.rs`.
 const OLD_CHECK: &str = "017513375af03da42a6214915c8729ea03a460b70d37c8698521d48942733b1591";
 
