@@ -312,10 +312,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// 2 for usage and configuration, 1 for everything else.
+    /// 2 for usage and configuration, and where an operator has to decide, so that systemd does not try again; 1 for
+    /// everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Keystone(_) | Self::NothingToServe | Self::NotHere(_) => {
+            Self::Config(_) | Self::Keystone(_) | Self::NothingToServe | Self::NotHere(_) | Self::Lost(_) => {
                 ExitCode::from(2)
             }
             Self::Harden(_)
@@ -323,7 +324,6 @@ impl Error {
             | Self::StoreExists(_)
             | Self::StoreMissing { .. }
             | Self::TrailOfAnother { .. }
-            | Self::Lost(_)
             | Self::Open { .. }
             | Self::Store(_)
             | Self::Vault { .. }

@@ -4,6 +4,9 @@
 //! body that a web server has read into a buffer of its own, a list that is cut in two. Under this allocator nothing of
 //! that lies in freed memory, whoever freed it, and an allocation that grows leaves no copy behind.
 //!
+//! A block of [`UNMAPPED_BYTES`] or more is left as it is: glibc has a mapping of its own for each, and gives it back to the
+//! kernel when it is freed, so nothing of it is in the process any more.
+//!
 //! What it does not do: memory that C code takes from libc by itself (SQLite's) is not wiped, nor are stacks; and what is
 //! still in use is there to be read, the buffers of open connections among it.
 //!
@@ -12,6 +15,10 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+
+/// Blocks of this size are unmapped when they are freed: glibc's `DEFAULT_MMAP_THRESHOLD_MAX` on 64 bits, beyond which its
+/// threshold never grows (mallopt(3), M_MMAP_THRESHOLD).
+const UNMAPPED_BYTES: usize = 32 << 20;
 
 /// The system's allocator, and what it is given back is wiped first. For `#[global_allocator]`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,9 +38,11 @@ unsafe impl GlobalAlloc for WipingHeap {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller gives up memory of that size, which is written to for the last time; no compiler leaves
-        // this function out.
-        unsafe { libc::explicit_bzero(memory.cast(), layout.size()) };
+        if layout.size() < UNMAPPED_BYTES {
+            // SAFETY: the caller gives up memory of that size, which is written to for the last time; no compiler leaves
+            // this function out.
+            unsafe { libc::explicit_bzero(memory.cast(), layout.size()) };
+        }
         // SAFETY: it was taken from there, with this layout.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -62,6 +71,23 @@ mod tests {
                 assert_eq!(left, 0);
             }
         }
+    }
+
+    #[test]
+    fn a_large_block_is_not_in_the_process_once_it_is_freed() {
+        let layout = Layout::from_size_align(UNMAPPED_BYTES, 16).unwrap();
+        // SAFETY: as above.
+        let place = unsafe {
+            let block = WipingHeap.alloc(layout);
+            block.write_bytes(0xa5, layout.size());
+            let place = block as u64;
+            WipingHeap.dealloc(block, layout);
+            place
+        };
+        let mut bytes = [0; 4096];
+        let read = std::fs::File::open("/proc/self/mem")
+            .and_then(|memory| std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, place));
+        assert!(read.is_err() || bytes.iter().all(|byte| *byte != 0xa5), "the kernel has it back");
     }
 
     fn memory_at(place: u64, length: usize) -> Vec<u8> {
