@@ -41,6 +41,8 @@ const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
 const PURGE_RETRY: Duration = Duration::from_millis(20);
 /// How long a replaced envelope may lie in the log: emptying it for each would cost as much as the change.
 const REPLACED_FOR: Duration = Duration::from_secs(1);
+/// Failed transactions are logged once in so long: on a full disk clients decide how many there are.
+const FAILURE_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// One change on its way.
 pub(super) struct Job {
@@ -112,6 +114,9 @@ pub(super) struct Writer {
     unpurged: bool,
     /// When the log is to be emptied, because it may hold deleted or replaced ciphertext.
     purge_at: Option<Instant>,
+    /// When a failed transaction was logged last, with its reason, and how many of that reason were not since.
+    failure_told: Option<(Instant, String)>,
+    failures_untold: u64,
     /// When the log is to be emptied at the latest, because there is something in it.
     fold_by: Option<Instant>,
     /// The same if nothing is changed until then.
@@ -160,6 +165,8 @@ impl Writer {
             trim: Trim::new(serving.changes_for, newest_change, now),
             unpurged: false,
             purge_at: None,
+            failure_told: None,
+            failures_untold: 0,
             fold_by: None,
             fold_at: Some(now), // A crash may have left something in it.
             told_of_log: false,
@@ -349,7 +356,7 @@ impl Writer {
             }
             Err(error) => {
                 let why = unusable(self.locked.path(), &error);
-                tracing::error!(error = %why, changes = batch.len(), "a transaction failed; nothing of it was done");
+                self.tell_failure(&why, batch.len());
                 self.roll_back();
                 for job in batch.drain(..) {
                     let _ = job.done.send(Err(unusable(self.locked.path(), &error)));
@@ -381,7 +388,7 @@ impl Writer {
             Err(Failed::All(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
             Err(Failed::All(error)) => {
                 let error = unusable(self.locked.path(), &error);
-                tracing::error!(%error, "a transaction failed; nothing of it was done");
+                self.tell_failure(&error, 1);
                 Err(error)
             }
         };
@@ -410,6 +417,23 @@ impl Writer {
             self.purge_now();
         }
         Ok(())
+    }
+
+    /// Logs a failed transaction: those of one reason once in [`FAILURE_LOG_EVERY`], with the number of those before it that
+    /// were not logged.
+    fn tell_failure(&mut self, error: &Error, changes: usize) {
+        let why = error.to_string();
+        if self
+            .failure_told
+            .as_ref()
+            .is_some_and(|(at, told)| *told == why && at.elapsed() < FAILURE_LOG_EVERY)
+        {
+            self.failures_untold += 1;
+            return;
+        }
+        self.failure_told = Some((Instant::now(), why));
+        let before = std::mem::take(&mut self.failures_untold);
+        tracing::error!(%error, changes, left_out = before, "a transaction failed; nothing of it was done");
     }
 
     fn announce(&self, effects: &Effects) {
