@@ -264,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out, in pieces of a size.
+    /// The output, in pieces of a size.
     fn scanned(sent: &[u8], piece: usize) -> Vec<u8> {
         let mut bytes = sent.to_vec();
         scan_in_pieces(&mut bytes, piece);

@@ -38,7 +38,7 @@ impl Rig {
         Self { door, fixture, metrics }
     }
 
-    /// What is counted, as Prometheus reads it.
+    /// The counters, as Prometheus reads them.
     pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();

@@ -114,7 +114,7 @@ pub(crate) struct Progress {
     pub(crate) of: u64,
 }
 
-/// What is being done.
+/// The work under way.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
@@ -260,7 +260,7 @@ pub(crate) enum Kind {
 
 /// A line, with its end.
 pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
-    // What is here has text for keys and no maps of other kinds, which is all that can fail.
+    // Only maps whose keys are no text can fail, and there are none here.
     let mut line = serde_json::to_vec(message).unwrap_or_default();
     line.push(b'\n');
     line

@@ -140,7 +140,7 @@ async fn serve_client(admin: Arc<Admin>, stream: UnixStream) {
     }
     gone.store(true, Ordering::Relaxed);
     drop(client);
-    let _ = writer.await; // What was said last is still sent, for so long as that may take.
+    let _ = writer.await; // The last answer is still sent, within its time.
 }
 
 struct Client {

@@ -26,7 +26,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// What is known without a look.
+    /// Facts known without a look.
     pub(super) fn status(&self, runtime: &Handle) -> Result<Status, Error> {
         let (store, path) = (&self.store, self.store.path());
         let (check, anchor) =

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::values::SocketAt;
 
-/// What was chosen of it.
+/// The part that was chosen.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AdminSettings {
     /// Have the admin socket at PATH, by which `check` and `backup` ask a running server, or "off"

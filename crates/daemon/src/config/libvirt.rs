@@ -10,7 +10,7 @@ use model::ProjectId;
 use super::Surroundings;
 use super::values::{self, Invalid};
 
-/// What was chosen of it.
+/// The part that was chosen.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct LibvirtSettings {
     /// Serve libvirt's secret API on a UNIX socket at PATH and, read-only, at PATH-ro; or "off"

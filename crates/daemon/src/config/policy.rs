@@ -7,7 +7,7 @@ use vault::{Policy, PolicyError};
 
 use super::{AuthBy, values};
 
-/// What was chosen of it.
+/// The part that was chosen.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PolicySettings {
     /// Begin with these rules of who may do what: secure-rbac, the defaults of Barbican 23, or legacy, those before
