@@ -53,7 +53,7 @@ pub(crate) enum Error {
     StoreMissing {
         /// Where it should be.
         store: PathBuf,
-        /// What is there.
+        /// The trail that is there.
         trail: PathBuf,
     },
     /// `init` met a trail that the master key has not made.
@@ -266,7 +266,7 @@ pub(crate) enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// What was written is not what is read.
+    /// The copy reads back otherwise than it was written.
     #[error(
         "what is read from {} is not what was written there\n\
          Nothing of the copy was left. Suspect the disk.",
@@ -382,7 +382,7 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
     }
 }
 
-/// What is damaged, and what to do.
+/// Names the damage and the remedy.
 fn unsound(damaged: u64, complaints: &[String]) -> String {
     if complaints.is_empty() {
         let secrets = if damaged == 1 { "1 secret is" } else { &format!("{damaged} secrets are") };
@@ -442,7 +442,7 @@ fn audit_advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is gone, and what to do.
+/// Names the loss and the remedy.
 fn loss_text(loss: &Loss) -> String {
     let Loss { store, trail, lost, changes } = loss;
     let mut text = format!(

@@ -20,7 +20,7 @@ use crate::error::Error;
 /// Damaged secrets that are remembered, so that each is told once; of more, some may be told twice.
 const TOLD_MAX: usize = 100_000;
 
-/// Who is told how far it is, and says whether to go on.
+/// Follows the progress, and decides whether to go on.
 pub(crate) trait Watch: Send + Sync + 'static {
     /// So far it is. Called often: who tells people leaves most of them out.
     fn progress(&self, progress: Progress);
@@ -32,7 +32,7 @@ pub(crate) trait Watch: Send + Sync + 'static {
     fn goes_on(&self) -> bool;
 }
 
-/// Looks at everything. What is damaged is told and counted; an error is one of the looking.
+/// Looks at everything. It tells and counts damage; it returns an error only where it could not look.
 pub(crate) fn inspect(
     store: &SqliteStore,
     opener: &Opener,
@@ -64,7 +64,7 @@ pub(crate) fn inspect(
     }
 }
 
-/// What was left because nobody wanted it any more is no fault of the store.
+/// A check that was given up is no fault of the store.
 fn or_stopped<T>(done: Result<T, store::Error>, watch: &Arc<dyn Watch>) -> Result<T, Error> {
     done.map_err(|error| if watch.goes_on() { error.into() } else { Error::Interrupted })
 }

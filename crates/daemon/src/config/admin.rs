@@ -33,7 +33,7 @@ impl AdminSettings {
     }
 }
 
-/// What was chosen or defaulted.
+/// The choice, or the default.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Admin {
     pub(crate) socket: SocketAt,

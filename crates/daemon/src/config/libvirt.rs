@@ -90,7 +90,7 @@ impl LibvirtSettings {
     }
 }
 
-/// What was chosen or defaulted.
+/// The choice, or the default.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Libvirt {
     pub(crate) socket: LibvirtSocket,
