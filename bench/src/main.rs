@@ -7,6 +7,7 @@
 mod client;
 mod creates;
 mod footprint;
+mod instructions;
 mod keystone;
 mod library;
 mod libvirt;
@@ -34,6 +35,7 @@ WHAT, all of it if nothing is named:
   create     durable creates at 1, 16 and 64 connections, beside the same server with one transaction a request
   list       the newest ten of a project, by every sort key and indexed filter, at 1 000 secrets and at N
   footprint  memory and time to start, empty and with N secrets
+  instructions  of one payload read and one create, counted by callgrind (valgrind); only if it is named
   libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd itself;
              as root, for libvirtd gets a mount namespace of its own
   keystone   payload reads with tokens of a real Keystone, beside the same without, and beside the real Barbican 23
@@ -74,9 +76,8 @@ fn measure() -> Result<()> {
             "--seconds" => options.seconds = Some(number()?),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
             "peer" => return peer::run(), // The bare server, in a process of its own.
-            "read" | "create" | "list" | "footprint" | "keystone" | "libvirt" | "library" => {
-                what.push(argument)
-            }
+            "read" | "create" | "list" | "footprint" | "keystone" | "libvirt" | "library"
+            | "instructions" => what.push(argument),
             "--help" | "-h" => {
                 print!("{USAGE}");
                 return Ok(());
@@ -86,6 +87,9 @@ fn measure() -> Result<()> {
     }
     let all = what.is_empty();
     let asked = |name: &str| all || what.iter().any(|asked| asked == name);
+    if what.iter().any(|asked| asked == "instructions") {
+        instructions::run()?;
+    }
     if asked("library") {
         library::run(&options)?;
     }

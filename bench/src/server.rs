@@ -9,7 +9,7 @@ use crate::Result;
 use crate::client::Client;
 use crate::process::Process;
 
-const START_MAX: Duration = Duration::from_secs(30);
+pub(crate) const START_MAX: Duration = Duration::from_secs(30);
 
 /// A process that serves HTTP.
 pub(crate) struct Server {
