@@ -23,6 +23,7 @@ usage: cargo xtask COMMAND
 
   test            everything that must hold: format, lints, the arrows of deny.toml, all tests with real clients,
                   short runs of the faults and of every fuzz target, and how long each took. Installs what is missing (apt, pip, cargo) by itself.
+  tidy            the rules of the house that no compiler checks; a part of `test`
   fuzz [SECONDS] [TARGET…]
                   runs fuzz targets, each for so long (600)
   faults [WHAT…]  breaks files, clocks, power and processes under a running donjond, and looks at what is left;
@@ -54,6 +55,7 @@ fn command() -> Result<()> {
     let rest: Vec<String> = arguments.collect();
     match command.as_deref() {
         Some("test") => test(),
+        Some("tidy") => run(&mut cargo(&["test", "--quiet", "--package", "xtask", "tidy::"])),
         Some("fuzz") => fuzz::run(&rest),
         Some("faults") => faults(&rest),
         Some("bench") => bench(&rest),

@@ -1,29 +1,30 @@
 //! Rules of the house that no compiler checks, as tests.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::root;
 
-/// Every file below the crates with this ending.
+/// Every file of ours with this ending.
 fn files(ending: &str) -> Vec<PathBuf> {
-    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-        let entries =
-            std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        for entry in entries.map(Result::unwrap) {
-            let path = entry.path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                if !["target", "corpus", "artifacts", "fail"].contains(&name.as_str()) {
-                    walk(&path, ending, found);
-                }
-            } else if name.ends_with(ending) {
-                found.push(path);
-            }
-        }
-    }
+    let folders = ["crates", "bench", "faults", "xtask", "fuzz"];
+    folders.iter().flat_map(|folder| files_below(&root().join(folder), ending)).collect()
+}
+
+fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["crates", "bench", "faults", "xtask", "fuzz"] {
-        walk(&root().join(folder), ending, &mut found);
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries.map(Result::unwrap) {
+        let path = entry.path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", "corpus", "artifacts", "fail", "__pycache__"].contains(&name.as_str()) {
+                found.extend(files_below(&path, ending));
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
     }
     found
 }
@@ -103,6 +104,35 @@ fn as_many_answers_differ_from_barbican_s_as_are_listed() {
     let same = numbers.find_map(|digits| digits.parse::<usize>().ok()).unwrap();
     let all = document.split_once(&format!("{same} of ")).unwrap().1.split(' ').next().unwrap();
     assert_eq!(same + listed, all.parse::<usize>().unwrap(), "{listed} cases are in the table");
+}
+
+/// What the real servers answered, and their databases: `tests/SHA256SUMS` has the digest of each file.
+#[test]
+fn recorded_data_is_complete_and_unchanged() {
+    let folder = root().join("tests");
+    let sums = read(&folder.join("SHA256SUMS"));
+    let listed: BTreeSet<PathBuf> = sums.lines().map(|line| folder.join(line[64..].trim_start())).collect();
+    let mut found = BTreeSet::new();
+    for part in ["recorded", "fixtures"] {
+        found.extend(files_below(&folder.join(part), "").into_iter().filter(|path| {
+            let programs_and_texts = ["py", "sh", "c", "md"];
+            !path.extension().is_some_and(|ending| programs_and_texts.contains(&ending.to_str().unwrap()))
+        }));
+    }
+    let differing: Vec<_> = listed.symmetric_difference(&found).collect();
+    assert!(differing.is_empty(), "missing, or not in tests/SHA256SUMS: {differing:#?}");
+    let check = ["--check", "--quiet", "--strict", "SHA256SUMS"];
+    let checked = Command::new("sha256sum").args(check).current_dir(&folder).output().unwrap();
+    assert!(checked.status.success(), "tests/SHA256SUMS: {}", String::from_utf8_lossy(&checked.stdout));
+}
+
+/// What a test reads outside the repository is missing in a clone.
+#[test]
+fn nothing_names_a_folder_beside_the_repository() {
+    let outside = ["../sha", "red"].concat();
+    for path in [".rs", ".py", ".sh", ".md"].iter().flat_map(|ending| files(ending)) {
+        assert!(!read(&path).contains(&outside), "{} names {outside}", path.display());
+    }
 }
 
 #[test]

@@ -1,25 +1,18 @@
 //! What real libvirtd 12.8.0 answered virsh 9.0.0 and a raw client, asked of the built binary by the same.
 //!
-//! The recorded answers and the tools that ask for them lie in `../shared/conformance` beside the project. Where that
-//! folder is not, there is nothing to compare with and the test says so.
+//! The recorded answers and the tools that ask for them are in `tests/recorded/libvirt`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
 
 use support::Server;
 
 #[test]
 fn every_recorded_answer_is_the_same_but_for_the_listed_differences() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let tools = root.join("../shared/conformance/libvirt");
-    if !tools.exists() {
-        eprintln!("no recorded answers at {}: nothing compared", tools.display());
-        return;
-    }
+    let tools = support::recorded("libvirt");
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let answers = folder.path().join("answers");
@@ -55,7 +48,7 @@ fn every_recorded_answer_is_the_same_but_for_the_listed_differences() {
         .filter_map(|line| line.strip_prefix("### "))
         .filter_map(|title| title.split(' ').next())
         .collect();
-    let document = std::fs::read_to_string(root.join("docs/libvirt-differences.md")).unwrap();
+    let document = std::fs::read_to_string(support::root().join("docs/libvirt-differences.md")).unwrap();
     let listed: BTreeSet<&str> = document
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))

@@ -24,6 +24,19 @@ pub const DONJOND: &str = env!("CARGO_BIN_EXE_donjond");
 /// No step of any test takes longer, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// Answers of a real server, or the programs that asked for them, in `tests/recorded`.
+#[track_caller]
+pub fn recorded(name: &str) -> PathBuf {
+    let path = root().join("tests/recorded").join(name);
+    assert!(path.exists(), "{} is missing: a clone has it; restore it with git", path.display());
+    path
+}
+
 /// Waits until something holds.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -2,7 +2,7 @@
 //!
 //! golden.txt was recorded from the real daemon (libxml2 2.15), never written from our output. Three lines a case:
 //! a title, ending in `--validate` if the schema was asked for; the document; and in one line what came of it, an error
-//! as code/domain and detail. Titles that begin with `define:` are those of the conformance suite. What no line of text
+//! as code/domain and detail. Titles that begin with `define:` are those of `tests/recorded/libvirt`. What no line of text
 //! can hold is escaped in both.
 
 use model::{Facets, SecretId, UsageType};
