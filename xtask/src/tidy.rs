@@ -106,6 +106,17 @@ fn as_many_answers_differ_from_barbican_s_as_are_listed() {
     assert_eq!(same + listed, all.parse::<usize>().unwrap(), "{listed} cases are in the table");
 }
 
+/// Files whose matches decide what a request does: each names all of what it matches.
+const DISPATCH: &[&str] = &["crates/libvirt/src/session/dispatch.rs"];
+
+/// A new row must not build until its arm is there, and no catch-all may do anything.
+#[test]
+fn dispatch_has_no_catch_all() {
+    for name in DISPATCH {
+        assert!(!read(&root().join(name)).contains("_ =>"), "{name} has a catch-all");
+    }
+}
+
 /// What the real servers answered, and their databases: `tests/SHA256SUMS` has the digest of each file.
 #[test]
 fn recorded_data_is_complete_and_unchanged() {

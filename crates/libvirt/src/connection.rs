@@ -29,12 +29,13 @@ use crate::door::{Door, Socket};
 use crate::events::{Follower, Lagged};
 use crate::identity::Peer;
 use crate::input::{Input, whole};
+use crate::later::{Later, asks_for_a_list};
 use crate::limits::{
     AUTH_TIME_MAX, CALLS_MAX, FRAME_TIME_MAX, KEEPALIVE_COUNT, KEEPALIVE_INTERVAL, UNREAD_TIME_MAX,
     UNSENT_BYTES_MAX,
 };
 use crate::output::{Frame, Output};
-use crate::session::{Later, Session, Step, asks_for_a_list};
+use crate::session::{Session, Step};
 use crate::turns::Turns;
 
 /// Bytes read at once. They lie on the stack, and are wiped there.
@@ -276,10 +277,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             match call.poll(context) {
                 Poll::Pending => true,
-                Poll::Ready(done) => {
-                    turns.spend(done.frame.bytes().len());
-                    session.apply(call.procedure(), &done);
-                    output.push(done.frame);
+                Poll::Ready(answer) => {
+                    let frame = session.finish(call, answer);
+                    turns.spend(frame.bytes().len());
+                    output.push(frame);
                     false
                 }
             }

@@ -1,19 +1,16 @@
 //! The secret driver's procedures: typed arguments, one call of the vault, a typed reply.
 //!
-//! [`begin`] decodes, while the message is there; what it gives back is the rest, with nothing borrowed. Flags are checked
-//! before anything is looked for, as libvirt does.
+//! A call borrows nothing of its message. Flags are checked before anything is looked for, as libvirt does.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use libvirt_rpc::error::{Code, RemoteError};
 use libvirt_rpc::frame::{self, Header};
 use libvirt_rpc::messages::{
-    DEFINE_VALIDATE, DefineXml, Get, LIST_EPHEMERAL, LIST_NO_EPHEMERAL, LIST_NO_PRIVATE, LIST_PRIVATE,
-    ListAll, LookupByUsage, SECRETS_MAX, Secret, SetValue, VALUE_BYTES_MAX,
+    DEFINE_VALIDATE, LIST_EPHEMERAL, LIST_NO_EPHEMERAL, LIST_NO_PRIVATE, LIST_PRIVATE, SECRETS_MAX,
+    VALUE_BYTES_MAX,
 };
-use libvirt_rpc::procedures::Procedure;
-use libvirt_rpc::xdr::{DecodeError, Decoder, STRING_MAX};
+use libvirt_rpc::xdr::STRING_MAX;
 use model::{Call, Listed, SecretId, Usage, UsageType, Which};
 use vault::{Action, Payload};
 
@@ -22,74 +19,17 @@ use crate::error::{About, of_vault, of_xml, rpc, rpc_internal, secret, unencodab
 use crate::events::handle;
 use crate::limits::{LIST_QUICK_MAX, XML_QUICK_BYTES_MAX};
 use crate::output::Frame;
-use crate::session::{Answer, number, reply, text};
+use crate::reply::{Answer, done, number, reply, text};
 use crate::xml::{self, Definition};
 
 /// One call: where it came in, who asks, and what its reply begins with.
-pub(crate) struct Ask {
+pub(crate) struct Request {
     /// The door.
     pub(crate) door: Arc<Door>,
     /// Who asks, and when.
     pub(crate) call: Call,
     /// The call's header.
     pub(crate) header: Header,
-}
-
-/// A call whose arguments are decoded.
-pub(crate) type Begun = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-/// Decodes the arguments of one of the secret driver's procedures.
-pub(crate) fn begin(
-    procedure: Procedure,
-    ask: Ask,
-    arguments: &mut Decoder<'_>,
-) -> Result<Begun, DecodeError> {
-    use Procedure as P;
-    Ok(match procedure {
-        P::ConnectListSecrets => {
-            let max = arguments.i32()?;
-            Box::pin(ask.list(max))
-        }
-        P::ConnectListAllSecrets => {
-            let ListAll { need_results, flags } = ListAll::decode(arguments)?;
-            Box::pin(ask.list_all(need_results != 0, flags))
-        }
-        P::SecretLookupByUuid => {
-            let id = SecretId::from_bytes(arguments.uuid()?);
-            Box::pin(ask.lookup_by_uuid(id))
-        }
-        P::SecretLookupByUsage => {
-            let LookupByUsage { usage_type, usage_id } = LookupByUsage::decode(arguments)?;
-            Box::pin(ask.lookup_by_usage(usage_type, usage_id.to_vec()))
-        }
-        P::SecretDefineXml => {
-            let DefineXml { xml, flags } = DefineXml::decode(arguments)?;
-            Box::pin(ask.define_xml(xml.to_vec(), flags))
-        }
-        P::SecretGetXmlDesc => {
-            let Get { secret, flags } = Get::decode(arguments)?;
-            Box::pin(ask.xml_desc(id_of(&secret), flags))
-        }
-        P::SecretSetValue => {
-            let SetValue { secret, value, flags } = SetValue::decode(arguments)?;
-            Box::pin(ask.set_value(id_of(&secret), Payload::new(value.to_vec()), flags))
-        }
-        P::SecretGetValue => {
-            let Get { secret, flags } = Get::decode(arguments)?;
-            Box::pin(ask.value(id_of(&secret), flags))
-        }
-        P::SecretUndefine => {
-            let id = id_of(&Secret::decode(arguments)?);
-            Box::pin(ask.undefine(id))
-        }
-        // Everything else is the session's own.
-        _ => Box::pin(ask.number_of_secrets()),
-    })
-}
-
-/// Only the UUID of a handle says which secret; libvirt looks at nothing else of it either.
-fn id_of(secret: &Secret<'_>) -> SecretId {
-    SecretId::from_bytes(secret.uuid)
 }
 
 /// Reads a definition, where that may take long on a thread apart.
@@ -116,16 +56,16 @@ async fn quickly_or_apart(entries: usize, write: impl FnOnce() -> Answer + Send 
     written.unwrap_or_else(|_| Err(rpc_internal("the list could not be written".to_owned())))
 }
 
-impl Ask {
+impl Request {
     /// `CONNECT_NUM_OF_SECRETS` (139), `@acl: connect:search_secrets`.
-    async fn number_of_secrets(self) -> Answer {
+    pub(crate) async fn number_of_secrets(self) -> Answer {
         let count = self.door.vault.count_secrets(&self.call, Which::default()).await;
         let count = count.map_err(|error| of_vault(&error, About::All))?;
         number(self.header, i32::try_from(count).unwrap_or(i32::MAX))
     }
 
     /// `CONNECT_LIST_SECRETS` (140), `@acl: connect:search_secrets`.
-    async fn list(self, max: i32) -> Answer {
+    pub(crate) async fn list(self, max: i32) -> Answer {
         let max = usize::try_from(max).map_err(|_| rpc("maxuuids must be non-negative".to_owned()))?;
         if max > SECRETS_MAX {
             return Err(rpc("maxuuids > REMOTE_SECRET_LIST_MAX".to_owned()));
@@ -145,7 +85,7 @@ impl Ask {
     }
 
     /// `CONNECT_LIST_ALL_SECRETS` (287), `@acl: connect:search_secrets`.
-    async fn list_all(self, need_results: bool, flags: u32) -> Answer {
+    pub(crate) async fn list_all(self, need_results: bool, flags: u32) -> Answer {
         const KNOWN: u32 = LIST_EPHEMERAL | LIST_NO_EPHEMERAL | LIST_PRIVATE | LIST_NO_PRIVATE;
         if flags & !KNOWN != 0 {
             return Err(unknown_flags(flags & !KNOWN, "secretConnectListAllSecrets"));
@@ -190,13 +130,13 @@ impl Ask {
     }
 
     /// `SECRET_LOOKUP_BY_UUID` (141), `@acl: secret:getattr`.
-    async fn lookup_by_uuid(self, id: SecretId) -> Answer {
+    pub(crate) async fn lookup_by_uuid(self, id: SecretId) -> Answer {
         let found = self.door.vault.lookup(&self.call, id).await;
         self.handle(&found.map_err(|error| of_vault(&error, About::Secret(id)))?)
     }
 
     /// `SECRET_LOOKUP_BY_USAGE` (147), `@acl: secret:getattr`.
-    async fn lookup_by_usage(self, usage_type: i32, id: Vec<u8>) -> Answer {
+    pub(crate) async fn lookup_by_usage(self, usage_type: i32, id: Vec<u8>) -> Answer {
         let usage = UsageType::of_number(usage_type).zip(str::from_utf8(&id).ok());
         let found = match usage {
             Some((usage_type, id)) => {
@@ -210,7 +150,7 @@ impl Ask {
     }
 
     /// `SECRET_DEFINE_XML` (142), `@acl: secret:write`, `@acl: secret:save`.
-    async fn define_xml(self, xml: Vec<u8>, flags: u32) -> Answer {
+    pub(crate) async fn define_xml(self, xml: Vec<u8>, flags: u32) -> Answer {
         if flags & !DEFINE_VALIDATE != 0 {
             return Err(unknown_flags(flags & !DEFINE_VALIDATE, "secretDefineXML"));
         }
@@ -237,7 +177,7 @@ impl Ask {
     }
 
     /// `SECRET_GET_XML_DESC` (143), `@acl: secret:read`.
-    async fn xml_desc(self, id: SecretId, flags: u32) -> Answer {
+    pub(crate) async fn xml_desc(self, id: SecretId, flags: u32) -> Answer {
         if flags != 0 {
             return Err(unknown_flags(flags, "secretGetXMLDesc"));
         }
@@ -247,7 +187,7 @@ impl Ask {
     }
 
     /// `SECRET_SET_VALUE` (144), `@acl: secret:write`.
-    async fn set_value(self, id: SecretId, value: Payload, flags: u32) -> Answer {
+    pub(crate) async fn set_value(self, id: SecretId, value: Payload, flags: u32) -> Answer {
         if value.is_empty() {
             let text = &b"value in virSecretSetValue must not be NULL"[..];
             return Err(RemoteError::invalid_argument("virSecretSetValue", "value", text));
@@ -257,11 +197,11 @@ impl Ask {
         }
         let set = self.door.vault.set_value(&self.call, id, value).await;
         set.map_err(|error| of_vault(&error, About::Secret(id)))?;
-        reply(self.header, |_| Ok(()))
+        done(self.header)
     }
 
     /// `SECRET_GET_VALUE` (145), `@acl: secret:read_secure`.
-    async fn value(self, id: SecretId, flags: u32) -> Answer {
+    pub(crate) async fn value(self, id: SecretId, flags: u32) -> Answer {
         if flags != 0 {
             return Err(unknown_flags(flags, "secretGetValue"));
         }
@@ -279,10 +219,10 @@ impl Ask {
     }
 
     /// `SECRET_UNDEFINE` (146), `@acl: secret:delete`.
-    async fn undefine(self, id: SecretId) -> Answer {
+    pub(crate) async fn undefine(self, id: SecretId) -> Answer {
         let undefined = self.door.vault.delete_secret(&self.call, id, false).await;
         undefined.map_err(|error| of_vault(&error, About::Secret(id)))?;
-        reply(self.header, |_| Ok(()))
+        done(self.header)
     }
 
     fn handle(&self, listed: &Listed) -> Answer {
