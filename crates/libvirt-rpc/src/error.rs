@@ -1,16 +1,16 @@
-//! The error that a reply carries instead of a result: `virNetMessageError`, and how libvirt fills it in.
+//! The error in a reply, `virNetMessageError`, with its fields as libvirt sets them.
 //!
-//! A program reads the code, the domain and the message; the rest are the parts the message was made of. Texts are
-//! those of libvirt 12.8.0, whose formats number their arguments.
+//! Programs read the code, the domain and the message; the other fields are the parts of the message. Texts are those of
+//! libvirt 12.8.0, whose formats number their arguments.
 
 use std::borrow::Cow;
 
 use crate::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 
-/// `VIR_ERR_ERROR`: every error of a daemon is of this level.
+/// `VIR_ERR_ERROR`: the level of every error of a daemon.
 pub const LEVEL_ERROR: i32 = 2;
 
-/// Where in libvirt an error comes from: `virErrorDomain`.
+/// The part of libvirt that an error comes from: `virErrorDomain`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(i32)]
 pub enum Domain {
@@ -32,7 +32,7 @@ pub enum Domain {
     Polkit = 60,
 }
 
-/// Which error: `virErrorNumber`, as far as a secret daemon has a use for it.
+/// The error's code: those of `virErrorNumber` that a secret daemon uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(i32)]
 pub enum Code {
@@ -69,8 +69,8 @@ pub enum Code {
 }
 
 impl Code {
-    /// What the message begins with, and the format of which it is made.
-    const fn text(self) -> (&'static str, &'static str) {
+    /// The beginning of the message, and its format.
+    const fn prefix_and_format(self) -> (&'static str, &'static str) {
         match self {
             Self::InternalError => ("internal error: ", "internal error: %1$s"),
             Self::NoSupport => (
@@ -95,43 +95,43 @@ impl Code {
     }
 }
 
-/// A text of an error. libvirt's are bytes: what a client sent comes back in them as it was.
+/// A text of an error. It is bytes, because it repeats a client's words unchanged.
 pub type Text = Cow<'static, [u8]>;
 
-/// An error as it is sent. The domain object and the network that it might name are never there for secrets.
+/// An error as it is sent. Errors about secrets never name a domain or a network, so these fields are left out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RemoteError {
     /// `virErrorNumber`
     pub code: i32,
     /// `virErrorDomain`
     pub domain: i32,
-    /// For people.
+    /// The text for people.
     pub message: Option<Text>,
     /// `virErrorLevel`
     pub level: i32,
     /// Usually the format of the message.
     pub str1: Option<Text>,
-    /// Usually what was put into it.
+    /// Usually the argument of the format.
     pub str2: Option<Text>,
-    /// More of that.
+    /// A second argument.
     pub str3: Option<Text>,
     /// The system's error number, or -1.
     pub int1: i32,
-    /// -1, mostly.
+    /// Mostly -1.
     pub int2: i32,
 }
 
 impl RemoteError {
-    /// An error as libvirt's code reports most: the code's own text, then what happened.
+    /// An error in libvirt's usual form: the text of the code, then the detail.
     pub fn new(code: Code, domain: Domain, detail: impl Into<Text>) -> Self {
-        let ((prefix, format), detail) = (code.text(), detail.into());
+        let ((prefix, format), detail) = (code.prefix_and_format(), detail.into());
         let message =
             if prefix.is_empty() { detail.clone() } else { [prefix.as_bytes(), &detail].concat().into() };
-        Self::of_parts(code as i32, domain as i32, message, format, detail)
+        Self::from_parts(code as i32, domain as i32, message, format, detail)
     }
 
-    /// The same, for a code of which only the number is known here.
-    pub fn of_parts(code: i32, domain: i32, message: Text, format: &'static str, detail: Text) -> Self {
+    /// An error with a code that this crate does not name.
+    pub fn from_parts(code: i32, domain: i32, message: Text, format: &'static str, detail: Text) -> Self {
         Self {
             code,
             domain,
@@ -145,7 +145,7 @@ impl RemoteError {
         }
     }
 
-    /// An argument that a function of the API refuses: both are named apart.
+    /// The error of a function of the API that refuses an argument. It names both.
     pub fn invalid_argument(
         function: &'static str,
         argument: &'static str,
@@ -156,7 +156,7 @@ impl RemoteError {
             str2: Some(Cow::Borrowed(argument.as_bytes())),
             int1: 0,
             int2: 0,
-            ..Self::of_parts(
+            ..Self::from_parts(
                 Code::InvalidArg as i32,
                 Domain::Secret as i32,
                 message.into(),
@@ -166,7 +166,7 @@ impl RemoteError {
         }
     }
 
-    /// The message as text, for logs and people. What is not UTF-8 in it is replaced.
+    /// The message as text, for logs and people. Invalid UTF-8 is replaced.
     pub fn text(&self) -> Cow<'_, str> {
         self.message.as_deref().map(String::from_utf8_lossy).unwrap_or_default()
     }
@@ -181,7 +181,7 @@ impl RemoteError {
         Ok(())
     }
 
-    /// Reads it. A domain object or a network that it names is passed over.
+    /// Reads it, and skips a domain or a network.
     pub fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let (code, domain) = (from.i32()?, from.i32()?);
         let (message, level) = (take(from)?, from.i32()?);

@@ -1,5 +1,5 @@
-//! What only other daemons do: every procedure of the `REMOTE` program that a secret daemon knows but does not
-//! support, with what it takes to refuse it as libvirtd does.
+//! Procedures of other daemons: those of the `REMOTE` program that a secret daemon knows but does not support, with the
+//! facts that libvirtd's refusal depends on.
 //!
 //! ```text
 //! before a connection is open    1/7         internal error: {hypervisor connection | connection} not open
@@ -9,42 +9,42 @@
 //!
 //! Recorded on 24 November 2026 from libvirtd 12.8.0 of Debian sid with no driver but the secret one. Each number from
 //! 1 to 500 was called before a connection was open, on one that was, and on a read-only one, with arguments of several
-//! shapes until they decoded. Numbers end at 456. Those that are neither here nor among [`crate::procedures`] are
-//! events: a client that calls one is told that the procedure is unknown, as it is above 456. Function names are those
-//! in the errors, not always the one that the number suggests (105, 115, 316).
+//! shapes until they decoded. The last number is 456. A number that is neither here nor in [`crate::procedures`] is an
+//! event: calling it is an unknown procedure, as above 456. Function names are those in the errors, which do not always
+//! match the number (105, 115, 316).
 //!
-//! What this leaves out:
-//! - Arguments. libvirtd decodes them first (39/7 when it cannot), and may find fault with them before it finds that
-//!   there is no driver. Here the answer does not depend on them.
-//! - Nineteen procedures from which no "not supported" was to be had, so function and domain follow from their names.
-//!   Deregistering an event (106, 168, 314, 317, 369, 375) fails as the event is not registered, handing over file
-//!   descriptors (249, 343, 443) as they cannot be passed, and 87, 98, 152 to 156, 378, 444 and 445 are not answered
-//!   when their driver is missing.
+//! Differences from libvirtd:
+//! - libvirtd decodes the arguments first (error 39/7 if it cannot) and may refuse them before it looks for a driver. Here
+//!   the answer does not depend on them.
+//! - Nineteen procedures never answered "not supported", so their function and domain follow from their names.
+//!   Deregistering an event (106, 168, 314, 317, 369, 375) fails because the event is not registered; passing file
+//!   descriptors (249, 343, 443) fails because none can be passed; 87, 98, 152 to 156, 378, 444 and 445 are not answered
+//!   without their driver.
 
 /// A procedure of another daemon.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Foreign {
-    /// The function of libvirt's that the error names.
+    /// The function of libvirt's API that the error names.
     pub function: &'static str,
-    /// `virErrorDomain` of the part of libvirt that the function is in.
+    /// `virErrorDomain` of the function.
     pub domain: i32,
     /// The connection that it needs.
     pub connection: Connection,
-    /// Whether a read-only connection is forbidden it, which comes before not supporting it.
+    /// Whether it is forbidden on a read-only connection, which is checked before support.
     pub writes: bool,
 }
 
-/// Which of its connections libvirtd looks for: it keeps one to a hypervisor, and one to each of the other drivers.
+/// The connection that libvirtd looks for. It keeps one to a hypervisor, and one to each other driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Connection {
-    /// To the hypervisor, which answers for whole connections too.
+    /// To the hypervisor, which also serves procedures about the connection itself.
     Hypervisor,
     /// To another driver: networks, storage, devices, interfaces, filters, and secrets as well.
     Secondary,
 }
 
 impl Connection {
-    /// What is wrong when there is none yet.
+    /// The error text before it is open.
     pub const fn not_open(self) -> &'static str {
         match self {
             Self::Hypervisor => "hypervisor connection not open",
@@ -53,12 +53,12 @@ impl Connection {
     }
 }
 
-/// The procedure with this number, if it is another daemon's.
+/// The procedure with this number, if it belongs to another daemon.
 pub fn foreign(procedure: i32) -> Option<Foreign> {
     GROUPS.iter().find_map(|group| group.find(procedure))
 }
 
-/// Procedures of one driver: what they have in common, and a row for each in the order of their numbers.
+/// The procedures of one driver, in the order of their numbers.
 struct Group {
     domain: i32,
     connection: Connection,

@@ -11,38 +11,38 @@ use crate::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 
 /// The length's own bytes.
 pub const LENGTH_BYTES: usize = 4;
-/// The header's.
+/// The header's own bytes.
 pub const HEADER_BYTES: usize = 24;
 /// The shortest message: no payload.
 pub const LENGTH_MIN: usize = LENGTH_BYTES + HEADER_BYTES;
 /// The longest: `VIR_NET_MESSAGE_MAX` (32 MiB), not counting the length itself.
 pub const LENGTH_MAX: usize = 33_554_432 + LENGTH_BYTES;
 
-/// `REMOTE_PROGRAM`: everything a connection does.
+/// `REMOTE_PROGRAM`: all calls of a connection.
 pub const REMOTE: u32 = 0x2000_8086;
-/// `QEMU_PROGRAM`: registered by every daemon, though only one has procedures in it.
+/// `QEMU_PROGRAM`: every daemon registers it, though only one has procedures in it.
 pub const QEMU: u32 = 0x2000_8087;
 /// `KEEPALIVE_PROGRAM`.
 pub const KEEPALIVE: u32 = 0x6b65_6570;
-/// The one version of all of them.
+/// The version of all of them.
 pub const VERSION: u32 = 1;
 /// `KEEPALIVE_PROC_PING`.
 pub const PING: i32 = 1;
 /// `KEEPALIVE_PROC_PONG`.
 pub const PONG: i32 = 2;
 
-/// What a message is: `virNetMessageType`.
+/// The type of a message: `virNetMessageType`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// A client asks.
+    /// A call of a client.
     Call,
-    /// A daemon answers.
+    /// The reply of a daemon.
     Reply,
-    /// An event, or a keepalive: nobody answers.
+    /// An event or a keepalive, which gets no reply.
     Message,
-    /// A call that brings file descriptors: a count of them stands before its payload.
+    /// A call with file descriptors: their count stands before the payload.
     CallWithFds,
-    /// Streams, holes, replies with descriptors: not for secrets.
+    /// Streams, holes, replies with descriptors: unused for secrets.
     Other(i32),
 }
 
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    const fn of(number: i32) -> Self {
+    const fn from_number(number: i32) -> Self {
         match number {
             0 => Self::Call,
             1 => Self::Reply,
@@ -68,25 +68,25 @@ impl Kind {
     }
 }
 
-/// `virNetMessageStatus` of what went well.
+/// `virNetMessageStatus` of success.
 pub const OK: u32 = 0;
 /// `virNetMessageStatus` of a reply that carries an error.
 pub const ERROR: u32 = 1;
 
-/// What every message begins with.
+/// The header of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// Which set of procedures.
+    /// The set of procedures.
     pub program: u32,
-    /// Which version of it.
+    /// The version of that set.
     pub version: u32,
-    /// Which procedure.
+    /// The procedure's number.
     pub procedure: i32,
     /// Call, reply or event.
     pub kind: Kind,
-    /// Ties a reply to its call: sent back as it came.
+    /// Ties a reply to its call: the reply repeats it.
     pub serial: u32,
-    /// [`OK`] or [`ERROR`]; a call must say the former.
+    /// [`OK`] or [`ERROR`]; always [`OK`] in a call.
     pub status: u32,
 }
 
@@ -96,7 +96,7 @@ impl Header {
         Self { program: REMOTE, version: VERSION, procedure, kind: Kind::Call, serial, status: OK }
     }
 
-    /// The header of an event. Daemons number all of them 1, whatever the protocol file says.
+    /// The header of an event. Daemons send the serial 1 in all of them, unlike the protocol file says.
     pub const fn event(procedure: i32) -> Self {
         Self { program: REMOTE, version: VERSION, procedure, kind: Kind::Message, serial: 1, status: OK }
     }
@@ -117,19 +117,19 @@ impl Header {
             program: from.u32()?,
             version: from.u32()?,
             procedure: from.i32()?,
-            kind: Kind::of(from.i32()?),
+            kind: Kind::from_number(from.i32()?),
             serial: from.u32()?,
             status: from.u32()?,
         })
     }
 }
 
-/// The length is not that of a message, so where the next one begins is unknown: the stream is of no more use.
+/// The length is not that of a message. Where the next message begins is unknown, so the stream is unusable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} bytes are no message: from {LENGTH_MIN} to {LENGTH_MAX} are")]
 pub struct BadLength(pub u32);
 
-/// Bytes of the whole message, the length's own among them.
+/// Bytes of the whole message, including those of the length.
 pub fn length(first: [u8; LENGTH_BYTES]) -> Result<usize, BadLength> {
     let word = u32::from_be_bytes(first);
     match usize::try_from(word) {
@@ -138,7 +138,7 @@ pub fn length(first: [u8; LENGTH_BYTES]) -> Result<usize, BadLength> {
     }
 }
 
-/// A whole message: its header and whatever `write` puts after it.
+/// A whole message: its header and the payload that `write` writes.
 pub fn message(
     header: Header,
     payload_capacity: usize,
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_header_comes_back_as_it_was_written() {
         for number in -1..9 {
-            let header = Header { kind: Kind::of(number), ..Header::call(145, u32::MAX) };
+            let header = Header { kind: Kind::from_number(number), ..Header::call(145, u32::MAX) };
             let bytes = empty(header);
             assert_eq!(bytes.len(), LENGTH_MIN);
             assert_eq!(length(*bytes.first_chunk().unwrap()), Ok(LENGTH_MIN));

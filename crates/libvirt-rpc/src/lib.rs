@@ -1,4 +1,4 @@
-//! libvirt's RPC as the secret driver speaks it: bytes in, values out, and back.
+//! libvirt's RPC for secrets: decodes and encodes messages.
 //!
 //! ```text
 //!  u32 length ─┬─ header: program version procedure kind serial status ─┬─ payload (XDR, RFC 4506)
@@ -6,13 +6,13 @@
 //! ```
 //!
 //! - [`frame`] cuts a stream into messages and reads their headers,
-//! - [`procedures`] is the table of what can be called, and [`foreign`] of what only other daemons do,
-//! - [`messages`] are arguments and replies, each decoded and encoded, so that server and client agree,
-//! - [`error`] is the error that a reply carries instead of a result,
-//! - [`xdr`] are the primitives, each with its limit.
+//! - [`procedures`] is the table of the procedures, and [`foreign`] that of other daemons' procedures,
+//! - [`messages`] has the arguments and replies, decoded and encoded, so that server and client agree,
+//! - [`error`] is the error in a reply,
+//! - [`xdr`] has the primitives, each with its limit.
 //!
-//! Everything here is pure: no I/O, no clock, nothing of Donjon's own. Hostile bytes give a [`xdr::DecodeError`]. What
-//! is decoded borrows from the message, so a value that is a secret is copied nowhere here.
+//! This crate is pure: it has no I/O, no clock and nothing of Donjon's own. Hostile bytes give a [`xdr::DecodeError`].
+//! Decoded values borrow from the message, so the value of a secret is never copied.
 //!
 //! Source of numbers and limits: libvirt's `src/remote/remote_protocol.x`, `src/rpc/virnetprotocol.x` and
 //! `src/rpc/virkeepaliveprotocol.x`, release 12.8.0, and conversations recorded with its daemons.

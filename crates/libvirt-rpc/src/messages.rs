@@ -1,7 +1,7 @@
-//! Arguments and replies of [`crate::procedures`], each with both directions: what one side writes the other reads.
+//! Arguments and replies of [`crate::procedures`], each with `decode` and `encode`, so that server and client agree.
 //!
-//! Texts are bytes, because a client's need not be UTF-8 and come back in errors as they were. They borrow from the
-//! message. A `_ret` of one number or one string has no type of its own: [`crate::xdr`] reads and writes it.
+//! Texts are bytes that borrow from the message: a client's text need not be UTF-8, and errors repeat it unchanged. A
+//! reply of one number or one string has no type here: [`crate::xdr`] reads and writes it.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 
 /// `REMOTE_SECRET_VALUE_MAX`: the longest value of a secret.
 pub const VALUE_BYTES_MAX: usize = 65_536;
-/// `REMOTE_SECRET_LIST_MAX`: secrets in a list at the most.
+/// `REMOTE_SECRET_LIST_MAX`: the most secrets in a list.
 pub const SECRETS_MAX: usize = 16_384;
 /// `REMOTE_AUTH_TYPE_LIST_MAX`
 pub const AUTH_TYPES_MAX: usize = 20;
 /// `REMOTE_CONNECT_IDENTITY_PARAMS_MAX`
 pub const IDENTITY_PARAMETERS_MAX: usize = 20;
 
-/// `VIR_CONNECT_RO`: the bit of `CONNECT_OPEN`'s flags that a daemon looks at.
+/// `VIR_CONNECT_RO`: the only flag of `CONNECT_OPEN` that a daemon reads.
 pub const OPEN_READ_ONLY: u32 = 1;
 /// `VIR_SECRET_DEFINE_VALIDATE`
 pub const DEFINE_VALIDATE: u32 = 1;
@@ -30,7 +30,7 @@ pub const LIST_PRIVATE: u32 = 4;
 /// `VIR_CONNECT_LIST_SECRETS_NO_PRIVATE`
 pub const LIST_NO_PRIVATE: u32 = 8;
 
-/// `REMOTE_AUTH_NONE`, `_SASL`, `_POLKIT`: what `AUTH_LIST` answers.
+/// `REMOTE_AUTH_NONE`, `_SASL`, `_POLKIT`: the answers of `AUTH_LIST`.
 pub const AUTH_NONE: i32 = 0;
 /// See [`AUTH_NONE`].
 pub const AUTH_SASL: i32 = 1;
@@ -39,7 +39,7 @@ pub const AUTH_POLKIT: i32 = 2;
 
 /// `VIR_DRV_FEATURE_TYPED_PARAM_STRING`: strings among typed parameters.
 pub const FEATURE_TYPED_PARAM_STRING: i32 = 8;
-/// `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`: asking is also switching it on.
+/// `VIR_DRV_FEATURE_PROGRAM_KEEPALIVE`: the question also switches it on.
 pub const FEATURE_KEEPALIVE: i32 = 10;
 /// `VIR_DRV_FEATURE_REMOTE_EVENT_CALLBACK`
 pub const FEATURE_EVENT_CALLBACK: i32 = 14;
@@ -55,14 +55,14 @@ pub const LIFECYCLE_DEFINED: i32 = 0;
 /// `VIR_SECRET_EVENT_UNDEFINED`
 pub const LIFECYCLE_UNDEFINED: i32 = 1;
 
-/// `remote_nonnull_secret`: a handle. Only the UUID says which secret; a daemon looks at nothing else of it.
+/// `remote_nonnull_secret`: a handle. A daemon looks only at its UUID.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Secret<'a> {
-    /// Which.
+    /// The secret's id.
     pub uuid: [u8; 16],
     /// `virSecretUsageType`, 0 for none.
     pub usage_type: i32,
-    /// What it is used for; empty for none.
+    /// The id of its usage; empty for none.
     pub usage_id: &'a [u8],
 }
 
@@ -77,7 +77,7 @@ impl<'a> Secret<'a> {
         to.uuid(&self.uuid).i32(self.usage_type).string(self.usage_id).map(drop)
     }
 
-    /// About what [`Self::encode`] takes.
+    /// About the bytes that [`Self::encode`] writes.
     pub fn bytes(&self) -> usize {
         28 + self.usage_id.len()
     }
@@ -86,7 +86,7 @@ impl<'a> Secret<'a> {
 /// Arguments of `CONNECT_OPEN`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Open<'a> {
-    /// The URI, without what only concerns the client.
+    /// The URI, without the client's own parameters.
     pub uri: Option<&'a [u8]>,
     /// [`OPEN_READ_ONLY`]
     pub flags: u32,
@@ -130,9 +130,9 @@ impl<'a> DefineXml<'a> {
 /// Arguments of `SECRET_GET_XML_DESC` and `SECRET_GET_VALUE`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Get<'a> {
-    /// Of which secret.
+    /// The secret.
     pub secret: Secret<'a>,
-    /// None is known.
+    /// No flag is defined.
     pub flags: u32,
 }
 
@@ -153,11 +153,11 @@ impl<'a> Get<'a> {
 /// Arguments of `SECRET_SET_VALUE`. No `Debug`: the value is a secret.
 #[derive(Clone, Copy)]
 pub struct SetValue<'a> {
-    /// Of which secret.
+    /// The secret.
     pub secret: Secret<'a>,
     /// The value, where it lies in the message.
     pub value: &'a [u8],
-    /// None is known.
+    /// No flag is defined.
     pub flags: u32,
 }
 
@@ -175,7 +175,7 @@ impl<'a> SetValue<'a> {
         Ok(())
     }
 
-    /// At least what [`Self::encode`] takes, so that no buffer with a value in it has to grow.
+    /// At least the bytes that [`Self::encode`] writes, so that no buffer with a value has to grow.
     pub fn bytes_max(&self) -> usize {
         self.secret.bytes() + self.value.len() + 16
     }
@@ -186,7 +186,7 @@ impl<'a> SetValue<'a> {
 pub struct LookupByUsage<'a> {
     /// `virSecretUsageType`
     pub usage_type: i32,
-    /// What the secret is used for.
+    /// The id of the usage.
     pub usage_id: &'a [u8],
 }
 
@@ -205,7 +205,7 @@ impl<'a> LookupByUsage<'a> {
 /// Arguments of `CONNECT_LIST_ALL_SECRETS`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ListAll {
-    /// Whether the secrets are wanted, or only their number.
+    /// Whether the reply lists the secrets, or only counts them.
     pub need_results: i32,
     /// [`LIST_EPHEMERAL`] and the others.
     pub flags: u32,
@@ -229,7 +229,7 @@ impl ListAll {
 pub struct EventRegister<'a> {
     /// [`EVENT_ID_LIFECYCLE`] or [`EVENT_ID_VALUE_CHANGED`]
     pub event: i32,
-    /// Of this secret alone.
+    /// The secret, if only its events are wanted.
     pub secret: Option<Secret<'a>>,
 }
 
@@ -245,12 +245,12 @@ impl<'a> EventRegister<'a> {
     }
 }
 
-/// What [`crate::procedures::EVENT_LIFECYCLE`] says.
+/// The message [`crate::procedures::EVENT_LIFECYCLE`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifecycle<'a> {
     /// The registration it is for.
     pub callback: i32,
-    /// What happened to which secret.
+    /// The secret.
     pub secret: Secret<'a>,
     /// [`LIFECYCLE_DEFINED`] or [`LIFECYCLE_UNDEFINED`]
     pub event: i32,
@@ -273,12 +273,12 @@ impl<'a> Lifecycle<'a> {
     }
 }
 
-/// What [`crate::procedures::EVENT_VALUE_CHANGED`] says.
+/// The message [`crate::procedures::EVENT_VALUE_CHANGED`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ValueChanged<'a> {
     /// The registration it is for.
     pub callback: i32,
-    /// Which secret.
+    /// The secret.
     pub secret: Secret<'a>,
 }
 
@@ -294,7 +294,7 @@ impl<'a> ValueChanged<'a> {
     }
 }
 
-/// The value of a typed parameter: `remote_typed_param_value`. Its `Debug` shows no text: the system token is one.
+/// The value of a typed parameter: `remote_typed_param_value`. Its `Debug` shows no text, because it may be the system token.
 #[derive(Clone, Copy, PartialEq)]
 pub enum ParameterValue<'a> {
     /// `VIR_TYPED_PARAM_INT`
@@ -379,9 +379,9 @@ impl<'a> Parameter<'a> {
 /// Arguments of `CONNECT_SET_IDENTITY`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetIdentity<'a> {
-    /// Who the connection acts for.
+    /// The claims of the client.
     pub parameters: Vec<Parameter<'a>>,
-    /// Looked at by nobody.
+    /// Ignored by daemons.
     pub flags: u32,
 }
 
@@ -409,7 +409,7 @@ mod tests {
 
     use super::*;
 
-    fn there_and_back<'a, T: PartialEq + Debug>(
+    fn check_both_ways<'a, T: PartialEq + Debug>(
         value: &T,
         bytes: &'a mut Vec<u8>,
         encode: impl Fn(&T, &mut Encoder) -> Result<(), EncodeError>,
@@ -423,17 +423,17 @@ mod tests {
         assert!(from.rest().is_empty());
     }
 
-    macro_rules! there_and_back {
+    macro_rules! check_both_ways {
         ($($type:ident $value:expr),+ $(,)?) => {
-            $(there_and_back(&$value, &mut Vec::new(), $type::encode, $type::decode);)+
+            $(check_both_ways(&$value, &mut Vec::new(), $type::encode, $type::decode);)+
         };
     }
 
     const SECRET: Secret<'_> = Secret { uuid: [7; 16], usage_type: 2, usage_id: b"client.x" };
 
     #[test]
-    fn every_message_comes_back_as_it_was_written() {
-        there_and_back!(
+    fn every_message_is_the_same_after_encoding_and_decoding() {
+        check_both_ways!(
             Secret SECRET,
             Open Open { uri: Some(b"secret:///system"), flags: 1 },
             Open Open { uri: None, flags: 0 },
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_comes_back_as_it_was_written_and_fits_the_room_it_asks_for() {
+    fn a_value_is_the_same_after_encoding_and_decoding_and_fits_its_buffer() {
         for length in [0, 1, 3, 4, VALUE_BYTES_MAX] {
             let value = vec![b'z'; length];
             let set = SetValue { secret: SECRET, value: &value, flags: 0 };
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_no_type_is_refused() {
+    fn a_parameter_of_an_unknown_type_is_refused() {
         let mut to = Encoder::default();
         to.u32(1).string(b"x").unwrap().i32(99);
         let bytes = to.into_bytes();

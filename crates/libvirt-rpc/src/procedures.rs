@@ -1,4 +1,4 @@
-//! The table of what a secret daemon does: each procedure's number, name, arguments, reply and permission.
+//! The procedures of a secret daemon, as a table: number, name, arguments, reply and required access.
 //!
 //! One row a procedure. [`Procedure::decode`] reads the arguments that the row names, and a server has one `match` over
 //! [`Arguments`]: a new row does not build there without an arm. What other daemons do is in [`crate::foreign`]. Source:
@@ -9,18 +9,18 @@ use crate::messages::{
 };
 use crate::xdr::{DecodeError, Decoder};
 
-/// What a caller must have done, and what they must be, for a procedure.
+/// The state of the connection that a procedure requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
-    /// Anybody, whether authenticated or not: it is how one becomes so.
+    /// Any: clients authenticate by it.
     Anybody,
-    /// Whoever is authenticated, before a connection is open too.
+    /// The client is authenticated. The connection need not be open.
     Authenticated,
-    /// A connection must be open: the hypervisor's, as far as errors are concerned.
+    /// The connection is open. Errors speak of the hypervisor's.
     Connection,
-    /// A connection must be open: the secret driver's.
+    /// The connection is open. Errors speak of a driver's.
     Secrets,
-    /// The same, and the connection must not be read-only. The function of the API is named in the refusal.
+    /// The connection is open and not read-only. The refusal names this function of the API.
     Write(&'static str),
 }
 
@@ -50,7 +50,7 @@ macro_rules! procedures {
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The one with this number.
-            pub const fn of(number: i32) -> Option<Self> {
+            pub const fn from_number(number: i32) -> Option<Self> {
                 match number {
                     $($number => Some(Self::$variant),)+
                     _ => None,
@@ -64,7 +64,7 @@ macro_rules! procedures {
                 }
             }
 
-            /// What it takes to be allowed.
+            /// The access that it requires.
             pub const fn access(self) -> Access {
                 match self {
                     $(Self::$variant => $access,)+
@@ -128,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_rows_are_each_others_inverse() {
+    fn every_row_is_found_by_its_number() {
         assert!(Procedure::ALL.is_sorted_by_key(|procedure| *procedure as i32));
         for procedure in Procedure::ALL {
-            assert_eq!(Procedure::of(*procedure as i32), Some(*procedure), "{}", procedure.name());
+            assert_eq!(Procedure::from_number(*procedure as i32), Some(*procedure), "{}", procedure.name());
         }
-        assert_eq!(Procedure::of(EVENT_LIFECYCLE), None);
+        assert_eq!(Procedure::from_number(EVENT_LIFECYCLE), None);
     }
 }

@@ -1,41 +1,42 @@
-//! XDR (RFC 4506), as far as libvirt uses it: big-endian words, lengths before what varies, four-byte alignment.
+//! The part of XDR (RFC 4506) that libvirt uses: big-endian words, a length before each variable field, four-byte
+//! alignment.
 //!
-//! As lenient as libvirt's own decoder where that shows: padding may hold anything, an optional is there if its word
-//! is not zero, a string ends at its first NUL, and bytes after the last field are nobody's business.
+//! It is as lenient as libvirt's decoder: padding may hold any bytes, any non-zero word means that an optional is there, a
+//! string ends at its first NUL, and bytes after the last field are ignored.
 
 /// The longest string: `REMOTE_STRING_MAX`.
 pub const STRING_MAX: usize = 4_194_304;
 
-/// The bytes are not the message they are said to be.
+/// The bytes do not decode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
-    /// They end too early.
+    /// The bytes end too early.
     #[error("the message ends in the middle of a field")]
     Truncated,
     /// A length is above the limit of its field.
     #[error("a field has a length of {length}, and may have {max} at most")]
     TooLong {
-        /// What it says.
+        /// The length in the message.
         length: u32,
-        /// What it may be.
+        /// The limit.
         max: usize,
     },
-    /// A choice between forms names none there is.
-    #[error("a field is of kind {0}, which there is not")]
+    /// A field names an unknown kind.
+    #[error("a field is of the unknown kind {0}")]
     UnknownKind(i32),
 }
 
-/// The value does not fit the field it is for.
+/// The value does not fit its field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a field of {length} is longer than the {max} it may have")]
+#[error("a field of {length} is longer than its limit of {max}")]
 pub struct EncodeError {
-    /// What it has.
+    /// The length of the value.
     pub length: usize,
-    /// What it may have.
+    /// The limit of the field.
     pub max: usize,
 }
 
-/// Reads fields off the front of a payload. No `Debug`: a value may be among them.
+/// Reads the fields of a payload in order. No `Debug`: a value may be among them.
 #[derive(Clone)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
@@ -47,7 +48,7 @@ impl<'a> Decoder<'a> {
         Self { rest: payload }
     }
 
-    /// What has not been read yet.
+    /// The unread bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -108,7 +109,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// `T<max>`: so many, one after the other. Memory is taken as they are found to be there, not as they are promised.
+    /// `T<max>`: an array. Memory grows with the items that are there, not with the announced length.
     pub fn array<T>(
         &mut self,
         max: usize,
@@ -131,20 +132,19 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Writes fields, one after the other. No `Debug`: a value may be among them.
+/// Writes fields in order. No `Debug`: a value may be among them.
 #[derive(Default)]
 pub struct Encoder {
     bytes: Vec<u8>,
 }
 
 impl Encoder {
-    /// Begins with room for so many bytes. Where a secret is written, all it takes must fit: a buffer that grows
-    /// leaves a copy behind.
+    /// Begins with room for so many bytes. A secret must fit this room, because a buffer that grows leaves a copy behind.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes) }
     }
 
-    /// What was written.
+    /// The written bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -210,7 +210,7 @@ impl Encoder {
         }
     }
 
-    /// Puts the length of the whole in its first word.
+    /// Puts the length of the whole message into its first word.
     pub(crate) fn patch_length(&mut self) -> Result<(), EncodeError> {
         let length = self.bytes.len();
         let max = crate::frame::LENGTH_MAX;
@@ -253,14 +253,14 @@ mod tests {
         check("0000000461006263", Ok(b"a")); // Cut at the NUL.
         check("00000000", Ok(b""));
         check("00000002610000", Err(DecodeError::Truncated));
-        check("000000056162636465", Err(DecodeError::Truncated)); // The padding is not there.
+        check("000000056162636465", Err(DecodeError::Truncated)); // Without padding.
         check("00400001", Err(DecodeError::TooLong { length: 0x0040_0001, max: STRING_MAX }));
         check("ffffffff", Err(DecodeError::TooLong { length: u32::MAX, max: STRING_MAX }));
         check("0000", Err(DecodeError::Truncated));
     }
 
     #[test]
-    fn an_optional_is_there_unless_its_word_is_zero() {
+    fn an_optional_is_absent_only_if_its_word_is_zero() {
         let read = |bytes: &str| Decoder::new(&hex(bytes)).optional(Decoder::u32);
         assert_eq!(read("00000000"), Ok(None));
         assert_eq!(read("0000000200000007"), Ok(Some(7)));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_takes_no_memory_for_what_is_not_there() {
+    fn an_array_takes_no_memory_for_missing_items() {
         let claim = hex("00004000");
         assert_eq!(Decoder::new(&claim).array(16_384, Decoder::u32), Err(DecodeError::Truncated));
         let over = hex("00004001");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_not_written() {
+    fn a_field_that_is_too_long_is_not_written() {
         let mut to = Encoder::default();
         assert!(to.opaque(&[0; 5], 4).is_err());
         assert!(to.into_bytes().is_empty());
@@ -285,7 +285,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(bytes: Vec<u8>, n: u32, big: i64, text in "[^\0]{0,9}") {
+        fn written_fields_are_read_back(bytes: Vec<u8>, n: u32, big: i64, text in "[^\0]{0,9}") {
             let mut to = Encoder::default();
             to.u32(n).i64(big).opaque(&bytes, 1 << 20).unwrap().string(text.as_bytes()).unwrap();
             let written = to.into_bytes();

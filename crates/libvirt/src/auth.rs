@@ -1,7 +1,7 @@
-//! How a client becomes somebody: the seam between a connection and what may be asked on it.
+//! How a client authenticates.
 //!
-//! A connection of the UNIX sockets is the kernel's word for who is there; `polkit` asks in addition. SASL, and TLS with
-//! certificates, belong to listeners that are not there yet: each is a way more here, and an answer to `AUTH_LIST`.
+//! On a UNIX socket the kernel says which user the client is; polkit may be asked in addition. SASL, and TLS with
+//! certificates, belong to listeners that do not exist yet: each will be a variant of [`Auth`] and an answer to `AUTH_LIST`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +11,20 @@ use libvirt_rpc::messages::{AUTH_NONE, AUTH_POLKIT};
 use crate::identity::Peer;
 use crate::limits::POLKIT_QUESTIONS_MAX;
 
-/// What a client has to do before it may ask for anything.
+/// The authentication that a client needs before any other call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Auth {
-    /// Nothing: who can open the socket may use it.
+    /// None: a client that can open the socket may use it.
     #[default]
     None,
-    /// Be authorised by polkit, unless it is root: `org.libvirt.unix.manage`, or `org.libvirt.unix.monitor` on the
+    /// polkit must authorise the client, unless it is root: `org.libvirt.unix.manage`, or `org.libvirt.unix.monitor` on the
     /// read-only socket.
     Polkit,
 }
 
 impl Auth {
-    /// What `AUTH_LIST` answers this client.
-    pub(crate) fn of(self, peer: Option<Peer>) -> i32 {
+    /// The answer of `AUTH_LIST` to this client.
+    pub(crate) fn method_for(self, peer: Option<Peer>) -> i32 {
         match (self, peer) {
             (Self::None, _) | (Self::Polkit, Some(Peer { uid: 0, .. })) => AUTH_NONE,
             (Self::Polkit, _) => AUTH_POLKIT,
@@ -32,13 +32,13 @@ impl Auth {
     }
 }
 
-/// Questions that polkit is being asked, by the user they are about.
+/// How many open questions polkit has about each user.
 #[derive(Debug, Default)]
 pub(crate) struct Questions(Mutex<HashMap<u32, u32>>);
 
 impl Questions {
-    /// One more, unless there are as many about this user as may be: so one user's do not keep others from being asked
-    /// about.
+    /// Begins one more, unless this user has reached the limit. So the questions about one user do not hold up those about
+    /// others.
     pub(crate) fn begin(self: &Arc<Self>, uid: u32) -> Option<Question> {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = asked.entry(uid).or_default();
@@ -50,7 +50,7 @@ impl Questions {
     }
 }
 
-/// One of them, until this is dropped.
+/// One open question. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Question {
     questions: Arc<Questions>,
@@ -74,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_users_questions_do_not_keep_others_from_asking() {
+    fn questions_about_one_user_do_not_block_others() {
         let questions = Arc::<Questions>::default();
         let asked: Vec<_> = (0..POLKIT_QUESTIONS_MAX).map(|_| questions.begin(1000).unwrap()).collect();
         assert!(questions.begin(1000).is_none());
         assert!(questions.begin(1001).is_some());
         drop(asked);
         assert!(questions.begin(1000).is_some());
-        assert!(questions.0.lock().unwrap().is_empty(), "nothing is kept of who has asked");
+        assert!(questions.0.lock().unwrap().is_empty(), "a user without questions has no entry");
     }
 }

@@ -6,10 +6,10 @@
 //!                    events ──┘
 //! ```
 //!
-//! Calls are begun in the order they come and answered as they are done. Whoever leaves answers or events unread is read
-//! from no more until they are taken, and cut off when that takes too long or too many events have passed. Whoever asks
-//! for much at once is served by turns with its like. An idle connection keeps no buffer and no timer. Why one was ended
-//! is told once, to the counts and, unless many were, to the log.
+//! Calls begin in the order in which they arrive and are answered as they finish. A client that leaves replies or events
+//! unread is not read from until it takes them, and is cut off if that takes too long or too many events pass. Clients
+//! that send many calls at once are served by turns. An idle connection keeps no buffer and no timer. The reason of a cut
+//! goes to the metrics and, within a limit, to the log.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -28,46 +28,46 @@ use zeroize::Zeroize as _;
 use crate::door::{Door, Socket};
 use crate::events::{Follower, Lagged};
 use crate::identity::Peer;
-use crate::input::{Input, whole};
-use crate::later::{Later, asks_for_a_list};
+use crate::input::{Input, split_message};
 use crate::limits::{
     AUTH_TIME_MAX, CALLS_MAX, FRAME_TIME_MAX, KEEPALIVE_COUNT, KEEPALIVE_INTERVAL, UNREAD_TIME_MAX,
     UNSENT_BYTES_MAX,
 };
 use crate::output::{Frame, Output};
+use crate::pending::{PendingCall, asks_for_a_list};
 use crate::session::{Session, Step};
 use crate::turns::Turns;
 
-/// Bytes read at once. They lie on the stack, and are wiped there.
+/// Bytes read at once, into a buffer on the stack, which is wiped.
 const READ_BYTES: usize = 16 * 1024;
-/// How soon a connection that waits for memory looks again whether there is some.
+/// How soon a connection that waits for memory looks again.
 const MEMORY_RETRY: Duration = Duration::from_millis(20);
 
 /// Why a connection ended.
 #[derive(Debug)]
 enum End {
-    /// The client closed it, or asked for that.
+    /// The client closed it or asked to close it.
     Closed,
     /// The door closes.
     Drained,
-    /// What came is no message.
+    /// The bytes are not a message.
     NotAMessage,
-    /// A message did not become whole in time.
+    /// The rest of a message did not come in time.
     HalfAMessage,
-    /// Nothing was read for too long.
+    /// The client read nothing for too long.
     Unread,
-    /// Too many events were not read.
+    /// The client left too many events unread.
     Lagged,
-    /// Pings were not answered.
+    /// The client did not answer pings.
     Silent,
-    /// It did not authenticate in time.
+    /// The client did not authenticate in time.
     Unauthenticated,
     /// The socket failed.
     Failed(io::Error),
 }
 
 impl End {
-    /// The reason in log and counts, if it is one to tell.
+    /// The reason in log and metrics, unless the end was an ordinary one.
     fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Closed | Self::Drained | Self::Failed(_) => None,
@@ -82,8 +82,8 @@ impl End {
 }
 
 impl Door {
-    /// Serves one accepted connection until it ends. When `drain` completes, calls in flight are still answered, within
-    /// the time for that, and no other is taken.
+    /// Serves one accepted connection until it ends. Once `drain` completes no new call begins, and calls in flight are
+    /// answered within [`DoorConfig::drain_time_max`](crate::DoorConfig::drain_time_max).
     pub async fn serve_connection<S>(
         self: Arc<Self>,
         stream: S,
@@ -93,7 +93,7 @@ impl Door {
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let _open = self.metrics.connection();
+        let _open = self.metrics.count_connection();
         let mut connection = Connection::new(Arc::clone(&self), stream, socket, peer);
         let mut drain = pin!(drain);
         let end = std::future::poll_fn(|context| {
@@ -104,14 +104,14 @@ impl Door {
         })
         .await;
         if let Some(reason) = end.reason() {
-            self.metrics.cut(reason);
+            self.metrics.count_cut(reason);
             let (uid, pid) = peer.map_or((None, None), |peer| (Some(peer.uid), Some(peer.pid)));
-            match self.cuts.next(Instant::now()) {
+            match self.cuts.next_line(Instant::now()) {
                 Some(0) => info!(reason, uid, pid, "a libvirt connection was cut off"),
                 Some(before) => {
                     info!(reason, uid, pid, before, "a libvirt connection was cut off, and others before")
                 }
-                None => self.metrics.left_out(),
+                None => self.metrics.count_unlogged(),
             }
         } else if let End::Failed(error) = end {
             debug!(%error, "a libvirt connection failed");
@@ -127,16 +127,16 @@ struct Connection<S> {
     turns: Turns,
     input: Input,
     output: Output,
-    calls: Vec<Later>,
+    calls: Vec<PendingCall>,
     follower: Option<Following>,
-    /// No more is read: what is in flight is done, and then this is the end.
+    /// Set once nothing more is read: the connection ends when the calls in flight are done.
     ending: Option<Ending>,
     drain_until: Option<Instant>,
-    /// When the message began that is not whole yet.
+    /// When the first bytes of an incomplete message came.
     begun: Option<Instant>,
-    /// Since when something waits that the client does not take.
+    /// Since when the client takes nothing of what waits.
     unread_since: Option<Instant>,
-    /// What long messages of this connection hold of the memory for them.
+    /// The share of this connection in the memory for long messages.
     memory: Option<OwnedSemaphorePermit>,
     waits_for_memory: bool,
     keepalive: Option<Keepalive>,
@@ -144,16 +144,16 @@ struct Connection<S> {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-/// How a connection ends that has said its last.
+/// How a connection ends from which nothing more is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ending {
-    /// What waits is sent.
+    /// Messages that wait are sent.
     Send,
-    /// What has begun is done, and told to nobody: the client has closed its side, and libvirtd answers no more then.
+    /// Calls that have begun are finished and not answered: the client closed its side, and libvirtd does not answer then.
     Discard,
 }
 
-/// A place among the events, and what completes when there are more.
+/// A position among the events, and a future that completes when there are more.
 struct Following {
     follower: Follower,
     more: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -161,7 +161,7 @@ struct Following {
 
 /// The state of a connection whose client asked to be pinged.
 struct Keepalive {
-    /// When the next ping is due, unless something comes before.
+    /// When the next ping is due, unless the client sends something before.
     at: Instant,
     unanswered: u32,
 }
@@ -212,14 +212,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         }
-        if let Some(end) = self.over() {
+        if let Some(end) = self.end_when_idle() {
             return Poll::Ready(end);
         }
         let end = ready!(self.poll_time(context));
         Poll::Ready(end)
     }
 
-    /// Does what can be done now, for one turn; whether there may be more.
+    /// Does the work of one turn. Returns whether there may be more.
     fn turn(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
         while self.step(context)? {
             if self.turns.is_over() {
@@ -230,18 +230,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(false)
     }
 
-    /// Does what can be done now; whether that was anything.
+    /// Does what can be done now. Returns whether anything was done.
     fn step(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
         let sent = self.send(context)?;
         let done = self.finish_calls(context);
         let handled = self.handle_waiting()?;
         let read = self.read(context)?;
-        let told = self.tell(context)?;
+        let told = self.send_events(context)?;
         Ok(sent | done | handled | read | told)
     }
 
-    /// The end, if all has been done that was to be done.
-    fn over(&self) -> Option<End> {
+    /// The end, if nothing is left to do.
+    fn end_when_idle(&self) -> Option<End> {
         let idle = self.calls.is_empty();
         match self.ending {
             Some(Ending::Discard) if idle => Some(End::Closed),
@@ -273,12 +273,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (output, session, turns) = (&mut self.output, &mut self.session, &mut self.turns);
         self.calls.retain_mut(|call| {
             if turns.is_over() {
-                return true; // In the next one.
+                return true; // It is polled in the next turn.
             }
             match call.poll(context) {
                 Poll::Pending => true,
-                Poll::Ready(answer) => {
-                    let frame = session.finish(call, answer);
+                Poll::Ready(reply) => {
+                    let frame = session.finish(call, reply);
                     turns.spend(frame.bytes().len());
                     output.push(frame);
                     false
@@ -287,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         let done = self.calls.len() < before;
         if done {
-            self.follow_or_not();
+            self.update_follower();
             if self.calls.is_empty() {
                 self.calls = Vec::new();
             }
@@ -298,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         done
     }
 
-    fn follow_or_not(&mut self) {
+    fn update_follower(&mut self) {
         match (&self.follower, self.session.registrations().is_empty()) {
             (None, false) => {
                 let newest = *self.door.vault.newest_change().borrow();
@@ -318,12 +318,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && self.output.waiting() < UNSENT_BYTES_MAX
     }
 
-    /// Whether a message has to wait for a call that is being done: of lists, which may be long, one is made at a time.
+    /// Whether a message has to wait for a pending call: lists may be long, so only one is made at a time.
     fn must_wait(&self, message: &[u8]) -> bool {
-        asks_for_a_list(message) && self.calls.iter().any(Later::is_list)
+        asks_for_a_list(message) && self.calls.iter().any(PendingCall::is_list)
     }
 
-    /// Handles whole messages that had to wait.
+    /// Handles complete messages that had to wait.
     fn handle_waiting(&mut self) -> Result<bool, End> {
         let mut handled = false;
         while self.has_room() && !self.input.is_empty() {
@@ -332,25 +332,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break;
             }
             let mut step = self.session.handle(message);
-            self.input.done();
-            if let Step::Later(later) = &mut step {
-                later.hold(self.memory.take()); // What the input still has, it asks for again.
+            self.input.remove_first();
+            if let Step::Pending(call) = &mut step {
+                call.hold(self.memory.take()); // The input asks again for what it still needs.
             }
-            self.take(step);
+            self.take_step(step);
             handled = true;
         }
         if handled {
             self.begun = None;
-            self.begin_or_not()?;
+            self.update_begun()?;
             self.give_memory_back();
         }
         Ok(handled)
     }
 
-    /// Notes when a message began that is not whole. One that is, and waits for others to be done, may wait.
-    fn begin_or_not(&mut self) -> Result<(), End> {
-        let is_whole = self.input.first().map_err(not_a_message)?.is_some();
-        if is_whole || self.input.is_empty() {
+    /// Notes when an incomplete message began. A complete one that waits for a pending call has no time limit.
+    fn update_begun(&mut self) -> Result<(), End> {
+        let is_complete = self.input.first().map_err(not_a_message)?.is_some();
+        if is_complete || self.input.is_empty() {
             self.begun = None;
         } else {
             self.begun.get_or_insert_with(Instant::now);
@@ -372,7 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if buffer.filled().is_empty() {
             if !self.session.is_authenticated() {
-                self.calls.clear(); // Nobody is there any more whom polkit could ask about.
+                self.calls.clear(); // The client is gone, so the question to polkit is withdrawn.
             }
             self.ending = Some(Ending::Discard);
             return Ok(true);
@@ -387,28 +387,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn take_bytes(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        // Whole messages are handled where they lie; only what is not whole is kept.
+        // Complete messages are handled where they lie. Only an incomplete one is kept.
         while self.input.is_empty() && self.has_room() {
-            let Some((message, rest)) = whole(bytes).map_err(not_a_message)? else { break };
+            let Some((message, rest)) = split_message(bytes).map_err(not_a_message)? else { break };
             if self.must_wait(message) {
                 break;
             }
             let step = self.session.handle(message);
-            self.take(step);
+            self.take_step(step);
             bytes = rest;
         }
         if bytes.is_empty() || self.ending.is_some() {
             return Ok(());
         }
         self.input.push(bytes);
-        self.begin_or_not()
+        self.update_begun()
     }
 
-    fn take(&mut self, step: Step) {
+    fn take_step(&mut self, step: Step) {
         match step {
             Step::Nothing => {}
             Step::Reply(frame) => self.output.push(frame),
-            Step::Later(later) => self.calls.push(later),
+            Step::Pending(call) => self.calls.push(call),
             Step::Last(frame) => {
                 self.output.push(frame);
                 self.ending = Some(Ending::Send);
@@ -418,10 +418,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.session.is_kept_alive() && self.keepalive.is_none() {
             self.keepalive = Some(Keepalive::from_now());
         }
-        self.follow_or_not();
+        self.update_follower();
     }
 
-    /// Whether there is memory for more of a long message. Small ones have theirs.
+    /// Whether there is memory for more of a long message. Small messages need no permission.
     fn may_take_memory(&mut self) -> bool {
         let needs = self.input.large_bytes_after(READ_BYTES);
         let has = self.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -446,8 +446,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Puts events behind the answers, as far as there is room.
-    fn tell(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
+    /// Puts events behind the replies, as far as there is room.
+    fn send_events(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
         let mut told = false;
         let Some(following) = &mut self.follower else { return Ok(false) };
         while self.output.waiting() < UNSENT_BYTES_MAX {
@@ -456,7 +456,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(Some(event)) => {
                     for message in self.session.registrations().messages(&event) {
                         self.output.push(Frame::open(message));
-                        self.door.metrics.told();
+                        self.door.metrics.count_event();
                         told = true;
                     }
                 }
@@ -469,7 +469,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(told)
     }
 
-    /// Ends what has taken too long, and waits for the next moment at which something will have.
+    /// Checks all time limits, and waits for the next one.
     fn poll_time(&mut self, context: &mut Context<'_>) -> Poll<End> {
         loop {
             let now = Instant::now();
@@ -477,9 +477,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(end);
             }
             if self.ping(now) {
-                context.waker().wake_by_ref(); // It has to be sent.
+                context.waker().wake_by_ref(); // The ping must be sent.
             }
-            let Some(next) = self.next_moment() else {
+            let Some(next) = self.next_deadline() else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -514,7 +514,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         (keepalive.at <= now && keepalive.unanswered >= KEEPALIVE_COUNT).then_some(End::Silent)
     }
 
-    /// Pings the client if that is due.
+    /// Pings the client if a ping is due.
     fn ping(&mut self, now: Instant) -> bool {
         let Some(keepalive) = self.keepalive.as_mut().filter(|keepalive| keepalive.at <= now) else {
             return false;
@@ -525,7 +525,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         true
     }
 
-    fn next_moment(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let memory = self.waits_for_memory.then(|| Instant::now() + MEMORY_RETRY);
         [
             self.drain_until,

@@ -1,4 +1,4 @@
-//! The door itself: what all its connections share.
+//! The door itself: the state that all its connections share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use vault::Vault;
 
 use crate::auth::{Auth, Questions};
-use crate::cuts::Cuts;
+use crate::cuts::CutLog;
 use crate::events::Events;
 use crate::limits::LARGE_FRAMES_BYTES_MAX;
 use crate::metrics::Metrics;
@@ -21,22 +21,22 @@ use crate::uri::Reach;
 pub struct DoorConfig {
     /// The project whose secrets it opens.
     pub project: ProjectId,
-    /// What clients have to do first.
+    /// How clients authenticate.
     pub auth: Auth,
-    /// Whom it is for.
+    /// Which URIs it serves: those of the machine or of one user.
     pub reach: Reach,
-    /// What proves a client to be one of libvirt's daemons; without one none is believed to be.
+    /// The token by which libvirt's daemons prove themselves. Without it only root is taken for one.
     pub token: Option<SystemToken>,
-    /// How long calls in flight may take once the door is to close.
+    /// How long calls in flight may take once the door begins to close.
     pub drain_time_max: Duration,
 }
 
-/// Which of the two sockets a connection came in by.
+/// The socket at which a connection was accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Socket {
-    /// The one where everything may be asked.
+    /// The one that allows every call.
     ReadWrite,
-    /// The one whose connections are read-only, whatever they say.
+    /// The one whose connections are always read-only.
     ReadOnly,
 }
 
@@ -49,11 +49,11 @@ pub struct Door {
     pub(crate) events: Arc<Events>,
     /// Memory for long messages of each socket, in bytes.
     large_frames: [Arc<Semaphore>; 2],
-    /// What is said of connections that were cut off.
-    pub(crate) cuts: Cuts,
-    /// Questions that polkit is being asked.
+    /// The log of connections that were cut off.
+    pub(crate) cuts: CutLog,
+    /// Open questions to polkit.
     pub(crate) questions: Arc<Questions>,
-    /// The next registration's id. They are never used again, whoever asks.
+    /// The id of the next registration. No id is used twice, in any connection.
     callbacks: AtomicI32,
 }
 
@@ -66,18 +66,18 @@ impl Door {
             metrics,
             events: Arc::new(Events::new()),
             large_frames: [(); 2].map(|()| Arc::new(Semaphore::new(LARGE_FRAMES_BYTES_MAX))),
-            cuts: Cuts::default(),
+            cuts: CutLog::default(),
             questions: Arc::default(),
             callbacks: AtomicI32::new(0),
         }
     }
 
-    /// Hands events on to connections, for as long as it runs. To be started before the first connection.
+    /// Hands events on to connections, for as long as it runs. Start it before the first connection.
     pub async fn follow_changes(self: Arc<Self>) {
         self.events.follow(&self.vault, &self.config.project).await;
     }
 
-    /// Memory for long messages that come in by a socket.
+    /// Memory for long messages at a socket.
     pub(crate) fn large_frames(&self, socket: Socket) -> Arc<Semaphore> {
         let [read_write, read_only] = &self.large_frames;
         Arc::clone(match socket {
@@ -90,7 +90,7 @@ impl Door {
         self.callbacks.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A call of a client, now. It has no roles: whoever was let in by the socket has the project.
+    /// A call of a client, now. It has no roles: every client of the socket has the whole project.
     pub(crate) fn call(&self, user: Option<UserId>, is_system: bool) -> Call {
         Call {
             caller: Caller { project: self.config.project.clone(), user, roles: Roles::Fixed(&[]) },

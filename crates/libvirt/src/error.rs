@@ -100,7 +100,7 @@ pub(crate) fn of_xml(error: &XmlError) -> RemoteError {
     let Wire { code, domain, format, detail, .. } = error.wire();
     let prefix = format.split('%').next().unwrap_or_default();
     let message = [prefix.as_bytes(), &detail].concat();
-    RemoteError::of_parts(code, domain, message.into(), format, detail.into())
+    RemoteError::from_parts(code, domain, message.into(), format, detail.into())
 }
 
 /// A client's own words, as far as an error says them again.

@@ -1,11 +1,11 @@
-//! Events: the change log, told to whoever asked for it.
+//! Events: the change log, sent to the clients that registered for it.
 //!
 //! ```text
-//! store ─▶ change log ─▶ one follower ─▶ the newest events ─▶ each connection, from where it is
+//! store ─▶ change log ─▶ one follower ─▶ the newest events ─▶ each connection, from its own position
 //! ```
 //!
-//! What either door does reaches both, because both write to the same log. Events are kept once, for all connections,
-//! and only so many: a client that does not read them falls behind and is cut off, which tells it that it missed some.
+//! Changes of both doors are events, because both write to the same log. Events are kept once for all connections, up to
+//! [`EVENTS_MAX`]. A client that does not read them falls behind and is cut off, so it knows that it missed some.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ use crate::limits::{CALLBACKS_MAX, EVENT_BYTES_MAX, EVENTS_MAX};
 
 /// Rows of the change log that are read at once.
 const ROWS: u32 = 256;
-/// How long to wait before a change log that could not be read is read again.
+/// How long to wait after the change log could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Which kind of event: `virSecretEventID`.
@@ -36,7 +36,7 @@ pub(crate) enum EventId {
 }
 
 impl EventId {
-    pub(crate) fn of(number: i32) -> Option<Self> {
+    pub(crate) fn from_number(number: i32) -> Option<Self> {
         match number {
             EVENT_ID_LIFECYCLE => Some(Self::Lifecycle),
             EVENT_ID_VALUE_CHANGED => Some(Self::ValueChanged),
@@ -45,17 +45,17 @@ impl EventId {
     }
 }
 
-/// One thing that was done to a secret.
+/// One change of a secret.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// The row of the change log.
+    /// Its number in the change log.
     number: u64,
     kind: ChangeKind,
     secret: Listed,
 }
 
 impl Event {
-    fn of(row: ChangeRow) -> Self {
+    fn from_row(row: ChangeRow) -> Self {
         Self { number: row.number, kind: row.kind, secret: Listed { id: row.secret, usage: row.usage } }
     }
 
@@ -66,7 +66,7 @@ impl Event {
         }
     }
 
-    /// The message for one registration; none if it is longer than a message may be.
+    /// The message for one registration, unless it is longer than a message may be.
     fn message(&self, callback: i32) -> Option<Vec<u8>> {
         let secret = handle(&self.secret);
         let room = secret.bytes() + 16;
@@ -85,7 +85,7 @@ impl Event {
         .ok()
     }
 
-    /// About what it takes to keep it.
+    /// About the memory that it takes.
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.secret.usage.as_ref().map_or(0, |usage| usage.id.len())
     }
@@ -104,11 +104,11 @@ pub(crate) fn handle(listed: &Listed) -> Secret<'_> {
 #[derive(Debug)]
 pub(crate) struct Events {
     kept: Mutex<Kept>,
-    /// How many there ever were.
+    /// How many events there were since the start.
     count: watch::Sender<u64>,
-    /// The number of the change log after which somebody wants events. With nobody listening it is not read: each look costs
-    /// about a tenth of the change it is about.
-    wanted: watch::Sender<Option<u64>>,
+    /// The number of the change log after which somebody wants events. Without listeners the log is not read: a look costs
+    /// about a tenth of the change itself.
+    wanted_after: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -120,18 +120,18 @@ struct Kept {
     followers: usize,
 }
 
-/// There is no more of what a follower has not seen.
+/// A follower has missed events: they are no longer kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Lagged;
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { kept: Mutex::default(), count: watch::Sender::new(0), wanted: watch::Sender::new(None) }
+        Self { kept: Mutex::default(), count: watch::Sender::new(0), wanted_after: watch::Sender::new(None) }
     }
 
-    /// Follows the change log of a vault for ever, while anybody listens.
+    /// Follows the change log of a vault until the door ends, while anybody listens.
     pub(crate) async fn follow(&self, vault: &Vault, project: &ProjectId) {
-        let mut wanted = self.wanted.subscribe();
+        let mut wanted = self.wanted_after.subscribe();
         loop {
             let from = match wanted.wait_for(Option::is_some).await {
                 Ok(from) => from.unwrap_or_default(),
@@ -156,13 +156,15 @@ impl Events {
                     }
                 }
                 Ok(Changes::Missed { up_to }) => {
-                    tracing::warn!("the change log was read too late: who listens for events is cut off");
+                    tracing::warn!(
+                        "the change log was read too late: clients that listen for events are cut off"
+                    );
                     self.lose();
                     after = up_to;
                 }
                 Ok(Changes::Rows(rows)) => {
                     after = rows.last().map_or(after, |row| row.number);
-                    self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::of));
+                    self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::from_row));
                 }
                 Err(error) => {
                     tracing::error!(%error, "the change log cannot be read: events wait");
@@ -189,7 +191,7 @@ impl Events {
         self.count.send_if_modified(|known| std::mem::replace(known, count) != count);
     }
 
-    /// Notes that some events will never be told: whoever listens has fallen behind.
+    /// Notes that some events are lost: every follower has fallen behind.
     fn lose(&self) {
         let mut kept = self.kept();
         let lost = u64::try_from(kept.events.len()).unwrap_or(0) + 1;
@@ -205,19 +207,19 @@ impl Events {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The event at a place, if there is one yet.
-    fn at(&self, place: u64) -> Result<Option<Arc<Event>>, Lagged> {
+    /// The event at a position, if there is one yet.
+    fn event_at(&self, position: u64) -> Result<Option<Arc<Event>>, Lagged> {
         let kept = self.kept();
-        let index = place.checked_sub(kept.dropped).ok_or(Lagged)?;
+        let index = position.checked_sub(kept.dropped).ok_or(Lagged)?;
         Ok(usize::try_from(index).ok().and_then(|index| kept.events.get(index)).cloned())
     }
 
-    /// A follower that sees what comes after a number of the change log, the newest there is.
+    /// A follower that sees the events after the newest change, whose number is given.
     pub(crate) fn subscribe(self: &Arc<Self>, newest: u64) -> Follower {
         let mut kept = self.kept();
         kept.followers += 1;
         if kept.followers == 1 {
-            self.wanted.send_replace(Some(newest));
+            self.wanted_after.send_replace(Some(newest));
         }
         drop(kept);
         let mut count = self.count.subscribe();
@@ -226,7 +228,7 @@ impl Events {
     }
 }
 
-/// Where a connection is among the events.
+/// The position of a connection among the events.
 #[derive(Debug)]
 pub(crate) struct Follower {
     events: Arc<Events>,
@@ -239,7 +241,7 @@ impl Drop for Follower {
         let mut kept = self.events.kept();
         kept.followers -= 1;
         if kept.followers == 0 {
-            self.events.wanted.send_replace(None);
+            self.events.wanted_after.send_replace(None);
         }
     }
 }
@@ -247,17 +249,17 @@ impl Drop for Follower {
 impl Follower {
     /// The next event, if there is one yet.
     pub(crate) fn next(&mut self) -> Result<Option<Arc<Event>>, Lagged> {
-        let found = self.events.at(self.next)?;
+        let found = self.events.event_at(self.next)?;
         self.next += u64::from(found.is_some());
         Ok(found)
     }
 
-    /// Completes when there is more than was seen.
+    /// Completes when there are events that were not seen.
     pub(crate) fn more(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut count = self.count.clone();
         let seen = self.next;
         async move {
-            // The sender lives as long as the door; if not, nothing more comes.
+            // The sender lives as long as the door. Without it no event comes.
             if count.wait_for(|count| *count > seen).await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -265,7 +267,7 @@ impl Follower {
     }
 }
 
-/// What a connection is to be told of: at most [`CALLBACKS_MAX`].
+/// The events that a connection asked for: at most [`CALLBACKS_MAX`] registrations.
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     by_key: HashMap<(EventId, Option<SecretId>), Registration>,
@@ -274,21 +276,21 @@ pub(crate) struct Registrations {
 #[derive(Clone, Copy, Debug)]
 struct Registration {
     callback: i32,
-    /// Told of changes after this one.
+    /// It is told of changes after this number.
     since: u64,
 }
 
 /// Why a registration was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotRegistered {
-    /// There is one like it.
+    /// The same registration exists.
     Tracked,
-    /// There are as many as there may be.
+    /// The limit is reached.
     TooMany,
 }
 
 impl Registrations {
-    /// Adds one, which is told of nothing until it begins. It gets an id only if it is taken, as with libvirtd.
+    /// Adds one, which is told of nothing until it begins. Only an accepted registration takes an id, as with libvirtd.
     pub(crate) fn add(
         &mut self,
         event: EventId,
@@ -306,26 +308,26 @@ impl Registrations {
         Ok(callback)
     }
 
-    /// Begins one, with changes after a number of the change log.
+    /// Begins one: it is told of changes after a number of the change log.
     pub(crate) fn begin(&mut self, callback: i32, since: u64) {
         if let Some(known) = self.by_key.values_mut().find(|known| known.callback == callback) {
             known.since = since;
         }
     }
 
-    /// Removes one; whether it was there.
+    /// Removes one. Returns whether it was there.
     pub(crate) fn remove(&mut self, callback: i32) -> bool {
         let before = self.by_key.len();
         self.by_key.retain(|_, known| known.callback != callback);
         self.by_key.len() < before
     }
 
-    /// Whether there is none.
+    /// Whether there are no registrations.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// The messages that an event is to this connection.
+    /// The messages of an event to this connection.
     pub(crate) fn messages(&self, event: &Event) -> impl Iterator<Item = Vec<u8>> {
         let of = |secret| self.by_key.get(&(event.id(), secret)).copied();
         let mut told: Vec<_> = [of(None), of(Some(event.secret.id))].into_iter().flatten().collect();
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registration_is_told_of_what_comes_after_it_and_of_its_secret() {
+    fn a_registration_is_told_of_later_changes_of_its_secret() {
         let mut registrations = Registrations::default();
         let id = SecretId::from_bytes([7; 16]);
         add(&mut registrations, EventId::Lifecycle, None, 1, 10);
@@ -408,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn who_falls_behind_is_told_so_and_memory_has_a_bound() {
+    fn a_follower_that_falls_behind_learns_so_and_memory_has_a_bound() {
         let events = Arc::new(Events::new());
         let mut slow = events.subscribe(0);
         events.add((1..=3).map(|number| event(number, ChangeKind::Created)));
@@ -428,15 +430,15 @@ mod tests {
         assert!(events.subscribe(39).next().unwrap().is_none());
         events.add((40..40 + 2 * EVENTS_MAX as u64).map(|number| event(number, ChangeKind::Created)));
         assert_eq!(events.kept().events.len(), EVENTS_MAX);
-        assert_eq!(*events.wanted.borrow(), Some(0));
+        assert_eq!(*events.wanted_after.borrow(), Some(0));
         let mut current = events.subscribe(0);
         let mut more = Box::pin(current.more());
         events.lose();
         let woken = more.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-        assert!(woken.is_ready(), "a gap wakes who waits");
+        assert!(woken.is_ready(), "a gap wakes a waiting follower");
         assert_eq!(current.next().unwrap_err(), Lagged);
-        assert!(events.subscribe(0).next().unwrap().is_none(), "who comes later has missed nothing");
+        assert!(events.subscribe(0).next().unwrap().is_none(), "a later follower has missed nothing");
         drop((slow, late, current));
-        assert_eq!(*events.wanted.borrow(), None, "nobody listens, so nobody reads");
+        assert_eq!(*events.wanted_after.borrow(), None, "without listeners the log is not read");
     }
 }

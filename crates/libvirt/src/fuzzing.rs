@@ -1,13 +1,13 @@
-//! Doors for the fuzz targets: what is private here and meets outside bytes.
+//! Entries for the fuzz targets: private code that meets outside bytes.
 
-use crate::input::{Input, whole};
+use crate::input::{Input, split_message};
 
-/// Any text as a definition: refused, or the same again once written out.
+/// Any text as a definition: it is refused, or is the same after writing and reading it.
 pub fn xml(bytes: &[u8]) {
     crate::xml::fuzz(bytes);
 }
 
-/// Any bytes, in pieces of any size: the same messages as when all are there at once.
+/// Any bytes in pieces of any size: the messages are the same as in one piece.
 pub fn frames(piece: usize, stream: &[u8]) {
     let mut rest = stream;
     let mut input = Input::default();
@@ -16,24 +16,24 @@ pub fn frames(piece: usize, stream: &[u8]) {
         loop {
             let found = input.first();
             if let Ok(Some(message)) = found {
-                match whole(rest) {
+                match split_message(rest) {
                     Ok(Some((expected, after))) => {
                         assert_eq!(message, expected);
                         rest = after;
                     }
-                    other => assert!(matches!(other, Ok(None)), "found in pieces, not in whole"),
+                    other => assert!(matches!(other, Ok(None)), "found in pieces, but not in one"),
                 }
             }
             match found {
-                Ok(Some(_)) => input.done(),
+                Ok(Some(_)) => input.remove_first(),
                 Ok(None) => break,
                 Err(bad) => {
-                    assert_eq!(whole(rest), Err(bad));
+                    assert_eq!(split_message(rest), Err(bad));
                     return;
                 }
             }
         }
     }
-    // What is left is the begin of a message; of one longer than 4 MiB nothing can be said here.
-    assert!(stream.len() > (1 << 22) || matches!(whole(rest), Ok(None)));
+    // The rest is the beginning of a message. A message longer than 4 MiB cannot be compared.
+    assert!(stream.len() > (1 << 22) || matches!(split_message(rest), Ok(None)));
 }

@@ -1,8 +1,8 @@
-//! Who a connection acts for: the process at its other end, and whom that says it acts for.
+//! The user of a connection: that of the process at its other end, or the one that a trusted process names.
 //!
-//! libvirt's own daemons hand on calls of their clients and say so by `CONNECT_SET_IDENTITY`. They are believed: they run
-//! as root, or show the system token. Everybody else may say what they like, as with libvirt, and are written down as
-//! who they are.
+//! libvirt's own daemons pass on calls of their clients and name the user by `CONNECT_SET_IDENTITY`. They are believed,
+//! because they run as root or show the system token. Any other client may send the same call, as with libvirt, but the
+//! audit trail shows its own user.
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::messages::{ParameterValue, SetIdentity};
@@ -21,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// How it is written down: `unix:` and the number of the user.
+    /// The user in the audit trail: `unix:` and the number.
     pub(crate) fn user(self) -> Option<UserId> {
         user(u64::from(self.uid))
     }
@@ -31,16 +31,16 @@ fn user(uid: u64) -> Option<UserId> {
     UserId::try_from(format!("unix:{uid}").as_str()).ok()
 }
 
-/// What a client has made of itself.
+/// The claims of a client.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Identity {
-    /// Whom it says it acts for.
+    /// The user that it names.
     pub(crate) user: Option<UserId>,
-    /// Whether it has the system token.
+    /// Whether it showed the system token.
     pub(crate) is_system: bool,
 }
 
-/// Parameters that have a meaning, and the type of each: `src/util/viridentity.c` names them.
+/// The known parameters with their types: `src/util/viridentity.c` names them.
 const KNOWN: [(&str, ParameterValue<'_>); 10] = [
     ("user-name", ParameterValue::String(b"")),
     ("unix-user-id", ParameterValue::ULLong(0)),
@@ -55,8 +55,11 @@ const KNOWN: [(&str, ParameterValue<'_>); 10] = [
 ];
 
 impl Identity {
-    /// What the arguments of `CONNECT_SET_IDENTITY` say. A wrong token is no error, it just proves nothing.
-    pub(crate) fn of(arguments: &SetIdentity<'_>, token: Option<&SystemToken>) -> Result<Self, RemoteError> {
+    /// The claims in the arguments of `CONNECT_SET_IDENTITY`. A wrong token is no error: it just proves nothing.
+    pub(crate) fn claimed_by(
+        arguments: &SetIdentity<'_>,
+        token: Option<&SystemToken>,
+    ) -> Result<Self, RemoteError> {
         let mut identity = Self { user: None, is_system: false };
         let mut seen = Vec::with_capacity(arguments.parameters.len());
         for parameter in &arguments.parameters {
@@ -71,7 +74,7 @@ impl Identity {
             match (*name, parameter.value) {
                 ("unix-user-id", ParameterValue::ULLong(uid)) => identity.user = user(uid),
                 ("system.token", ParameterValue::String(text)) => {
-                    identity.is_system = token.is_some_and(|token| token.is(text));
+                    identity.is_system = token.is_some_and(|token| token.matches(text));
                 }
                 (_, value) if value.type_name() == kind.type_name() => {}
                 // libvirt's text has the two types the wrong way round.
@@ -102,14 +105,14 @@ mod tests {
         let arguments = SetIdentity { parameters: parameters.collect(), flags: 0 };
         let text = b"0123456789abcdef0123456789abcdef".to_vec();
         let token = SystemToken::try_from(zeroize::Zeroizing::new(text)).unwrap();
-        let identity = Identity::of(&arguments, Some(&token));
+        let identity = Identity::claimed_by(&arguments, Some(&token));
         let found = identity.as_ref().map(|found| (found.user.as_ref().map(UserId::as_str), found.is_system));
         assert_eq!(found.map_err(|error| error.text().into_owned()), expect.map_err(str::to_owned));
     }
 
     /// raw/090 to raw/092 of the recorded answers.
     #[test]
-    fn what_is_said_is_believed_or_refused_as_libvirtd_does() {
+    fn claims_are_believed_or_refused_as_by_libvirtd() {
         use ParameterValue::{LLong, String, ULLong};
         check(&[], Ok((None, false)));
         check(

@@ -1,20 +1,20 @@
-//! Bytes of a stream, cut into messages.
+//! Cuts the bytes of a stream into messages.
 //!
 //! ```text
 //! as they arrive:  │ end of one │ a whole one │ a whole one │ begin of an-
 //! kept:                                                     └────────────── until it is whole
 //! ```
 //!
-//! - Whoever announces a long message and sends nothing is given no memory for it.
-//! - Of a message longer than any that means something, the rest is dropped as it comes.
-//! - What was kept is wiped, because there may be a value in it: a buffer that has to grow is wiped when it is left.
+//! - A client that announces a long message and sends nothing gets no memory for it.
+//! - A message longer than any useful one is kept up to [`FRAME_KEPT_BYTES_MAX`]; the rest is dropped as it comes.
+//! - Buffers are wiped, because they may hold a value: also the old buffer when a larger one replaces it.
 
 use libvirt_rpc::frame::{self, BadLength, LENGTH_BYTES};
 use zeroize::Zeroize as _;
 
 use crate::limits::{FRAME_KEPT_BYTES_MAX, FRAME_SMALL_BYTES_MAX};
 
-/// What has arrived and was not handled yet. No `Debug`: there may be a value in it.
+/// Bytes that have arrived and are not handled yet. No `Debug`: they may hold a value.
 #[derive(Default)]
 pub(crate) struct Input {
     buffer: Vec<u8>,
@@ -25,14 +25,14 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Adds what has arrived.
+    /// Adds bytes that have arrived.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes);
         self.buffer.extend_from_slice(bytes);
         self.drop_excess();
     }
 
-    /// Drops what is there of a long first message beyond its kept part.
+    /// Drops bytes of a long first message beyond the part that is kept.
     fn drop_excess(&mut self) {
         let Ok(Some(length)) = self.first_length() else { return };
         let excess = (self.buffer.len() - self.at).saturating_sub(FRAME_KEPT_BYTES_MAX);
@@ -45,7 +45,7 @@ impl Input {
         }
     }
 
-    /// The next whole message, without its length. It stays until [`Self::done`].
+    /// The next whole message, without its length. It stays until [`Self::remove_first`].
     pub(crate) fn first(&self) -> Result<Option<&[u8]>, BadLength> {
         let Some(length) = self.first_length()? else { return Ok(None) };
         let kept = length.min(FRAME_KEPT_BYTES_MAX);
@@ -55,34 +55,34 @@ impl Input {
         Ok(self.buffer.get(self.at + LENGTH_BYTES..self.at + kept))
     }
 
-    /// The first message was handled.
-    pub(crate) fn done(&mut self) {
+    /// Removes the first message, which was handled.
+    pub(crate) fn remove_first(&mut self) {
         if let Ok(Some(length)) = self.first_length() {
             let end = (self.at + length.min(FRAME_KEPT_BYTES_MAX)).min(self.buffer.len());
             self.buffer.get_mut(self.at..end).unwrap_or_default().zeroize();
             self.at = end;
             self.dropped = 0;
-            self.drop_excess(); // Of what is the first message now.
+            self.drop_excess(); // The next message is the first now.
         }
         if self.at == self.buffer.len() {
-            self.buffer.zeroize(); // Also what lies behind its end.
+            self.buffer.zeroize(); // This wipes the unused capacity, too.
             self.buffer = Vec::new(); // An idle connection keeps nothing.
             self.at = 0;
         }
     }
 
-    /// Whether part of a message has arrived.
+    /// Whether no bytes wait.
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Memory it may take beyond what a small message does, once so many more bytes have come.
+    /// Memory beyond that of a small message, once so many more bytes have come.
     pub(crate) fn large_bytes_after(&self, bytes: usize) -> usize {
         let announced = self.first_length().ok().flatten().unwrap_or(0);
-        self.room_after(bytes, announced).saturating_sub(FRAME_SMALL_BYTES_MAX)
+        self.capacity_after(bytes, announced).saturating_sub(FRAME_SMALL_BYTES_MAX)
     }
 
-    /// Memory it takes beyond what a small message does.
+    /// Memory beyond that of a small message.
     pub(crate) fn large_bytes(&self) -> usize {
         self.buffer.capacity().saturating_sub(FRAME_SMALL_BYTES_MAX)
     }
@@ -92,8 +92,8 @@ impl Input {
         head.map(|head| frame::length(*head)).transpose()
     }
 
-    /// The capacity that the buffer has once so many bytes were added to it.
-    fn room_after(&self, bytes: usize, announced: usize) -> usize {
+    /// The capacity of the buffer once so many bytes are added.
+    fn capacity_after(&self, bytes: usize, announced: usize) -> usize {
         if self.buffer.len() + bytes <= self.buffer.capacity() {
             return self.buffer.capacity();
         }
@@ -112,7 +112,7 @@ impl Input {
         let have = self.buffer.len() - self.at;
         let head = if have == 0 { bytes } else { self.buffer.get(self.at..).unwrap_or_default() };
         let announced = head.first_chunk().and_then(|head| frame::length(*head).ok()).unwrap_or(0);
-        let mut larger = Vec::with_capacity(self.room_after(bytes.len(), announced));
+        let mut larger = Vec::with_capacity(self.capacity_after(bytes.len(), announced));
         larger.extend_from_slice(self.buffer.get(self.at..).unwrap_or_default());
         self.buffer.zeroize();
         self.buffer = larger;
@@ -129,8 +129,8 @@ impl Drop for Input {
 /// A message without its length, and the bytes after it.
 type Split<'a> = (&'a [u8], &'a [u8]);
 
-/// The next whole message at the front of bytes that need not be kept, and what follows it.
-pub(crate) fn whole(bytes: &[u8]) -> Result<Option<Split<'_>>, BadLength> {
+/// The whole message at the front of some bytes, and the bytes after it.
+pub(crate) fn split_message(bytes: &[u8]) -> Result<Option<Split<'_>>, BadLength> {
     let Some(head) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = frame::length(*head)?;
     Ok(bytes
@@ -150,15 +150,15 @@ mod tests {
         bytes
     }
 
-    /// All messages that come out when the bytes arrive in pieces: length and last byte of each.
-    fn cut(stream: &[u8], piece: usize) -> Vec<(usize, u8)> {
+    /// The messages of a stream that arrives in pieces: length and last byte of each.
+    fn messages_in_pieces(stream: &[u8], piece: usize) -> Vec<(usize, u8)> {
         let mut input = Input::default();
         let mut found = Vec::new();
         for piece in stream.chunks(piece) {
             input.push(piece);
             while let Some(message) = input.first().unwrap() {
                 found.push((message.len() + 4, *message.last().unwrap()));
-                input.done();
+                input.remove_first();
             }
         }
         assert!(input.is_empty());
@@ -166,24 +166,28 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_whole_however_they_arrive() {
+    fn messages_come_out_complete_in_pieces_of_any_size() {
         let stream = [message(28, 1), message(5000, 2), message(29, 3)].concat();
         for piece in [1, 3, 28, 4096, 10_000] {
-            assert_eq!(cut(&stream, piece), [(28, 1), (5000, 2), (29, 3)], "{piece}");
+            assert_eq!(messages_in_pieces(&stream, piece), [(28, 1), (5000, 2), (29, 3)], "{piece}");
         }
     }
 
     #[test]
-    fn of_a_message_longer_than_any_the_end_is_dropped_and_the_next_one_found() {
+    fn the_end_of_an_overlong_message_is_dropped_and_the_next_message_is_found() {
         let long = FRAME_KEPT_BYTES_MAX + 100_000;
         let stream = [message(28, 1), message(long, 2), message(28, 3)].concat();
         for piece in [16_384, 1 << 20, stream.len()] {
-            assert_eq!(cut(&stream, piece), [(28, 1), (FRAME_KEPT_BYTES_MAX, 2), (28, 3)], "{piece}");
+            assert_eq!(
+                messages_in_pieces(&stream, piece),
+                [(28, 1), (FRAME_KEPT_BYTES_MAX, 2), (28, 3)],
+                "{piece}"
+            );
         }
     }
 
     #[test]
-    fn a_promise_takes_no_memory() {
+    fn an_announced_length_takes_no_memory() {
         let mut input = Input::default();
         input.push(&33_554_436_u32.to_be_bytes());
         assert_eq!(input.first(), Ok(None));
@@ -193,26 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn a_small_message_has_all_its_room_at_once_and_is_wiped() {
+    fn a_small_message_gets_its_whole_buffer_at_once() {
         let mut input = Input::default();
         input.push(&message(FRAME_SMALL_BYTES_MAX, 7)[..10]);
         let room = input.buffer.as_ptr();
         input.push(&vec![7; FRAME_SMALL_BYTES_MAX - 10]);
-        assert_eq!(input.buffer.as_ptr(), room, "a buffer that is left is a copy that is left");
+        assert_eq!(input.buffer.as_ptr(), room, "an abandoned buffer is an abandoned copy");
     }
 
     #[test]
-    fn what_is_no_length_is_said_to_be_none() {
+    fn a_length_out_of_bounds_is_an_error() {
         for word in [0_u32, 27, 33_554_437, 0x4745_5420] {
             let mut input = Input::default();
             input.push(&word.to_be_bytes());
             assert_eq!(input.first(), Err(BadLength(word)));
-            assert_eq!(whole(&word.to_be_bytes()), Err(BadLength(word)));
+            assert_eq!(split_message(&word.to_be_bytes()), Err(BadLength(word)));
         }
     }
 
     #[test]
-    fn memory_is_asked_for_before_it_is_taken() {
+    fn memory_needs_are_announced_before_they_arise() {
         const PIECE: usize = 16 * 1024;
         let long = message(2 * FRAME_KEPT_BYTES_MAX, 7);
         let mut input = Input::default();
@@ -232,7 +236,7 @@ mod tests {
         ) {
             let stream: Vec<u8> = lengths.iter().enumerate().flat_map(|(n, length)| message(*length, n as u8)).collect();
             let expect: Vec<_> = lengths.iter().enumerate().map(|(n, length)| (*length, n as u8)).collect();
-            prop_assert_eq!(cut(&stream, piece), expect);
+            prop_assert_eq!(messages_in_pieces(&stream, piece), expect);
         }
     }
 }

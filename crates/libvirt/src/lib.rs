@@ -1,18 +1,18 @@
 //! The libvirt door: the secret driver's RPC, as libvirtd 12.8.0 answers it with that driver alone.
 //!
 //! ```text
-//! connection ─▶ frame ─▶ session ─▶ handler ─▶ vault
-//!     bytes     whole?   open? may they?   typed request, one call, typed reply
+//! connection ─▶ input ─▶ session ─▶ dispatch ─▶ handler ─▶ vault
+//!     bytes     whole?   checks     one match    one call, typed reply
 //!     events ◀─ connection ◀─ follower ◀─ change log
 //! ```
 //!
-//! virsh, libvirt-python and libvirt's own daemons cannot tell the difference: codes, domains and texts of errors, the
-//! bytes of replies and the order of checks are the same. Where the real daemon loses a secret, keeps one in memory or
-//! lets one client shut out others, this does not; docs/libvirt-differences.md lists the cases.
+//! virsh, libvirt-python and libvirt's own daemons see no difference: codes, domains and texts of errors, the bytes of
+//! replies and the order of checks are the same. The real daemon can lose a secret, keep one in memory or let one client
+//! shut out others; this one does not. docs/libvirt-differences.md lists the cases.
 //!
-//! A handler is three steps: typed arguments out of bytes, one call of the vault, a typed reply into bytes. Values lie in
-//! wiped buffers from the socket to the vault and back. Nothing a client sends, and nothing it leaves unread, takes more
-//! memory or time than [`limits`] says.
+//! The table in `libvirt-rpc` decodes the arguments of a call, one match finds its handler, and the handler calls the vault
+//! once and writes a typed reply. Values lie in wiped buffers from the socket to the vault and back. [`limits`] bounds the
+//! memory and the time of everything that a client sends or leaves unread.
 
 mod auth;
 mod connection;
@@ -25,10 +25,10 @@ pub mod fuzzing;
 mod handlers;
 mod identity;
 mod input;
-mod later;
 mod limits;
 mod metrics;
 mod output;
+mod pending;
 mod polkit;
 mod reply;
 mod session;

@@ -1,14 +1,14 @@
-//! What the door counts, in Prometheus' terms.
+//! The metrics of the door, for Prometheus.
 //!
 //! | metric | labels | |
 //! |---|---|---|
 //! | `donjon_libvirt_calls_total` | `procedure`, `outcome` | calls answered; `outcome` is `ok` or `error` |
 //! | `donjon_libvirt_events_total` | | event messages sent |
 //! | `donjon_libvirt_connections` | | connections being served |
-//! | `donjon_libvirt_connections_cut_total` | `reason` | connections that were ended for what they did |
-//! | `donjon_libvirt_log_lines_left_out_total` | | lines about such connections that the log was spared |
+//! | `donjon_libvirt_connections_cut_total` | `reason` | connections that the door cut off |
+//! | `donjon_libvirt_log_lines_left_out_total` | | log lines about such connections that were left out |
 //!
-//! A procedure is one of the table, or `other`: nobody can make up new ones.
+//! A procedure is a row of the table, or `other`: clients cannot make up labels.
 
 use std::sync::atomic::AtomicU64;
 
@@ -40,12 +40,12 @@ pub struct Metrics {
     connections: Gauge,
     cut: Family<CutLabel, Count>,
     left_out: Count,
-    /// Those of each procedure, and of all others, with both outcomes: so that no label is looked up for a call.
+    /// The two counters of each procedure, and of all others, so that a call looks up no label.
     by_procedure: Vec<(Option<Procedure>, [Count; 2])>,
 }
 
 impl Metrics {
-    /// Counts that the registry shows. A registry takes them once.
+    /// Metrics that the registry shows. Register them once.
     pub fn register(registry: &mut Registry) -> Self {
         let calls = Family::<CallLabels, Count>::default();
         let counts = |procedure: Option<Procedure>| {
@@ -87,7 +87,7 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn answered(&self, procedure: Option<Procedure>, is_ok: bool) {
+    pub(crate) fn count_call(&self, procedure: Option<Procedure>, is_ok: bool) {
         let known = self.by_procedure.binary_search_by_key(&order(procedure), |(known, _)| order(*known));
         if let Some((_, counts)) = known.ok().and_then(|at| self.by_procedure.get(at)) {
             let [ok, error] = counts;
@@ -99,34 +99,34 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn told(&self) {
+    pub(crate) fn count_event(&self) {
         self.events.inc();
     }
 
-    pub(crate) fn cut(&self, reason: &'static str) {
+    pub(crate) fn count_cut(&self, reason: &'static str) {
         self.cut.get_or_create(&CutLabel { reason }).inc();
     }
 
-    pub(crate) fn left_out(&self) {
+    pub(crate) fn count_unlogged(&self) {
         self.left_out.inc();
     }
 
     /// Counts a connection while the result lives.
-    pub(crate) fn connection(&self) -> Open {
+    pub(crate) fn count_connection(&self) -> CountedConnection {
         self.connections.inc();
-        Open(self.connections.clone())
+        CountedConnection(self.connections.clone())
     }
 }
 
-/// The table is in the order of numbers, and what is not in it comes last.
+/// Sorts procedures by number, and all others last.
 fn order(procedure: Option<Procedure>) -> i32 {
     procedure.map_or(i32::MAX, |procedure| procedure as i32)
 }
 
 /// One connection, counted.
-pub(crate) struct Open(Gauge);
+pub(crate) struct CountedConnection(Gauge);
 
-impl Drop for Open {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -141,9 +141,9 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         for procedure in Procedure::ALL {
-            metrics.answered(Some(*procedure), true);
+            metrics.count_call(Some(*procedure), true);
         }
-        metrics.answered(None, false);
+        metrics.count_call(None, false);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for procedure in Procedure::ALL {

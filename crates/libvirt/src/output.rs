@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use zeroize::Zeroize as _;
 
-/// One message. If there is a value in it, it is wiped once it is sent or given up. No `Debug`, for that.
+/// One message. If it holds a value, it is wiped once it is sent or given up; therefore no `Debug`.
 pub(crate) struct Frame {
     bytes: Vec<u8>,
     is_secret: bool,
@@ -20,7 +20,7 @@ impl Frame {
         Self { bytes, is_secret: false }
     }
 
-    /// A message with a value in it.
+    /// A message that holds a value.
     pub(crate) fn secret(bytes: Vec<u8>) -> Self {
         Self { bytes, is_secret: true }
     }
@@ -39,17 +39,17 @@ impl Drop for Frame {
     }
 }
 
-/// What waits to be sent.
+/// Messages that wait to be sent.
 #[derive(Default)]
 pub(crate) struct Output {
     frames: VecDeque<Frame>,
-    /// Bytes of the first that are sent.
+    /// Bytes of the first message that are sent.
     sent: usize,
     waiting: usize,
 }
 
 impl Output {
-    /// Puts one behind the others.
+    /// Adds a message at the end.
     pub(crate) fn push(&mut self, frame: Frame) {
         self.waiting += frame.bytes.len();
         self.frames.push_back(frame);
@@ -60,12 +60,12 @@ impl Output {
         self.waiting
     }
 
-    /// Whether all is sent.
+    /// Whether everything is sent.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// Sends what the other end takes; how much that was.
+    /// Sends as much as the other end takes. Returns the number of bytes.
     pub(crate) fn poll_send<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,

@@ -7,24 +7,24 @@
 //!                         ◀── Ok, or a Refusal with the answer that libvirtd gives
 //! ```
 //!
-//! The actions are libvirt's own, so the rules that an administrator has written for it hold here too. Every question
-//! goes over a bus connection of its own: a bus that was restarted does no harm, and giving a question up closes its
-//! connection, on which polkitd takes its password dialog away.
+//! The actions are libvirt's own, so an administrator's rules for libvirt hold here, too. Each question has a bus
+//! connection of its own: a restart of the bus does no harm, and when a question is given up its connection closes and
+//! polkitd removes its password dialog.
 //!
-//! **Whom polkit judges.** A pid alone may have passed to another process by the time polkit looks at it, hence the
-//! other two. The uid is that of the moment of connecting, so a client gains nothing by executing a set-user-ID program
+//! **Whom polkit judges.** Another process may have the pid by the time polkit looks at it, so the uid and the start time
+//! are sent, too. The uid is that of the moment of connecting, so a client gains nothing by executing a set-user-ID program
 //! afterwards (CVE-2013-4288). The start time is read once, when the connection is accepted, and must be the same
 //! before polkit is asked and when it has answered; polkitd compares it too. What remains:
 //!
-//! - Between connecting and being accepted a process can end and its pid pass on. The successor is then judged in its
-//!   place, but under the uid that connected. So what a client can gain by that is another process's session, which is
-//!   what rules see as `subject.active` and `subject.local`, and never another user's name.
+//! - Between connecting and being accepted a process can end and another one get its pid. polkit then judges the other
+//!   process, but under the uid that connected. So a client can gain another process's session (`subject.active` and
+//!   `subject.local` in rules), but never another user's name.
 //! - The kernel counts start times in hundredths of a second, and a process can delay its own (CVE-2019-6133).
-//! - A socket can be handed on: what is granted is granted to whoever holds it, as with any open file.
+//! - A process can pass its socket on, and the grant goes with the socket, as with any open file.
 //!
-//! A pidfd would close the first two. polkit takes one from version 124 on, and the peer's is to be had from Linux 6.5
-//! on (SO_PEERPIDFD); Debian 12 has polkit 122, and neither std nor tokio knows the option. Until they do there would
-//! be two ways to name a subject, of which the weaker one had to stay.
+//! A pidfd would close the first two. polkit takes one from version 124 on, and Linux 6.5 gives the peer's
+//! (SO_PEERPIDFD). But Debian 12 has polkit 122, and neither std nor tokio knows the option. The weaker way to name a
+//! subject would have to stay beside it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,31 +32,31 @@ use std::time::Duration;
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use zbus::Variant;
 
-/// How long the system bus may take to let us in. It is a local socket, so this is for a bus that hangs.
+/// How long connecting to the system bus may take. It is a local socket, so only a bus that hangs takes long.
 const CONNECT_SECONDS_MAX: u64 = 10;
 
-/// How long polkit may take, which is how long a person may look for a password. libvirt gives up after 30 s
+/// How long polkit may take: a person may have to look for a password. libvirt gives up after 30 s
 /// (`VIR_DBUS_METHOD_CALL_TIMEOUT_MILIS` in src/util/virgdbus.c), as if no person were asked.
 const ANSWER_SECONDS_MAX: u64 = 120;
 
-/// polkit takes this, its -1, for "look at the process", which is what a subject's uid is there to prevent. The kernel
+/// polkit takes this value (its -1) for "look at the process", which the uid of a subject is there to prevent. The kernel
 /// has no such user.
 const UID_OF_THE_PROCESS: u32 = u32::MAX;
 
 /// `CheckAuthorizationFlags`: polkit may ask a person.
 const ALLOW_USER_INTERACTION: u32 = 1;
 
-/// What a client wants to do: it depends on the socket.
+/// The action that a client needs: it depends on the socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
     /// Anything, on the read-write socket.
     Manage,
-    /// To look on, on the read-only socket.
+    /// Reading, on the read-only socket.
     Monitor,
 }
 
 impl Action {
-    /// The name that polkit and its rules know it by.
+    /// Its name in polkit and in rules.
     pub(crate) const fn id(self) -> &'static str {
         match self {
             Self::Manage => "org.libvirt.unix.manage",
@@ -75,7 +75,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The peer of a connection, by its SO_PEERCRED. To be called as soon as the connection is accepted.
+    /// The peer of a connection, by its SO_PEERCRED. Call it as soon as the connection is accepted.
     pub(crate) fn of_peer(pid: u32, uid: u32) -> Result<Self, Refusal> {
         if uid == UID_OF_THE_PROCESS {
             return Err(Refusal::Gone);
@@ -84,12 +84,12 @@ impl Subject {
         Ok(Self { pid, uid, start_time })
     }
 
-    /// Whether its pid is still its own.
+    /// Whether the process still has its pid.
     fn lives(&self) -> bool {
         start_time(self.pid) == Some(self.start_time)
     }
 
-    /// As polkit knows subjects: (sa{sv}). Its uid is signed, its pid is not.
+    /// The subject as polkit's (sa{sv}). polkit's uid is signed, its pid is not.
     fn describe(&self) -> (&'static str, HashMap<&'static str, Variant<'static>>) {
         let details = HashMap::from([
             ("pid", Variant::U32(self.pid)),
@@ -100,7 +100,7 @@ impl Subject {
     }
 }
 
-/// Asks polkit, and through it perhaps a person. Dropping the future takes the question back.
+/// Asks polkit, which may ask a person. Dropping the future withdraws the question.
 pub(crate) async fn authorise(subject: &Subject, action: Action) -> Result<(), Refusal> {
     if !subject.lives() {
         return Err(Refusal::Gone);
@@ -108,41 +108,43 @@ pub(crate) async fn authorise(subject: &Subject, action: Action) -> Result<(), R
     let bus = within(CONNECT_SECONDS_MAX, zbus::connection::Builder::system().build())
         .await?
         .map_err(Refusal::NoBus)?;
-    let answer = within(ANSWER_SECONDS_MAX, ask(&bus, subject, action)).await?.map_err(Refusal::NoPolkit)?;
+    let answer = within(ANSWER_SECONDS_MAX, check_authorization(&bus, subject, action))
+        .await?
+        .map_err(Refusal::NoPolkit)?;
     if !subject.lives() {
         return Err(Refusal::Gone);
     }
     answer.verdict(action)
 }
 
-/// Why a client was not let in. For the log; [`Refusal::wire`] is for the client.
+/// Why a client was refused. The text is for the log; [`Refusal::wire`] is for the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// By a rule, or by a person who does not know the password.
+    /// A rule denies it, or the person does not know the password.
     #[error("polkit denied it")]
     Denied,
     /// A person closed the dialog.
     #[error("the person whom polkit asked cancelled")]
     Cancelled,
-    /// Somebody would have to be asked, and nothing is there that could ask.
-    #[error("polkit has no agent to ask a person by")]
+    /// polkit would have to ask a person and has no agent for that.
+    #[error("polkit has no agent that could ask a person")]
     NoAgent(Action),
-    /// The client's process has ended, or is in a pid namespace that cannot be seen from here.
+    /// The client's process has ended, or is in an invisible pid namespace.
     #[error("the client process is gone")]
     Gone,
     /// The system bus cannot be reached.
     #[error("no system bus")]
     NoBus(#[source] zbus::Error),
-    /// polkit is not there, or it refuses to answer.
+    /// polkit does not run, or refuses to answer.
     #[error("no answer from polkit")]
     NoPolkit(#[source] zbus::Error),
-    /// A limit on a wait is over.
+    /// The time is over.
     #[error("neither polkit nor a person has answered in time")]
     Late,
 }
 
 impl Refusal {
-    /// What libvirtd answers. It knows nothing of [`Refusal::Gone`], which is the rare client that nobody waits for.
+    /// libvirtd's error. It has none for [`Refusal::Gone`], after which the client no longer waits.
     pub(crate) fn wire(&self) -> RemoteError {
         let (code, domain, detail) = match self {
             Self::Denied => (Code::AuthFailed, Domain::Polkit, "access denied by policy".into()),
@@ -166,14 +168,14 @@ impl Refusal {
 }
 
 /// polkit's `AuthorizationResult`: (bba{ss}).
-struct Answer {
+struct AuthorizationResult {
     is_authorised: bool,
     is_challenge: bool,
     details: HashMap<String, String>,
 }
 
-impl Answer {
-    /// In libvirt's order: who dismisses a dialog leaves a challenge behind as well.
+impl AuthorizationResult {
+    /// In libvirt's order: after a dismissed dialog there is a challenge, too.
     fn verdict(&self, action: Action) -> Result<(), Refusal> {
         let is_dismissed = self.details.get("polkit.dismissed").is_some_and(|value| value == "true");
         match (self.is_authorised, is_dismissed, self.is_challenge) {
@@ -185,8 +187,12 @@ impl Answer {
     }
 }
 
-/// The one call. No details that a rule could look at, and no name to cancel it by: closing the bus does that.
-async fn ask(bus: &zbus::Connection, subject: &Subject, action: Action) -> zbus::Result<Answer> {
+/// The one call. It passes no details to rules and no name for cancelling: closing the bus connection cancels it.
+async fn check_authorization(
+    bus: &zbus::Connection,
+    subject: &Subject,
+    action: Action,
+) -> zbus::Result<AuthorizationResult> {
     let details = HashMap::<&str, &str>::new();
     let reply = bus
         .call_method(
@@ -198,7 +204,7 @@ async fn ask(bus: &zbus::Connection, subject: &Subject, action: Action) -> zbus:
         )
         .await?;
     let (is_authorised, is_challenge, details) = reply.body().deserialize()?;
-    Ok(Answer { is_authorised, is_challenge, details })
+    Ok(AuthorizationResult { is_authorised, is_challenge, details })
 }
 
 async fn within<T>(seconds: u64, wait: impl Future<Output = T>) -> Result<T, Refusal> {
@@ -210,8 +216,8 @@ fn start_time(pid: u32) -> Option<u64> {
     start_time_in(&String::from_utf8_lossy(&stat)) // A program's name may be any bytes.
 }
 
-/// Field 22 of proc_pid_stat(5). The name, field 2, is in parentheses and may itself hold those, spaces and digits:
-/// what follows the last one are the fields from the third on.
+/// Field 22 of proc_pid_stat(5). The name, field 2, is in parentheses and may hold parentheses, spaces and digits itself,
+/// so the third field begins after the last parenthesis.
 fn start_time_in(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
@@ -235,12 +241,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pid_that_passed_on_is_not_asked_about() {
+    async fn polkit_is_not_asked_about_a_pid_of_another_process() {
         let us = Subject::of_peer(std::process::id(), 0).unwrap();
         assert!(us.lives());
         let predecessor = Subject { start_time: us.start_time - 1, ..us };
         assert!(matches!(authorise(&predecessor, Action::Manage).await, Err(Refusal::Gone)));
-        // A pid that the kernel cannot name here, and a uid that polkit would replace by the process's own.
+        // An invisible pid, and a uid that polkit would replace by that of the process.
         for (pid, uid) in [(0, 0), (us.pid, u32::MAX)] {
             assert!(matches!(Subject::of_peer(pid, uid), Err(Refusal::Gone)), "{pid} {uid}");
         }
@@ -250,7 +256,7 @@ mod tests {
     fn verdicts_are_libvirts() {
         let verdict = |is_authorised, is_challenge, details: &[(&str, &str)]| {
             let details = details.iter().map(|&(key, value)| (key.into(), value.into())).collect();
-            match (Answer { is_authorised, is_challenge, details }).verdict(Action::Monitor) {
+            match (AuthorizationResult { is_authorised, is_challenge, details }).verdict(Action::Monitor) {
                 Ok(()) => "authorised".into(),
                 Err(refusal) => {
                     let error = refusal.wire();

@@ -25,36 +25,36 @@ use crate::door::{Door, Socket};
 use crate::error::{rpc, rpc_internal, undecodable};
 use crate::events::Registrations;
 use crate::identity::Peer;
-use crate::later::{Decides, Later};
 use crate::output::Frame;
+use crate::pending::{Decides, PendingCall};
 use crate::polkit;
-use crate::reply::{Answer, refusal};
+use crate::reply::{Reply, error_reply};
 
-/// What a message comes to.
+/// What the connection does after a message.
 pub(crate) enum Step {
-    /// Nothing is answered.
+    /// It sends nothing.
     Nothing,
-    /// It is answered at once.
+    /// It sends a reply.
     Reply(Frame),
-    /// It is answered when this is done.
-    Later(Later),
-    /// It is answered, and that was the last.
+    /// It sends a reply when this call is done.
+    Pending(PendingCall),
+    /// It sends a reply and closes.
     Last(Frame),
-    /// The connection is of no more use.
+    /// It closes: the stream cannot be understood.
     Close,
 }
 
-/// One connection, as far as the protocol goes.
+/// The protocol's state of one connection.
 pub(crate) struct Session {
     door: Arc<Door>,
     socket: Socket,
     peer: Option<Peer>,
-    /// The client as polkit knows it, if it is to be asked.
+    /// The client as a subject of polkit, if polkit is to authorise it.
     subject: Option<polkit::Subject>,
     is_authenticated: bool,
-    /// Whether polkit is being asked.
+    /// Whether a question to polkit is open.
     is_asking: bool,
-    /// The URI it was opened with.
+    /// The URI of an open connection.
     uri: Option<Vec<u8>>,
     is_read_only: bool,
     user: Option<UserId>,
@@ -64,9 +64,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A new connection's.
+    /// The state of a new connection.
     pub(crate) fn new(door: Arc<Door>, socket: Socket, peer: Option<Peer>) -> Self {
-        let is_authenticated = door.config.auth.of(peer) == AUTH_NONE;
+        let is_authenticated = door.config.auth.method_for(peer) == AUTH_NONE;
         let asked = peer.filter(|_| !is_authenticated);
         Self {
             subject: asked.and_then(|peer| polkit::Subject::of_peer(peer.pid, peer.uid).ok()),
@@ -84,7 +84,7 @@ impl Session {
         }
     }
 
-    /// Whether the client may ask for anything.
+    /// Whether the client is authenticated.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.is_authenticated
     }
@@ -94,14 +94,14 @@ impl Session {
         self.is_kept_alive
     }
 
-    /// What it is to be told of.
+    /// The events that the client asked for.
     pub(crate) fn registrations(&self) -> &Registrations {
         &self.registrations
     }
 
-    /// A call is done: takes note of what its answer decides, and gives back the message that answers it.
-    pub(crate) fn finish(&mut self, call: &Later, answer: Answer) -> Frame {
-        match (call.decides, answer.is_ok()) {
+    /// Ends a call: counts it, notes what its reply decides, and returns the message to send.
+    pub(crate) fn finish(&mut self, call: &PendingCall, reply: Reply) -> Frame {
+        match (call.decides, reply.is_ok()) {
             (Decides::Nothing, _) => {}
             (Decides::Authentication, true) => self.is_authenticated = true,
             (Decides::Authentication, false) => self.is_asking = false,
@@ -113,14 +113,14 @@ impl Session {
                 self.registrations.remove(callback);
             }
         }
-        self.door.metrics.answered(Procedure::of(call.header.procedure), answer.is_ok());
-        answer.unwrap_or_else(|error| refusal(call.header, &error))
+        self.door.metrics.count_call(Procedure::from_number(call.header.procedure), reply.is_ok());
+        reply.unwrap_or_else(|error| error_reply(call.header, &error))
     }
 
     /// Handles a message, without its length.
     pub(crate) fn handle(&mut self, message: &[u8]) -> Step {
         let mut from = Decoder::new(message);
-        // A message that is shorter than its header has no length that is one.
+        // The length was checked, so the header is there.
         let Ok(header) = Header::decode(&mut from) else { return Step::Close };
         match (header.kind, header.program) {
             (Kind::Message, KEEPALIVE) if header.procedure == PING => {
@@ -129,7 +129,7 @@ impl Session {
             (Kind::Call, _) => self.call(header, from),
             (Kind::CallWithFds, _) => match from.u32() {
                 Ok(0) => self.call(header, from),
-                _ => Step::Close, // No call of a secret driver's brings any, and here none is received.
+                _ => Step::Close, // No call of the secret driver passes descriptors, and none are received.
             },
             (Kind::Message | Kind::Reply | Kind::Other(_), _) => Step::Nothing,
         }
@@ -137,23 +137,24 @@ impl Session {
 
     fn call(&mut self, header: Header, arguments: Decoder<'_>) -> Step {
         let procedure = match header {
-            Header { program: REMOTE, version: VERSION, procedure, .. } => Procedure::of(procedure),
+            Header { program: REMOTE, version: VERSION, procedure, .. } => Procedure::from_number(procedure),
             _ => None,
         };
-        match self.answer(header, procedure, arguments) {
-            Ok(later @ Step::Later(_)) => later, // Counted when it is done.
+        match self.check_and_dispatch(header, procedure, arguments) {
+            Ok(pending @ Step::Pending(_)) => pending, // `finish` counts it.
             Ok(step) => {
-                self.door.metrics.answered(procedure, true);
+                self.door.metrics.count_call(procedure, true);
                 step
             }
             Err(error) => {
-                self.door.metrics.answered(procedure, false);
-                Step::Reply(refusal(header, &error))
+                self.door.metrics.count_call(procedure, false);
+                Step::Reply(error_reply(header, &error))
             }
         }
     }
 
-    fn answer(
+    /// Makes the checks in libvirtd's order, and then the call.
+    fn check_and_dispatch(
         &mut self,
         header: Header,
         procedure: Option<Procedure>,
@@ -176,7 +177,7 @@ impl Session {
             self.require_authenticated()?;
         }
         let arguments = procedure.decode(&mut arguments).map_err(|_| undecodable())?;
-        self.require(procedure.access())?;
+        self.require_access(procedure.access())?;
         self.dispatch(header, arguments)
     }
 
@@ -184,9 +185,9 @@ impl Session {
         if self.is_authenticated { Ok(()) } else { Err(rpc("authentication required".to_owned())) }
     }
 
-    /// What a procedure of another daemon is answered.
+    /// The error for a procedure of another daemon.
     fn not_supported(&self, foreign: Foreign) -> RemoteError {
-        let of_function = |code: Code, text: String| RemoteError {
+        let function_error = |code: Code, text: String| RemoteError {
             domain: foreign.domain,
             ..RemoteError::new(code, Domain::None, text.into_bytes())
         };
@@ -194,13 +195,13 @@ impl Session {
             return rpc_internal(foreign.connection.not_open().to_owned());
         }
         if foreign.writes && self.is_read_only {
-            return of_function(Code::OperationDenied, read_only(foreign.function));
+            return function_error(Code::OperationDenied, read_only(foreign.function));
         }
-        of_function(Code::NoSupport, foreign.function.to_owned())
+        function_error(Code::NoSupport, foreign.function.to_owned())
     }
 
-    /// Whether the connection is what a procedure takes.
-    fn require(&self, access: Access) -> Result<(), RemoteError> {
+    /// Checks that the connection is as a procedure demands.
+    fn require_access(&self, access: Access) -> Result<(), RemoteError> {
         let is_open = self.uri.is_some();
         match access {
             Access::Anybody | Access::Authenticated => Ok(()),

@@ -1,4 +1,4 @@
-//! Turns: how the connections of one thread share it.
+//! Turns: how connections share their thread.
 //!
 //! ```text
 //! a call now and then ──────────────────────────────▶ served at once
@@ -6,10 +6,10 @@
 //!                                  ▲──────────────┘
 //! ```
 //!
-//! A connection that asks, waits and asks again does less than a turn each time it is woken, and is served at once. One
-//! that sends a thousand calls in a row does a turn of them and then queues with its like: of all those one does a turn,
-//! then sockets are looked at and everybody else is served, then the next one. So nobody waits for more than one turn of
-//! a busy connection, however many of them there are. Work is counted, not timed, and a long answer is much of it.
+//! A connection that calls and waits for the reply does less than a turn of work each time, and is served at once. One
+//! that sends a thousand calls in a row does a turn of them and then queues with other busy ones: one of these does a
+//! turn, then the thread looks at its sockets and serves everybody else, then comes the next. So nobody waits for more
+//! than one turn of a busy connection, however many there are. Work is counted, not timed; a long reply counts more.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::limits::{ANSWER_BYTES_A_WORK, TURN_WORK_MAX};
 
 thread_local! {
-    /// Whose turn it is on this thread, of those that queue.
+    /// The busy connections of this thread take this in turn.
     static QUEUE: Arc<Semaphore> = Arc::new(Semaphore::new(1));
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Turns {
 }
 
 enum State {
-    /// It has not done more than a turn since it was woken.
+    /// It has done at most a turn since it was woken.
     Light,
     /// It waits for its next turn.
     Queued(Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>),
@@ -41,12 +41,12 @@ enum State {
 }
 
 impl Turns {
-    /// Those of a connection that is served on this thread.
+    /// Those of a connection of this thread.
     pub(crate) fn new() -> Self {
         Self { queue: QUEUE.with(Arc::clone), left: TURN_WORK_MAX, state: State::Light }
     }
 
-    /// A connection was woken: ready when it may work.
+    /// The connection was woken. Ready when it may work.
     pub(crate) fn poll_begin(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let State::Queued(turn) = &mut self.state {
             let Poll::Ready(turn) = turn.as_mut().poll(context) else { return Poll::Pending };
@@ -56,7 +56,7 @@ impl Turns {
         Poll::Ready(())
     }
 
-    /// Something was done: the socket was read, or a call, with an answer of so many bytes.
+    /// Counts work: a read of the socket, or a call with a reply of so many bytes.
     pub(crate) fn spend(&mut self, bytes: usize) {
         let work = u32::try_from(1 + bytes / ANSWER_BYTES_A_WORK).unwrap_or(u32::MAX);
         self.left = self.left.saturating_sub(work);
@@ -67,17 +67,17 @@ impl Turns {
         self.left == 0
     }
 
-    /// There is nothing more to be done for now.
+    /// Nothing is left to do for now.
     pub(crate) fn rest(&mut self) {
-        self.state = State::Light; // Whoever is next has their turn.
+        self.state = State::Light; // This passes the turn on.
     }
 
-    /// There is more to be done, and the turn is over.
+    /// The turn is over and more is left to do.
     pub(crate) fn queue(&mut self) {
         let queue = Arc::clone(&self.queue);
         self.state = State::Queued(Box::pin(async move {
             let turn = queue.acquire_owned().await.ok();
-            tokio::task::yield_now().await; // Not before sockets were looked at, and others were served.
+            tokio::task::yield_now().await; // First sockets are looked at and others served.
             turn
         }));
     }

@@ -1,21 +1,21 @@
-//! Which URIs a connection can be opened with, and what the others are answered.
+//! The URIs of a connection, and the errors for others.
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 
 use crate::error::quoted;
 use crate::limits::URI_BYTES_MAX;
 
-/// Whom the daemon is for, which the path of a URI has to say.
+/// Whom the daemon serves: the path of a URI must say so.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Reach {
     /// The machine: `secret:///system`.
     #[default]
     System,
-    /// One user: `secret:///session`, and `/system` too, for those who named the socket themselves.
+    /// One user: `secret:///session`, and `/system` too, for clients that name the socket.
     Session,
 }
 
-/// Whether a URI leads here. libvirt compares names as they are written, and keeps what it does not know.
+/// Checks that a URI means this daemon. libvirt compares names as written, and keeps parameters that it does not know.
 pub(crate) fn check(uri: Option<&[u8]>, reach: Reach) -> Result<Vec<u8>, RemoteError> {
     let bytes = uri.ok_or_else(|| internal(Domain::Rpc, "connection not open".to_owned()))?;
     let uri = String::from_utf8_lossy(quoted(bytes));
@@ -33,7 +33,7 @@ pub(crate) fn check(uri: Option<&[u8]>, reach: Reach) -> Result<Vec<u8>, RemoteE
     let path_at = after.find(['/', '?', '#']).unwrap_or(after.len());
     let (server, path) = after.split_at_checked(path_at).unwrap_or((after, ""));
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    // A server in it would have this daemon connect to another one.
+    // With a server in the URI this daemon would have to connect to another one.
     if scheme != "secret" || !server.is_empty() {
         return Err(no_driver(&uri));
     }
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(said, expect);
     }
 
-    /// raw/005 to raw/018 of the recorded answers, but for drivers that are not here.
+    /// raw/005 to raw/018 of the recorded answers, without those about other drivers.
     #[test]
     fn uris_are_answered_as_libvirtd_does() {
         let check = |uri: Option<&str>, expect: &str| check_at(Reach::System, uri, expect);

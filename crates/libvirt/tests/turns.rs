@@ -1,4 +1,4 @@
-//! Whoever asks for much at once does not keep others waiting: connections of one thread share it by turns.
+//! A client that sends many calls at once does not hold up others: connections share their thread by turns.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::future::pending;
@@ -16,11 +16,11 @@ use prometheus_client::registry::Registry;
 use testkit::Fixture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-/// Calls that each of the greedy sends at once.
+/// Calls that each greedy connection sends at once.
 const MANY: usize = 400;
-/// Connections that do.
+/// Greedy connections.
 const GREEDY: usize = 10;
-/// Room for all that is sent, so that no reader keeps a writer waiting.
+/// Room for everything that is sent, so that no writer waits for a reader.
 const PIPE_BYTES: usize = 1 << 20;
 
 fn message(procedure: Procedure, write: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>) -> Vec<u8> {
@@ -57,7 +57,8 @@ async fn door(fixture: &Fixture) -> Arc<Door> {
     Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics))
 }
 
-/// Ten connections send so many calls at once, one more asks five times after them: how many were answered before it was.
+/// Ten connections send so many calls at once, and another one calls five times after them. Returns how many of their calls
+/// were answered before.
 async fn answered_before_the_last(door: &Arc<Door>, call: &[u8], many: usize) -> usize {
     let answered = Arc::new(AtomicUsize::new(0));
     let mut last = connect(door).await;
@@ -81,13 +82,13 @@ async fn answered_before_the_last(door: &Arc<Door>, call: &[u8], many: usize) ->
     }
     let meanwhile = answered.load(Ordering::Relaxed);
     while answered.load(Ordering::Relaxed) < GREEDY * many {
-        tokio::task::yield_now().await; // All the others are answered too.
+        tokio::task::yield_now().await; // The others are answered, too.
     }
     meanwhile
 }
 
 #[tokio::test]
-async fn calls_wait_for_a_turn_or_two_of_those_that_send_hundreds() {
+async fn a_call_waits_for_one_or_two_turns_of_busy_connections() {
     let fixture = Fixture::new().await;
     let door = door(&fixture).await;
     let count = message(Procedure::ConnectNumOfSecrets, |_| Ok(()));
@@ -96,7 +97,7 @@ async fn calls_wait_for_a_turn_or_two_of_those_that_send_hundreds() {
 }
 
 #[tokio::test]
-async fn calls_wait_for_few_of_the_lists_of_others() {
+async fn a_call_waits_for_few_lists_of_other_connections() {
     let fixture = Fixture::new().await;
     let door = door(&fixture).await;
     let mut client = connect(&door).await;

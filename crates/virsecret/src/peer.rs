@@ -56,7 +56,7 @@ pub(crate) fn play(steps: Vec<Step>) -> (UnixStream, JoinHandle<()>) {
     let playing = std::thread::spawn(move || {
         for (serial, step) in steps.into_iter().enumerate() {
             let (header, arguments) = receive(&mut theirs);
-            assert_eq!(Procedure::of(header.procedure), Some(step.procedure), "call {serial}");
+            assert_eq!(Procedure::from_number(header.procedure), Some(step.procedure), "call {serial}");
             assert_eq!(arguments, step.arguments, "arguments of {:?}", step.procedure);
             assert_eq!(header, Header::call(step.procedure as i32, u32::try_from(serial).unwrap()));
             theirs.write_all(&(step.answer)(header)).unwrap();

@@ -14,40 +14,44 @@ use vault::Payload;
 
 use super::{Session, Step};
 use crate::handlers::Request;
-use crate::later::{Decides, Later};
-use crate::reply::{Answer, done, number, reply, text};
+use crate::pending::{Decides, PendingCall};
+use crate::reply::{Reply, empty_reply, number_reply, reply, text_reply};
 
-/// The release whose answers these are: what `CONNECT_GET_LIB_VERSION` says.
+/// The release whose replies these are, as `CONNECT_GET_LIB_VERSION` says.
 const LIB_VERSION: u64 = 12_008_000;
 
 impl Session {
     pub(super) fn dispatch(&mut self, header: Header, arguments: Arguments<'_>) -> Result<Step, RemoteError> {
         use Arguments as A;
-        let now = |answer: Answer| answer.map(Step::Reply);
+        let now = |reply: Reply| reply.map(Step::Reply);
         match arguments {
             A::AuthList(()) => now(self.auth_list(header)),
             A::AuthSaslInit(()) | A::AuthSaslStart(()) | A::AuthSaslStep(()) => {
                 Err(RemoteError::new(Code::AuthFailed, Domain::Rpc, &b"authentication failed"[..]))
             }
             A::AuthPolkit(()) => self.authenticate(header),
-            A::ConnectOpen(open) => now(self.open(open).and_then(|()| done(header))),
-            A::ConnectClose(()) => done(header).map(Step::Last),
+            A::ConnectOpen(open) => now(self.open(open).and_then(|()| empty_reply(header))),
+            A::ConnectClose(()) => empty_reply(header).map(Step::Last),
             A::ConnectSupportsFeature(feature) => {
-                now(self.supports(feature).and_then(|yes| number(header, i32::from(yes))))
+                now(self.supports(feature).and_then(|yes| number_reply(header, i32::from(yes))))
             }
-            A::ConnectGetType(()) => now(text(header, b"secret")),
-            A::ConnectGetUri(()) => now(text(header, self.uri.as_deref().unwrap_or_default())),
+            A::ConnectGetType(()) => now(text_reply(header, b"secret")),
+            A::ConnectGetUri(()) => now(text_reply(header, self.uri.as_deref().unwrap_or_default())),
             A::ConnectGetLibVersion(()) => now(reply(header, |to| {
                 to.u64(LIB_VERSION);
                 Ok(())
             })),
-            A::ConnectIsSecure(()) => now(number(header, 1)), // A UNIX socket does not leave the host.
+            A::ConnectIsSecure(()) => now(number_reply(header, 1)), // A UNIX socket does not leave the host.
             // A client is called back only when the hypervisor's connection is lost, and there is no hypervisor.
-            A::ConnectRegisterCloseCallback(()) | A::ConnectUnregisterCloseCallback(()) => now(done(header)),
-            A::ConnectSetIdentity(identity) => now(self.set_identity(&identity).and_then(|()| done(header))),
+            A::ConnectRegisterCloseCallback(()) | A::ConnectUnregisterCloseCallback(()) => {
+                now(empty_reply(header))
+            }
+            A::ConnectSetIdentity(identity) => {
+                now(self.set_identity(&identity).and_then(|()| empty_reply(header)))
+            }
             A::ConnectSecretEventRegisterAny(register) => self.register(header, register),
             A::ConnectSecretEventDeregisterAny(callback) => {
-                now(self.deregister(callback).and_then(|()| done(header)))
+                now(self.deregister(callback).and_then(|()| empty_reply(header)))
             }
             A::ConnectNumOfSecrets(()) => self.secrets(header, Request::number_of_secrets),
             A::ConnectListSecrets(max) => self.secrets(header, |request| request.list(max)),
@@ -77,18 +81,18 @@ impl Session {
         }
     }
 
-    /// A call of the secret driver's: a future of its own, so that a client that sends one call after the other, unanswered,
-    /// has them done together.
+    /// A call of the secret driver. It is a future of its own, so that a client may send several calls without waiting, and
+    /// they are done together.
     fn secrets<F>(&self, header: Header, work: impl FnOnce(Request) -> F) -> Result<Step, RemoteError>
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
     {
         let request = Request { door: Arc::clone(&self.door), call: self.vault_call(), header };
-        Ok(Step::Later(Later::new(header, Decides::Nothing, work(request))))
+        Ok(Step::Pending(PendingCall::new(header, Decides::Nothing, work(request))))
     }
 }
 
-/// Only the UUID of a handle says which secret; libvirt looks at nothing else of it either.
+/// Only the UUID of a handle counts, as in libvirt.
 fn id_of(secret: &Secret<'_>) -> SecretId {
     SecretId::from_bytes(secret.uuid)
 }

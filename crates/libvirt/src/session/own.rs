@@ -16,14 +16,15 @@ use crate::door::Socket;
 use crate::error::{About, of_vault, rpc_internal};
 use crate::events::{EventId, NotRegistered};
 use crate::identity::{Identity, Peer};
-use crate::later::{Decides, Later};
 use crate::limits::CALLBACKS_MAX;
-use crate::reply::{Answer, number, reply};
+use crate::pending::{Decides, PendingCall};
+use crate::reply::{Reply, number_reply, reply};
 use crate::{polkit, uri};
 
 impl Session {
-    pub(super) fn auth_list(&self, header: Header) -> Answer {
-        let auth = if self.is_authenticated { AUTH_NONE } else { self.door.config.auth.of(self.peer) };
+    pub(super) fn auth_list(&self, header: Header) -> Reply {
+        let auth =
+            if self.is_authenticated { AUTH_NONE } else { self.door.config.auth.method_for(self.peer) };
         reply(header, |to| {
             to.length(1, AUTH_TYPES_MAX)?.i32(auth);
             Ok(())
@@ -42,7 +43,7 @@ impl Session {
     pub(super) fn supports(&mut self, feature: i32) -> Result<bool, RemoteError> {
         match feature {
             FEATURE_KEEPALIVE => {
-                self.is_kept_alive = true; // To ask for it is to switch it on, and needs no open connection.
+                self.is_kept_alive = true; // The question switches it on, and needs no open connection.
                 Ok(true)
             }
             _ if self.uri.is_none() => Err(not_open("hypervisor connection not open")),
@@ -52,7 +53,7 @@ impl Session {
     }
 
     pub(super) fn set_identity(&mut self, arguments: &SetIdentity<'_>) -> Result<(), RemoteError> {
-        let identity = Identity::of(arguments, self.door.config.token.as_ref())?;
+        let identity = Identity::claimed_by(arguments, self.door.config.token.as_ref())?;
         self.is_system = identity.is_system;
         let is_believed = self.is_system || self.peer.is_some_and(|peer| peer.uid == 0);
         self.user = match identity.user {
@@ -67,7 +68,7 @@ impl Session {
         header: Header,
         arguments: EventRegister<'_>,
     ) -> Result<Step, RemoteError> {
-        let event = EventId::of(arguments.event)
+        let event = EventId::from_number(arguments.event)
             .ok_or_else(|| rpc_internal(format!("unsupported secret event ID {}", arguments.event)))?;
         let secret = arguments.secret.map(|secret| SecretId::from_bytes(secret.uuid));
         let next = || self.door.next_callback();
@@ -80,9 +81,9 @@ impl Session {
             }
         })?;
         let (door, call) = (Arc::clone(&self.door), self.vault_call());
-        Ok(Step::Later(Later::new(header, Decides::Registration(callback), async move {
+        Ok(Step::Pending(PendingCall::new(header, Decides::Registration(callback), async move {
             door.vault.may_follow(&call).await.map_err(|error| of_vault(&error, About::All))?;
-            number(header, callback)
+            number_reply(header, callback)
         })))
     }
 
@@ -96,7 +97,7 @@ impl Session {
 
     pub(super) fn authenticate(&mut self, header: Header) -> Result<Step, RemoteError> {
         if self.door.config.auth == Auth::None || self.is_authenticated {
-            // Said by libvirtd where polkit is not asked: the error that nobody made.
+            // libvirtd's answer where polkit is not needed: an error that no code set.
             return Err(RemoteError {
                 str1: None,
                 str2: None,
@@ -117,14 +118,14 @@ impl Session {
             Socket::ReadWrite => polkit::Action::Manage,
             Socket::ReadOnly => polkit::Action::Monitor,
         };
-        Ok(Step::Later(Later::new(header, Decides::Authentication, async move {
-            let _question = question; // Until it is answered, or given up.
+        Ok(Step::Pending(PendingCall::new(header, Decides::Authentication, async move {
+            let _question = question; // It ends with this future.
             match subject {
                 Some(subject) => polkit::authorise(&subject, action).await,
                 None => Err(polkit::Refusal::Gone),
             }
             .map_err(|refused| refused.wire())?;
-            number(header, 1)
+            number_reply(header, 1)
         })))
     }
 }

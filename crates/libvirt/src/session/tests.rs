@@ -1,4 +1,4 @@
-//! Every row of the table meets the checks in libvirtd's order, and is dispatched.
+//! Each row of the table passes the checks in libvirtd's order and is dispatched.
 
 use libvirt_rpc::xdr::Decoder;
 use model::ProjectId;
@@ -9,7 +9,7 @@ use super::*;
 use crate::auth::Auth;
 use crate::{DoorConfig, Metrics, Reach};
 
-/// So many zeros are the arguments of every procedure.
+/// Zeros that decode as the arguments of every procedure.
 const ZEROS: [u8; 64] = [0; 64];
 
 fn door(fixture: &Fixture, auth: Auth, registry: &mut Registry) -> Arc<Door> {
@@ -24,8 +24,8 @@ fn door(fixture: &Fixture, auth: Auth, registry: &mut Registry) -> Arc<Door> {
     Arc::new(Door::new(Arc::clone(&fixture.vault), config, metrics))
 }
 
-/// The text of the error that a call is answered at once, or nothing.
-fn refused(session: &mut Session, procedure: Procedure, arguments: &[u8]) -> Option<String> {
+/// The text of the error, if a call is answered by one at once.
+fn immediate_error(session: &mut Session, procedure: Procedure, arguments: &[u8]) -> Option<String> {
     let header = Header::call(procedure as i32, 7);
     let mut message = frame::empty(header).split_off(frame::LENGTH_BYTES);
     message.extend_from_slice(arguments);
@@ -46,12 +46,12 @@ async fn every_row_is_checked_in_libvirtds_order() {
         let (access, name) = (procedure.access(), procedure.name());
         let stranger = &mut Session::new(Arc::clone(&asked), Socket::ReadWrite, peer);
         let needs_authentication =
-            refused(stranger, procedure, &[]) == Some("authentication required".to_owned());
+            immediate_error(stranger, procedure, &[]) == Some("authentication required".to_owned());
         assert_eq!(needs_authentication, access != Access::Anybody, "{name}");
 
         let new = || Session::new(Arc::clone(&free), Socket::ReadOnly, peer);
-        let is_undecodable =
-            refused(&mut new(), procedure, &[]) == Some("Unable to decode message payload".to_owned());
+        let is_undecodable = immediate_error(&mut new(), procedure, &[])
+            == Some("Unable to decode message payload".to_owned());
         assert_eq!(is_undecodable, procedure.decode(&mut Decoder::new(&[])).is_err(), "{name}");
 
         let not_open = match access {
@@ -60,7 +60,7 @@ async fn every_row_is_checked_in_libvirtds_order() {
             Access::Secrets | Access::Write(_) => Some("internal error: connection not open"),
         };
         if not_open.is_some() {
-            assert_eq!(refused(&mut new(), procedure, &ZEROS).as_deref(), not_open, "{name}");
+            assert_eq!(immediate_error(&mut new(), procedure, &ZEROS).as_deref(), not_open, "{name}");
         }
 
         let open = &mut new();
@@ -71,7 +71,7 @@ async fn every_row_is_checked_in_libvirtds_order() {
             }
             Access::Anybody | Access::Authenticated | Access::Connection | Access::Secrets => None,
         };
-        let found = refused(open, procedure, &ZEROS);
+        let found = immediate_error(open, procedure, &ZEROS);
         assert!(
             found == forbidden || (forbidden.is_none() && found != not_open.map(str::to_owned)),
             "{name}: {found:?}"
@@ -80,18 +80,18 @@ async fn every_row_is_checked_in_libvirtds_order() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_later_is_counted_as_the_error_it_is() {
+async fn a_pending_call_that_fails_is_counted_as_an_error() {
     let (fixture, mut registry) = (Fixture::new().await, Registry::default());
     let session = &mut Session::new(door(&fixture, Auth::None, &mut registry), Socket::ReadWrite, None);
     session.uri = Some(b"secret:///system".to_vec());
     let header = Header::call(Procedure::SecretUndefine as i32, 7);
     let mut message = frame::empty(header).split_off(frame::LENGTH_BYTES);
     message.extend_from_slice(&ZEROS);
-    let Step::Later(mut later) = session.handle(&message) else { panic!("answered at once") };
-    let answer = std::future::poll_fn(|context| later.poll(context)).await;
-    let text = answer.as_ref().map(|_| ()).unwrap_err().text().into_owned();
+    let Step::Pending(mut call) = session.handle(&message) else { panic!("answered at once") };
+    let reply = std::future::poll_fn(|context| call.poll(context)).await;
+    let text = reply.as_ref().map(|_| ()).unwrap_err().text().into_owned();
     assert!(text.contains("no secret with matching uuid"), "{text}");
-    let frame = session.finish(&later, answer);
+    let frame = session.finish(&call, reply);
     assert_eq!(frame.bytes()[24..28], frame::ERROR.to_be_bytes());
     let mut counts = String::new();
     prometheus_client::encoding::text::encode(&mut counts, &registry).unwrap();

@@ -1,7 +1,6 @@
-//! A place in a text, what is read there, and how an error shows the place.
+//! A position in a text: reading there, and showing the position in an error.
 //!
-//! A text is bytes, and UTF-8 is checked where it is read: what comes before a bad byte is judged first, as libxml2
-//! does it.
+//! The text is bytes. UTF-8 is checked while reading, so an error before a bad byte is found first, as in libxml2.
 
 use std::borrow::Cow;
 
@@ -11,26 +10,26 @@ use super::names::{continues_name, is_blank, is_char, starts_name};
 /// `XML_MAX_NAME_LENGTH` of libxml2.
 const NAME_BYTES_MAX: usize = 50_000;
 
-/// How much of the line before the piece of markup that is wrong an error shows: `LINE_LEN` of libxml2.
+/// How much of the line an error shows before the wrong piece of markup: `LINE_LEN` of libxml2.
 const BEFORE_BYTES_MAX: usize = 80;
 
 /// How much of an unfinished comment or CDATA section an error quotes: `%.50s` in libxml2.
 const UNFINISHED_BYTES_MAX: usize = 50;
 
-/// What is wrong, in libxml2's words. Where is known to the cursor.
+/// What is wrong, in libxml2's words. The cursor knows where.
 pub(super) type Fault = Cow<'static, str>;
 
-/// A place in the document, or in the text of an entity.
+/// A position in the document, or in the text of an entity.
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
-    /// Where the piece of markup that is being read begins.
+    /// Where the current piece of markup begins.
     piece: usize,
     /// The number of the text's first line.
     line: usize,
 }
 
-/// What `&…;` refers to.
+/// The target of `&…;`.
 pub(super) enum Reference<'a> {
     /// A character by its number.
     Char(char),
@@ -39,7 +38,7 @@ pub(super) enum Reference<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// At a place in a text whose first line has the given number.
+    /// A position in a text whose first line has the given number.
     pub(super) fn new(text: &'a [u8], at: usize, line: usize) -> Self {
         Self { text, at, piece: at, line }
     }
@@ -54,18 +53,18 @@ impl<'a> Cursor<'a> {
         self.line_at(self.at)
     }
 
-    /// The number of the line of another place.
+    /// The line number of another position.
     pub(super) fn line_at(&self, at: usize) -> usize {
         let before = self.text.get(..at).unwrap_or(self.text);
         self.line + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// A piece of markup begins here.
+    /// Notes that a piece of markup begins here.
     pub(super) fn begin(&mut self) {
         self.piece = self.at;
     }
 
-    /// What is still to be read.
+    /// The unread text.
     fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -80,12 +79,12 @@ impl<'a> Cursor<'a> {
         self.rest().starts_with(next.as_bytes())
     }
 
-    /// Passes over bytes that were looked at.
+    /// Skips bytes.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.at = self.text.len().min(self.at + bytes);
     }
 
-    /// Passes over a text if it is next.
+    /// Skips a text if it is next.
     pub(super) fn eat(&mut self, next: &str) -> bool {
         let there = self.at(next);
         if there {
@@ -94,21 +93,21 @@ impl<'a> Cursor<'a> {
         there
     }
 
-    /// Passes over white space. Whether there was any.
+    /// Skips white space. Returns whether there was any.
     pub(super) fn blanks(&mut self) -> bool {
         let blanks = self.rest().iter().take_while(|byte| is_blank(**byte)).count();
         self.skip(blanks);
         blanks > 0
     }
 
-    /// Passes over a quotation mark.
+    /// Reads a quotation mark.
     pub(super) fn quote(&mut self) -> Option<u8> {
         let quote = self.peek().filter(|byte| matches!(byte, b'"' | b'\''))?;
         self.skip(1);
         Some(quote)
     }
 
-    /// Passes over what `holds` and gives it. What is not ASCII does not hold.
+    /// Reads the ASCII characters for which `holds` is true.
     pub(super) fn ascii(&mut self, mut holds: impl FnMut(u8) -> bool) -> &'a str {
         let rest = self.rest();
         let end = rest.iter().position(|byte| !byte.is_ascii() || !holds(*byte)).unwrap_or(rest.len());
@@ -116,7 +115,7 @@ impl<'a> Cursor<'a> {
         rest.get(..end).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
     }
 
-    /// Passes over bytes up to one, or all of them, and gives them.
+    /// Reads up to a byte, or to the end.
     pub(super) fn until(&mut self, byte: u8) -> &'a [u8] {
         let rest = self.rest();
         let end = rest.iter().position(|next| *next == byte).unwrap_or(rest.len());
@@ -124,8 +123,8 @@ impl<'a> Cursor<'a> {
         rest.get(..end).unwrap_or_default()
     }
 
-    /// Reads text up to a byte that `stops` it, or all of it. A character that is not allowed is told in `words`, given
-    /// its number.
+    /// Reads text up to a byte that `stops` it, or to the end. `words` makes the error for a character that is not allowed
+    /// out of its number.
     pub(super) fn run(
         &mut self,
         stops: impl Fn(u8) -> bool,
@@ -136,7 +135,7 @@ impl<'a> Cursor<'a> {
         self.take(end, words)
     }
 
-    /// Reads the characters of content, up to markup. One that is not allowed begins a piece of its own.
+    /// Reads the characters of content, up to markup. A character that is not allowed begins a piece of its own.
     pub(super) fn characters(&mut self) -> Result<&'a str, Malformed> {
         let rest = self.rest();
         let end = rest.iter().position(|byte| matches!(byte, b'<' | b'&')).unwrap_or(rest.len());
@@ -151,7 +150,7 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
-    /// Reads text up to `mark`, or all of it. Whether the mark was found; it is not passed over.
+    /// Reads text up to `mark`, or to the end. Returns whether the mark was found; it stays unread.
     fn up_to(&mut self, mark: &str, words: impl Fn(u32) -> Fault) -> Result<(&'a str, bool), Malformed> {
         let rest = self.rest();
         let end = rest.windows(mark.len()).position(|window| window == mark.as_bytes());
@@ -169,7 +168,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What is said of bytes here that are not UTF-8.
+    /// The error for bytes that are not UTF-8.
     fn bad_bytes(&self) -> Fault {
         let cut_off = str::from_utf8(self.rest()).is_err_and(|error| error.error_len().is_none());
         match self.peek() {
@@ -237,7 +236,7 @@ impl<'a> Cursor<'a> {
             .ok_or_else(|| format!("xmlParseCharRef: invalid xmlChar value {number}").into())
     }
 
-    /// Passes over a comment, at its `<!--`.
+    /// Skips a comment, at its `<!--`.
     pub(super) fn comment(&mut self) -> Result<(), Malformed> {
         self.skip("<!--".len());
         let invalid = |char| format!("xmlParseComment: invalid xmlChar value {char}").into();
@@ -252,7 +251,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Passes over a processing instruction, at its `<?`.
+    /// Skips a processing instruction, at its `<?`.
     pub(super) fn instruction(&mut self) -> Result<(), Malformed> {
         self.skip("<?".len());
         let target = self.required("xmlParsePI : no target name")?;
@@ -283,35 +282,35 @@ impl<'a> Cursor<'a> {
         match illegal {
             None if self.eat("]]>") => Ok(cdata),
             Some(Illegal::Bytes) => Err(self.fail(self.bad_bytes())),
-            // A character that is not allowed ends the section as the end of the text does.
+            // A character that is not allowed is the same error as the end of the text.
             None | Some(Illegal::Char(_)) => Err(self.fail(unfinished(cdata))),
         }
     }
 
-    /// Reads a name that has to be here.
+    /// Reads a name that must be here.
     pub(super) fn required(&mut self, words: &'static str) -> Result<&'a str, Malformed> {
         let name = self.name();
         name.and_then(|name| name.ok_or(words.into())).map_err(|fault| self.fail(fault))
     }
 
-    /// The error that something is wrong here.
+    /// An error at this position.
     pub(super) fn fail(&self, what: impl Into<Fault>) -> Malformed {
         self.fail_at(self.at, what)
     }
 
-    /// The error that something is wrong in another place.
+    /// An error at another position.
     pub(super) fn fail_at(&self, at: usize, what: impl Into<Fault>) -> Malformed {
         let (near, pointer) = self.near(at);
         Malformed { line: self.line_at(at), what: what.into(), near, pointer }
     }
 
-    /// The line of a place, from a little before the piece that is being read, and dashes up to the place. At an end of
-    /// lines it is the line that ends there.
+    /// The line of a position, from a little before the current piece, and dashes up to the position. The end of a line
+    /// belongs to that line.
     fn near(&self, at: usize) -> (Vec<u8>, String) {
         let first = self.piece.saturating_sub(BEFORE_BYTES_MAX).max(at.saturating_sub(QUOTE_BYTES_MAX));
         let ends_line = |at: usize| self.text.get(at).is_none_or(|byte| matches!(byte, b'\n' | b'\r'));
         let within = (first..=at).rev().find(|at| !ends_line(*at));
-        // Nothing but ends of lines: what is between the first two.
+        // There are only line ends: the line between the first two is empty.
         let Some(within) = within else { return Default::default() };
         let start = (first..within).rev().find(|at| ends_line(*at)).map_or(first, |end| end + 1);
         let rest = self.text.get(start..).unwrap_or_default();
@@ -324,7 +323,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What libxml2 says of a CDATA section without an end: it holds two characters back, and without these has no words.
+/// libxml2's error for a CDATA section without an end. It leaves out two characters; a shorter section gets another text.
 fn unfinished(cdata: &str) -> Fault {
     let mut chars = cdata.chars();
     match (chars.next_back(), chars.next_back()) {
@@ -335,15 +334,15 @@ fn unfinished(cdata: &str) -> Fault {
     }
 }
 
-/// What ends a text before its end.
+/// Why a text ends early.
 enum Illegal {
     /// A character that XML does not allow.
     Char(char),
-    /// Bytes that are no character.
+    /// Bytes that are not UTF-8.
     Bytes,
 }
 
-/// The text up to the first thing that is not allowed, and what that is.
+/// The text up to the first character that is not allowed, and that character.
 fn legal(bytes: &[u8]) -> (&str, Option<Illegal>) {
     let (text, whole) = utf8_prefix(bytes);
     match text.char_indices().find(|(_, char)| !is_char(*char)) {
@@ -352,7 +351,7 @@ fn legal(bytes: &[u8]) -> (&str, Option<Illegal>) {
     }
 }
 
-/// The text up to the first byte that is not UTF-8, and whether that is all.
+/// The text up to the first byte that is not UTF-8, and whether that is the whole text.
 fn utf8_prefix(bytes: &[u8]) -> (&str, bool) {
     match str::from_utf8(bytes) {
         Ok(text) => (text, true),

@@ -1,7 +1,7 @@
-//! The document type: which entities there are. What else it may declare has no bearing on a secret and is passed over.
+//! The document type: its entities. Other declarations do not matter to a secret and are skipped.
 //!
-//! Nothing external is loaded, so whoever refers to an external entity gets nothing, and after a reference that could
-//! have led to declarations elsewhere an unknown entity is no error.
+//! Nothing external is loaded: an external entity is empty. After a reference to external declarations an unknown entity
+//! is not an error.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -10,26 +10,26 @@ use std::rc::Rc;
 use super::cursor::{Cursor, Fault, Reference};
 use super::error::{Malformed, quoted};
 use super::references::in_string;
-use super::syntax::Reader;
+use super::syntax::DocumentReader;
 
-/// What a name stands for.
+/// What an entity's name stands for.
 #[derive(Clone)]
 pub(super) enum Entity {
     /// Text, and maybe markup.
     Internal(Rc<Replacement>),
-    /// Something elsewhere.
+    /// Something outside the document.
     External,
-    /// Something elsewhere that is not XML.
+    /// Something outside the document that is not XML.
     Unparsed,
 }
 
 /// The text of an entity.
 pub(super) struct Replacement {
-    /// The text, references to characters replaced.
+    /// The text, with references to characters replaced.
     pub(super) text: String,
-    /// What its expansion adds up to, once that is known. See [`super::references::Expansions`].
+    /// The size of its full expansion, once known. See [`super::references::Expansions`].
     pub(super) cost: Cell<Option<usize>>,
-    /// Whether it is being expanded: a reference to it is a loop.
+    /// Whether it is being expanded: a reference to it would be a loop.
     pub(super) open: Cell<bool>,
 }
 
@@ -38,19 +38,19 @@ pub(super) struct Replacement {
 pub(super) struct Entities {
     general: HashMap<Box<str>, Entity>,
     parameters: HashMap<Box<str>, Entity>,
-    /// Whether there may be declarations that were not read.
+    /// Whether some declarations may be unread.
     unread: bool,
-    /// Whether the document says that there are none.
+    /// Whether the document says that none matter.
     standalone: bool,
 }
 
 impl Entities {
-    /// None yet.
+    /// No entities yet.
     pub(super) fn new(standalone: bool) -> Self {
         Self { standalone, ..Self::default() }
     }
 
-    /// The entity of a name. The first declaration counts. That there is none is an error only if all were read.
+    /// The entity of a name: its first declaration counts. A missing one is an error only if all declarations were read.
     pub(super) fn find(&self, name: &str) -> Result<Option<Entity>, Fault> {
         match self.general.get(name) {
             None if self.standalone || !self.unread => {
@@ -61,7 +61,7 @@ impl Entities {
     }
 }
 
-/// The character of a name that needs no declaration, whatever is declared.
+/// The character of a predefined entity, which no declaration changes.
 pub(super) fn predefined(name: &str) -> Option<&'static str> {
     match name {
         "lt" => Some("<"),
@@ -73,7 +73,7 @@ pub(super) fn predefined(name: &str) -> Option<&'static str> {
     }
 }
 
-impl Reader {
+impl DocumentReader {
     /// Reads a document type, at its `<!DOCTYPE`.
     pub(super) fn doctype(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         cursor.skip("<!DOCTYPE".len());
@@ -94,7 +94,7 @@ impl Reader {
         if cursor.eat(">") { Ok(()) } else { Err(cursor.fail("DOCTYPE improperly terminated")) }
     }
 
-    /// Reads declarations up to something else.
+    /// Reads declarations, up to something else.
     fn declarations(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         loop {
             cursor.blanks();
@@ -104,7 +104,7 @@ impl Reader {
             } else if cursor.at("<!ENTITY") {
                 self.entity(cursor)?;
             } else if ["<!ELEMENT", "<!ATTLIST", "<!NOTATION"].into_iter().any(|start| cursor.at(start)) {
-                pass_over(cursor)?;
+                skip_declaration(cursor)?;
             } else if cursor.at("<!--") {
                 cursor.comment()?;
             } else if cursor.at("<?") {
@@ -155,7 +155,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads what an entity stands for.
+    /// Reads the definition of an entity.
     fn definition(&mut self, cursor: &mut Cursor<'_>, parameter: bool) -> Result<Entity, Malformed> {
         if let Some(quote) = cursor.quote() {
             return self.replacement(cursor, quote);
@@ -179,7 +179,7 @@ impl Reader {
         Ok(Entity::Unparsed)
     }
 
-    /// Reads the text of an entity, up to its quotation mark. It is looked into when it is whole, and at its end.
+    /// Reads the text of an entity, up to its quotation mark. Errors in the text are found at its end.
     fn replacement(&mut self, cursor: &mut Cursor<'_>, quote: u8) -> Result<Entity, Malformed> {
         let literal = cursor.until(quote);
         if cursor.peek().is_none() {
@@ -205,7 +205,7 @@ impl Reader {
                     Reference::Char(char) => text.push(char),
                     Reference::Entity(name) => text.extend(["&", name, ";"]),
                 },
-                // None is allowed here. One that is not declared ends the text, whatever comes after it.
+                // A declared parameter entity is an error here. An undeclared one ends the text.
                 Some(_) if self.is_declared(&mut cursor)? => {
                     return Err("PEReferences forbidden in internal subset".into());
                 }
@@ -226,7 +226,7 @@ impl Reader {
         })
     }
 
-    /// Whether there is the parameter entity that is referred to here.
+    /// Whether the parameter entity of this reference is declared.
     fn is_declared(&self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
         cursor.skip("%".len());
         let name = cursor.name()?.ok_or("xmlParseStringPEReference: no name")?;
@@ -237,12 +237,12 @@ impl Reader {
     }
 }
 
-/// Passes over white space that has to be here.
+/// Skips white space that must be here.
 fn blanks(cursor: &mut Cursor<'_>, words: &'static str) -> Result<(), Malformed> {
     if cursor.blanks() { Ok(()) } else { Err(cursor.fail(words)) }
 }
 
-/// Passes over where something external is, if that is what comes. Gives the part that says where.
+/// Reads an external identifier, if one is next. Returns the system identifier.
 fn external_id<'c>(cursor: &mut Cursor<'c>) -> Result<Option<&'c str>, Malformed> {
     if cursor.eat("SYSTEM") {
         blanks(cursor, "Space required after 'SYSTEM'")?;
@@ -260,7 +260,7 @@ fn external_id<'c>(cursor: &mut Cursor<'c>) -> Result<Option<&'c str>, Malformed
     Ok(Some(id))
 }
 
-/// Passes over a public identifier. <https://www.w3.org/TR/xml/#NT-PubidLiteral>
+/// Skips a public identifier. <https://www.w3.org/TR/xml/#NT-PubidLiteral>
 fn public_id(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     let quote = opening(cursor)?;
     cursor.ascii(|byte| {
@@ -283,8 +283,8 @@ fn closing(cursor: &mut Cursor<'_>, quote: u8) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Passes over a declaration unread, up to the `>` that is not in quotation marks.
-fn pass_over(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+/// Skips a declaration unread, up to the `>` outside quotation marks.
+fn skip_declaration(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     loop {
         let invalid = |_| "Content error in the internal subset".into();
         cursor.run(|byte| matches!(byte, b'>' | b'"' | b'\''), invalid)?;

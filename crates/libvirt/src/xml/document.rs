@@ -1,7 +1,7 @@
-//! What a document tells: which elements are in no namespace, and what they are called.
+//! The document as its reader reports it: elements with their namespaces resolved.
 //!
-//! libvirt's XPath expressions look for names in no namespace, three elements deep. What lies deeper is nothing but
-//! text, and a reason for the schema to refuse.
+//! libvirt's XPath expressions look for names without a namespace, three elements deep. Deeper elements matter only as
+//! text, and to the schema, which refuses them.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use super::parse::Fields;
 use super::syntax::Attribute;
 use super::validate::Schema;
 
-/// How deep elements are told apart: root, member, value, and what must not be in a value.
+/// The depth of elements that are told apart: root, member, value, and one that must not be in a value.
 const DEPTH_TOLD: usize = 4;
 
-/// Namespaces whose prefixes are not to be declared. <https://www.w3.org/TR/xml-names/#ns-decl>
+/// Namespaces that no prefix may be declared for. <https://www.w3.org/TR/xml-names/#ns-decl>
 const RESERVED: [&str; 2] = ["http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/"];
 
 /// Where text comes from.
@@ -41,27 +41,27 @@ pub(super) struct Element<'a> {
 
 /// Reads a document as a definition, and with the schema if asked to.
 pub(super) struct Document {
-    /// What a definition is made of.
+    /// The texts of a definition.
     pub(super) fields: Fields,
-    /// Whether the schema allows it.
+    /// The checks of the schema, if asked for.
     pub(super) schema: Option<Schema>,
     depth: usize,
     scope: Scope,
 }
 
-/// The namespaces that the open elements declare, as far as they are told apart.
+/// The namespaces that the open elements declare, down to [`DEPTH_TOLD`].
 #[derive(Default)]
 struct Scope(Vec<Declared>);
 
 /// The namespaces that an element declares.
 struct Declared {
-    /// Whether a name without a prefix is in one, if the element says so.
+    /// Whether a name without a prefix has a namespace, if the element says so.
     default: Option<bool>,
     prefixes: HashSet<Box<str>>,
 }
 
 impl Document {
-    /// A document of which nothing is read.
+    /// A document before its first element.
     pub(super) fn new(validate: bool) -> Self {
         let schema = validate.then(Schema::default);
         Self { fields: Fields::default(), schema, depth: 0, scope: Scope::default() }
@@ -111,12 +111,12 @@ impl Document {
 }
 
 impl<'a> Element<'a> {
-    /// Whether it has a name that is in no namespace.
+    /// Whether it has this name and no namespace.
     pub(super) fn is(&self, name: &str) -> bool {
         !self.namespaced && self.name == name
     }
 
-    /// The value of an attribute in no namespace.
+    /// The value of an attribute without a namespace.
     pub(super) fn attribute(&self, name: &str) -> Option<&'a str> {
         self.attributes
             .iter()
@@ -124,7 +124,7 @@ impl<'a> Element<'a> {
             .map(|attribute| attribute.value.as_str())
     }
 
-    /// The value of the first attribute of a name, in whatever namespace.
+    /// The value of the first attribute with this name, in any namespace.
     pub(super) fn any_attribute(&self, name: &str) -> Option<&'a str> {
         let mut attributes = self.attributes.iter();
         attributes
@@ -172,7 +172,7 @@ impl Scope {
         }
     }
 
-    /// A name without its prefix, if that is declared.
+    /// A name without its prefix, if the prefix is declared.
     fn name<'n>(&self, name: &'n str) -> &'n str {
         match split(name) {
             (Some(prefix), local) if self.is_declared(prefix) => local,
@@ -180,13 +180,13 @@ impl Scope {
         }
     }
 
-    /// Whether a prefix means a namespace.
+    /// Whether a prefix is declared.
     fn is_declared(&self, prefix: &str) -> bool {
         prefix == "xml" || self.0.iter().any(|declared| declared.prefixes.contains(prefix))
     }
 }
 
-/// The prefix that an attribute declares, empty for the namespace of names without one.
+/// The prefix that an attribute declares; empty for the default namespace.
 fn declares(name: &str) -> Option<&str> {
     match split(name) {
         (None, "xmlns") => Some(""),

@@ -1,10 +1,10 @@
 //! The XML declaration, and the bytes of a document as UTF-8.
 //!
-//! Only encodings without zero bytes come this way: the text of an RPC ends at the first one, so that a document in
-//! UTF-16 or UTF-32 is never whole. A byte order mark of UTF-8 outweighs what is declared.
+//! Documents have no zero bytes: a text of the RPC ends at the first one, so UTF-16 and UTF-32 cannot arrive complete. A
+//! byte order mark of UTF-8 outweighs the declaration.
 //!
-//! libxml2 leaves other encodings to iconv. Those that documents are written in are decoded here, under the names that
-//! glibc's iconv has for them; left out are code pages of DOS and of mainframes, and what nothing but iconv has.
+//! libxml2 leaves other encodings to iconv. The usual ones are decoded here, under the names of glibc's iconv. Code pages
+//! of DOS and of mainframes are left out, and so are encodings that only iconv has.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use encoding_rs::{self as known, DecoderResult};
 use super::cursor::{Cursor, Fault};
 use super::error::{Malformed, quoted};
 
-/// A document as UTF-8, up to bytes that are not: the cursor finds those.
+/// A document as UTF-8. It may still hold invalid bytes, which the cursor finds.
 pub(super) struct Text<'a> {
     bytes: Cow<'a, [u8]>,
     at: usize,
     line: usize,
-    /// Whether it declares that no external declaration has a bearing on it.
+    /// Whether it declares that no external declaration matters.
     pub(super) standalone: bool,
 }
 
@@ -28,15 +28,15 @@ enum Encoding {
     Utf8,
     Ascii,
     Latin1,
-    /// One that adds to ASCII, as browsers know it.
+    /// An extension of ASCII, as browsers decode it.
     Other(&'static known::Encoding),
-    /// The same, but bytes from 80 to 9F are characters of control.
+    /// The same, but bytes from 80 to 9F are control characters.
     WithControls(&'static known::Encoding),
-    /// Two or four bytes a character: what was read up to here was not so.
+    /// Two or four bytes a character, which the declaration itself contradicts.
     Wide,
 }
 
-/// What a declaration says of its encoding, and where it says so.
+/// The declared encoding, and where the declaration of it ends.
 struct Declared {
     encoding: Encoding,
     end: usize,
@@ -46,7 +46,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 impl<'a> Text<'a> {
     /// Reads the declaration if there is one, and decodes the rest.
-    pub(super) fn of(xml: &'a [u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(xml: &'a [u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(xml, 0, 1);
         if xml.is_empty() {
             return Err(cursor.fail("Document is empty"));
@@ -68,13 +68,13 @@ impl<'a> Text<'a> {
         Ok(text)
     }
 
-    /// Where the declaration ends.
+    /// A cursor after the declaration.
     pub(super) fn cursor(&self) -> Cursor<'_> {
         Cursor::new(&self.bytes, self.at, self.line)
     }
 }
 
-/// `<?xml` and a blank; anything else is a processing instruction, or none.
+/// `<?xml` and a blank. Anything else is not a declaration.
 fn is_declaration(cursor: &Cursor<'_>) -> bool {
     ["<?xml ", "<?xml\t", "<?xml\r", "<?xml\n"].into_iter().any(|start| cursor.at(start))
 }
@@ -89,9 +89,9 @@ fn declaration(
     cursor.blanks();
     version(cursor)?;
     let mut declared = None;
-    if parted(cursor)? && cursor.at("encoding") {
+    if skip_separator(cursor)? && cursor.at("encoding") {
         declared = Some(encoding(cursor, marked)?);
-        parted(cursor)?;
+        skip_separator(cursor)?;
     }
     if cursor.at("standalone") {
         *standalone = is_standalone(cursor)?;
@@ -100,15 +100,15 @@ fn declaration(
     if cursor.eat("?>") { Ok(declared) } else { Err(cursor.fail("parsing XML declaration: '?>' expected")) }
 }
 
-/// Passes over what parts one of a declaration's values from the next. Whether there may be a next.
-fn parted(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
+/// Skips the blanks between two values of a declaration. Returns whether there may be a next value.
+fn skip_separator(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
     if cursor.at("?>") {
         return Ok(false);
     }
     if cursor.blanks() { Ok(true) } else { Err(cursor.fail("Blank needed here")) }
 }
 
-/// Any version 1 will do, which is more than XML allows.
+/// Reads the version. As in libxml2, any version 1 is accepted, although XML allows fewer.
 fn version(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     let malformed = "Malformed declaration expecting version";
     if !cursor.at("version") {
@@ -122,7 +122,7 @@ fn version(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     }
 }
 
-/// A digit, a point and digits, as far as they are there.
+/// Reads a digit, a point and digits, or the beginning of that.
 fn version_number<'a>(cursor: &mut Cursor<'a>) -> &'a str {
     let mut place = 0;
     cursor.ascii(|byte| {
@@ -158,8 +158,8 @@ fn is_standalone(cursor: &mut Cursor<'_>) -> Result<bool, Malformed> {
     })
 }
 
-/// A name that is there, an equals sign, and in quotation marks what `inner` reads. Its errors say how far back they
-/// are.
+/// Skips the name and the equals sign of a value, and reads with `inner` between quotation marks. An error of `inner` says
+/// how many bytes back it is.
 fn value<'a, T>(
     cursor: &mut Cursor<'a>,
     name: &str,
@@ -181,7 +181,7 @@ fn value<'a, T>(
 }
 
 impl Encoding {
-    /// The encoding of a name, of which libxml2 and iconv know several for each.
+    /// The encoding with a name. libxml2 and iconv know several names for most.
     fn named(name: &str) -> Option<Self> {
         let name = name.to_ascii_uppercase();
         match name.as_str() {
@@ -194,13 +194,13 @@ impl Encoding {
                 Some(Self::WithControls(known::WINDOWS_1254))
             }
             "ISO-8859-11" | "ISO8859-11" => Some(Self::WithControls(known::WINDOWS_874)),
-            name => other(name).map(Self::Other),
+            name => iconv_encoding(name).map(Self::Other),
         }
     }
 }
 
-/// An encoding by one of the names that glibc's iconv has for it.
-fn other(name: &str) -> Option<&'static known::Encoding> {
+/// An encoding by a name of glibc's iconv.
+fn iconv_encoding(name: &str) -> Option<&'static known::Encoding> {
     Some(match name {
         "ISO-8859-2" | "ISO8859-2" | "ISO_8859-2" | "LATIN2" | "L2" => known::ISO_8859_2,
         "ISO-8859-3" | "ISO8859-3" | "ISO_8859-3" | "LATIN3" | "L3" => known::ISO_8859_3,
@@ -238,7 +238,7 @@ fn other(name: &str) -> Option<&'static known::Encoding> {
     })
 }
 
-/// The text after its declaration, as UTF-8.
+/// Decodes the text after the declaration.
 fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Vec<u8>, Malformed> {
     match encoding {
         Encoding::Utf8 => Ok(bytes.to_vec()),
@@ -252,7 +252,7 @@ fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Vec<u8>, Malformed> {
         Encoding::Other(encoding) => {
             let mut text = String::new();
             let is_whole = decode(encoding, bytes, &mut text);
-            // Browsers read what means nothing in a code page of Windows as a character of control; iconv does not.
+            // Browsers decode undefined bytes of a Windows code page as control characters; iconv refuses them.
             let controls = text.find(|char| matches!(char, '\u{80}'..='\u{9f}'));
             match controls.filter(|_| encoding.name().starts_with("windows")) {
                 None if is_whole => Ok(text.into_bytes()),
@@ -273,7 +273,7 @@ fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Vec<u8>, Malformed> {
             }
             Ok(text.into_bytes())
         }
-        // libxml2 goes on and finds no blank in what it decodes.
+        // libxml2 goes on decoding and finds no blank.
         Encoding::Wide => Err(Cursor::new(&[], 0, 1).fail("Blank needed here")),
     }
 }
@@ -282,12 +282,12 @@ fn is_control(byte: u8) -> bool {
     (0x80..=0x9f).contains(&byte)
 }
 
-/// After a text there are bytes that mean nothing. libxml2 points at the beginning of what it had decoded.
+/// The error for invalid bytes. libxml2 points at the beginning of the decoded text.
 fn bad_bytes(text: &str) -> Malformed {
     Cursor::new(text.as_bytes(), 0, 1).fail("Invalid bytes in character encoding")
 }
 
-/// Puts what bytes mean behind a text. Whether all of them mean something.
+/// Decodes bytes and appends the result. Returns whether all bytes are valid.
 fn decode(encoding: &'static known::Encoding, bytes: &[u8], text: &mut String) -> bool {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut rest = bytes;
@@ -298,7 +298,7 @@ fn decode(encoding: &'static known::Encoding, bytes: &[u8], text: &mut String) -
         match result {
             DecoderResult::InputEmpty => return true,
             DecoderResult::Malformed(..) => return false,
-            DecoderResult::OutputFull => {} // There is more room next time.
+            DecoderResult::OutputFull => {} // The next round reserves more.
         }
     }
 }

@@ -1,46 +1,46 @@
-//! Why a document is no definition, and how libvirt says so on the wire.
+//! Why a document is not a definition, and libvirt's errors for it.
 //!
-//! Every one of these is the caller's fault. Texts quote what the caller sent, cut to [`QUOTE_BYTES_MAX`]; libvirt cuts
-//! nothing, but a document of 4 MiB has no business in an error.
+//! Each is the caller's fault. Texts quote the caller's words, cut to [`QUOTE_BYTES_MAX`]. libvirt does not cut them, but
+//! an error should not hold a document of 4 MiB.
 
 use std::borrow::Cow;
 
 use model::UsageType;
 
-/// The most of the caller's text that an error quotes. The longest that a recorded answer quotes is 1424 bytes.
+/// The most of the caller's text that an error quotes. The longest quote in a recorded answer has 1424 bytes.
 pub(super) const QUOTE_BYTES_MAX: usize = 2048;
 
-/// Why a document is no definition. The text is libvirt's detail.
+/// Why a document is not a definition. The text is libvirt's detail.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum XmlError {
-    /// It is not XML, or more XML than is accepted.
+    /// It is not XML, or beyond the limits.
     #[error("{0}")]
     Malformed(Malformed),
-    /// It is about something else than a secret.
+    /// Its root is not a secret.
     #[error("expecting root element of 'secret', not '{0}'")]
     WrongRoot(String),
-    /// The schema does not allow it, and the caller asked for it to be checked. Says what libxml2 says of it.
+    /// The caller asked for the schema, and it does not allow the document. The text is libxml2's.
     #[error("Unable to validate doc against {SCHEMA}\n{0}\n")]
     Schema(String),
-    /// The attribute is there, and neither `yes` nor `no` nor empty.
+    /// The attribute is not `yes`, `no` or empty.
     #[error("invalid value of '{0}'")]
     NoFlag(&'static str),
-    /// The id is no UUID.
+    /// The id is not a UUID.
     #[error("malformed uuid element")]
     MalformedId,
-    /// A usage does not say for what.
+    /// A usage without its type.
     #[error("Missing required attribute 'type' in element 'usage'")]
     UsageWithoutType,
-    /// A usage is for something unknown.
+    /// A usage of an unknown type.
     #[error("Invalid value for attribute 'type' in element 'usage': '{0}'.")]
     UnknownUsage(String),
-    /// A usage does not say which one.
+    /// A usage without its id.
     #[error("{}", missing(.0))]
     UsageWithoutId(UsageType),
 }
 
-/// What a client of libvirt gets as an error. The message is `detail` put into `format`; there is no `str3`, and both
-/// numbers are -1.
+/// The error as libvirt's clients get it. The message is `detail` in `format`; there is no `str3`, and both numbers
+/// are -1.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Wire {
     /// `virErrorNumber`
@@ -49,11 +49,11 @@ pub(crate) struct Wire {
     pub(crate) domain: i32,
     /// `str1`
     pub(crate) format: &'static str,
-    /// `str2`. Bytes, because a diagnostic shows the line it is about as it was sent.
+    /// `str2`. Bytes, because a diagnostic shows the caller's line unchanged.
     pub(crate) detail: Vec<u8>,
 }
 
-/// Where libvirt's packages put the schema. Its answers name the file, so ours do.
+/// Where libvirt's packages put the schema: errors name the file.
 const SCHEMA: &str = "/usr/share/libvirt/schemas/secret.rng";
 
 /// `VIR_ERR_INTERNAL_ERROR`
@@ -71,7 +71,7 @@ const FROM_XML: i32 = 5;
 const FROM_SECRET: i32 = 30;
 
 impl XmlError {
-    /// The error as a client gets it: measured, libvirtd 12.8.0.
+    /// The error as a client gets it from libvirtd 12.8.0 (recorded).
     pub(crate) fn wire(&self) -> Wire {
         let ((code, format), domain) = match self {
             Self::Malformed(_) => (XML_DETAIL, FROM_SECRET),
@@ -107,14 +107,14 @@ pub(crate) struct Malformed {
     pub(super) line: usize,
     /// What is wrong.
     pub(super) what: Cow<'static, str>,
-    /// The line, or the part of it around the place.
+    /// The line, or the part of it around the position.
     pub(super) near: Vec<u8>,
-    /// Dashes up to the place in `near`, and tabs where it has tabs.
+    /// Dashes up to the position in `near`, with tabs where the line has tabs.
     pub(super) pointer: String,
 }
 
 impl Malformed {
-    /// Three lines, of which the second and third are not there if the line is empty.
+    /// Three lines; only the first if the line is empty.
     fn detail(&self) -> Vec<u8> {
         let mut detail = format!("at line {}: {}\n", self.line, self.what).into_bytes();
         if !self.near.is_empty() {

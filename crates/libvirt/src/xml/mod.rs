@@ -5,21 +5,20 @@
 //!          decoded     errors    well-formed, expanded names  └▶ validate  ─▶ refused by the schema
 //! ```
 //!
-//! [`parse`] takes what libvirt takes and refuses what it refuses, with the same error on the wire; [`write`] is what
-//! `virsh secret-dumpxml` prints, byte for byte. Nothing outside the document is ever loaded. One pass, no tree: what
-//! is kept beside the input are the open elements, the entities and the five texts that a definition has.
+//! [`parse`] accepts and refuses the same documents as libvirt, with the same errors; [`write`] prints what `virsh
+//! secret-dumpxml` prints, byte for byte. Nothing outside the document is ever loaded. There is one pass and no tree: only
+//! the open elements, the entities and the five texts of a definition are kept beside the input.
 //!
-//! Our own parser and not a kept one: `roxmltree`, which we would have preferred, refuses undeclared prefixes, external
-//! and parameter entities, and any encoding but UTF-8, keeps a tree of a document of which five texts are wanted, shows
-//! elements inside an entity, where libvirt's XPath sees none, and has other texts and places for its errors, which
-//! clients of libvirt print.
+//! The parser is our own because `roxmltree`, the first choice, refuses undeclared prefixes, external and parameter
+//! entities and every encoding but UTF-8; keeps a tree although five texts are needed; shows elements inside an entity,
+//! where libvirt's XPath sees none; and has other texts and positions in its errors, which libvirt's clients print.
 //!
-//! Left out, for no client writes such documents:
-//! - `<!ATTLIST>`, `<!ELEMENT>` and `<!NOTATION>` are passed over unread: no default values, no trimmed tokens, and
-//!   nothing that is wrong in them is noticed.
-//! - Of iconv's encodings, all of which libxml2 knows, those are read that browsers know; others are refused as unknown.
-//! - Two attributes of one name are refused even if their prefix is undeclared, and what comes after the root even if
-//!   a namespace was wrong before it: libxml2 then does not look.
+//! Differences, in documents that no client writes:
+//! - `<!ATTLIST>`, `<!ELEMENT>` and `<!NOTATION>` are skipped unread: there are no default values and no trimmed tokens,
+//!   and errors in them are not noticed.
+//! - libxml2 reads all of iconv's encodings. Here those of browsers are read, and others are refused as unknown.
+//! - Two attributes of one name are refused even if their prefix is undeclared, and content after the root even after a
+//!   wrong namespace. libxml2 does not look then.
 
 mod cursor;
 mod doctype;
@@ -37,7 +36,7 @@ pub(crate) use error::{Wire, XmlError};
 pub(crate) use parse::{Definition, parse};
 pub(crate) use write::write;
 
-/// Reads any bytes, with and without the schema, and what is a definition is printed and read again.
+/// Reads any bytes, with and without the schema. A definition is printed and read again.
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Err(error) = parse(bytes, true) {
         assert!(!error.wire().detail.is_empty());
@@ -50,7 +49,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     assert_eq!(again.facets, as_printed(facets));
 }
 
-/// A carriage return is printed as it is, as libvirt does, and by XML's rules read as the end of a line.
+/// A carriage return is printed unchanged, as in libvirt, and by XML's rules is read as a line end.
 fn as_printed(facets: model::Facets) -> model::Facets {
     let lines = |text: String| text.replace("\r\n", "\n").replace('\r', "\n");
     model::Facets {

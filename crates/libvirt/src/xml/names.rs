@@ -1,4 +1,4 @@
-//! Which characters XML allows, and which make a name. <https://www.w3.org/TR/xml/#charsets>
+//! The characters that XML allows, and those of a name. <https://www.w3.org/TR/xml/#charsets>
 
 /// Whether a document may hold the character at all.
 pub(super) fn is_char(char: char) -> bool {
@@ -10,7 +10,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Whether a name may begin so.
+/// Whether a name may begin with the character.
 pub(super) fn starts_name(char: char) -> bool {
     matches!(
         char,

@@ -1,30 +1,30 @@
-//! A definition out of a document, as libvirt looks for it.
+//! Reads a definition from a document, as libvirt does.
 //!
-//! Of elements of one name the first counts, of unknown ones none. The text of an element is all text in it, at any
-//! depth. An empty text is as none, an empty flag is a `no`.
+//! Of several elements with one name the first counts; unknown elements are ignored. The text of an element is all text in
+//! it, at any depth. An empty text counts as missing, an empty flag as `no`.
 
 use model::{Facets, SecretId, UsageType};
 
 use super::document::{Document, Element};
 use super::encoding::Text;
 use super::error::{XmlError, quoted};
-use super::syntax::Reader;
+use super::syntax::DocumentReader;
 
-/// What a secret is defined to be.
+/// The definition of a secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Definition {
-    /// Which secret, if the caller says so.
+    /// The id, if the caller names one.
     pub(crate) id: Option<SecretId>,
-    /// All else. How the value is rendered is no part of a definition.
+    /// The rest. A definition does not say how the value is rendered.
     pub(crate) facets: Facets,
 }
 
-/// Reads a definition out of an XML document, which with `validate` has to be as libvirt's schema wants it.
+/// Reads a definition from an XML document, and with `validate` checks it against libvirt's schema.
 ///
-/// A document that is not XML is refused for that before all else, and one about something else than a secret for that.
+/// Malformed XML is the first error that is reported, a wrong root the second.
 pub(crate) fn parse(xml: &[u8], validate: bool) -> Result<Definition, XmlError> {
-    let text = Text::of(xml).map_err(XmlError::Malformed)?;
-    let document = Reader::read(&text, Document::new(validate)).map_err(XmlError::Malformed)?;
+    let text = Text::decode(xml).map_err(XmlError::Malformed)?;
+    let document = DocumentReader::read(&text, Document::new(validate)).map_err(XmlError::Malformed)?;
     if document.fields.root != "secret" {
         return Err(XmlError::WrongRoot(quoted(&document.fields.root)));
     }
@@ -34,7 +34,7 @@ pub(crate) fn parse(xml: &[u8], validate: bool) -> Result<Definition, XmlError> 
     document.fields.definition()
 }
 
-/// The texts of which a definition is made.
+/// The texts of a definition.
 #[derive(Default)]
 pub(super) struct Fields {
     root: String,
@@ -43,16 +43,16 @@ pub(super) struct Fields {
     id: Option<String>,
     description: Option<String>,
     usage: Option<UsageText>,
-    /// Whether the usage is open.
+    /// Whether the usage element is open.
     in_usage: bool,
-    /// Whose text is read, and how deep its element is.
+    /// The field whose text is being read, and the depth of its element.
     reading: Option<(Field, usize)>,
 }
 
-/// The texts of which a usage is made.
+/// The texts of a usage.
 struct UsageText {
     usage_type: Option<String>,
-    /// The element that names its id, if the type has one.
+    /// The name of the element that holds its id, if the type has one.
     tag: Option<&'static str>,
     id: Option<String>,
 }
@@ -128,7 +128,7 @@ impl Fields {
         }
     }
 
-    /// The definition. What is wrong is told in libvirt's order.
+    /// The definition. Errors are reported in libvirt's order.
     fn definition(self) -> Result<Definition, XmlError> {
         let ephemeral = flag("ephemeral", &self.ephemeral)?;
         let private = flag("private", &self.private)?;
@@ -145,7 +145,7 @@ impl Fields {
 }
 
 impl UsageText {
-    /// The usage: `none` is a type, too.
+    /// The usage. The type `none` means no usage.
     fn parse(self) -> Result<Option<(UsageType, String)>, XmlError> {
         let text = self.usage_type.ok_or(XmlError::UsageWithoutType)?;
         if text == "none" {
@@ -157,7 +157,7 @@ impl UsageText {
     }
 }
 
-/// The element in a usage that says which one.
+/// The name of the element that holds the id of a usage.
 pub(super) fn tag(usage_type: UsageType) -> &'static str {
     match usage_type {
         UsageType::Volume => "volume",
@@ -174,14 +174,14 @@ fn flag(name: &'static str, text: &str) -> Result<bool, XmlError> {
     }
 }
 
-/// Reads an id as libvirt does: white space around it, and before each byte any hyphens and blanks.
+/// Reads an id as libvirt does: with white space around it, and any hyphens and blanks before each byte.
 fn secret_id(text: &str) -> Option<SecretId> {
     let mut text = text.trim_matches([' ', '\t', '\n', '\r']);
     let mut bytes = [0; 16];
     for byte in &mut bytes {
         text = text.trim_start_matches(['-', ' ']);
         let (digits, rest) = text.split_at_checked(2)?;
-        // A sign is no digit, and from_str_radix takes one.
+        // from_str_radix accepts a sign.
         digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
         *byte = u8::from_str_radix(digits, 16).ok()?;
         text = rest;

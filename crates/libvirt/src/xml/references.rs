@@ -1,26 +1,26 @@
-//! References, and what they add to a document.
+//! References, and the text that they add to a document.
 //!
-//! Entities call themselves, so how deep they may, and how much they may add in all, is limited as in libxml2.
+//! Entities may contain references, so their depth and the text that they add in all are limited, as in libxml2.
 
 use super::cursor::{Cursor, Fault, Reference};
 use super::doctype::{Entity, Replacement, predefined};
 use super::document::Source;
 use super::error::{Malformed, quoted};
-use super::syntax::{Reader, blank};
+use super::syntax::{DocumentReader, blank};
 
-/// Entities in each other. Measured, libxml2 2.15: 19 pass, 20 do not.
+/// Entities in each other. Measured with libxml2 2.15: 19 pass, 20 do not.
 const EXPANSIONS_MAX: usize = 19;
 
-/// `XML_PARSER_ALLOWED_EXPANSION` of libxml2: up to here expansions are not compared with what they came from.
+/// `XML_PARSER_ALLOWED_EXPANSION` of libxml2: up to here the ratio is not checked.
 const EXPANSION_FREE_MAX: usize = 1_000_000;
 
-/// `XML_MAX_AMPLIFICATION_DEFAULT` of libxml2: how often more than what was read expansions may be beyond that.
+/// `XML_MAX_AMPLIFICATION_DEFAULT` of libxml2: the largest ratio of expansions to read text beyond that.
 const AMPLIFICATION_MAX: usize = 5;
 
-/// `XML_ENT_FIXED_COST` of libxml2: what a reference adds whatever it refers to.
+/// `XML_ENT_FIXED_COST` of libxml2: the cost of each reference beside its text.
 const REFERENCE_COST: usize = 20;
 
-impl Reader {
+impl DocumentReader {
     /// Reads a reference in text.
     pub(super) fn reference(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         let source = if self.expansions.none() { Source::Text } else { Source::Entity };
@@ -48,7 +48,7 @@ impl Reader {
         }
     }
 
-    /// Adds the text of an entity to the value of an attribute. Its errors are where the value refers to it.
+    /// Adds the text of an entity to the value of an attribute. Errors in it are reported at the reference.
     pub(super) fn entity_in_value(
         &mut self,
         cursor: &Cursor<'_>,
@@ -102,7 +102,7 @@ impl Reader {
         }
     }
 
-    /// Reads the text of an entity in place of a reference to it, which was read just now.
+    /// Reads the text of an entity in place of the reference that was just read.
     pub(super) fn expand(
         &mut self,
         cursor: &Cursor<'_>,
@@ -117,29 +117,28 @@ impl Reader {
     }
 }
 
-/// What is being expanded, and what expansions have added so far.
+/// The open expansions, and the text that expansions have added so far.
 #[derive(Default)]
 pub(super) struct Expansions {
     /// How many are open.
     open: usize,
     /// How many of them are of an entity that was expanded before, or in one of those.
     counted: usize,
-    /// What all have added.
+    /// The text that all have added, in bytes.
     added: usize,
-    /// How much of the document was read when the outermost began.
+    /// The bytes of the document read when the outermost began.
     read: usize,
 }
 
 impl Expansions {
-    /// Whether what is read is the document itself.
+    /// Whether the document itself is being read.
     pub(super) fn none(&self) -> bool {
         self.open == 0
     }
 
-    /// Begins an expansion, if it is no loop, not too deep and not too much.
+    /// Begins an expansion, unless it is a loop, too deep or too much.
     ///
-    /// The text of an entity and what that expands to is counted as it is read for the first time, and from then on at
-    /// once: what it adds up to is known.
+    /// The first expansion of an entity is counted piece by piece. From then on its full size is known and counted at once.
     fn enter(&mut self, cursor: &Cursor<'_>, entity: &Replacement) -> Result<(), Malformed> {
         if entity.open.get() {
             return Err(cursor.fail("Detected an entity reference loop"));
@@ -163,7 +162,7 @@ impl Expansions {
         Ok(())
     }
 
-    /// Ends an expansion that began when so much was added.
+    /// Ends an expansion. `before` is the added text at its beginning.
     fn leave(&mut self, entity: &Replacement, before: usize) {
         entity.open.set(false);
         self.open -= 1;
@@ -175,12 +174,12 @@ impl Expansions {
     }
 }
 
-/// What a reference cannot mean.
+/// The error for a reference to an unparsed entity.
 fn unparsed(name: &str) -> Fault {
     format!("Entity reference to unparsed entity {}", quoted(name)).into()
 }
 
-/// libxml2 has another function for references in the text of an entity, and its texts name the function.
+/// libxml2 has another function for references in the text of an entity, and its errors name the function.
 pub(super) fn in_string(fault: &str) -> Fault {
     fault
         .replace("xmlParseCharRef", "xmlParseStringCharRef")

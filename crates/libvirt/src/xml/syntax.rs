@@ -1,9 +1,9 @@
-//! A document: elements, text and what text refers to, told to a [`Document`] as they come.
+//! Reads a document, and reports elements and text to a [`Document`] as they come.
 //!
-//! What is in an entity is told as text only: libvirt's XPath does not look for elements there, but takes their text.
+//! The content of an entity is reported as text only: libvirt's XPath does not find elements there, but takes their text.
 //!
-//! Time and memory grow with the input: elements are kept open on a list of our own, [`DEPTH_MAX`] at most; entities
-//! call themselves, not deeply, and what they add is counted and limited, see [`super::references`].
+//! Time and memory grow with the input. OpenElement elements are on a list, at most [`DEPTH_MAX`]. The depth of entities and the
+//! text that they add are limited: see [`super::references`].
 
 use std::collections::HashSet;
 
@@ -15,19 +15,19 @@ use super::error::{Malformed, quoted};
 use super::names::split;
 use super::references::Expansions;
 
-/// Elements in each other, the root included: what libxml2 accepts without `XML_PARSE_HUGE`.
+/// Elements in each other, the root included: the limit of libxml2 without `XML_PARSE_HUGE`.
 const DEPTH_MAX: usize = 256;
 
-/// An attribute of an element: its name as it is written, and its value as it is meant.
+/// An attribute of an element.
 pub(super) struct Attribute<'a> {
-    /// With its prefix.
+    /// The name as written, with its prefix.
     pub(super) name: &'a str,
-    /// Line ends are blanks, references replaced.
+    /// The value, with blanks for line ends and with references replaced.
     pub(super) value: String,
 }
 
-/// Reads a document.
-pub(super) struct Reader {
+/// The reader of a document.
+pub(super) struct DocumentReader {
     pub(super) entities: Entities,
     pub(super) expansions: Expansions,
     pub(super) document: Document,
@@ -36,13 +36,13 @@ pub(super) struct Reader {
 }
 
 /// An element that is not closed yet.
-struct Open<'a> {
+struct OpenElement<'a> {
     name: &'a str,
     at: usize,
 }
 
-impl Reader {
-    /// Reads a document, and tells it.
+impl DocumentReader {
+    /// Reads a document, and reports it.
     pub(super) fn read(text: &Text<'_>, document: Document) -> Result<Document, Malformed> {
         let (entities, expansions) = (Entities::new(text.standalone), Expansions::default());
         let mut reader = Self { entities, expansions, document, depth: 0 };
@@ -60,7 +60,7 @@ impl Reader {
         }
     }
 
-    /// Reads the root with all that is in it.
+    /// Reads the root and its content.
     fn root(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         cursor.begin();
         if !cursor.at("<") {
@@ -72,8 +72,12 @@ impl Reader {
         }
     }
 
-    /// Reads content until the last of the open elements is closed, or without any to the end.
-    fn content<'c>(&mut self, cursor: &mut Cursor<'c>, mut open: Vec<Open<'c>>) -> Result<(), Malformed> {
+    /// Reads content until the last open element is closed; without open elements, to the end.
+    fn content<'c>(
+        &mut self,
+        cursor: &mut Cursor<'c>,
+        mut open: Vec<OpenElement<'c>>,
+    ) -> Result<(), Malformed> {
         let whole = open.is_empty();
         while whole || !open.is_empty() {
             cursor.begin();
@@ -112,11 +116,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads a start tag. The element, unless it is closed at once.
-    fn start_tag<'c>(&mut self, cursor: &mut Cursor<'c>) -> Result<Option<Open<'c>>, Malformed> {
+    /// Reads a start tag. Returns the element, unless it is closed at once.
+    fn start_tag<'c>(&mut self, cursor: &mut Cursor<'c>) -> Result<Option<OpenElement<'c>>, Malformed> {
         let at = cursor.position();
         cursor.skip("<".len());
-        let element = Open { name: cursor.required("StartTag: invalid element name")?, at };
+        let element = OpenElement { name: cursor.required("StartTag: invalid element name")?, at };
         let attributes = self.attributes(cursor, &element)?;
         if self.depth >= DEPTH_MAX {
             return Err(cursor.fail(too_deep()));
@@ -138,7 +142,7 @@ impl Reader {
     fn attributes<'c>(
         &mut self,
         cursor: &mut Cursor<'c>,
-        element: &Open<'_>,
+        element: &OpenElement<'_>,
     ) -> Result<Vec<Attribute<'c>>, Malformed> {
         let mut attributes = Vec::new();
         let ends = |cursor: &Cursor<'_>| cursor.at(">") || cursor.at("/>");
@@ -193,8 +197,8 @@ impl Reader {
         }
     }
 
-    /// Reads an end tag, which has to be that of an element.
-    fn end_tag(&mut self, cursor: &mut Cursor<'_>, element: &Open<'_>) -> Result<(), Malformed> {
+    /// Reads the end tag of an element.
+    fn end_tag(&mut self, cursor: &mut Cursor<'_>, element: &OpenElement<'_>) -> Result<(), Malformed> {
         cursor.skip("</".len());
         let name = cursor.name().map_err(|fault| cursor.fail(fault))?;
         cursor.blanks();
@@ -209,14 +213,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Tells the end of an element.
+    /// Reports the end of an element.
     fn close(&mut self) {
         if self.expansions.none() {
             self.document.end();
         }
     }
 
-    /// Tells text, its line ends made one character each.
+    /// Reports text, with one character for each line end.
     fn text(&mut self, text: &str, source: Source) {
         let source = if self.expansions.none() { source } else { Source::Entity };
         let mut lines = text.split('\r');
@@ -228,7 +232,7 @@ impl Reader {
     }
 }
 
-/// Passes over comments, processing instructions and white space.
+/// Skips comments, processing instructions and white space.
 fn miscellany(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     loop {
         cursor.blanks();
@@ -243,7 +247,7 @@ fn miscellany(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     }
 }
 
-/// Reads a white space character as a blank; a line end of two characters is one.
+/// Reads a white space character as a blank. A line end of two characters is one blank.
 pub(super) fn blank(cursor: &mut Cursor<'_>, value: &mut String) {
     if !cursor.eat("\r\n") {
         cursor.skip(1);
@@ -251,20 +255,20 @@ pub(super) fn blank(cursor: &mut Cursor<'_>, value: &mut String) {
     value.push(' ');
 }
 
-/// The first name that is there again.
+/// The first repeated name.
 fn repeated<'c>(attributes: &[Attribute<'c>]) -> Option<&'c str> {
     let mut names = HashSet::new();
     attributes.iter().map(|attribute| attribute.name).find(|name| !names.insert(*name))
 }
 
-/// The document ends within an element.
-fn premature(cursor: &Cursor<'_>, element: &Open<'_>) -> Malformed {
+/// The error for a document that ends within an element.
+fn premature(cursor: &Cursor<'_>, element: &OpenElement<'_>) -> Malformed {
     let (name, line) = (quoted(split(element.name).1), cursor.line_at(element.at));
     cursor.fail(format!("Premature end of data in tag {name} line {line}"))
 }
 
-/// An end tag is that of another element.
-fn mismatch(cursor: &Cursor<'_>, element: &Open<'_>, name: Option<&str>) -> Malformed {
+/// The error for an end tag of another element.
+fn mismatch(cursor: &Cursor<'_>, element: &OpenElement<'_>, name: Option<&str>) -> Malformed {
     let (prefix, local) = split(element.name);
     let name = match name {
         None => "unparsable",
@@ -275,13 +279,13 @@ fn mismatch(cursor: &Cursor<'_>, element: &Open<'_>, name: Option<&str>) -> Malf
     cursor.fail(format!("Opening and ending tag mismatch: {local} line {line} and {name}"))
 }
 
-/// A start tag is followed by nothing that could end it.
-fn endless(cursor: &Cursor<'_>, element: &Open<'_>) -> Fault {
+/// The error for a start tag without an end.
+fn endless(cursor: &Cursor<'_>, element: &OpenElement<'_>) -> Fault {
     let (name, line) = (quoted(split(element.name).1), cursor.line_at(element.at));
     format!("Couldn't find end of Start Tag {name} line {line}").into()
 }
 
-/// There are more elements in each other than are read.
+/// The error for too many elements in each other.
 fn too_deep() -> Fault {
     format!("Excessive depth in document: {DEPTH_MAX}, use XML_PARSE_HUGE option").into()
 }

@@ -1,9 +1,9 @@
-//! What libvirtd 12.8.0 answered, and what no table holds: sizes, depths, documents at random.
+//! Answers of libvirtd 12.8.0, and tests of sizes, depths and random documents.
 //!
-//! golden.txt was recorded from the real daemon (libxml2 2.15), never written from our output. Three lines a case:
-//! a title, ending in `--validate` if the schema was asked for; the document; and in one line what came of it, an error
-//! as code/domain and detail. Titles that begin with `define:` are those of `tests/recorded/libvirt`. What no line of text
-//! can hold is escaped in both.
+//! golden.txt was recorded from the real daemon (libxml2 2.15), never written from our output. A case has three lines:
+//! a title, ending in `--validate` if the schema was asked for; the document; and the outcome, an error as code/domain and
+//! detail. Titles that begin with `define:` are those of `tests/recorded/libvirt`. Line ends and control characters are
+//! escaped in both.
 
 use model::{Facets, SecretId, UsageType};
 use proptest::prelude::*;
@@ -12,10 +12,10 @@ use super::{Definition, parse, write};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
-/// The id that documents name unless they are about ids.
+/// The id in documents that are not about ids.
 const ID: &str = "5ec2e700-0000-4000-8000-000000000001";
 
-/// What comes of a document, in one line.
+/// The outcome of a document, in one line.
 fn outcome(xml: &[u8], validate: bool) -> Vec<u8> {
     let Definition { id, facets } = match parse(xml, validate) {
         Ok(definition) => definition,
@@ -41,7 +41,7 @@ fn check(xml: impl AsRef<[u8]>, expect: &str) {
     assert_eq!(String::from_utf8_lossy(&outcome(xml.as_ref(), false)), expect);
 }
 
-/// What glibc's iconv makes of the bytes.
+/// Encodings, and bytes with their text according to glibc's iconv.
 const ENCODED: &[(&str, &[u8], &str)] = &[
     ("windows-1252", b"caf\xe9 \x80 \x96", "caf\u{e9} \u{20ac} \u{2013}"),
     ("CP1251", b"\xcf\xe0\xf0\xee\xeb\xfc", "\u{41f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}"),
@@ -89,7 +89,7 @@ fn unescaped(line: &str) -> Vec<u8> {
             _ => (u8::from_str_radix(&part[1..3], 16).unwrap(), 3),
         };
         bytes.push(escaped);
-        // A backslash is two, and what is between them is nothing.
+        // A doubled backslash stands for one: the part between the two is empty.
         let plain = if part.is_empty() { parts.next().unwrap() } else { &part[length..] };
         bytes.extend_from_slice(plain.as_bytes());
     }
@@ -122,7 +122,7 @@ fn libvirt_12_8_0_answered_the_same() {
 
 /// `define: nesting 200` and `nesting 300`, and the depth in between.
 #[test]
-fn elements_lie_256_deep() {
+fn elements_may_be_256_deep() {
     let nested =
         |depth| format!("<secret><uuid>{ID}</uuid>{}{}</secret>", "<a>".repeat(depth), "</a>".repeat(depth));
     check(nested(200), "defined 1");
@@ -147,9 +147,9 @@ fn entities_do_not_explode() {
     check(xml, &format!("35/30 {words}\n&e;&e;&e;&e;&e;&e;&e;&e;&e;&e;\n---------^"));
 }
 
-/// Measured: how many references to an entity of a length are one too many.
+/// Measured: the number of references to an entity of some length that is one too many.
 #[test]
-fn expansions_add_up_to_a_million_and_no_further() {
+fn expansions_may_add_a_million_bytes() {
     for (length, references) in [(1000, 981), (100_000, 10), (1, 47_620)] {
         let xml = |references: usize| {
             let (text, references) = ("x".repeat(length), "&a;".repeat(references));
@@ -184,8 +184,8 @@ fn entities_lie_19_deep() {
     }
 }
 
-/// `define: usage name 5000`, `5000 siblings`, `description 100k`, `description just below 4MiB string`; the longest
-/// name, and things of which there may be many.
+/// `define: usage name 5000`, `5000 siblings`, `description 100k`, `description just below 4MiB string`;
+/// the longest name; many elements, references and attributes.
 #[test]
 fn large_documents_are_read() {
     let within = |content: String| format!("<secret><uuid>{ID}</uuid>{content}</secret>");
@@ -211,9 +211,9 @@ fn large_documents_are_read() {
     assert!(name.starts_with(b"35/30 at line 1: Name too long"));
 }
 
-/// libvirt shows whole lines, and quotes whole values.
+/// libvirt shows whole lines and quotes whole values.
 #[test]
-fn errors_quote_no_more_than_a_part() {
+fn errors_quote_only_a_part() {
     let long = "y".repeat(1_000_000);
     for xml in [
         format!("<secret>\u{1}{long}"),
@@ -231,7 +231,7 @@ fn errors_quote_no_more_than_a_part() {
     }
 }
 
-/// A text as people write it, or anything.
+/// An ordinary text, or any characters.
 fn text() -> impl Strategy<Value = Option<String>> {
     proptest::option::of("[a-z<>&'\"\\]\n\t \r\u{e9}\u{2603}-]{1,20}|\\PC{1,20}")
 }
@@ -244,7 +244,7 @@ fn facets() -> impl Strategy<Value = Facets> {
     })
 }
 
-/// A document of the table, with a part of it put somewhere else.
+/// A document of the table, with a part of it copied to another position.
 fn shuffled() -> impl Strategy<Value = Vec<u8>> {
     let documents: Vec<Vec<u8>> = golden().map(|(_, xml, ..)| xml).collect();
     let places = any::<[prop::sample::Index; 3]>();

@@ -1,4 +1,4 @@
-//! What `VIR_SECRET_DEFINE_VALIDATE` adds: libvirt's schema of a secret, as rules.
+//! libvirt's schema of a secret as rules, for `VIR_SECRET_DEFINE_VALIDATE`.
 //!
 //! ```text
 //! secret   ephemeral, private: yes or no     in any order, each once at most, nothing else but white space:
@@ -8,8 +8,8 @@
 //!                                            name, target: no slash, no line end, not empty
 //! ```
 //!
-//! What it says of a document that breaks several is what libxml2 says first: a known element that is wrong, before one
-//! that is unknown, before an attribute. Oddities included: the text of an entity is not looked at, as if it were none.
+//! A document that breaks several rules gets libxml2's first error: a known element that is wrong, then an unknown one,
+//! then an attribute. As in libxml2 the text of an entity counts as no text.
 
 use model::UsageType;
 
@@ -18,16 +18,16 @@ use super::error::quoted;
 use super::names::is_blank;
 use super::parse::tag;
 
-/// What the schema thinks of a document.
+/// The schema's findings in a document.
 #[derive(Default)]
 pub(super) struct Schema {
     namespaced: bool,
     /// The first attribute that is not allowed.
     attribute: Option<String>,
-    /// The first content that is not allowed. What comes after it is not looked at.
+    /// The first content that is not allowed. Later content is ignored.
     content: Option<String>,
     members: Vec<Member>,
-    /// Whether the last of them is open.
+    /// Whether the last member is open.
     open: bool,
 }
 
@@ -35,15 +35,15 @@ pub(super) struct Schema {
 struct Member {
     kind: Kind,
     wrong: bool,
-    /// What a usage is for.
+    /// The type of a usage.
     usage_type: Option<UsageType>,
     /// How many elements there are in it.
     elements: usize,
-    /// The text that has to have a form.
+    /// The text whose form is checked.
     text: String,
 }
 
-/// Which element. In the order in which libxml2 finds fault.
+/// The known elements, in the order in which libxml2 finds errors.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Kind {
     Id,
@@ -71,7 +71,7 @@ impl Schema {
             return member.text(depth, text);
         }
         if depth == 1 && !is_white(text) {
-            // What libxml2 calls its nodes. One of CDATA has no name.
+            // The names of libxml2's nodes. A CDATA node has none.
             self.content = Some(if source == Source::Cdata { "" } else { "text" }.to_owned());
         }
     }
@@ -90,7 +90,7 @@ impl Schema {
         self.open &= depth != 2;
     }
 
-    /// Nothing, or what libxml2 says.
+    /// The verdict: libxml2's error, if there is one.
     pub(super) fn verdict(self) -> Result<(), String> {
         if self.namespaced {
             return Err("Expecting no namespace for element secret".to_owned());
@@ -191,7 +191,7 @@ impl Member {
     }
 }
 
-/// A value as it is compared: without white space around it.
+/// A value without white space around it, for comparing.
 fn token(value: &str) -> &str {
     value.trim_matches([' ', '\t', '\n', '\r'])
 }
@@ -213,7 +213,7 @@ fn is_uuid(text: &str) -> bool {
     }
 }
 
-/// `absFilePath`: from the root, maybe that of a Windows drive, and no line end in the rest.
+/// `absFilePath`: from the root or a Windows drive, without line ends.
 fn is_path(text: &str) -> bool {
     let drive = text.split_once(":\\").filter(|(letter, _)| {
         let mut letters = letter.bytes();

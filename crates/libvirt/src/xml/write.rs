@@ -1,4 +1,4 @@
-//! A secret as XML, byte for byte what `virsh secret-dumpxml` prints.
+//! Writes a secret as XML, byte for byte as `virsh secret-dumpxml` prints it.
 //!
 //! ```text
 //! <secret ephemeral='no' private='no'>
@@ -10,15 +10,15 @@
 //! </secret>
 //! ```
 //!
-//! Line ends and tabs in a text are printed as they are; a reader makes a carriage return a new line. A character that
-//! XML cannot hold at all is left out: neither door takes one, but a database of before it was so may have it.
+//! Line ends and tabs in a text are printed unchanged; an XML reader turns a carriage return into a new line. Characters
+//! that XML cannot hold are left out: both doors refuse them, but an older database may have some.
 
 use model::{Facets, SecretId};
 
 use super::names::is_char;
 use super::parse::tag;
 
-/// What is printed beside the texts: enough for the longest usage.
+/// Room for the markup beside the texts: enough for the longest usage.
 const FRAME_BYTES: usize = 256;
 
 /// Prints a secret.
@@ -44,14 +44,14 @@ fn yes_no(flag: bool) -> &'static str {
     if flag { "yes" } else { "no" }
 }
 
-/// An element with a text, on a line.
+/// An element with a text, on a line of its own.
 fn element(xml: &mut String, indent: &str, name: &str, text: &str) {
     xml.extend([indent, "<", name, ">"]);
     escape(xml, text);
     xml.extend(["</", name, ">\n"]);
 }
 
-/// A text, with its markup escaped: both kinds of quotation marks, too, though text would not need it.
+/// A text with its markup escaped. Both quotation marks are escaped, too, as libvirt does.
 fn escape(xml: &mut String, mut text: &str) {
     while let Some(at) = text.find(|char| matches!(char, '&' | '<' | '>' | '"' | '\'') || !is_char(char)) {
         let (plain, rest) = text.split_at(at);

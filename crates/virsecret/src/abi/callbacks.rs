@@ -401,7 +401,7 @@ impl CloseCallbacks {
 fn close_callback_error(text: &'static str) -> RemoteError {
     let message = format!("Requested operation is not valid: {text}").into_bytes();
     let format = "Requested operation is not valid: %1$s";
-    RemoteError::of_parts(55, Domain::Remote as i32, message.into(), format, text.as_bytes().into())
+    RemoteError::from_parts(55, Domain::Remote as i32, message.into(), format, text.as_bytes().into())
 }
 
 /// `virConnectRegisterCloseCallback`

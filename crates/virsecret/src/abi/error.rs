@@ -332,7 +332,7 @@ pub(super) fn new(code: Code, domain: Domain, detail: impl Into<String>) -> Remo
 /// An error whose text is given whole, and its format.
 pub(super) fn report(code: i32, domain: i32, format: &'static str, text: String) -> RemoteError {
     let text = text.into_bytes();
-    RemoteError::of_parts(code, domain, text.clone().into(), format, text.into())
+    RemoteError::from_parts(code, domain, text.clone().into(), format, text.into())
 }
 
 /// An argument that a function refuses, as `uuid in virSecretGetUUID must not be NULL`.
@@ -371,7 +371,7 @@ pub(super) fn invalid_handle(
     function: &'static str,
 ) -> RemoteError {
     let message = format!("{prefix}{function}").into_bytes();
-    RemoteError::of_parts(code, domain, message.into(), format, function.as_bytes().into())
+    RemoteError::from_parts(code, domain, message.into(), format, function.as_bytes().into())
 }
 
 /// What a function says that the library exports and does not have.
@@ -481,7 +481,7 @@ fn of_uri(error: &UriError) -> RemoteError {
             let (message, format) =
                 (format!("Operation not supported: {text}"), "Operation not supported: %1$s");
             let unsupported = 84; // VIR_ERR_OPERATION_UNSUPPORTED
-            RemoteError::of_parts(
+            RemoteError::from_parts(
                 unsupported,
                 Domain::Remote as i32,
                 message.into_bytes().into(),

@@ -1,4 +1,4 @@
-//! Calls that are being done.
+//! Calls that have begun and are not answered yet.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,20 +8,20 @@ use libvirt_rpc::procedures::Procedure;
 use libvirt_rpc::xdr::Decoder;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::reply::Answer;
+use crate::reply::Reply;
 
-/// A call that is being done.
-pub(crate) struct Later {
+/// A call that has begun.
+pub(crate) struct PendingCall {
     /// The header of the call.
     pub(crate) header: Header,
-    /// What its answer decides for the session.
+    /// What its reply decides for the session.
     pub(crate) decides: Decides,
-    work: Pin<Box<dyn Future<Output = Answer> + Send>>,
-    /// The memory of a long message. The call has copies of parts of the message, so it holds this until it is done.
+    work: Pin<Box<dyn Future<Output = Reply> + Send>>,
+    /// The memory for a long message. The call has copies of parts of it, so it holds this until it is done.
     memory: Option<OwnedSemaphorePermit>,
 }
 
-/// What the answer of a call decides for its session: yes if it is no error.
+/// What the reply of a call decides for its session: yes, unless it is an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Decides {
     /// Nothing.
@@ -32,17 +32,17 @@ pub(crate) enum Decides {
     Registration(i32),
 }
 
-impl Later {
+impl PendingCall {
     pub(crate) fn new(
         header: Header,
         decides: Decides,
-        work: impl Future<Output = Answer> + Send + 'static,
+        work: impl Future<Output = Reply> + Send + 'static,
     ) -> Self {
         Self { header, decides, work: Box::pin(work), memory: None }
     }
 
     /// Goes on with it.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
         self.work.as_mut().poll(context)
     }
 
@@ -58,7 +58,7 @@ impl Later {
 }
 
 fn is_list(header: Header) -> bool {
-    let procedure = Procedure::of(header.procedure);
+    let procedure = Procedure::from_number(header.procedure);
     let lists = [Procedure::ConnectListSecrets, Procedure::ConnectListAllSecrets];
     header.program == REMOTE && procedure.is_some_and(|procedure| lists.contains(&procedure))
 }
