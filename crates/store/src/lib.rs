@@ -11,9 +11,11 @@
 //! `tests/contract.rs` is the promise in full: one suite that every store passes.
 
 mod change;
+mod ephemeral;
 mod error;
 mod guarding;
 mod numbers;
+pub mod rules;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -31,7 +33,8 @@ pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{CopyError, Error, OpenError};
 pub use guarding::{AclStep, GuardedAcl, Guarding, Kind, Regard, Regarded, RegardedRow};
 pub use numbers::Numbers;
-pub use sqlite::{Copied, CopyProgress, REAPED_AT_ONCE, SCAN_TIME_MAX, SqliteStore};
+pub use rules::REAPED_AT_ONCE;
+pub use sqlite::{Copied, CopyProgress, SCAN_TIME_MAX, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];

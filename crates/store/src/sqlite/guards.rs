@@ -1,11 +1,10 @@
-//! The guards of rows: read with what they are of, written where there are none.
+//! The guards of rows, read with what they are of.
 
 use model::{ContainerId, Guard, Guarded, SecretId};
+use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
 
 use super::acls;
-use super::apply::Failed;
 use super::reader::Reader;
 use super::rows::{moment, user};
 use crate::{Error, Kind, Regarded, RegardedRow};
@@ -82,22 +81,6 @@ fn parts(kind: Kind, row: &Row<'_>) -> Result<Parts, Error> {
 
 fn whole(reader: &mut Reader, parts: Result<Parts, Error>) -> Result<Regarded, Error> {
     let Parts { project, rest, of } = parts?;
-    let acl = acls::find(reader.connection(), of)?.and_then(|found| found.acl).map(|acl| acl.users);
+    let acl = acls::find_acl(reader.connection(), of)?.and_then(|found| found.acl).map(|acl| acl.users);
     Ok(Regarded { acl, ..rest(reader.project(project)?) })
-}
-
-/// Gives rows that have no guard these.
-pub(super) fn put(here: &Connection, guards: &[(Guarded, Guard)]) -> Result<(), Failed> {
-    for (of, guard) in guards {
-        let (update, id) = match of {
-            Guarded::Secret(id) => {
-                ("UPDATE secrets SET guard = ?2 WHERE id = ?1 AND guard IS NULL", *id.as_bytes())
-            }
-            Guarded::Container(id) => {
-                ("UPDATE containers SET guard = ?2 WHERE id = ?1 AND guard IS NULL", *id.as_bytes())
-            }
-        };
-        here.prepare_cached(update)?.execute((id, guard.as_bytes()))?;
-    }
-    Ok(())
 }

@@ -286,16 +286,16 @@ impl Kept {
         Ok(kept.saturating_sub(expired))
     }
 
-    /// How many are there, with those that have expired.
-    pub(super) fn with_expired(&self, connection: &Connection) -> Result<u64, Error> {
-        Ok(connection
+    /// The number of a project's secrets, expired ones among them.
+    pub(super) fn secrets_of(connection: &Connection, project: i64) -> rusqlite::Result<u64> {
+        connection
             .prepare_cached("SELECT coalesce(sum(secrets), 0) FROM totals WHERE project = ?1")?
-            .query_row([self.project], |row| row.get(0))?)
+            .query_row([project], |row| row.get(0))
     }
 
     /// The total if it is less than `limit`, and something that is not less otherwise. Looks at no more rows than three
     /// times the limit, however many have expired.
-    pub(super) fn total_up_to(&self, connection: &Connection, limit: u64) -> Result<u64, Error> {
+    pub(super) fn total_up_to(&self, connection: &Connection, limit: u64) -> rusqlite::Result<u64> {
         let count = |which: &str| {
             connection
                 .prepare_cached(&format!(
@@ -306,7 +306,7 @@ impl Kept {
         };
         let expired = count("expiration <= ?2")?;
         if expired < limit {
-            return Ok(self.with_expired(connection)?.saturating_sub(expired));
+            return Ok(Self::secrets_of(connection, self.project)?.saturating_sub(expired));
         }
         Ok(count("expiration > ?2")? + count("expiration IS NULL")?)
     }

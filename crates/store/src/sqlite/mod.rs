@@ -15,7 +15,6 @@
 //! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
 
 mod acls;
-mod apply;
 mod consumers;
 mod containers;
 mod copy;
@@ -25,7 +24,6 @@ mod handles;
 mod list;
 mod look;
 mod memory;
-mod merged;
 mod opening;
 mod orders;
 mod quotas;
@@ -33,6 +31,7 @@ mod reader;
 mod reap;
 mod rows;
 mod slices;
+mod tables;
 mod transport_keys;
 mod trim;
 mod writer;
@@ -53,6 +52,7 @@ use model::{
 };
 use tokio::sync::{mpsc, watch};
 
+use crate::ephemeral::{at_one_moment, durable_part, find_in_either, merged_page};
 use crate::{
     AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, OpenError, RegardedRow, SealedSecret, Slice,
     Sliced, Store, StoreId, Witness, WrappedKey,
@@ -66,7 +66,6 @@ pub use copy::{Copied, CopyProgress};
 pub use look::{Look, Swept};
 pub use opening::Purpose;
 pub use reader::SCAN_TIME_MAX;
-pub use reap::REAPED_AT_ONCE;
 
 /// Changes that may wait for the writer; one more is [`Error::Busy`].
 pub const WAITING_MAX: usize = 4096;
@@ -183,23 +182,10 @@ impl SqliteStore {
         self.gauges.log_bytes.load(Ordering::Relaxed)
     }
 
-    /// Reads one thing that is in the file or in memory. What left memory for the file between the two looks is looked
-    /// for again.
-    fn either<T>(&self, read: impl Fn(&mut Reader) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-        loop {
-            let moves = self.memory.moves();
-            if let Some(found) = self.readers.read(&read)? {
-                return Ok(Some(found));
-            }
-            if !self.memory.is_empty()
-                && let Some(found) = read(&mut self.memory.lock())?
-            {
-                return Ok(Some(found));
-            }
-            if moves == self.memory.moves() {
-                return Ok(None);
-            }
-        }
+    /// Reads one thing that is in the file or in memory.
+    fn find<T>(&self, read: impl Fn(&mut Reader) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        let kept = || if self.memory.is_empty() { Ok(None) } else { read(&mut self.memory.lock()) };
+        find_in_either(|| self.memory.moves(), || self.readers.read(&read), kept)
     }
 
     /// A connection apart, for who looks at everything: no request waits for it. It is opened by the file's name, so the
@@ -256,21 +242,21 @@ impl Store for SqliteStore {
     }
 
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
-        self.either(|reader| rows::secret(reader, id))
+        self.find(|reader| rows::secret(reader, id))
     }
 
     async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error> {
-        self.either(|reader| rows::sealed(reader, id))
+        self.find(|reader| rows::sealed(reader, id))
     }
 
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error> {
         let some =
             |reader: &mut Reader| Ok(Some(rows::metadata(reader, id)?).filter(|pairs| !pairs.is_empty()));
-        Ok(self.either(some)?.unwrap_or_default())
+        Ok(self.find(some)?.unwrap_or_default())
     }
 
     async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error> {
-        self.either(|reader| acls::acl(reader, of))
+        self.find(|reader| acls::guarded_acl(reader, of))
     }
 
     async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error> {
@@ -279,52 +265,52 @@ impl Store for SqliteStore {
     }
 
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
-        let found = self.either(|reader| consumers::all(reader, of, slice))?;
+        let found = self.find(|reader| consumers::consumers_of(reader, of, slice))?;
         Ok(found.unwrap_or(Sliced { items: Vec::new(), total: 0 }))
     }
 
     async fn consumer(&self, of: Guarded, id: ConsumerId) -> Result<Option<Consumer>, Error> {
-        self.either(|reader| consumers::one(reader, of, id))
+        self.find(|reader| consumers::consumer(reader, of, id))
     }
 
     async fn container(&self, id: ContainerId) -> Result<Option<Container>, Error> {
-        self.readers.read(|reader| containers::one(reader, id))
+        self.readers.read(|reader| containers::container(reader, id))
     }
 
     async fn container_secrets(&self, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
-        self.readers.read(|reader| containers::secrets(reader, id))
+        self.readers.read(|reader| containers::container_secrets(reader, id))
     }
 
     async fn containers(&self, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
         if !containers::may_take_long(query) {
-            return self.readers.read(|reader| containers::all(reader, query));
+            return self.readers.read(|reader| containers::containers(reader, query));
         }
         let (readers, query) = (Arc::clone(&self.readers), query.clone());
-        apart(move || readers.scan(|reader| containers::all(reader, &query))).await
+        apart(move || readers.scan(|reader| containers::containers(reader, &query))).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
-        self.readers.read(|reader| orders::one(reader, id))
+        self.readers.read(|reader| orders::order(reader, id))
     }
 
     async fn orders(&self, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
         if !orders::may_take_long(query) {
-            return self.readers.read(|reader| orders::all(reader, query));
+            return self.readers.read(|reader| orders::orders(reader, query));
         }
         let (readers, query) = (Arc::clone(&self.readers), query.clone());
-        apart(move || readers.scan(|reader| orders::all(reader, &query))).await
+        apart(move || readers.scan(|reader| orders::orders(reader, &query))).await
     }
 
     async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error> {
-        self.readers.read(|reader| quotas::of_project(reader, project))
+        self.readers.read(|reader| quotas::project_quotas(reader, project))
     }
 
     async fn all_project_quotas(&self, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
-        self.readers.read(|reader| quotas::all(reader, slice))
+        self.readers.read(|reader| quotas::all_project_quotas(reader, slice))
     }
 
     async fn transport_key(&self, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
-        self.readers.read(|reader| transport_keys::one(reader, id))
+        self.readers.read(|reader| transport_keys::transport_key(reader, id))
     }
 
     async fn transport_keys(
@@ -332,7 +318,7 @@ impl Store for SqliteStore {
         plugin: Option<&str>,
         slice: Slice,
     ) -> Result<Sliced<TransportKey>, Error> {
-        self.readers.read(|reader| transport_keys::all(reader, plugin, slice))
+        self.readers.read(|reader| transport_keys::transport_keys(reader, plugin, slice))
     }
 
     async fn expired(&self, by: Timestamp, limit: u32) -> Result<Vec<(SecretId, ProjectId)>, Error> {
@@ -356,36 +342,42 @@ impl Store for SqliteStore {
         }
         let (readers, memory, query) = (Arc::clone(&self.readers), Arc::clone(&self.memory), query.clone());
         apart(move || {
-            at_one_moment(&memory, || {
-                if memory.is_empty() {
-                    return readers.scan(|reader| list::list(reader, &query, now));
-                }
-                let all = ListQuery { offset: 0, limit: u32::MAX, ..query.clone() };
-                let kept = list::list(&mut memory.lock(), &all, now)?;
-                let of_file = merged::of_file(&query, u32::try_from(kept.secrets.len()).unwrap_or(u32::MAX));
-                let stored = readers.scan(|reader| list::list(reader, &of_file, now))?;
-                Ok(merged::page(&query, stored, kept))
-            })
+            at_one_moment(
+                || memory.moves(),
+                || {
+                    if memory.is_empty() {
+                        return readers.scan(|reader| list::list(reader, &query, now));
+                    }
+                    let all = ListQuery { offset: 0, limit: u32::MAX, ..query.clone() };
+                    let kept = list::list(&mut memory.lock(), &all, now)?;
+                    let of_file = durable_part(&query, u32::try_from(kept.secrets.len()).unwrap_or(u32::MAX));
+                    let stored = readers.scan(|reader| list::list(reader, &of_file, now))?;
+                    Ok(merged_page(&query, stored, kept))
+                },
+            )
         })
         .await
     }
 
     async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error> {
-        self.either(|reader| handles::by_id(reader, id))
+        self.find(|reader| handles::by_id(reader, id))
     }
 
     async fn handle_by_usage(&self, project: &ProjectId, usage: &Usage) -> Result<Option<Handle>, Error> {
-        self.either(|reader| handles::by_usage(reader, project, usage))
+        self.find(|reader| handles::by_usage(reader, project, usage))
     }
 
     async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error> {
         let count = |reader: &mut Reader| handles::count(reader, project, which.private, now);
-        at_one_moment(&self.memory, || {
-            let in_memory = which.ephemeral != Some(false) && !self.memory.is_empty();
-            let kept = if in_memory { count(&mut self.memory.lock())? } else { 0 };
-            let stored = if which.ephemeral == Some(true) { 0 } else { self.readers.read(count)? };
-            Ok(kept + stored)
-        })
+        at_one_moment(
+            || self.memory.moves(),
+            || {
+                let in_memory = which.ephemeral != Some(false) && !self.memory.is_empty();
+                let kept = if in_memory { count(&mut self.memory.lock())? } else { 0 };
+                let stored = if which.ephemeral == Some(true) { 0 } else { self.readers.read(count)? };
+                Ok(kept + stored)
+            },
+        )
     }
 
     async fn handles(
@@ -412,15 +404,18 @@ impl Store for SqliteStore {
             (Arc::clone(&self.readers), Arc::clone(&self.memory), project.clone());
         apart(move || {
             let all = |reader: &mut Reader| handles::all(reader, &project, which.private, now, limit);
-            at_one_moment(&memory, || {
-                let in_memory = which.ephemeral != Some(false) && !memory.is_empty();
-                let mut found = if in_memory { all(&mut memory.lock())? } else { Vec::new() };
-                if which.ephemeral != Some(true) {
-                    found.extend(readers.scan(all)?);
-                }
-                found.truncate(limit);
-                Ok(found)
-            })
+            at_one_moment(
+                || memory.moves(),
+                || {
+                    let in_memory = which.ephemeral != Some(false) && !memory.is_empty();
+                    let mut found = if in_memory { all(&mut memory.lock())? } else { Vec::new() };
+                    if which.ephemeral != Some(true) {
+                        found.extend(readers.scan(all)?);
+                    }
+                    found.truncate(limit);
+                    Ok(found)
+                },
+            )
         })
         .await
     }
@@ -481,21 +476,6 @@ impl Store for SqliteStore {
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the writer has ended".into()),
         })?;
         done.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
-    }
-}
-
-/// Looks at memory and file until nothing has moved between them meanwhile. Definitions that move one secret to and fro all
-/// the time could have that last, so it ends after some tries, with what was seen last.
-fn at_one_moment<T>(memory: &Memory, mut look: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    const TRIES: u32 = 8;
-    let mut tries = 0;
-    loop {
-        let moves = memory.moves();
-        let found = look()?;
-        tries += 1;
-        if moves == memory.moves() || tries == TRIES {
-            return Ok(found);
-        }
     }
 }
 

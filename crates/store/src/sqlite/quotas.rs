@@ -1,13 +1,10 @@
-//! Quotas: what was said of them, and whether there is room for one more.
+//! Quotas of projects, and the numbers of their rows that are kept beside them.
 
-use model::{Counted, ProjectId, ProjectQuotas, Timestamp};
+use model::{Counted, ProjectId, ProjectQuotas};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::apply::{Elsewhere, Failed, Witnessing, ensure_project, require};
-use super::list::Kept;
 use super::reader::Reader;
-use super::rows::project_number;
-use crate::{Error, Limit, Slice, Sliced};
+use crate::{Error, Slice, Sliced};
 
 /// In the order of [`Counted::ALL`].
 const COLUMNS: &str = "secrets, orders, containers, consumers, cas";
@@ -20,11 +17,17 @@ fn quotas(row: &Row<'_>) -> rusqlite::Result<ProjectQuotas> {
     Ok(found)
 }
 
-pub(super) fn of_project(reader: &mut Reader, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error> {
-    Ok(said(reader.connection(), project)?)
+pub(super) fn project_quotas(
+    reader: &mut Reader,
+    project: &ProjectId,
+) -> Result<Option<ProjectQuotas>, Error> {
+    Ok(own_quotas(reader.connection(), project)?)
 }
 
-fn said(connection: &Connection, project: &ProjectId) -> rusqlite::Result<Option<ProjectQuotas>> {
+pub(super) fn own_quotas(
+    connection: &Connection,
+    project: &ProjectId,
+) -> rusqlite::Result<Option<ProjectQuotas>> {
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM project_quotas WHERE project = (SELECT id FROM projects WHERE name = ?1)"
@@ -33,7 +36,10 @@ fn said(connection: &Connection, project: &ProjectId) -> rusqlite::Result<Option
         .optional()
 }
 
-pub(super) fn all(reader: &mut Reader, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
+pub(super) fn all_project_quotas(
+    reader: &mut Reader,
+    slice: Slice,
+) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
     let total = reader.connection().query_row("SELECT count(*) FROM project_quotas", [], |row| row.get(0))?;
     let found: Vec<(ProjectQuotas, i64)> = reader
         .connection()
@@ -46,92 +52,6 @@ pub(super) fn all(reader: &mut Reader, slice: Slice) -> Result<Sliced<(ProjectId
         .collect::<Result<_, _>>()?;
     let items = found.into_iter().map(|(quotas, project)| Ok((reader.project(project)?, quotas)));
     Ok(Sliced { items: items.collect::<Result<_, Error>>()?, total })
-}
-
-pub(super) fn set(
-    here: &Connection,
-    project: &ProjectId,
-    quotas: &ProjectQuotas,
-    witness: Witnessing<'_>,
-) -> Result<(), Failed> {
-    witness()?;
-    let project = ensure_project(here, project)?;
-    here.prepare_cached("INSERT OR IGNORE INTO project_quotas (project) VALUES (?1)")?.execute([project])?;
-    for counted in Counted::ALL {
-        if let Some(quota) = quotas.of(counted) {
-            here.prepare_cached(&format!(
-                "UPDATE project_quotas SET {} = ?2 WHERE project = ?1",
-                counted.as_str()
-            ))?
-            .execute((project, quota))?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn delete(here: &Connection, project: &ProjectId, witness: Witnessing<'_>) -> Result<(), Failed> {
-    require(said(here, project)?.is_some(), Error::NotFound)?;
-    witness()?;
-    here.prepare_cached(
-        "DELETE FROM project_quotas WHERE project = (SELECT id FROM projects WHERE name = ?1)",
-    )?
-    .execute([project.as_str()])?;
-    Ok(())
-}
-
-/// Room for one more of something in a project.
-pub(super) struct Room<'a> {
-    pub(super) project: &'a ProjectId,
-    pub(super) counted: Counted,
-    /// Where the project has no quota of its own.
-    pub(super) limit: Limit,
-    pub(super) now: Timestamp,
-}
-
-impl Room<'_> {
-    /// Refuses one more row of a kind where the project has as many as it may. Inside the transaction that adds it, so
-    /// nobody adds another meanwhile.
-    pub(super) fn require(
-        &self,
-        here: &Connection,
-        elsewhere: Elsewhere<'_>,
-        kind: &str,
-    ) -> Result<(), Failed> {
-        let said_elsewhere = || elsewhere.look(|connection| Ok(said(connection, self.project)?));
-        let own = match said(here, self.project)? {
-            None => said_elsewhere()?,
-            own => own,
-        };
-        let limit = own.and_then(|own| own.of(self.counted)).unwrap_or(self.limit.0);
-        let Ok(limit) = u64::try_from(limit) else { return Ok(()) };
-        Ok(require(self.is_below(limit, here, elsewhere, kind)?, Error::QuotaReached(self.counted))?)
-    }
-
-    fn is_below(
-        &self,
-        limit: u64,
-        here: &Connection,
-        elsewhere: Elsewhere<'_>,
-        kind: &str,
-    ) -> Result<bool, Failed> {
-        let sum = |count: &dyn Fn(&Connection, i64) -> Result<u64, Error>| {
-            let count = |connection: &Connection| match project_number(connection, self.project)? {
-                Some(project) => Ok(count(connection, project)?),
-                None => Ok(0),
-            };
-            Ok::<_, Failed>(count(here)? + elsewhere.look(count)?)
-        };
-        if self.counted != Counted::Secrets {
-            return Ok(sum(&|connection, project| Ok(tally(connection, project, kind)?))? < limit);
-        }
-        // Those that have expired and are still there do not count, which only matters where all are too many.
-        Ok(sum(&|connection, project| self.secrets(project).with_expired(connection))? < limit
-            || sum(&|connection, project| self.secrets(project).total_up_to(connection, limit))? < limit)
-    }
-
-    fn secrets(&self, project: i64) -> Kept {
-        Kept::of_project(project, self.now)
-    }
 }
 
 /// How many rows of a kind a project has.

@@ -1,14 +1,10 @@
 //! What is not there for anybody any more, to be taken away some at a time, so that nobody waits long.
 
 use model::{ProjectId, SecretId, Timestamp};
-use rusqlite::Connection;
 
-use super::apply::Failed;
 use super::reader::Reader;
 use crate::Error;
-
-/// The most orders that one change takes away.
-pub const REAPED_AT_ONCE: u32 = 256;
+use crate::rules::REAPED_AT_ONCE;
 
 /// Secrets of any project that have expired by then, oldest first.
 pub(super) fn expired(
@@ -35,14 +31,4 @@ pub(super) fn spent_orders(reader: &mut Reader, before: Timestamp) -> Result<u32
             "SELECT count(*) FROM (SELECT 1 FROM orders INDEXED BY orders_spent WHERE spent AND updated < ?1 LIMIT ?2)",
         )?
         .query_row((before.micros(), REAPED_AT_ONCE), |row| row.get(0))?)
-}
-
-/// Takes them away.
-pub(super) fn orders(here: &Connection, before: Timestamp) -> Result<(), Failed> {
-    here.prepare_cached(
-        "DELETE FROM orders WHERE seq IN (SELECT seq FROM orders INDEXED BY orders_spent \
-         WHERE spent AND updated < ?1 ORDER BY updated LIMIT ?2)",
-    )?
-    .execute((before.micros(), REAPED_AT_ONCE))?;
-    Ok(())
 }

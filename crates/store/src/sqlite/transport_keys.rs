@@ -1,9 +1,8 @@
 //! Transport keys.
 
 use model::{Timestamp, TransportKey, TransportKeyId};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::Row;
 
-use super::apply::{Failed, Witnessing, require};
 use super::reader::Reader;
 use super::rows::short_text;
 use crate::{Error, Slice, Sliced};
@@ -20,14 +19,14 @@ fn record(row: &Row<'_>) -> Result<TransportKey, Error> {
     })
 }
 
-pub(super) fn one(reader: &mut Reader, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
+pub(super) fn transport_key(reader: &mut Reader, id: TransportKeyId) -> Result<Option<TransportKey>, Error> {
     let mut statement =
         reader.connection().prepare_cached(&format!("SELECT {RECORD} FROM transport_keys WHERE id = ?1"))?;
     let mut rows = statement.query([id.as_bytes()])?;
     rows.next()?.map(record).transpose()
 }
 
-pub(super) fn all(
+pub(super) fn transport_keys(
     reader: &mut Reader,
     plugin: Option<&str>,
     slice: Slice,
@@ -45,30 +44,4 @@ pub(super) fn all(
         items.push(record(row)?);
     }
     Ok(Sliced { items, total })
-}
-
-pub(super) fn add(here: &Connection, key: &TransportKey, witness: Witnessing<'_>) -> Result<(), Failed> {
-    witness()?;
-    here.prepare_cached(
-        "INSERT INTO transport_keys (id, created, updated, plugin, key) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute((
-        key.id.as_bytes(),
-        key.created.micros(),
-        key.updated.micros(),
-        key.plugin.as_str(),
-        &key.key,
-    ))?;
-    Ok(())
-}
-
-pub(super) fn delete(here: &Connection, id: TransportKeyId, witness: Witnessing<'_>) -> Result<(), Failed> {
-    let found: Option<i64> = here
-        .prepare_cached("SELECT seq FROM transport_keys WHERE id = ?1")?
-        .query_row([id.as_bytes()], |row| row.get(0))
-        .optional()?;
-    require(found.is_some(), Error::NotFound)?;
-    witness()?;
-    here.prepare_cached("DELETE FROM transport_keys WHERE seq = ?1")?.execute([found])?;
-    Ok(())
 }

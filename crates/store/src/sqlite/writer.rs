@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{Guarded, SecretId};
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::apply::{Effects, Elsewhere, Failed, apply, apply_in_memory, reaches_file};
 use super::memory::Memory;
 use super::opening::{Files, Locked, unusable};
 use super::reader::Readers;
+use super::tables::SqlTables;
 use super::trim::Trim;
 use super::{Gauges, Serving};
-use crate::{Change, Error, Numbers, Unwitnessed, Witness};
+use crate::rules::{Effects, Failed, Transaction};
+use crate::{Change, Error, Numbers, Unwitnessed, Witness, ephemeral};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
@@ -218,22 +218,11 @@ impl Writer {
         None
     }
 
-    /// Whether a change is of a secret that is in memory, or is to be: it has two databases to think of, and goes alone.
-    /// Nobody else changes what is there, so what is true now is true when the change is done.
+    /// Whether a change is of a secret that is in memory, or is to be. It goes alone. Only this thread changes what is in
+    /// memory, so what is true now is true when the change is done.
     fn concerns_memory(&self, change: &Change) -> bool {
-        let (id, ephemeral) = concerned(change);
         // A database in memory that cannot be read will say so again when the change is done.
-        ephemeral || id.is_some_and(|id| self.memory.holds(id).unwrap_or(true))
-    }
-
-    /// Whether a change of memory brings something there or takes it away.
-    fn moves(&self, change: &Change) -> bool {
-        match change {
-            Change::DefineSecret { secret, .. } => {
-                self.memory.holds(secret.id).unwrap_or(false) != secret.facets.ephemeral
-            }
-            _ => false,
-        }
+        ephemeral::concerns_memory(change, |id| self.memory.holds(id).unwrap_or(true))
     }
 
     /// Waits for the next change, and does meanwhile what it is time for.
@@ -368,7 +357,7 @@ impl Writer {
     /// Does one change that concerns memory, and answers. Nobody reads there meanwhile.
     fn commit_in_memory(&mut self, mut job: Job) {
         let shared = Arc::clone(&self.memory);
-        let moves = self.moves(&job.change);
+        let moves = ephemeral::moves(&job.change, |id| self.memory.holds(id).unwrap_or(false));
         let memory = shared.lock_to_write(moves);
         let mut effects = Effects::after(self.newest_change);
         let here = Here { file: &self.connection, numbers: &self.numbers };
@@ -383,10 +372,10 @@ impl Writer {
         }
         let answer = match done {
             Ok(()) => Ok(()),
-            Err(Failed::Alone(error)) => Err(error),
+            Err(Failed::Refused(error)) => Err(error),
             // What goes to the file is the file's to refuse.
-            Err(Failed::All(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
-            Err(Failed::All(error)) => {
+            Err(Failed::Keeper(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
+            Err(Failed::Keeper(error)) => {
                 let error = unusable(self.locked.path(), &error);
                 self.tell_failure(&error, 1);
                 Err(error)
@@ -565,46 +554,6 @@ fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
         .map(|busy| busy == 0)
 }
 
-/// Which secret a change is of, and whether it makes one that is kept in memory.
-fn concerned(change: &Change) -> (Option<SecretId>, bool) {
-    match change {
-        Change::SetKeyCheck(_)
-        | Change::ReplaceKeyCheck { .. }
-        | Change::PutGuards(_)
-        | Change::AddProjectKey { .. }
-        | Change::SetAcl { of: Guarded::Container(_), .. }
-        | Change::AddConsumer { of: Guarded::Container(_), .. }
-        | Change::RemoveConsumer { of: Guarded::Container(_), .. }
-        | Change::CreateContainer { .. }
-        | Change::AddContainerSecret { .. }
-        | Change::RemoveContainerSecret { .. }
-        | Change::DeleteContainer(_)
-        | Change::CreateOrder { .. }
-        | Change::DeleteOrder(_)
-        | Change::SetProjectQuotas { .. }
-        | Change::DeleteProjectQuotas(_)
-        | Change::AddTransportKey(_)
-        | Change::DeleteTransportKey(_)
-        | Change::ReapOrders { .. }
-        | Change::AnchorAudit(_) => (None, false),
-        Change::CreateSecret { secret, .. } | Change::DefineSecret { secret, .. } => {
-            (Some(secret.id), secret.facets.ephemeral)
-        }
-        Change::FillPayload { id, .. }
-        | Change::SetPayload { id, .. }
-        | Change::DeleteSecret { id, .. }
-        | Change::ReapSecret { id, .. }
-        | Change::ReplaceMetadata { id, .. }
-        | Change::AddMetadatum { id, .. }
-        | Change::SetMetadatum { id, .. }
-        | Change::RemoveMetadatum { id, .. }
-        | Change::SetFacet { id, .. }
-        | Change::SetAcl { of: Guarded::Secret(id), .. }
-        | Change::AddConsumer { of: Guarded::Secret(id), .. }
-        | Change::RemoveConsumer { of: Guarded::Secret(id), .. } => (Some(*id), false),
-    }
-}
-
 /// The file, and the numbers of changes that are written there.
 #[derive(Clone, Copy)]
 struct Here<'a> {
@@ -639,10 +588,13 @@ fn transaction(
             Ok(())
         };
         let deleted_before = std::mem::take(&mut effects.deleted);
-        answers.push(match apply(here.file, Elsewhere::Memory(memory), change, &mut witness, effects) {
+        let mut tables = SqlTables(here.file);
+        let mut transaction =
+            Transaction { here: &mut tables, beside: memory, witness: &mut witness, effects: &mut *effects };
+        answers.push(match transaction.apply(change) {
             Ok(()) => Ok(Done { deleted: effects.deleted }),
-            Err(Failed::Alone(error)) => Err(error),
-            Err(Failed::All(error)) => return Err(error),
+            Err(Failed::Refused(error)) => Err(error),
+            Err(Failed::Keeper(error)) => return Err(error),
         });
         effects.deleted |= deleted_before;
     }
@@ -656,18 +608,24 @@ fn transaction(
 /// Runs one change in a transaction of the file and one of memory. The file's is committed first: of the two only it
 /// can fail, and then nothing was done. What is written in memory alone has no number: it ends with the process, so nobody
 /// can miss it, and the file need not be forced to disk for it.
-fn both(here: Here<'_>, memory: &Connection, job: &mut Job, effects: &mut Effects) -> Result<(), Failed> {
+fn both(
+    here: Here<'_>,
+    memory: &Connection,
+    job: &mut Job,
+    effects: &mut Effects,
+) -> Result<(), Failed<rusqlite::Error>> {
     let Job { change, witness, .. } = job;
     let (file, mut newest) = (here.file, None);
     let done = (|| {
         run(file, "BEGIN IMMEDIATE")?;
         run(memory, "BEGIN")?;
-        let numbered = reaches_file(file, change)?;
+        let (mut durable, mut kept) = (SqlTables(file), SqlTables(memory));
+        let numbered = ephemeral::is_durable(&durable, change)?;
         let mut witness = || {
             newest = numbered.then(|| here.numbers.next());
             witness(newest).map_err(|Unwitnessed| Error::Unwitnessed)
         };
-        apply_in_memory(file, memory, change, &mut witness, effects)?;
+        ephemeral::apply(&mut durable, &mut kept, change, &mut witness, effects)?;
         if let Some(newest) = newest {
             here.keep(newest)?;
         }

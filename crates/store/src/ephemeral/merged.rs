@@ -1,4 +1,4 @@
-//! Lists of secrets in the file and in memory as one list.
+//! Lists of durable secrets and of those in memory as one list.
 //!
 //! Few are in memory, so all of those that match are taken and put between as many rows of the file as could be on the
 //! page: with `m` in memory, what is at place `p` of the whole is between `p - m` and `p` in the file.
@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use model::{Direction, ListQuery, Page, Secret, SortKey, SortOrder};
 
 /// What to ask the file for, so that the page of `query` can be found in it.
-pub(super) fn of_file(query: &ListQuery, in_memory: u32) -> ListQuery {
+pub(crate) fn durable_part(query: &ListQuery, in_memory: u32) -> ListQuery {
     ListQuery {
         offset: query.offset.saturating_sub(u64::from(in_memory)),
         limit: query.limit.saturating_add(in_memory),
@@ -16,8 +16,8 @@ pub(super) fn of_file(query: &ListQuery, in_memory: u32) -> ListQuery {
     }
 }
 
-/// The page of `query`: `file` is what [`of_file`] found, `memory` all that matches there, both in order.
-pub(super) fn page(query: &ListQuery, file: Page, memory: Page) -> Page {
+/// The page of `query`: `file` is what [`durable_part`] found, `memory` all that matches there, both in order.
+pub(crate) fn merged_page(query: &ListQuery, file: Page, memory: Page) -> Page {
     let in_memory = u64::try_from(memory.secrets.len()).unwrap_or(u64::MAX);
     let first = query.offset.saturating_sub(in_memory);
     let total = file.total + memory.total;

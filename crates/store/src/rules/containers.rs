@@ -1,0 +1,96 @@
+//! Containers, and what is in them.
+
+use model::{Container, ContainerId, ContainerSecret, Counted, ProjectId, SecretId, Timestamp};
+
+use super::outcome::require;
+use super::quotas::Room;
+use super::tables::{Answer, ContainerRow, RowNumber, Tables, Tally};
+use super::transaction::{Beside, Transaction};
+use crate::sqlite::PARTS_MAX;
+use crate::{Error, Limit};
+
+impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
+    /// A container that has to be there.
+    pub(super) fn container(&self, id: ContainerId) -> Answer<ContainerRow, T> {
+        Ok(self.here.container(id)?.ok_or(Error::NotFound)?)
+    }
+
+    /// The row of a secret that a container of a project may hold.
+    fn reference(&self, id: SecretId, project: &ProjectId, time: Timestamp) -> Answer<RowNumber, T> {
+        let number = self.here.project(project)?;
+        match self.here.secret(id)? {
+            Some(secret) if Some(secret.project) == number && !secret.is_expired(time) => Ok(secret.row),
+            // Whether another project's secret is ephemeral is nobody's business.
+            _ if self.beside.has_secret(project, id, time)? => Err(Error::EphemeralReference(id).into()),
+            _ => Err(Error::NoSuchReference(id).into()),
+        }
+    }
+
+    pub(super) fn create_container(
+        &mut self,
+        container: &Container,
+        secrets: &[ContainerSecret],
+        limit: Limit,
+    ) -> Answer<(), T> {
+        let (counted, now) = (Counted::Containers, container.created);
+        require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
+        let room = Room { project: &container.project, counted, limit, now };
+        self.require_room(&room, Tally::Containers)?;
+        let rows = secrets
+            .iter()
+            .map(|secret| self.reference(secret.secret, &container.project, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.witness()?;
+        let project = self.ensure_project(&container.project)?;
+        self.insert_container(project, container, secrets, &rows)
+    }
+
+    /// Writes a container that was checked, with the rows of its secrets.
+    pub(super) fn insert_container(
+        &mut self,
+        project: RowNumber,
+        container: &Container,
+        secrets: &[ContainerSecret],
+        rows: &[RowNumber],
+    ) -> Answer<(), T> {
+        let container = self.here.insert_container(project, container)?;
+        for (secret, row) in secrets.iter().zip(rows) {
+            self.here.add_part(container, *row, secret.name.as_ref())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_container_secret(
+        &mut self,
+        id: ContainerId,
+        secret: &ContainerSecret,
+        time: Timestamp,
+    ) -> Answer<(), T> {
+        let container = self.container(id)?;
+        let project = self.here.project_name(container.project)?;
+        let row = self.reference(secret.secret, &project, time)?;
+        let taken = self.here.part(container.row, row, secret.name.as_ref())?.is_some();
+        require(!taken, Error::ReferenceTaken(secret.secret))?;
+        require(self.here.parts(container.row)? < PARTS_MAX, Error::TooManyParts)?;
+        self.witness()?;
+        self.here.add_part(container.row, row, secret.name.as_ref())?;
+        self.here.touch_container(container.row, time)
+    }
+
+    pub(super) fn remove_container_secret(
+        &mut self,
+        id: ContainerId,
+        secret: &ContainerSecret,
+        time: Timestamp,
+    ) -> Answer<(), T> {
+        let container = self.container(id)?;
+        let found = self.here.secret(secret.secret)?;
+        let found = found.filter(|found| found.project == container.project && !found.is_expired(time));
+        let row = found.ok_or(Error::NoSuchReference(secret.secret))?.row;
+        let part = self.here.part(container.row, row, secret.name.as_ref())?;
+        let part = part.ok_or(Error::NotInContainer(secret.secret))?;
+        self.witness()?;
+        self.here.delete_part(part)?;
+        self.here.touch_container(container.row, time)
+    }
+}

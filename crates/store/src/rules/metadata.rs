@@ -1,0 +1,58 @@
+//! User metadata.
+
+use model::{Expect, Facet, Metadatum, SecretId, Timestamp};
+
+use super::outcome::require;
+use super::secrets::changed_facets;
+use super::tables::{Answer, Tables};
+use super::transaction::{Beside, Transaction};
+use crate::sqlite::METADATA_PAIRS_MAX;
+use crate::{Error, Reseal};
+
+impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
+    pub(super) fn replace_metadata(
+        &mut self,
+        id: SecretId,
+        user: &[Metadatum],
+        facets: Vec<Facet>,
+        reseal: Option<Reseal>,
+        time: Timestamp,
+    ) -> Answer<(), T> {
+        let secret = self.secret(id)?;
+        require(user.len() <= METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+        let redefined = match facets.is_empty() {
+            true => None,
+            false => {
+                let facets = |before: &_| changed_facets(before, facets, Expect::Any);
+                Some(self.redefined(&secret, facets, reseal, time)?)
+            }
+        };
+        self.witness()?;
+        self.here.delete_metadata(secret.row)?;
+        for datum in user {
+            self.here.add_metadatum(secret.row, datum)?;
+        }
+        redefined.map_or(Ok(()), |redefined| self.redefine(&secret, redefined, time))
+    }
+
+    pub(super) fn add_metadatum(&mut self, id: SecretId, datum: &Metadatum) -> Answer<(), T> {
+        let secret = self.secret(id)?;
+        require(!self.here.has_metadatum(secret.row, &datum.key)?, Error::MetadatumExists)?;
+        require(self.here.metadata_pairs(secret.row)? < METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+        self.witness()?;
+        self.here.add_metadatum(secret.row, datum)
+    }
+
+    pub(super) fn set_metadatum(&mut self, id: SecretId, datum: &Metadatum) -> Answer<(), T> {
+        let secret = self.secret(id)?;
+        require(self.here.has_metadatum(secret.row, &datum.key)?, Error::MetadatumNotFound)?;
+        self.witness()?;
+        self.here.set_metadatum(secret.row, datum)
+    }
+
+    pub(super) fn remove_metadatum(&mut self, id: SecretId, key: &str) -> Answer<(), T> {
+        let secret = self.secret(id)?;
+        self.witness()?;
+        self.here.delete_metadatum(secret.row, key)
+    }
+}

@@ -1,0 +1,37 @@
+//! Orders, and what came of them.
+
+use model::{Container, ContainerSecret, Counted, Order, Secret};
+
+use super::quotas::Room;
+use super::tables::{Answer, Tables, Tally};
+use super::transaction::{Beside, Transaction};
+use crate::{Error, Limit};
+
+impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
+    /// Adds an order with the secrets that were made, and the container they are in.
+    pub(super) fn create_order(
+        &mut self,
+        order: &Order,
+        secrets: &[(Secret, Vec<u8>)],
+        container: Option<(&Container, &[ContainerSecret])>,
+        limit: Limit,
+    ) -> Answer<(), T> {
+        let (counted, now) = (Counted::Orders, order.created);
+        self.require_room(&Room { project: &order.project, counted, limit, now }, Tally::Orders)?;
+        self.witness()?;
+        let project = self.ensure_project(&order.project)?;
+        let mut made = Vec::with_capacity(secrets.len());
+        for (secret, sealed) in secrets {
+            made.push((secret.id, self.add_made_secret(project, secret, sealed)?));
+        }
+        if let Some((container, parts)) = container {
+            let row = |part: &ContainerSecret| {
+                let found = made.iter().find(|(id, _)| *id == part.secret);
+                found.map(|(_, row)| *row).ok_or(Error::NoSuchReference(part.secret))
+            };
+            let rows = parts.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+            self.insert_container(project, container, parts, &rows)?;
+        }
+        self.here.insert_order(project, order)
+    }
+}

@@ -1,0 +1,53 @@
+//! What comes of a change: why it was not done, or what its keeper has to do besides writing its rows.
+
+use crate::Error;
+
+/// Why a change was not done.
+#[derive(Debug)]
+pub enum Failed<E> {
+    /// The rules refuse it, or one row cannot be understood. The rest of the transaction is done.
+    Refused(Error),
+    /// The keeper of the rows failed, and with it the whole transaction.
+    Keeper(E),
+}
+
+impl<E> From<Error> for Failed<E> {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl<E> Failed<E> {
+    /// The same failure where the keeper's errors are of another type.
+    pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> Failed<F> {
+        match self {
+            Self::Refused(error) => Failed::Refused(error),
+            Self::Keeper(error) => Failed::Keeper(convert(error)),
+        }
+    }
+}
+
+/// Refuses a change unless a condition holds.
+pub(crate) fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// What a transaction did besides its rows.
+#[derive(Debug)]
+pub struct Effects {
+    /// The number of the newest row of the change log.
+    pub newest_change: u64,
+    /// Ciphertext was deleted, and is to be gone before this is acknowledged.
+    pub deleted: bool,
+    /// Ciphertext was replaced, and is to be gone soon.
+    pub replaced: bool,
+    /// A secret went from memory to the durable tables.
+    pub departed: bool,
+}
+
+impl Effects {
+    /// None yet, after a change log up to this number.
+    pub fn after(newest_change: u64) -> Self {
+        Self { newest_change, deleted: false, replaced: false, departed: false }
+    }
+}

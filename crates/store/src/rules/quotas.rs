@@ -1,0 +1,52 @@
+//! Whether a project has room for one more of something.
+
+use model::{Counted, ProjectId, Timestamp};
+
+use super::outcome::require;
+use super::tables::{Answer, Tables, Tally};
+use super::transaction::{Beside, Transaction};
+use crate::{Error, Limit};
+
+/// Room for one more row in a project.
+pub(super) struct Room<'a> {
+    pub(super) project: &'a ProjectId,
+    pub(super) counted: Counted,
+    /// Where the project has no quota of its own.
+    pub(super) limit: Limit,
+    pub(super) now: Timestamp,
+}
+
+impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
+    /// Refuses one more secret where its project has as many as it may have.
+    pub(super) fn require_room_for_secret(&self, room: &Room<'_>) -> Answer<(), T> {
+        let Some(limit) = self.limit(room)? else { return Ok(()) };
+        let project = self.here.project(room.project)?;
+        let here = project.map_or(Ok(0), |project| self.here.secrets(project))?;
+        if here + self.beside.secrets(room.project)? < limit {
+            return Ok(());
+        }
+        // Secrets that have expired and are still there do not count, which only matters where all are too many.
+        let here = project.map_or(Ok(0), |project| self.here.live_secrets(project, room.now, limit))?;
+        let beside = self.beside.live_secrets(room.project, room.now, limit)?;
+        Ok(require(here + beside < limit, Error::QuotaReached(room.counted))?)
+    }
+
+    /// Refuses one more row where its project has as many as it may have.
+    pub(super) fn require_room(&self, room: &Room<'_>, tally: Tally) -> Answer<(), T> {
+        let Some(limit) = self.limit(room)? else { return Ok(()) };
+        let project = self.here.project(room.project)?;
+        let here = project.map_or(Ok(0), |project| self.here.tally(project, tally))?;
+        let rows = here + self.beside.tally(room.project, tally)?;
+        Ok(require(rows < limit, Error::QuotaReached(room.counted))?)
+    }
+
+    /// The most rows that the project may have, unless that is any number.
+    fn limit(&self, room: &Room<'_>) -> Answer<Option<u64>, T> {
+        let own = match self.here.quotas(room.project)? {
+            None => self.beside.quotas(room.project)?,
+            own => own,
+        };
+        let limit = own.and_then(|own| own.of(room.counted)).unwrap_or(room.limit.0);
+        Ok(u64::try_from(limit).ok())
+    }
+}

@@ -1,0 +1,303 @@
+//! The seam between the rules and whoever keeps the rows.
+//!
+//! A method of [`Tables`] asks one question or writes one row; it checks nothing and decides nothing. A keeper may run each as
+//! a statement at once, or answer from rows that it loaded before and gather what is written. Questions take `&self`, so
+//! that the rules can ask two keepers at once.
+
+use model::{
+    Acl, Consumer, Container, ContainerId, ContentType, Encoding, Facets, Guard, Guarded, KeyVersion,
+    Metadatum, Order, OrderId, ProjectId, ProjectQuotas, Secret, SecretId, Text, Timestamp, TransportKey,
+    TransportKeyId, Usage, UserId, Uses,
+};
+
+use super::outcome::Failed;
+use crate::AuditAnchor;
+
+/// Names a row within its table, for as long as a transaction lasts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RowNumber(pub i64);
+
+/// A secret, as far as changes of it have to know it.
+#[derive(Clone, Debug)]
+pub struct SecretRow {
+    /// Its row.
+    pub row: RowNumber,
+    /// Its id.
+    pub id: SecretId,
+    /// The row of its project.
+    pub project: RowNumber,
+    /// Whether it has a payload.
+    pub filled: bool,
+    /// Whether ordinary clients are refused the value.
+    pub private: bool,
+    /// How the payload is rendered.
+    pub encoding: Encoding,
+    /// When it expires.
+    pub expiration: Option<Timestamp>,
+    /// What it is used for.
+    pub usage: Option<Usage>,
+}
+
+impl SecretRow {
+    /// Whether it is as if it were not there.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expiration.is_some_and(|expiration| expiration <= now)
+    }
+}
+
+/// What a redefinition of a secret changes, and what its guard is of.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The facets.
+    pub facets: Facets,
+    /// The envelope.
+    pub sealed: Option<Vec<u8>>,
+    /// Who created the secret.
+    pub creator: Option<UserId>,
+    /// Whether its project may read it by its roles.
+    pub project_access: bool,
+    /// Its guard.
+    pub guard: Option<Guard>,
+}
+
+/// Something that can have an ACL, with it.
+#[derive(Clone, Debug)]
+pub struct AclRow {
+    /// The row of the secret or the container.
+    pub row: RowNumber,
+    /// The row of its project.
+    pub project: RowNumber,
+    /// Who created it.
+    pub creator: Option<UserId>,
+    /// Whether its project may read it by its roles.
+    pub project_access: bool,
+    /// Whether ordinary clients are refused the value.
+    pub private: bool,
+    /// When it expires.
+    pub expiration: Option<Timestamp>,
+    /// Its guard.
+    pub guard: Option<Guard>,
+    /// Its ACL.
+    pub acl: Option<Acl>,
+}
+
+/// A container, as far as changes of it have to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerRow {
+    /// Its row.
+    pub row: RowNumber,
+    /// The row of its project.
+    pub project: RowNumber,
+}
+
+/// One row of the change log.
+#[derive(Clone, Debug)]
+pub struct ChangeLogRow<'a> {
+    /// Its number.
+    pub number: u64,
+    /// Which secret changed.
+    pub secret: SecretId,
+    /// The row of its project.
+    pub project: RowNumber,
+    /// What happened.
+    pub kind: model::ChangeKind,
+    /// When.
+    pub time: Timestamp,
+    /// What the secret is used for.
+    pub usage: Option<&'a Usage>,
+}
+
+/// The rows of a project that a keeper counts as they come and go.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Tally {
+    /// Containers.
+    Containers,
+    /// Orders.
+    Orders,
+    /// Consumers of secrets.
+    SecretConsumers,
+    /// Consumers of containers.
+    ContainerConsumers,
+}
+
+impl Tally {
+    /// The consumers of a kind of thing.
+    pub fn of_consumers(of: Guarded) -> Self {
+        match of {
+            Guarded::Secret(_) => Self::SecretConsumers,
+            Guarded::Container(_) => Self::ContainerConsumers,
+        }
+    }
+}
+
+/// What a keeper answers.
+pub type Answer<V, T> = Result<V, Failed<<T as Tables>::Error>>;
+
+/// The rows of a store, within one transaction.
+pub trait Tables {
+    /// Why a row cannot be asked for or written: then the whole transaction fails.
+    type Error;
+
+    /// What tells the right master key.
+    fn key_check(&self) -> Answer<Option<Vec<u8>>, Self>;
+    /// Writes what tells the right master key.
+    fn set_key_check(&mut self, check: &[u8]) -> Answer<(), Self>;
+    /// Gives a secret or a container a guard if it has none.
+    fn put_guard(&mut self, of: Guarded, guard: &Guard) -> Answer<(), Self>;
+    /// Writes where a node's audit trail stands.
+    fn set_audit_anchor(&mut self, anchor: &AuditAnchor) -> Answer<(), Self>;
+    /// Adds a row to the change log.
+    fn log(&mut self, row: &ChangeLogRow<'_>) -> Answer<(), Self>;
+
+    /// The row of a project.
+    fn project(&self, project: &ProjectId) -> Answer<Option<RowNumber>, Self>;
+    /// The project of a row.
+    fn project_name(&self, project: RowNumber) -> Answer<ProjectId, Self>;
+    /// Adds a project.
+    fn add_project(&mut self, project: &ProjectId) -> Answer<RowNumber, Self>;
+    /// Gives a project a key, unless it has that version.
+    fn add_project_key(
+        &mut self,
+        project: RowNumber,
+        version: KeyVersion,
+        wrapped: &[u8],
+    ) -> Answer<(), Self>;
+    /// A project's own quotas.
+    fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>, Self>;
+    /// Sets those of a project's quotas that are named.
+    fn set_quotas(&mut self, project: RowNumber, quotas: &ProjectQuotas) -> Answer<(), Self>;
+    /// Removes a project's own quotas.
+    fn delete_quotas(&mut self, project: &ProjectId) -> Answer<(), Self>;
+    /// The number of rows that a project has.
+    fn tally(&self, project: RowNumber, tally: Tally) -> Answer<u64, Self>;
+    /// The number of secrets that a project has, expired ones among them.
+    fn secrets(&self, project: RowNumber) -> Answer<u64, Self>;
+    /// The number of secrets of a project that have not expired, if it is less than `limit`; otherwise any number that is not.
+    fn live_secrets(&self, project: RowNumber, now: Timestamp, limit: u64) -> Answer<u64, Self>;
+
+    /// A secret by its id, expired or not.
+    fn secret(&self, id: SecretId) -> Answer<Option<SecretRow>, Self>;
+    /// The secret of a project with a usage, expired or not.
+    fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretRow>, Self>;
+    /// The definition of a secret.
+    fn definition(&self, secret: RowNumber) -> Answer<Definition, Self>;
+    /// The record of a secret, which is of this project, without its guard.
+    fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<Secret, Self>;
+    /// Whether a container or an order names a secret.
+    fn is_named(&self, secret: &SecretRow) -> Answer<bool, Self>;
+    /// Adds a secret.
+    fn insert_secret(
+        &mut self,
+        project: RowNumber,
+        secret: &Secret,
+        sealed: Option<&[u8]>,
+    ) -> Answer<RowNumber, Self>;
+    /// Gives a secret a payload.
+    fn set_payload(
+        &mut self,
+        secret: RowNumber,
+        payload: (ContentType, &[u8]),
+        encoding: Encoding,
+        time: Timestamp,
+    ) -> Answer<(), Self>;
+    /// Changes the facets of a secret, and the envelope and the guard that are bound to them.
+    fn set_definition(
+        &mut self,
+        secret: RowNumber,
+        facets: &Facets,
+        sealed: Option<&[u8]>,
+        guard: Option<&Guard>,
+    ) -> Answer<(), Self>;
+    /// Deletes a secret and all that belongs to it.
+    fn delete_secret(&mut self, secret: RowNumber) -> Answer<(), Self>;
+
+    /// The user metadata of a secret.
+    fn metadata(&self, secret: RowNumber) -> Answer<Vec<Metadatum>, Self>;
+    /// The number of a secret's pairs.
+    fn metadata_pairs(&self, secret: RowNumber) -> Answer<usize, Self>;
+    /// Whether a secret has a key.
+    fn has_metadatum(&self, secret: RowNumber, key: &str) -> Answer<bool, Self>;
+    /// Adds a pair, unless the secret has the key.
+    fn add_metadatum(&mut self, secret: RowNumber, datum: &Metadatum) -> Answer<(), Self>;
+    /// Changes the value of a key.
+    fn set_metadatum(&mut self, secret: RowNumber, datum: &Metadatum) -> Answer<(), Self>;
+    /// Removes a pair, if it is there.
+    fn delete_metadatum(&mut self, secret: RowNumber, key: &str) -> Answer<(), Self>;
+    /// Removes all pairs of a secret.
+    fn delete_metadata(&mut self, secret: RowNumber) -> Answer<(), Self>;
+
+    /// Something with its ACL.
+    fn acl(&self, of: Guarded) -> Answer<Option<AclRow>, Self>;
+    /// Writes who an ACL names, in place of all whom it named.
+    fn set_acl_users(&mut self, of: Guarded, row: RowNumber, users: &[Text]) -> Answer<(), Self>;
+    /// Writes when an ACL was made and changed, or that there is none.
+    fn set_acl_times(
+        &mut self,
+        of: Guarded,
+        row: RowNumber,
+        times: Option<(Timestamp, Timestamp)>,
+    ) -> Answer<(), Self>;
+    /// Writes whether the project may read something by its roles, and the guard that is bound to it.
+    fn set_access(
+        &mut self,
+        of: Guarded,
+        row: RowNumber,
+        project_access: bool,
+        guard: Option<&Guard>,
+    ) -> Answer<(), Self>;
+
+    /// The consumers of something, in order of registration.
+    fn consumers(&self, of: Guarded, row: RowNumber) -> Answer<Vec<Consumer>, Self>;
+    /// The number of something's consumers.
+    fn consumers_of(&self, of: Guarded, row: RowNumber) -> Answer<u64, Self>;
+    /// The row of the project that a consumer was registered from.
+    fn registered_from(&self, of: Guarded, row: RowNumber, who: &Uses) -> Answer<Option<RowNumber>, Self>;
+    /// Adds a consumer, registered from a project.
+    fn add_consumer(
+        &mut self,
+        of: Guarded,
+        row: RowNumber,
+        project: RowNumber,
+        consumer: &Consumer,
+    ) -> Answer<(), Self>;
+    /// Removes a consumer.
+    fn delete_consumer(&mut self, of: Guarded, row: RowNumber, who: &Uses) -> Answer<(), Self>;
+
+    /// A container by its id.
+    fn container(&self, id: ContainerId) -> Answer<Option<ContainerRow>, Self>;
+    /// Adds a container.
+    fn insert_container(&mut self, project: RowNumber, container: &Container) -> Answer<RowNumber, Self>;
+    /// Writes when a container was changed.
+    fn touch_container(&mut self, container: RowNumber, time: Timestamp) -> Answer<(), Self>;
+    /// Deletes a container and all that belongs to it.
+    fn delete_container(&mut self, container: RowNumber) -> Answer<(), Self>;
+    /// The number of secrets in a container.
+    fn parts(&self, container: RowNumber) -> Answer<u64, Self>;
+    /// The place of a secret in a container under a name.
+    fn part(
+        &self,
+        container: RowNumber,
+        secret: RowNumber,
+        name: Option<&Text>,
+    ) -> Answer<Option<RowNumber>, Self>;
+    /// Puts a secret into a container.
+    fn add_part(&mut self, container: RowNumber, secret: RowNumber, name: Option<&Text>) -> Answer<(), Self>;
+    /// Takes a secret out of a container.
+    fn delete_part(&mut self, part: RowNumber) -> Answer<(), Self>;
+
+    /// An order by its id.
+    fn order(&self, id: OrderId) -> Answer<Option<RowNumber>, Self>;
+    /// Adds an order.
+    fn insert_order(&mut self, project: RowNumber, order: &Order) -> Answer<(), Self>;
+    /// Deletes an order.
+    fn delete_order(&mut self, order: RowNumber) -> Answer<(), Self>;
+    /// Deletes orders that failed or whose outcome is gone, oldest first, at most `limit`.
+    fn delete_spent_orders(&mut self, before: Timestamp, limit: u32) -> Answer<(), Self>;
+
+    /// A transport key by its id.
+    fn transport_key(&self, id: TransportKeyId) -> Answer<Option<RowNumber>, Self>;
+    /// Adds a transport key.
+    fn insert_transport_key(&mut self, key: &TransportKey) -> Answer<(), Self>;
+    /// Deletes a transport key.
+    fn delete_transport_key(&mut self, key: RowNumber) -> Answer<(), Self>;
+}

@@ -1,0 +1,129 @@
+//! What a change has at hand: the rows, the secrets that are kept elsewhere, its witness and its effects.
+
+use model::{ChangeKind, ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
+
+use super::outcome::{Effects, Failed};
+use super::tables::{Answer, ChangeLogRow, RowNumber, SecretRow, Tables, Tally};
+use crate::Error;
+
+/// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
+/// on bytes.
+const USAGE_BYTES_A_ROW: u64 = 1024;
+
+/// Secrets that are kept elsewhere, which a change does not touch, but which may be in its way.
+pub trait Beside<E> {
+    /// A project's own quotas.
+    fn quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Failed<E>>;
+    /// The number of rows that a project has.
+    fn tally(&self, project: &ProjectId, tally: Tally) -> Result<u64, Failed<E>>;
+    /// The number of secrets that a project has, expired ones among them.
+    fn secrets(&self, project: &ProjectId) -> Result<u64, Failed<E>>;
+    /// As [`Tables::live_secrets`].
+    fn live_secrets(&self, project: &ProjectId, now: Timestamp, limit: u64) -> Result<u64, Failed<E>>;
+    /// The secret of a project with a usage, expired or not.
+    fn holder(&self, project: &ProjectId, usage: &Usage) -> Result<Option<SecretId>, Failed<E>>;
+    /// Whether a project has a secret that has not expired.
+    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Result<bool, Failed<E>>;
+}
+
+/// No secret is kept elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl<E> Beside<E> for Nothing {
+    fn quotas(&self, _: &ProjectId) -> Result<Option<ProjectQuotas>, Failed<E>> {
+        Ok(None)
+    }
+    fn tally(&self, _: &ProjectId, _: Tally) -> Result<u64, Failed<E>> {
+        Ok(0)
+    }
+    fn secrets(&self, _: &ProjectId) -> Result<u64, Failed<E>> {
+        Ok(0)
+    }
+    fn live_secrets(&self, _: &ProjectId, _: Timestamp, _: u64) -> Result<u64, Failed<E>> {
+        Ok(0)
+    }
+    fn holder(&self, _: &ProjectId, _: &Usage) -> Result<Option<SecretId>, Failed<E>> {
+        Ok(None)
+    }
+    fn has_secret(&self, _: &ProjectId, _: SecretId, _: Timestamp) -> Result<bool, Failed<E>> {
+        Ok(false)
+    }
+}
+
+/// Other tables, within a transaction that is open too.
+impl<T: Tables> Beside<T::Error> for &T {
+    fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>, T> {
+        T::quotas(self, project)
+    }
+    fn tally(&self, project: &ProjectId, tally: Tally) -> Answer<u64, T> {
+        self.project(project)?.map_or(Ok(0), |project| T::tally(self, project, tally))
+    }
+    fn secrets(&self, project: &ProjectId) -> Answer<u64, T> {
+        self.project(project)?.map_or(Ok(0), |project| T::secrets(self, project))
+    }
+    fn live_secrets(&self, project: &ProjectId, now: Timestamp, limit: u64) -> Answer<u64, T> {
+        self.project(project)?.map_or(Ok(0), |project| T::live_secrets(self, project, now, limit))
+    }
+    fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretId>, T> {
+        Ok(T::holder(self, project, usage)?.map(|holder| holder.id))
+    }
+    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Answer<bool, T> {
+        let project = self.project(project)?;
+        let found = self.secret(id)?;
+        Ok(found.is_some_and(|secret| Some(secret.project) == project && !secret.is_expired(now)))
+    }
+}
+
+/// Everything that one change has at hand.
+pub struct Transaction<'a, T, B> {
+    /// The rows that it changes.
+    pub here: &'a mut T,
+    /// Secrets that are kept elsewhere.
+    pub beside: B,
+    /// Called once, when the change is known to succeed.
+    pub witness: &'a mut dyn FnMut() -> Result<(), Error>,
+    /// What the transaction does besides its rows.
+    pub effects: &'a mut Effects,
+}
+
+impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
+    pub(crate) fn witness(&mut self) -> Result<(), Error> {
+        (self.witness)()
+    }
+
+    /// A secret that has to be there.
+    pub(super) fn secret(&self, id: SecretId) -> Answer<SecretRow, T> {
+        Ok(self.here.secret(id)?.ok_or(Error::NotFound)?)
+    }
+
+    /// The row of a project, which is added if it has none.
+    pub(crate) fn ensure_project(&mut self, project: &ProjectId) -> Answer<RowNumber, T> {
+        match self.here.project(project)? {
+            Some(known) => Ok(known),
+            None => self.here.add_project(project),
+        }
+    }
+
+    /// Adds a row about a secret to the change log.
+    pub(crate) fn log(
+        &mut self,
+        (secret, project, usage): (SecretId, RowNumber, Option<&Usage>),
+        kind: ChangeKind,
+        time: Timestamp,
+    ) -> Answer<(), T> {
+        let usage_bytes = usage.map_or(0, |usage| u64::try_from(usage.id.len()).unwrap_or(u64::MAX));
+        self.effects.newest_change += 1 + usage_bytes / USAGE_BYTES_A_ROW;
+        let number = self.effects.newest_change;
+        self.here.log(&ChangeLogRow { number, secret, project, kind, time, usage })
+    }
+
+    pub(super) fn log_secret(
+        &mut self,
+        secret: &SecretRow,
+        kind: ChangeKind,
+        time: Timestamp,
+    ) -> Answer<(), T> {
+        self.log((secret.id, secret.project, secret.usage.as_ref()), kind, time)
+    }
+}
