@@ -1,24 +1,24 @@
 /* Stands between a program and its files: fails calls by number, records what is written, moves the clock.
  *
- * Loaded by LD_PRELOAD into the donjond under test, and never shipped. It looks only at files below FAULTS_DIR, and takes
- * its orders from FAULTS_CONTROL, a file that the program which runs the test maps or writes while this one runs:
+ * LD_PRELOAD loads it into the donjond under test; it is never shipped. It sees only files below FAULTS_DIR. The test program
+ * controls it through the file FAULTS_CONTROL, which this library maps:
  *
  *   u64 calls      counted so far (written here)
- *   u64 fail_at    the number of the call that fails, from 1; 0 is none
- *   u64 error      the errno that it fails with
+ *   u64 fail_at    the number of the call that fails, from 1; 0 for no call
+ *   u64 error      the errno of the failure
  *   u64 stays      not 0: every later call of these kinds fails too, until fail_at is 0 again
- *   u64 kinds      bits of the kinds of calls that are counted, see KIND_ below
- *   u64 halve      not 0: a write that is to fail writes its first half, and fails the next time
+ *   u64 kinds      the kinds of calls that are counted, as bits: see KIND_ below
+ *   u64 halve      not 0: the failing write first writes one half, and fails the next time
  *   u64 failed     calls that failed (written here)
  *   u64 logged     bytes of the write log (written here)
- *   i64 clock      seconds that the wall clock is ahead of the machine's
+ *   i64 clock      seconds by which the wall clock is ahead of the machine's
  *
- * FAULTS_LOG, if set, is the write log: a record for each call that changed a file or made it durable, in the order
- * in which they were done. All numbers are of the machine's byte order:
+ * FAULTS_LOG, if set, is the write log: a record for each call that changed a file or made it durable, in the order of the
+ * calls. Numbers have the machine's byte order:
  *
  *   u32 what (RECORD_)  u32 bytes of the path  u64 offset  u64 bytes of the data  path  data
  *
- * Not seen: system calls made without libc, and memory mapped files.
+ * It does not see system calls made without libc, nor memory mapped files.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -80,7 +80,7 @@ __attribute__((constructor)) static void begin(void) {
     }
     named = getenv("FAULTS_LOG");
     if (named) log_fd = plain_open(named, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    /* What donjond starts, if anything, is not under test. */
+    /* Children of donjond are not under test. */
     unsetenv("LD_PRELOAD");
 }
 
@@ -99,7 +99,7 @@ static int path_of(int fd, char *path) {
     return below(path);
 }
 
-/* Whether an open file is one of those looked at. */
+/* Whether an open file is below FAULTS_DIR. */
 static int is_inside(int fd) {
     if (!directory_bytes || fd < 0) return 0;
     if (fd < FDS && known[fd] != UNKNOWN) return known[fd] == INSIDE;
@@ -136,7 +136,7 @@ static int resolve(int at, const char *path, char *absolute) {
     return below(absolute);
 }
 
-/* Counts a call of this kind. The errno that it has to fail with, or 0. */
+/* Counts a call of this kind. Returns the errno with which it must fail, or 0. */
 static int verdict(unsigned kind) {
     if (!(atomic_load(&control->kinds) & kind)) return 0;
     uint64_t number = atomic_fetch_add(&control->calls, 1) + 1;
@@ -151,7 +151,7 @@ static void all_of(const void *bytes, size_t count) {
     const char *at = bytes;
     while (count) {
         ssize_t done = syscall(SYS_write, log_fd, at, count);
-        if (done <= 0) abort(); /* The record of the test itself is not whole: nothing it says would hold. */
+        if (done <= 0) abort(); /* An incomplete write log would prove nothing. */
         at += done;
         count -= (size_t)done;
     }

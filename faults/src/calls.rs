@@ -11,14 +11,14 @@ use crate::server::{Server, Started, check};
 use crate::workload::{Outcome, Workload};
 use crate::{Options, Result};
 
-/// What a run asks for, besides its start and its end.
+/// Requests of a run, besides its start and its end.
 const STEPS: usize = 30;
-/// Secrets that are there before.
+/// Secrets in the store before a run.
 const BEFORE: usize = 8;
-/// How long a server may take to go on once a fault is over.
+/// How long a server may take to recover once a fault is over.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
 
-/// Numbers of Linux, with the kinds of calls that fail so.
+/// Linux's error numbers, with the kinds of calls that can fail with each.
 const ERRORS: [(&str, i32, u64); 4] = [
     ("EIO", 5, control::ALL),
     ("ENOSPC", 28, control::GROWS | control::OPEN),
@@ -47,22 +47,22 @@ impl fmt::Display for Case {
 pub(crate) fn run(options: &Options) -> Result<Tally> {
     let folder = tempfile::tempdir()?;
     let template = folder.path().join("template");
-    let before = prepare(&template, options.seed)?;
+    let before = make_store(&template, options.seed)?;
     let cases = cases(options, &template, &before, folder.path())?;
     let mut progress = Progress::new("calls", cases.len());
     for case in cases {
         let place = folder.path().join("case");
-        copy(&template, &place)?;
+        copy_folder(&template, &place)?;
         let control = Control::new(folder.path())?;
-        let outcome = one(&place, &control, &before, options.seed, case.fault);
-        progress.case(&case, outcome);
+        let outcome = run_case(&place, &control, &before, options.seed, case.fault);
+        progress.add_case(&case, outcome);
         std::fs::remove_dir_all(&place)?;
     }
     Ok(progress.tally)
 }
 
 /// Makes a store with a few secrets.
-pub(crate) fn prepare(place: &Path, seed: u64) -> Result<Ledger> {
+pub(crate) fn make_store(place: &Path, seed: u64) -> Result<Ledger> {
     std::fs::create_dir_all(place)?;
     let server = Server::start_well(place)?;
     let client = server.client();
@@ -74,20 +74,21 @@ pub(crate) fn prepare(place: &Path, seed: u64) -> Result<Ledger> {
     Ok(workload.ledger)
 }
 
-/// Every call of a run by its number, with each kind of fault by turns; evenly spread if there are more than asked for.
+/// Every call of a run by its number, with each kind of fault by turns. If there are more calls than wanted cases, the cases
+/// are spread evenly.
 fn cases(options: &Options, template: &Path, before: &Ledger, folder: &Path) -> Result<Vec<Case>> {
     let wanted = options.cases(1000, 24);
     let mut cases = Vec::new();
     for (turn, (name, error, kinds)) in ERRORS.into_iter().enumerate() {
         let place = folder.join("count");
-        copy(template, &place)?;
+        copy_folder(template, &place)?;
         let control = Control::new(folder)?;
         let none = Fault { at: 0, error, stays: false, halve: false, kinds };
-        one(&place, &control, before, options.seed, none)
+        run_case(&place, &control, before, options.seed, none)
             .map_err(|error| format!("without a fault: {error}"))?;
         std::fs::remove_dir_all(&place)?;
         let calls = control.calls()?;
-        // EIO can come of any call, so half of the cases are its.
+        // Any call can fail with EIO, so half of the cases have it.
         let share = u64::try_from(if turn == 0 { wanted / 2 } else { wanted / 6 })?.clamp(1, calls);
         cases.extend((0..share).map(|n| {
             let number = 1 + n * calls / share;
@@ -98,9 +99,9 @@ fn cases(options: &Options, template: &Path, before: &Ledger, folder: &Path) -> 
     Ok(cases)
 }
 
-/// Runs a server with this fault, and looks at what it leaves.
-fn one(place: &Path, control: &Control, before: &Ledger, seed: u64, fault: Fault) -> Result<()> {
-    control.order(fault)?;
+/// Runs a server with this fault, and checks the store afterwards.
+fn run_case(place: &Path, control: &Control, before: &Ledger, seed: u64, fault: Fault) -> Result<()> {
+    control.set_fault(fault)?;
     let mut workload = Workload::resume(seed, before.clone());
     match Server::start(place, Some(control), None)? {
         Started::Refused(_) => control.lift()?,
@@ -111,9 +112,9 @@ fn one(place: &Path, control: &Control, before: &Ledger, seed: u64, fault: Fault
                     return Err("a request was not answered".into());
                 }
             }
-            server.is_well()?;
+            server.check_running()?;
             control.lift()?;
-            goes_on(&server, &mut workload)?;
+            check_recovery(&server, &mut workload)?;
             server.stop()?;
         }
     }
@@ -124,8 +125,8 @@ fn one(place: &Path, control: &Control, before: &Ledger, seed: u64, fault: Fault
     check(place, &["--audit"])
 }
 
-/// Without a fault, and without a hand, changes are done again.
-pub(crate) fn goes_on(server: &Server, workload: &mut Workload) -> Result<()> {
+/// Checks that the server accepts changes again once the fault is over, without help.
+pub(crate) fn check_recovery(server: &Server, workload: &mut Workload) -> Result<()> {
     let (client, begin) = (server.client(), Instant::now());
     let mut done = 0;
     while done < 5 {
@@ -136,7 +137,7 @@ pub(crate) fn goes_on(server: &Server, workload: &mut Workload) -> Result<()> {
             }
             outcome => {
                 return Err(
-                    format!("the fault is over, and a request is {outcome:?}: {}", server.told()?).into()
+                    format!("the fault is over, and a request is {outcome:?}: {}", server.stderr()?).into()
                 );
             }
         }
@@ -144,15 +145,15 @@ pub(crate) fn goes_on(server: &Server, workload: &mut Workload) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder of files and folders; sockets are left out.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder with its files and folders, but no sockets.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
         if kind.is_dir() {
-            copy(&entry.path(), &target)?;
+            copy_folder(&entry.path(), &target)?;
         } else if kind.is_file() {
             std::fs::copy(entry.path(), target)?;
         }

@@ -1,4 +1,4 @@
-//! One client of the REST door, with one connection that it keeps.
+//! A client of the REST door with one connection.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use ureq::http::Request;
 
 use crate::Result;
 
-/// No answer takes longer: beyond it the server hangs.
+/// The longest wait for a response: then the server hangs.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
-/// An answer's status and body.
+/// The status and the body of a response.
 pub(crate) type Answer = (u16, String);
 
 /// A client of project `p`.
@@ -26,7 +26,7 @@ impl Client {
         Self { agent: config.into(), url: url.to_owned() }
     }
 
-    /// Sends a request. An error is a connection that ended, or no answer in time.
+    /// Sends a request. Fails if the connection ends or no response comes in time.
     pub(crate) fn ask(&self, method: &str, path: &str, content_type: &str, body: &str) -> Result<Answer> {
         let request = Request::builder()
             .method(method)

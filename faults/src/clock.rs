@@ -1,17 +1,17 @@
-//! The wall clock is set while requests are answered.
+//! Sets the wall clock of a running server, and of one that starts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::calls::goes_on;
+use crate::calls::check_recovery;
 use crate::control::Control;
 use crate::progress::{Progress, Tally};
 use crate::server::{Server, Started, check};
 use crate::workload::{Outcome, Workload};
 use crate::{Options, Result};
 
-/// What a server is asked for at each hour.
+/// Requests at each time.
 const STEPS: usize = 25;
-/// The first second of the year 10000, which RFC 3339 and HTTP dates cannot say.
+/// The first second of the year 10000, which RFC 3339 and HTTP dates cannot express.
 const YEAR_10000: i64 = 253_402_300_800;
 const DAY: i64 = 86_400;
 
@@ -30,13 +30,13 @@ pub(crate) fn run(options: &Options) -> Result<Tally> {
     ];
     let mut progress = Progress::new("clock", 2 * steps.len());
     for (name, ahead) in steps {
-        progress.case(&format!("set {name} under load"), stepped(options, ahead));
-        progress.case(&format!("set {name} before the start"), started(options, ahead));
+        progress.add_case(&format!("set {name} under load"), stepped(options, ahead));
+        progress.add_case(&format!("set {name} before the start"), started(options, ahead));
     }
     Ok(progress.tally)
 }
 
-/// Sets the clock of a running server, and sets it right again.
+/// Sets the clock of a running server, and then resets it.
 fn stepped(options: &Options, ahead: i64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let control = Control::new(folder.path())?;
@@ -49,16 +49,16 @@ fn stepped(options: &Options, ahead: i64) -> Result<()> {
         control.set_clock(clock)?;
         for _ in 0..STEPS {
             if workload.step(&client)? == Outcome::Unanswered {
-                return Err(format!("a request was not answered: {}", server.told()?).into());
+                return Err(format!("a request was not answered: {}", server.stderr()?).into());
             }
         }
-        server.is_well()?;
+        server.check_running()?;
     }
     server.stop()?;
-    after(folder.path(), workload)
+    check_afterwards(folder.path(), workload)
 }
 
-/// Starts at that time. It may refuse to, with a reason.
+/// Starts a server at that time. It may refuse, with a reason.
 fn started(options: &Options, ahead: i64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let control = Control::new(folder.path())?;
@@ -68,19 +68,19 @@ fn started(options: &Options, ahead: i64) -> Result<()> {
         let client = server.client();
         for _ in 0..STEPS {
             if workload.step(&client)? == Outcome::Unanswered {
-                return Err(format!("a request was not answered: {}", server.told()?).into());
+                return Err(format!("a request was not answered: {}", server.stderr()?).into());
             }
         }
-        server.is_well()?;
+        server.check_running()?;
         control.set_clock(0)?;
-        goes_on(&server, &mut workload)?;
+        check_recovery(&server, &mut workload)?;
         server.stop()?;
     }
-    after(folder.path(), workload)
+    check_afterwards(folder.path(), workload)
 }
 
-/// With the clock right again, everything is there.
-fn after(folder: &std::path::Path, mut workload: Workload) -> Result<()> {
+/// Checks that everything is there once the clock is reset.
+fn check_afterwards(folder: &std::path::Path, mut workload: Workload) -> Result<()> {
     let server = Server::start_well(folder)?;
     workload.ledger.verify(&server.client())?;
     server.stop()?;

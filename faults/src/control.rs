@@ -1,4 +1,4 @@
-//! Orders to the preloaded library: a file that it has mapped while donjond runs. `preload.c` draws it.
+//! The control file of the preloaded library, which maps it while donjond runs. `preload.c` describes it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -14,7 +14,7 @@ pub(crate) const SYNC: u64 = 4;
 pub(crate) const OPEN: u64 = 8;
 pub(crate) const NAME: u64 = 16;
 pub(crate) const MAP: u64 = 32;
-/// Every call that can fail for want of room.
+/// Every call that can fail on a full disk.
 pub(crate) const GROWS: u64 = WRITE | SYNC | NAME;
 /// Every kind.
 pub(crate) const ALL: u64 = READ | WRITE | SYNC | OPEN | NAME | MAP;
@@ -30,22 +30,22 @@ const LOGGED: u64 = 56;
 const CLOCK: u64 = 64;
 const BYTES: u64 = 72;
 
-/// What one call is to do.
+/// A fault in one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
-    /// The number of the call, from 1; 0 is none.
+    /// The number of the call, from 1; 0 for no call.
     pub(crate) at: u64,
     /// The errno.
     pub(crate) error: i32,
-    /// Later calls too.
+    /// Whether later calls fail, too.
     pub(crate) stays: bool,
-    /// A write writes its first half.
+    /// Whether a failing write first writes one half.
     pub(crate) halve: bool,
-    /// Which calls are counted.
+    /// The kinds of calls that are counted.
     pub(crate) kinds: u64,
 }
 
-/// The file, and the library beside it.
+/// The control file, and the library beside it.
 pub(crate) struct Control {
     file: File,
     pub(crate) path: PathBuf,
@@ -53,7 +53,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// A file for one server, in this folder, where the library is built if it is not there.
+    /// A control file for one server in this folder. Builds the library there if it is missing.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let library = folder.join("preload.so");
         if !library.exists() {
@@ -85,8 +85,8 @@ impl Control {
         Ok(u64::from_ne_bytes(bytes))
     }
 
-    /// Orders a fault, and counts from 0 again.
-    pub(crate) fn order(&self, fault: Fault) -> Result<()> {
+    /// Sets a fault, and restarts the count.
+    pub(crate) fn set_fault(&self, fault: Fault) -> Result<()> {
         self.set(FAIL_AT, 0)?;
         self.set(ERROR, u64::try_from(fault.error)?)?;
         self.set(STAYS, fault.stays.into())?;
@@ -101,7 +101,7 @@ impl Control {
         self.set(FAIL_AT, 0)
     }
 
-    /// Calls counted since the last order.
+    /// Calls counted since the fault was set.
     pub(crate) fn calls(&self) -> Result<u64> {
         self.get(CALLS)
     }
@@ -111,7 +111,7 @@ impl Control {
         self.get(LOGGED)
     }
 
-    /// Sets how many seconds the server's wall clock is ahead.
+    /// Puts the server's wall clock ahead by some seconds.
     pub(crate) fn set_clock(&self, ahead: i64) -> Result<()> {
         Ok(self.file.write_all_at(&ahead.to_ne_bytes(), CLOCK)?)
     }

@@ -1,23 +1,23 @@
-//! The file system that the store is on is full, and is not any more.
+//! The file system of the store fills up, and gets room again.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::calls::goes_on;
+use crate::calls::check_recovery;
 use crate::progress::{Progress, Tally};
 use crate::server::{Server, Started, check};
 use crate::workload::{Outcome, Workload};
 use crate::{Options, Result};
 
-/// File systems, how each is made, and bytes of its disk. btrfs and xfs have none smaller.
+/// File systems, the command that makes each, and the size of its disk: for btrfs and xfs the smallest possible.
 const KINDS: [(&str, &[&str], u64); 3] = [
     ("ext4 with blocks of 1 KiB", &["mkfs.ext4", "-q", "-F", "-b", "1024"], 48 << 20),
     ("btrfs", &["mkfs.btrfs", "-q", "-f"], 128 << 20),
     ("xfs with blocks of 1 KiB", &["mkfs.xfs", "-q", "-f", "-b", "size=1024"], 320 << 20),
 ];
-/// Requests until a full disk must have shown.
+/// Requests until a full disk must have caused an error.
 const STEPS_MAX: usize = 4000;
 /// Requests to a server on a full disk.
 const STEPS_FULL: usize = 60;
@@ -27,15 +27,15 @@ pub(crate) fn run(options: &Options) -> Result<Tally> {
     for (name, make, bytes) in KINDS {
         let folder = tempfile::tempdir()?;
         match Disk::new(folder.path(), make, bytes) {
-            Ok(disk) => progress.case(&name, one(options, &disk)),
+            Ok(disk) => progress.add_case(&name, run_disk(options, &disk)),
             Err(error) => progress.skip(&format!("{name}: {error}")),
         }
     }
     Ok(progress.tally)
 }
 
-/// Fills the disk under a server, looks, makes room, and looks again; and once more with a start on the full disk.
-fn one(options: &Options, disk: &Disk) -> Result<()> {
+/// Fills the disk under a server, checks, makes room, and checks again; then starts a server on a full disk.
+fn run_disk(options: &Options, disk: &Disk) -> Result<()> {
     let mut server = Server::start_well(&disk.mounted)?;
     let mut workload = Workload::new(options.seed);
     for _ in 0..20 {
@@ -49,10 +49,10 @@ fn one(options: &Options, disk: &Disk) -> Result<()> {
             Outcome::Done => {}
             Outcome::Refused => refused += 1,
             Outcome::Unanswered => {
-                return Err(format!("a request was not answered: {}", server.told()?).into());
+                return Err(format!("a request was not answered: {}", server.stderr()?).into());
             }
         }
-        server.is_well()?;
+        server.check_running()?;
         if refused == STEPS_FULL {
             break;
         }
@@ -60,21 +60,23 @@ fn one(options: &Options, disk: &Disk) -> Result<()> {
     if refused == 0 {
         return Err("the disk was not full".into());
     }
-    if !said_full(&server.told()?) {
-        return Err(format!("the log does not say that the disk is full: {}", server.told()?).into());
+    if !names_full_disk(&server.stderr()?) {
+        return Err(format!("the log does not say that the disk is full: {}", server.stderr()?).into());
     }
     std::fs::remove_file(&filler)?;
-    goes_on(&server, &mut workload)?;
+    check_recovery(&server, &mut workload)?;
 
     let filler = fill(&disk.mounted)?;
     server.kill()?;
     let again = Server::start(&disk.mounted, None, None)?;
     match again {
-        Started::Refused(told) if said_full(&told) => std::fs::remove_file(&filler)?,
-        Started::Refused(told) => return Err(format!("it does not say why it does not start: {told}").into()),
+        Started::Refused(stderr) if names_full_disk(&stderr) => std::fs::remove_file(&filler)?,
+        Started::Refused(stderr) => {
+            return Err(format!("the reason for not starting is missing: {stderr}").into());
+        }
         Started::Listening(server) => {
             std::fs::remove_file(&filler)?;
-            goes_on(&server, &mut workload)?;
+            check_recovery(&server, &mut workload)?;
             server.stop()?;
         }
     }
@@ -85,11 +87,11 @@ fn one(options: &Options, disk: &Disk) -> Result<()> {
     check(&disk.mounted, &["--audit"])
 }
 
-fn said_full(told: &str) -> bool {
-    ["disk is full", "No space left on device", "disk full"].iter().any(|words| told.contains(words))
+fn names_full_disk(stderr: &str) -> bool {
+    ["disk is full", "No space left on device", "disk full"].iter().any(|words| stderr.contains(words))
 }
 
-/// Writes until there is no room, in blocks that get smaller.
+/// Writes smaller and smaller blocks until the disk is full.
 fn fill(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("filler");
     let mut file = File::create(&path)?;
@@ -100,7 +102,7 @@ fn fill(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A file with a file system in it, mounted through a loop device until it is dropped.
+/// A file that holds a file system, mounted through a loop device until it is dropped.
 struct Disk {
     mounted: PathBuf,
 }
@@ -123,13 +125,13 @@ impl Drop for Disk {
     }
 }
 
-/// Runs a program; anything but success is an error with the last line that it said.
+/// Runs a program. A failure is an error with the last line of its output.
 fn run_quietly(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{name}: {}: {}", output.status, told.lines().last().unwrap_or_default()).into())
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{name}: {}: {}", output.status, stderr.lines().last().unwrap_or_default()).into())
 }

@@ -1,4 +1,4 @@
-//! kill -9 under load, over and over on one store.
+//! kill -9 under load, again and again on one store.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ pub(crate) fn run(options: &Options) -> Result<Tally> {
     let mut ledger = Ledger::default();
     for round in 0..rounds {
         let life = Duration::from_millis(rng.u64(1..LIFE_MS_MAX));
-        let outcome = one(folder.path(), &mut ledger, options.seed ^ (round as u64) << 8, life);
+        let outcome = run_round(folder.path(), &mut ledger, options.seed ^ (round as u64) << 8, life);
         let found = outcome.is_err();
-        progress.case(&format!("round {round}, killed after {life:?}"), outcome);
+        progress.add_case(&format!("round {round}, killed after {life:?}"), outcome);
         if found {
-            break; // What follows would tell of the same.
+            break; // Later rounds would find the same.
         }
     }
-    progress.case(
+    progress.add_case(
         &"the store after all",
         check(folder.path(), &[]).and_then(|()| check(folder.path(), &["--audit"])),
     );
     Ok(progress.tally)
 }
 
-/// Starts, holds the store against the ledger, loads it from several clients and kills the server.
-fn one(folder: &std::path::Path, ledger: &mut Ledger, seed: u64, life: Duration) -> Result<()> {
+/// Starts a server, compares the store with the ledger, loads the server from several clients and kills it.
+fn run_round(folder: &std::path::Path, ledger: &mut Ledger, seed: u64, life: Duration) -> Result<()> {
     let server = Server::start_well(folder)?;
     ledger.verify(&server.client())?;
-    let shares = shares(ledger);
+    let shares = split_ledger(ledger);
     let worked: Vec<Result<Ledger>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..CLIENTS)
             .zip(shares)
@@ -69,8 +69,8 @@ fn one(folder: &std::path::Path, ledger: &mut Ledger, seed: u64, life: Duration)
     Ok(())
 }
 
-/// Gives each client secrets of its own, so that each knows what it asked for.
-fn shares(ledger: &Ledger) -> Vec<Ledger> {
+/// Gives each client secrets of its own, so that each knows its own changes.
+fn split_ledger(ledger: &Ledger) -> Vec<Ledger> {
     let mut shares: Vec<_> = (0..CLIENTS).map(|_| Ledger::default()).collect();
     for (number, (id, states)) in ledger.secrets.iter().enumerate() {
         let at = number % shares.len();

@@ -1,4 +1,4 @@
-//! What a store must hold, by what was acknowledged.
+//! The acknowledged changes, and the comparison of a store with them.
 
 use std::collections::BTreeMap;
 
@@ -7,53 +7,53 @@ use serde_json::Value;
 use crate::Result;
 use crate::client::Client;
 
-/// What there may be of one secret.
+/// The content of one secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Kept {
+pub(crate) struct Content {
     pub(crate) payload: Option<String>,
     /// The value of its one pair of user metadata.
     pub(crate) label: Option<String>,
 }
 
-/// One of the states that a secret may be in; absent if it is not there.
-pub(crate) type State = Option<Kept>;
+/// A state that a secret may have; `None` if it does not exist.
+pub(crate) type State = Option<Content>;
 
 /// The secrets of one store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    /// What each may be: one state if all that was asked was answered, more if an answer is missing.
+    /// The possible states of each: one if every change was answered, more if an answer is missing.
     pub(crate) secrets: BTreeMap<String, Vec<State>>,
-    /// Creates without an answer: each may have left a secret that nobody knows the id of.
+    /// Creates without an answer: each may have left a secret with an unknown id.
     pub(crate) unanswered: u64,
 }
 
 impl Ledger {
-    /// Sets what a secret is, for certain.
-    pub(crate) fn certain(&mut self, id: &str, state: State) {
+    /// Sets the state of a secret.
+    pub(crate) fn set_state(&mut self, id: &str, state: State) {
         self.secrets.insert(id.to_owned(), vec![state]);
     }
 
-    /// Adds what a secret may be besides.
-    pub(crate) fn perhaps(&mut self, id: &str, state: State) {
+    /// Adds a state that a secret may have, too.
+    pub(crate) fn add_possible_state(&mut self, id: &str, state: State) {
         let states = self.secrets.entry(id.to_owned()).or_default();
         if !states.contains(&state) {
             states.push(state);
         }
     }
 
-    /// The secrets of which one state is known, with that state.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (&String, &Kept)> {
+    /// The secrets with one possible state, in which they exist.
+    pub(crate) fn certain_secrets(&self) -> impl Iterator<Item = (&String, &Content)> {
         self.secrets.iter().filter_map(|(id, states)| match states.as_slice() {
             [Some(kept)] => Some((id, kept)),
             _ => None,
         })
     }
 
-    /// Holds the store against this, and then knows which of the states it was.
+    /// Compares the store with the ledger, and then keeps the state that was found.
     pub(crate) fn verify(&mut self, client: &Client) -> Result<()> {
         let mut there = 0;
         for (id, states) in &mut self.secrets {
-            let found = look(client, id)?;
+            let found = read_state(client, id)?;
             if !states.contains(&found) {
                 return Err(format!("secret {id} is {found:?}; acknowledged was {states:?}").into());
             }
@@ -76,8 +76,8 @@ impl Ledger {
     }
 }
 
-/// What there is of a secret.
-fn look(client: &Client, id: &str) -> Result<State> {
+/// Reads the state of a secret.
+fn read_state(client: &Client, id: &str) -> Result<State> {
     let (status, body) = client.get(&format!("/v1/secrets/{id}/metadata"))?;
     let label = match status {
         404 => return Ok(None),
@@ -92,5 +92,5 @@ fn look(client: &Client, id: &str) -> Result<State> {
         (404, _) => None,
         (status, body) => return Err(format!("the payload of {id} is {status}: {body}").into()),
     };
-    Ok(Some(Kept { payload, label }))
+    Ok(Some(Content { payload, label }))
 }

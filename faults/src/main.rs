@@ -1,14 +1,14 @@
-//! Breaks what donjond stands on, on purpose, and looks at what is left: `cargo xtask faults` builds and runs this.
+//! Breaks disks, clocks, power and processes under donjond: `cargo xtask faults` builds and runs this.
 //!
-//! Each experiment runs the built donjond on a store of its own, asks it over REST, breaks something, and then holds
-//! the store against the ledger of what was acknowledged:
+//! Each experiment runs the built donjond on a store of its own, sends requests, breaks something, and then compares the
+//! store with a ledger of acknowledged changes:
 //!
-//! - nothing acknowledged is lost, torn or back again, and nothing refused has left a trace;
-//! - no answer but 2xx and 503, no panic, no end by a signal;
-//! - when the fault is over the server goes on by itself, and `donjond check` finds the store sound.
+//! - no acknowledged change is lost or torn, no deleted secret is back, and no refused request has left a trace;
+//! - answers are 2xx or 503, the server does not panic, and no signal ends it;
+//! - once the fault is over the server recovers by itself, and `donjond check` finds the store sound.
 //!
-//! `preload.c` stands between donjond and its files. System calls made without libc are not seen by it.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells what it found")]
+//! `preload.c` stands between donjond and its files. It does not see system calls made without libc.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its findings")]
 
 mod calls;
 mod client;
@@ -31,26 +31,26 @@ use progress::Tally;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
-usage: cargo xtask faults [WHAT…] [--short] [--cases N] [--seed N]
+usage: cargo xtask faults [EXPERIMENT…] [--short] [--cases N] [--seed N]
 
-WHAT, all of it if nothing is named:
-  calls   the n-th call to the operating system fails: EIO, ENOSPC, EDQUOT or EROFS, once or from then on, a write also
-          after its first half; for every n up to the last call of a run, as far as --cases reaches
-  kills   kill -9 under the load of four clients, over and over on one store
-  power   a run's writes are recorded, and the disk is put together as a power cut at any moment may leave it: what was
-          forced to disk is there, of the rest some pages are
-  clock   the wall clock is set forward and back while requests are answered, up to beyond the year 9999
-  full    the file system is full: ext4 with blocks of 1 KiB, btrfs and xfs, each on a loop device; as root, and with what
-          mkfs there is
+EXPERIMENT, or all of them:
+  calls   one call to the operating system fails with EIO, ENOSPC, EDQUOT or EROFS: once, after half of a write, or from
+          then on; up to --cases of the calls of a run
+  kills   kill -9 under the load of four clients, again and again on one store
+  power   the writes of a run are recorded, and the disk is built as a power cut at any moment may leave it: with all
+          synced writes and some pages of the others
+  clock   the wall clock is set forward and back under load, to beyond the year 9999 and before 1970
+  full    the file system is full: ext4 with blocks of 1 KiB, btrfs and xfs, each on a loop device; needs root, and skips
+          a file system without its mkfs
 
   --short     few cases of each, as in the tests: about a minute
-  --cases N   cases of calls and of power (1000, 500), and a tenth of it kills
-  --seed N    what is drawn by chance is drawn the same again; the seed of a run is told at its begin
+  --cases N   the number of cases of calls and power (1000, 500); kills has a tenth of it
+  --seed N    repeats the draws of a run, which prints its seed at the beginning
 
-It runs on loopback and in folders of its own, and ends by itself.
+It uses loopback and its own folders, and ends by itself.
 ";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     short: bool,
@@ -59,13 +59,13 @@ struct Options {
 }
 
 impl Options {
-    /// How many cases an experiment has.
+    /// The number of cases of an experiment.
     fn cases(&self, long: usize, short: usize) -> usize {
         self.cases.unwrap_or(if self.short { short } else { long })
     }
 }
 
-/// An experiment: its name, and what runs it.
+/// The name and the function of an experiment.
 type Experiment = (&'static str, fn(&Options) -> Result<Tally>);
 
 const EXPERIMENTS: [Experiment; 5] = [
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what is asked for. Whether anything was found.
+/// Runs the chosen experiments. Returns whether any case failed.
 fn run() -> Result<bool> {
     let mut options = Options { short: false, cases: None, seed: fastrand::u64(..) };
     let mut named = Vec::new();

@@ -1,22 +1,21 @@
-//! The power fails: a disk is put together as it may be found afterwards.
+//! Power cuts: builds a disk as a cut may leave it, and starts a server on it.
 //!
-//! One client asks a server whose writes are recorded. A cut at some byte of the record leaves
+//! The writes of a server under one client are recorded. A cut at some byte of the record leaves
 //!
 //! - of each file, everything written before its last fsync;
-//! - of what was written to it since, any of the pages, each as it was at some moment, and perhaps torn at a sector;
-//! - of a file that is only appended to, such a first part: its length grows when the bytes are there, as ext4 and btrfs
-//!   have it;
-//! - of names (created, removed, renamed), everything up to the last fsync of anything, and of the later ones some first
-//!   part: file systems with a journal keep names in order.
+//! - of later writes, any of the pages, each as it was at some moment, and perhaps torn at a sector;
+//! - of a file that only grows, a first part of the later writes: the length grows after the bytes, as on ext4 and btrfs;
+//! - of names (created, removed, renamed), everything before the last fsync of any file, and a first part of the later
+//!   ones: file systems with a journal keep names in order.
 //!
-//! What was acknowledged before that byte must be there; the request that was under way then may be done or not.
+//! Changes that were acknowledged before that byte must be there. The request under way may be done or not.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use fastrand::Rng;
 
-use crate::calls::{copy, prepare};
+use crate::calls::{copy_folder, make_store};
 use crate::control::Control;
 use crate::ledger::{Ledger, State};
 use crate::progress::{Progress, Tally};
@@ -31,7 +30,7 @@ const CUTS_EACH: usize = 50;
 const PAGE: u64 = 4096;
 const SECTOR: u64 = 512;
 
-/// One call that changed a file, a name, or what is durable.
+/// One call that changed a file or a name, or made changes durable.
 #[derive(Clone, Debug)]
 enum Record {
     Write { path: String, offset: u64, data: Vec<u8>, appends: bool },
@@ -42,7 +41,7 @@ enum Record {
     Rename { from: String, to: String },
 }
 
-/// A change that was acknowledged: the bytes of the record when it was asked for and when it was answered.
+/// An acknowledged change, with the length of the record at its request and at its answer.
 #[derive(Debug)]
 struct Acknowledged {
     asked: u64,
@@ -50,10 +49,10 @@ struct Acknowledged {
     states: BTreeMap<String, Vec<State>>,
 }
 
-/// A run as it was recorded.
+/// A recorded run.
 struct Recording {
     before: Ledger,
-    /// Each with the bytes of the record behind it.
+    /// Each with the position of its end in the record.
     records: Vec<(u64, Record)>,
     acknowledged: Vec<Acknowledged>,
 }
@@ -70,20 +69,20 @@ pub(crate) fn run(options: &Options) -> Result<Tally> {
             let cut = rng.usize(1..=recording.records.len());
             let seed = rng.u64(..);
             let place = folder.path().join("cut");
-            copy(&template, &place)?;
-            let outcome = one(&recording, &place, cut, seed);
-            progress.case(&format!("cut after call {cut}, pages drawn by {seed}"), outcome);
+            copy_folder(&template, &place)?;
+            let outcome = run_cut(&recording, &place, cut, seed);
+            progress.add_case(&format!("cut after call {cut}, pages drawn by {seed}"), outcome);
             std::fs::remove_dir_all(&place)?;
         }
     }
     Ok(progress.tally)
 }
 
-/// Runs a server, with what it writes recorded.
+/// Runs a server and records its writes.
 fn record(folder: &Path, template: &Path, seed: u64) -> Result<Recording> {
-    let before = prepare(template, seed)?;
+    let before = make_store(template, seed)?;
     let place = folder.join("recorded");
-    copy(template, &place)?;
+    copy_folder(template, &place)?;
     let (control, log) = (Control::new(folder)?, folder.join("log"));
     let Started::Listening(server) = Server::start(&place, Some(&control), Some(&log))? else {
         return Err("it does not start".into());
@@ -94,7 +93,7 @@ fn record(folder: &Path, template: &Path, seed: u64) -> Result<Recording> {
     for _ in 0..STEPS {
         let (asked, earlier) = (control.logged()?, workload.ledger.clone());
         if workload.step(&client)? != Outcome::Done {
-            return Err("a request is not answered though nothing is wrong".into());
+            return Err("a request is not answered although nothing is broken".into());
         }
         let changed =
             workload.ledger.secrets.iter().filter(|(id, states)| earlier.secrets.get(*id) != Some(states));
@@ -108,8 +107,8 @@ fn record(folder: &Path, template: &Path, seed: u64) -> Result<Recording> {
     Ok(Recording { before, records, acknowledged })
 }
 
-/// Puts a disk together and looks at what a server finds there.
-fn one(recording: &Recording, place: &Path, cut: usize, seed: u64) -> Result<()> {
+/// Builds the disk after a cut, and checks a server on it.
+fn run_cut(recording: &Recording, place: &Path, cut: usize, seed: u64) -> Result<()> {
     let (done, _) = recording.records.split_at(cut);
     let at = done.last().map_or(0, |(end, _)| *end);
     disk_after(done, &place.join("data"), &mut Rng::with_seed(seed))?;
@@ -120,9 +119,9 @@ fn one(recording: &Recording, place: &Path, cut: usize, seed: u64) -> Result<()>
         } else if change.asked < at {
             for (id, states) in &change.states {
                 if !ledger.secrets.contains_key(id) {
-                    ledger.perhaps(id, None);
+                    ledger.add_possible_state(id, None);
                 }
-                states.iter().for_each(|state| ledger.perhaps(id, state.clone()));
+                states.iter().for_each(|state| ledger.add_possible_state(id, state.clone()));
             }
         }
     }
@@ -133,11 +132,11 @@ fn one(recording: &Recording, place: &Path, cut: usize, seed: u64) -> Result<()>
     check(place, &["--audit"])
 }
 
-/// Does to a copy of the files from before what was done for certain, and some of the rest.
+/// Applies to a copy of the earlier files all certain records, and some of the others.
 fn disk_after(done: &[(u64, Record)], data: &Path, rng: &mut Rng) -> Result<()> {
     let last_sync = done.iter().rposition(|(_, record)| matches!(record, Record::Sync { .. })).unwrap_or(0);
     let names_until = rng.usize(last_sync..=done.len());
-    // Which records of each file are certain: those before its last sync, under the name that it had then.
+    // The records of a file are certain before its last sync, under its name at that time.
     let mut certain = vec![false; done.len()];
     let mut written: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (number, (_, record)) in done.iter().enumerate() {
@@ -160,7 +159,7 @@ fn disk_after(done: &[(u64, Record)], data: &Path, rng: &mut Rng) -> Result<()> 
             Record::Create { .. } => {}
         }
     }
-    let drawn = Drawn::new(done, &certain, rng);
+    let drawn = ReachedDisk::new(done, &certain, rng);
     for (number, (_, record)) in done.iter().enumerate() {
         let sure = certain.get(number).copied().unwrap_or(false);
         let named = number < names_until;
@@ -170,11 +169,15 @@ fn disk_after(done: &[(u64, Record)], data: &Path, rng: &mut Rng) -> Result<()> 
                     let whole = if sure {
                         page.len()
                     } else {
-                        drawn.of_page(path, page_of(at, *appends), number, page.len())
+                        drawn.bytes_of_page(path, page_of(at, *appends), number, page.len())
                     };
-                    put(&data.join(path.trim_start_matches('/')), at, page.get(..whole).unwrap_or(page))?;
+                    write_at(
+                        &data.join(path.trim_start_matches('/')),
+                        at,
+                        page.get(..whole).unwrap_or(page),
+                    )?;
                     if *appends && whole < page.len() {
-                        break; // Nothing is there behind a part that is missing.
+                        break; // Nothing follows a missing part.
                     }
                 }
             }
@@ -202,16 +205,16 @@ fn disk_after(done: &[(u64, Record)], data: &Path, rng: &mut Rng) -> Result<()> 
     Ok(())
 }
 
-/// What reached the disk of what nobody had waited for. A page goes there as a whole, with all that was written to it by
-/// then, so each has a moment; what came later is not there.
-struct Drawn<'a> {
-    /// The number of the first record that a page, or the length of the file ([`u64::MAX`]), is without.
+/// The unsynced writes that reached the disk, drawn by chance. A page is written at one moment as a whole: earlier writes to
+/// it are on the disk, later ones are not.
+struct ReachedDisk<'a> {
+    /// The number of the first record that a page, or the length of the file ([`u64::MAX`]), lacks.
     until: BTreeMap<(&'a str, u64), usize>,
-    /// Whether the last that is there is torn.
+    /// Whether the last write of each page is torn.
     torn: bool,
 }
 
-impl<'a> Drawn<'a> {
+impl<'a> ReachedDisk<'a> {
     fn new(done: &'a [(u64, Record)], certain: &[bool], rng: &mut Rng) -> Self {
         let mut touched: BTreeMap<(&str, u64), Vec<usize>> = BTreeMap::new();
         for (number, (_, record)) in done.iter().enumerate() {
@@ -228,7 +231,7 @@ impl<'a> Drawn<'a> {
                 _ => {}
             }
         }
-        // No page, every page, or each by chance.
+        // No page, every page, or each page by chance.
         let luck = [0.0, 1.0, 0.5, 0.9].get(rng.usize(..4)).copied().unwrap_or(0.5);
         let until = |numbers: Vec<usize>, rng: &mut Rng| {
             let kept = if rng.f64() < luck { rng.usize(1..=numbers.len()) } else { 0 };
@@ -242,8 +245,8 @@ impl<'a> Drawn<'a> {
         self.until.get(&(path, page)).is_some_and(|until| number < *until)
     }
 
-    /// How many bytes of a part of a page are there.
-    fn of_page(&self, path: &str, page: u64, number: usize, bytes: usize) -> usize {
+    /// How many bytes of a write to a page are on the disk.
+    fn bytes_of_page(&self, path: &str, page: u64, number: usize, bytes: usize) -> usize {
         match self.until.get(&(path, page)) {
             Some(until) if number < *until => bytes,
             // The disk was writing this when the power failed.
@@ -256,7 +259,7 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The page that a byte is drawn with. Those that are appended are drawn together, with the file's length.
+/// The page of a byte. Appended bytes are drawn together with the file's length.
 fn page_of(at: u64, appends: bool) -> u64 {
     if appends { u64::MAX } else { at / PAGE }
 }
@@ -275,16 +278,16 @@ fn pages(offset: u64, data: &[u8]) -> Vec<(u64, &[u8])> {
     parts
 }
 
-/// Writes into a file, if its name is there.
-fn put(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+/// Writes into a file, if its name exists.
+fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::FileExt as _;
     match std::fs::File::options().write(true).open(path) {
         Ok(file) => Ok(file.write_all_at(bytes, offset)?),
-        Err(_) => Ok(()), // Its name is not there, so nothing of it is.
+        Err(_) => Ok(()), // Without its name the file is not on the disk.
     }
 }
 
-/// Reads the write log, which `preload.c` draws.
+/// Reads the write log, which `preload.c` describes.
 fn parse(mut log: &[u8]) -> Result<Vec<(u64, Record)>> {
     let mut records = Vec::new();
     let mut end = 0;
@@ -331,8 +334,8 @@ mod tests {
         Record::Write { path: path.to_owned(), offset, data: vec![byte; bytes], appends: false }
     }
 
-    /// What is found in a file after each of many cuts behind these records, if it is there.
-    fn found_after(records: &[Record]) -> Vec<Option<Vec<u8>>> {
+    /// The content of a file after each of many cuts behind these records, if the file exists.
+    fn contents_after(records: &[Record]) -> Vec<Option<Vec<u8>>> {
         let numbered: Vec<_> = (0..).zip(records.iter().cloned()).collect();
         let once = |seed| {
             let folder = tempfile::tempdir().unwrap();
@@ -343,21 +346,21 @@ mod tests {
     }
 
     #[test]
-    fn synced_bytes_are_always_there_and_later_ones_sometimes() {
+    fn synced_bytes_are_always_on_the_disk_and_later_ones_sometimes() {
         let created = Record::Create { path: "/f".to_owned() };
         let synced = Record::Sync { path: "/f".to_owned() };
-        let found = found_after(&[created, write("/f", 0, 1, 4096), synced, write("/f", 0, 2, 4096)]);
+        let found = contents_after(&[created, write("/f", 0, 1, 4096), synced, write("/f", 0, 2, 4096)]);
         let page = |byte| Some(vec![byte; 4096]);
         assert!(found.contains(&page(1)) && found.contains(&page(2)), "either may be there");
         for bytes in found.iter().map(|bytes| bytes.as_ref().unwrap()) {
             let torn = bytes.iter().position(|byte| *byte == 1).unwrap_or(bytes.len());
-            assert!(torn % 512 == 0 && bytes[torn..].iter().all(|byte| *byte == 1), "torn at a sector alone");
+            assert!(torn % 512 == 0 && bytes[torn..].iter().all(|byte| *byte == 1), "torn only at a sector");
         }
     }
 
     #[test]
-    fn a_file_that_nobody_synced_may_be_missing_empty_or_whole() {
-        let found = found_after(&[Record::Create { path: "/f".to_owned() }, write("/f", 0, 1, 8192)]);
+    fn an_unsynced_file_may_be_missing_empty_or_complete() {
+        let found = contents_after(&[Record::Create { path: "/f".to_owned() }, write("/f", 0, 1, 8192)]);
         for expected in [None, Some(vec![]), Some(vec![1; 8192])] {
             assert!(found.contains(&expected));
         }
@@ -366,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_is_a_first_part() {
+    fn appended_bytes_are_there_from_the_front() {
         let append = |offset, byte| Record::Write {
             path: "/f".to_owned(),
             offset,
@@ -375,7 +378,7 @@ mod tests {
         };
         let created = Record::Create { path: "/f".to_owned() };
         let whole = [vec![1; 5000], vec![2; 5000]].concat();
-        let found = found_after(&[created, append(0, 1), append(5000, 2)]);
+        let found = contents_after(&[created, append(0, 1), append(5000, 2)]);
         assert!(found.iter().flatten().all(|bytes| whole.starts_with(bytes)));
         assert!(found.contains(&Some(whole[..5000].to_vec())));
     }

@@ -1,14 +1,14 @@
-//! How far an experiment is, and what it has found.
+//! The progress and the findings of an experiment.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How often a line says how far it is.
-const TELL_EACH: Duration = Duration::from_secs(10);
-/// Findings that are told in full; more are only counted.
+/// The interval of lines about the progress.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// Findings that are printed; more are only counted.
 const TOLD_MAX: usize = 20;
 
-/// Cases, by what came of them.
+/// The number of cases by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
@@ -35,18 +35,18 @@ pub(crate) struct Progress {
     name: &'static str,
     of: usize,
     begin: Instant,
-    told: Instant,
+    last_line: Instant,
     pub(crate) tally: Tally,
 }
 
 impl Progress {
     pub(crate) fn new(name: &'static str, of: usize) -> Self {
         let now = Instant::now();
-        Self { name, of, begin: now, told: now, tally: Tally::default() }
+        Self { name, of, begin: now, last_line: now, tally: Tally::default() }
     }
 
-    /// Counts a case, and tells of it if it found something.
-    pub(crate) fn case(&mut self, case: &dyn fmt::Display, outcome: crate::Result<()>) {
+    /// Counts a case, and prints a failure.
+    pub(crate) fn add_case(&mut self, case: &dyn fmt::Display, outcome: crate::Result<()>) {
         match outcome {
             Ok(()) => self.tally.passed += 1,
             Err(error) => {
@@ -56,8 +56,8 @@ impl Progress {
                 }
             }
         }
-        if self.told.elapsed() > TELL_EACH {
-            self.told = Instant::now();
+        if self.last_line.elapsed() > LINE_INTERVAL {
+            self.last_line = Instant::now();
             let done = self.tally.passed + self.tally.failed;
             let left = self.begin.elapsed() * u32::try_from(self.of.saturating_sub(done)).unwrap_or(u32::MAX)
                 / u32::try_from(done.max(1)).unwrap_or(u32::MAX);
@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// Says why something is not tried here.
+    /// Counts a case that cannot run here, and prints the reason.
     pub(crate) fn skip(&mut self, why: &str) {
         self.tally.skipped += 1;
         println!("{} skipped: {why}", self.name);

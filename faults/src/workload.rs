@@ -1,4 +1,4 @@
-//! What clients ask of a server while things break: secrets come, are filled, labelled, read and deleted.
+//! The requests of clients while something breaks: secrets are created, filled, labelled, read and deleted.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use fastrand::Rng;
 
 use crate::Result;
 use crate::client::{Answer, Client};
-use crate::ledger::{Kept, Ledger, State};
+use crate::ledger::{Content, Ledger, State};
 
-/// Bytes of a payload, at the most: several pages of the database, and less than Barbican's limit.
+/// The most bytes of a payload: several pages of the database, and less than Barbican's limit.
 const PAYLOAD_MAX: usize = 12_000;
 
-/// What came of a request that changes something.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
     Done,
     /// 503.
     Refused,
-    /// The connection ended, or no answer came.
+    /// The connection ended, or no response came.
     Unanswered,
 }
 
-/// One client's work.
+/// The requests of one client.
 pub(crate) struct Workload {
     rng: Rng,
     pub(crate) ledger: Ledger,
-    /// What came of requests, counted.
+    /// The outcomes, counted.
     pub(crate) outcomes: BTreeMap<&'static str, u64>,
 }
 
@@ -34,15 +34,15 @@ impl Workload {
         Self { rng: Rng::with_seed(seed), ledger: Ledger::default(), outcomes: BTreeMap::new() }
     }
 
-    /// Goes on with what was acknowledged before.
+    /// Goes on with the ledger of an earlier run.
     pub(crate) fn resume(seed: u64, ledger: Ledger) -> Self {
         Self { ledger, ..Self::new(seed) }
     }
 
-    /// Asks for one thing. An error is an answer that must not be.
+    /// Sends one request. A response that is not allowed is an error.
     pub(crate) fn step(&mut self, client: &Client) -> Result<Outcome> {
-        let count = self.ledger.known().count();
-        let chosen = self.ledger.known().nth(self.rng.usize(..count.max(1)));
+        let count = self.ledger.certain_secrets().count();
+        let chosen = self.ledger.certain_secrets().nth(self.rng.usize(..count.max(1)));
         let Some((id, kept)) = chosen.map(|(id, kept)| (id.clone(), kept.clone())) else {
             return self.create(client);
         };
@@ -52,20 +52,20 @@ impl Workload {
                 let payload = self.payload();
                 let path = format!("/v1/secrets/{id}");
                 let answer = client.ask("PUT", &path, "text/plain", &payload);
-                let filled = Kept { payload: Some(payload), ..kept.clone() };
-                self.settle(answer, &id, Some(filled), false)?
+                let filled = Content { payload: Some(payload), ..kept.clone() };
+                self.note_change(answer, &id, Some(filled), false)?
             }
             6 | 7 => {
                 let label = format!("label-{}", self.rng.u32(..));
                 let path = format!("/v1/secrets/{id}/metadata");
                 let body = format!("{{\"metadata\": {{\"label\": \"{label}\"}}}}");
                 let answer = client.ask("PUT", &path, "application/json", &body);
-                self.settle(answer, &id, Some(Kept { label: Some(label), ..kept.clone() }), false)?
+                self.note_change(answer, &id, Some(Content { label: Some(label), ..kept.clone() }), false)?
             }
             8 => {
                 let answer = client.ask("DELETE", &format!("/v1/secrets/{id}"), "text/plain", "");
-                // A deletion that is 503 may be done: what could not be done is emptying the log.
-                self.settle(answer, &id, None, true)?
+                // A deletion with 503 may be done: only emptying the log has failed.
+                self.note_change(answer, &id, None, true)?
             }
             _ => self.read(client, &id, &kept)?,
         };
@@ -94,7 +94,7 @@ impl Workload {
                     .and_then(serde_json::Value::as_str)
                     .and_then(|href| href.rsplit('/').next());
                 let id = id.ok_or("a create without a reference")?;
-                self.ledger.certain(id, Some(Kept { payload, label: None }));
+                self.ledger.set_state(id, Some(Content { payload, label: None }));
                 Ok(self.count(Outcome::Done))
             }
             Ok((503, _)) => Ok(self.count(Outcome::Refused)),
@@ -106,7 +106,7 @@ impl Workload {
         }
     }
 
-    fn read(&mut self, client: &Client, id: &str, kept: &Kept) -> Result<Outcome> {
+    fn read(&mut self, client: &Client, id: &str, kept: &Content) -> Result<Outcome> {
         let Ok((status, body)) = client.get(&format!("/v1/secrets/{id}/payload")) else {
             return Ok(self.count(Outcome::Unanswered));
         };
@@ -118,8 +118,8 @@ impl Workload {
         }
     }
 
-    /// Writes down what came of a change of one secret.
-    fn settle(
+    /// Notes the outcome of a change of one secret.
+    fn note_change(
         &mut self,
         answer: Result<Answer>,
         id: &str,
@@ -128,18 +128,18 @@ impl Workload {
     ) -> Result<Outcome> {
         let outcome = match answer {
             Ok((200..=299, _)) => {
-                self.ledger.certain(id, state);
+                self.ledger.set_state(id, state);
                 Outcome::Done
             }
             Ok((503, _)) => {
                 if refused_may_be_done {
-                    self.ledger.perhaps(id, state);
+                    self.ledger.add_possible_state(id, state);
                 }
                 Outcome::Refused
             }
             Ok((status, body)) => return Err(format!("a change of {id} is {status}: {body}").into()),
             Err(_) => {
-                self.ledger.perhaps(id, state);
+                self.ledger.add_possible_state(id, state);
                 Outcome::Unanswered
             }
         };

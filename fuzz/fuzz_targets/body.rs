@@ -1,4 +1,4 @@
-//! Any body of a POST: parsed or refused, never a panic, and nothing accepted that breaks a limit.
+//! Any body of a POST is parsed or refused without a panic, and an accepted one keeps the limits.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {

@@ -1,4 +1,4 @@
-//! Any text for a date: what is understood prints, and its print is understood as the same moment.
+//! Any text as a date: an accepted one prints as a text of the same moment.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

@@ -1,4 +1,4 @@
-//! Any payload in base64: decoded or refused. What a strict decoder takes is understood alike.
+//! Any payload in base64 is decoded or refused. Text that a strict decoder accepts decodes to the same bytes.
 #![no_main]
 
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! Any bytes where an envelope or a wrapped key should be: none opens that was not sealed by this key.
+//! Any bytes in place of an envelope or a wrapped key: nothing opens that this key did not seal.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -24,8 +24,8 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     Keys { master, project, key, wrapped, sealed }
 });
 
-/// `bytes` over the start of what is genuine, so that the fuzzer gets past the first checks.
-fn over(genuine: &[u8], bytes: &[u8]) -> Vec<u8> {
+/// A genuine envelope with `bytes` over its beginning, so that the fuzzer gets past the first checks.
+fn overwrite(genuine: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut mixed = genuine.to_vec();
     mixed.iter_mut().zip(bytes).for_each(|(to, from)| *to ^= from);
     mixed
@@ -35,11 +35,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let keys = &*KEYS;
     let _ = Sealed::key_version(bytes);
     assert!(keys.key.open(&BOUND, bytes).is_err() || bytes == keys.sealed.as_bytes());
-    let mixed = over(keys.sealed.as_bytes(), bytes);
+    let mixed = overwrite(keys.sealed.as_bytes(), bytes);
     assert_eq!(keys.key.open(&BOUND, &mixed).is_ok(), mixed == keys.sealed.as_bytes());
     let unwrap = |wrapped: &[u8]| keys.master.unwrap_project_key(&keys.project, KeyVersion::FIRST, wrapped).is_ok();
     assert_eq!(unwrap(bytes), bytes == keys.wrapped);
-    let mixed = over(&keys.wrapped, bytes);
+    let mixed = overwrite(&keys.wrapped, bytes);
     assert_eq!(unwrap(&mixed), mixed == keys.wrapped);
     assert!(keys.master.verify(&[0; 16], bytes).is_err() || bytes.len() == 33);
 });

@@ -1,4 +1,4 @@
-//! Any bytes on a stream, in pieces of any size: the same messages come out as when all are there at once.
+//! Any bytes of a stream, in pieces of any size, give the same messages as in one piece.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

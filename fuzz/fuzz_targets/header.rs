@@ -1,4 +1,4 @@
-//! Any Accept header and any path: negotiated, routed or refused.
+//! Any Accept header and any path is negotiated, routed or refused.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (&str, &str)| {

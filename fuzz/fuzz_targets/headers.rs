@@ -1,4 +1,4 @@
-//! Any headers: who asks and for which version is understood or refused, and references lead over HTTP.
+//! Any headers: the caller and the version are read or refused, and references are HTTP URLs.
 #![no_main]
 
 use barbican::fuzzing::{ROLE_CHARS_MAX, ROLES_MAX};

@@ -1,4 +1,4 @@
-//! Any bytes of a connection: wherever pieces of it end, the same is passed on, and no more than one LF is changed.
+//! Any bytes of a connection, in pieces of any size: the same bytes are passed on, with at most one LF changed.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: (u8, &[u8])| {

@@ -1,4 +1,4 @@
-//! Any bytes as the arguments, the reply or the error of a procedure: refused, or the same again once written.
+//! Any bytes as the arguments, the reply or the error of a procedure are refused, or are the same after encoding.
 #![no_main]
 
 use libvirt_rpc::error::RemoteError;
@@ -9,15 +9,15 @@ use libvirt_rpc::messages::{
 };
 use libvirt_rpc::xdr::{Decoder, Encoder};
 
-/// What is decoded is written, and that is decoded to what would be written again. Padding and the words of optionals
-/// may change on the way, so bytes are compared from the second time on.
-macro_rules! there_and_back {
+/// Decodes and encodes the bytes twice. Padding and the words of optionals may change the first time, so the results of the
+/// two times are compared.
+macro_rules! check_both_ways {
     ($($message:ident)+, $bytes:expr) => {
         $({
             let write = |bytes: &[u8]| {
                 let message = $message::decode(&mut Decoder::new(bytes)).ok()?;
                 let mut to = Encoder::default();
-                message.encode(&mut to).expect("what was read fits");
+                message.encode(&mut to).expect("a decoded message fits");
                 Some(to.into_bytes())
             };
             if let Some(written) = write($bytes) {
@@ -29,7 +29,7 @@ macro_rules! there_and_back {
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = Header::decode(&mut Decoder::new(bytes));
-    there_and_back!(
+    check_both_ways!(
         DefineXml EventRegister Get Lifecycle ListAll LookupByUsage Open RemoteError Secret SetIdentity SetValue
         ValueChanged,
         bytes

@@ -1,4 +1,4 @@
-//! Any body of metadata: parsed or refused, and nothing accepted that a user may not note down.
+//! Any body of metadata is parsed or refused, and accepted metadata keep the rules.
 #![no_main]
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     }
 });
 
-/// In lower case, and with nothing in it that a URL would escape.
+/// Whether a key is in lower case and needs no escapes in a URL.
 fn is_safe(key: &str) -> bool {
     key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }

@@ -1,4 +1,4 @@
-//! Any query string of a list: understood or refused, and what is understood keeps within its limits.
+//! Any query string of a list is parsed or refused, and a parsed one keeps its limits.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|raw: &str| {

@@ -1,4 +1,4 @@
-//! Any bytes where an audit trail should be: verified or refused; nothing holds that this key did not chain.
+//! Any bytes in place of an audit trail are verified or refused; no line is accepted that this key did not chain.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Any XML of a secret: refused with an error that says why, or read, and what is printed of it is read as the same.
+//! Any XML of a secret is refused with a reason, or is the same after printing and reading it.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| libvirt::fuzzing::xml(bytes));

@@ -1,4 +1,4 @@
-//! Parts that fail when they are told to.
+//! Parts that fail on demand.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use store::{
 };
 use vault::{AuditSink, Entry, Note, Ticket, TrailEnd};
 
-/// Tells a part at which of its calls to begin failing.
+/// Sets the call from which a part fails.
 #[derive(Clone, Debug)]
 pub struct Switch(Arc<AtomicI64>);
 
@@ -28,7 +28,7 @@ impl Default for Switch {
 }
 
 impl Switch {
-    /// From the n-th call on, counted from 0, every call fails.
+    /// Every call fails from the n-th on, counted from 0.
     pub fn fail_after(&self, n: i64) {
         self.0.store(n, Ordering::SeqCst);
     }

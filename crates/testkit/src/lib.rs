@@ -1,4 +1,4 @@
-//! Development only: a vault on a temporary store, calls at a time set by hand, and parts that fail on purpose.
+//! For development only: a vault on a temporary store, calls at a chosen time, and parts that fail on demand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod faulty;
@@ -37,7 +37,7 @@ impl Fixture {
         Self::in_folder(Arc::new(tempfile::tempdir().unwrap())).await
     }
 
-    /// A new vault with a master key that is known: a line of base64.
+    /// A new vault with a known master key: a line of base64.
     pub async fn with_master_key(line: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
@@ -54,12 +54,12 @@ impl Fixture {
         Self::in_folder(folder).await
     }
 
-    /// The same after a restart, before which its database was changed by hand.
+    /// The same vault after a restart, with its database changed by hand before.
     pub async fn restart_after(self, statements: &str) -> Self {
         self.restart_changed(|database| run_sql(database, statements)).await
     }
 
-    /// The same after a restart, before which something was done to its database.
+    /// The same vault after a restart, with `change` applied to its database before.
     pub async fn restart_changed(self, change: impl FnOnce(&Path)) -> Self {
         let Self { vault, store, folder, .. } = self;
         drop((vault, store));
@@ -67,7 +67,7 @@ impl Fixture {
         Self::in_folder(folder).await
     }
 
-    /// Registers many consumers at once, past the vault.
+    /// Registers many consumers at once, directly in the store.
     pub async fn register(&self, project: &str, of: Guarded, uses: Vec<Uses>) {
         let mut tasks = tokio::task::JoinSet::new();
         for who in uses {
@@ -80,7 +80,7 @@ impl Fixture {
         tasks.join_all().await;
     }
 
-    /// Where the vault keeps its files: `donjon.db`, `master.key`, `audit.log`.
+    /// The folder of `donjon.db`, `master.key` and `audit.log`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -107,15 +107,15 @@ impl Fixture {
     }
 }
 
-/// Changes a database that nobody has open, past the program.
+/// Runs SQL on a database that is not open.
 pub fn run_sql(database: &Path, statements: &str) {
     rusqlite::Connection::open(database).unwrap().execute_batch(statements).unwrap();
 }
 
-/// A moment that tests begin at.
+/// The time at which tests begin.
 pub const NOW: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
-/// A call by an admin of a project, at [`NOW`].
+/// A call of a project's admin, at [`NOW`].
 pub fn call(project: &str) -> Call {
     Call {
         caller: Caller {
@@ -136,7 +136,7 @@ pub fn by(user: &str, roles: &[&str], mut call: Call) -> Call {
     call
 }
 
-/// The same call, so many seconds later.
+/// The same call, some seconds later.
 pub fn later(seconds: i64, mut call: Call) -> Call {
     call.time = call.time.plus_micros(seconds * 1_000_000);
     call
