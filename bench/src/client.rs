@@ -1,11 +1,11 @@
-//! A client for what wrk cannot do: one request after the other, each timed or its answer kept.
+//! A client for single requests: the caller times each or reads its response, which wrk cannot do.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::Result;
 
-/// One connection, kept alive.
+/// A connection that is kept alive.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -17,7 +17,7 @@ impl Client {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends a request and reads the whole answer: status and body.
+    /// Sends a request and reads the response: status and body.
     pub(crate) fn ask(
         &mut self,
         method: &str,
@@ -28,7 +28,7 @@ impl Client {
         self.ask_as(method, path, &format!("X-Project-Id: {project}\r\n"), body)
     }
 
-    /// The same with a header that says whose request it is, in a line of its own.
+    /// Sends a request with the header line that names its caller.
     pub(crate) fn ask_as(
         &mut self,
         method: &str,

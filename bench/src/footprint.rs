@@ -1,4 +1,4 @@
-//! Memory, and time to start.
+//! Memory and start time.
 
 use crate::seed::Data;
 use crate::server::Server;

@@ -1,6 +1,6 @@
-//! Instructions of one request, counted by callgrind: they are the same on a busy machine, where times are not.
+//! Instructions of one request, counted by callgrind. On a busy machine times change, instructions do not.
 //!
-//! A server is run twice, with few requests and with many; the difference is theirs alone.
+//! A server runs twice, with few requests and with many. The difference belongs to the additional requests.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,8 +20,8 @@ const SECRET: &str =
 pub(crate) fn run() -> Result<()> {
     println!("\n# instructions of one request (callgrind)");
     for (name, work) in [("payload read", read as Work), ("create", create), ("metadata of a secret", show)] {
-        let few = counted(FEW, work)?;
-        let many = counted(MANY, work)?;
+        let few = count_instructions(FEW, work)?;
+        let many = count_instructions(MANY, work)?;
         println!("{name:20} {:9.0}", (many as f64 - few as f64) / f64::from(MANY - FEW));
     }
     Ok(())
@@ -51,8 +51,8 @@ fn repeat(times: u32, mut ask: impl FnMut() -> Result<(u16, Vec<u8>)>, expected:
     Ok(())
 }
 
-/// The instructions of a server from its start to its end, with so many requests.
-fn counted(times: u32, work: Work) -> Result<u64> {
+/// The instructions of a server from start to end, with so many requests.
+fn count_instructions(times: u32, work: Work) -> Result<u64> {
     let data = tempfile::tempdir_in(std::env::current_exe()?.parent().ok_or("no folder")?)?;
     let profile = data.path().join("callgrind.out");
     let address = free_address()?;

@@ -1,10 +1,10 @@
-//! Payload reads by callers with tokens: beside the same program without Keystone, and beside the real Barbican 23.
+//! Payload reads with tokens, beside the same program without Keystone and beside the real Barbican 23.
 //!
 //! ```text
 //! Keystone (waitress) ◀── tokens, once each ── donjond, and Barbican (uwsgi, 2 workers) ──▶ MariaDB
 //! ```
 //!
-//! The first round fills the caches of tokens and is not told, so Keystone itself is not measured.
+//! The first round fills the caches of tokens and is not printed, so Keystone itself is not measured.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -20,21 +20,21 @@ use crate::server::{Server, free_address};
 use crate::wrk::Load;
 use crate::{Options, Result, median, wrk};
 
-/// The one in `serve.py`.
+/// The password in `serve.py`.
 const PASSWORD: &str = "barbican";
 const SERVICE_PASSWORD: &str = "hunter22";
-/// A role that may read in both sets of rules, and where.
+/// A user whose role may read under both policies, and its project.
 const USER: (&str, &str) = ("suite_1_admin", "suite_1");
-/// So many logins of that user.
+/// Logins of that user.
 const TOKENS: usize = 16;
 const SECRETS: usize = 1000;
-/// Barbican makes some 50 a second.
+/// Secrets: Barbican makes about 50 a second.
 const BARBICANS_SECRETS: usize = 100;
 const CONNECTIONS: usize = 64;
-/// More would wait in Barbican's two workers.
+/// Connections to Barbican: more would wait for its two workers.
 const BARBICANS_CONNECTIONS: usize = 8;
 const BARBICANS_WORKERS: &str = "2";
-/// Installing Keystone's database takes a quarter of a minute, the first time.
+/// The longest start: making Keystone's database takes about 15 s the first time.
 const START_MAX: Duration = Duration::from_secs(240);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (plain, cloud) = (folder.path().join("plain"), folder.path().join("cloud"));
     std::fs::create_dir(&plain)?;
     let header = format!("X-Project-Id: {}\r\n", callers.project);
-    let ids = fill(Server::donjond(&plain, "")?.address, SECRETS, &header)?; // And ends, so that it may be copied.
+    let ids = fill(Server::donjond(&plain, "")?.address, SECRETS, &header)?; // The server ends here, so its data can be copied.
     copy(&plain, &cloud)?;
     let plain = Server::donjond(&plain, "")?;
     let cloud = Server::donjond(&cloud, &keystone.config())?;
@@ -63,7 +63,7 @@ fn beside_itself(
     println!(
         "\n# payload reads with tokens of Keystone, {SECRETS} secrets, {CONNECTIONS} connections, {TOKENS} tokens"
     );
-    introduce(cloud.address, callers, 1)?;
+    warm_up(cloud.address, callers, 1)?;
     let project = [format!("[\"X-Project-Id\"] = \"{}\"", callers.project)];
     let scripts = [script(ids, &project), script(ids, &callers.headers())];
     let ratio = by_turns(options, CONNECTIONS, [("project", plain), ("keystone", cloud)], &scripts)?;
@@ -83,7 +83,7 @@ fn beside_barbican(
     );
     let header = callers.tokens.first().map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
     let theirs = fill(barbican.server.address, BARBICANS_SECRETS, &header)?;
-    introduce(barbican.server.address, callers, 4)?;
+    warm_up(barbican.server.address, callers, 4)?;
     let scripts = [script(&theirs, &callers.headers()), script(ids, &callers.headers())];
     let servers = [("barbican", &barbican.server), ("donjond", cloud)];
     let ratio = by_turns(options, BARBICANS_CONNECTIONS, servers, &scripts)?;
@@ -91,7 +91,7 @@ fn beside_barbican(
     Ok(())
 }
 
-/// Measures two servers by turns: the median ratio, of the second one to the first.
+/// Measures two servers by turns. Returns the median ratio of the second to the first.
 fn by_turns(
     options: &Options,
     connections: usize,
@@ -115,14 +115,14 @@ fn by_turns(
         }
         if let ([first, second], true) = (rates.as_slice(), round > 0) {
             ratios.push(second / first);
-        } // The first round fills caches and is not told.
+        } // The first round fills caches and is not printed.
     }
     Ok(median(ratios).unwrap_or(0.0))
 }
 
-/// Has a server ask Keystone about every token, a few times for those whose workers remember each for itself: what is
-/// measured is what comes after.
-fn introduce(address: SocketAddr, callers: &Callers, times: usize) -> Result<()> {
+/// Sends every token once, or several times to a server whose workers each have a cache, so that Keystone is not asked
+/// during the measurement.
+fn warm_up(address: SocketAddr, callers: &Callers, times: usize) -> Result<()> {
     for token in callers.tokens.iter().cycle().take(callers.tokens.len() * times) {
         let header = format!("X-Auth-Token: {token}\r\n");
         let (status, _) = Client::connect(address)?.ask_as("GET", "/v1/secrets?limit=1", &header, None)?;
@@ -133,7 +133,7 @@ fn introduce(address: SocketAddr, callers: &Callers, times: usize) -> Result<()>
     Ok(())
 }
 
-/// Random ids, and random ones of these headers.
+/// A script with random ids and random headers.
 fn script(ids: &[String], headers: &[String]) -> String {
     let ids = ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", ");
     let headers = headers
@@ -158,7 +158,7 @@ fn fill(address: SocketAddr, secrets: usize, header: &str) -> Result<Vec<String>
     let mut ids = Vec::new();
     for n in 0..secrets {
         let body = json!({ "name": format!("s-{n}"), "payload": format!("{n:032}"), "payload_content_type": "text/plain" });
-        let mut client = Client::connect(address)?; // Each on its own: not every server keeps it.
+        let mut client = Client::connect(address)?; // One connection each: not every server keeps them alive.
         let (status, answer) = client.ask_as("POST", "/v1/secrets", header, Some(&body.to_string()))?;
         let text = String::from_utf8_lossy(&answer);
         let id = text.trim_end_matches(['"', '}']).rsplit('/').next().unwrap_or_default();
@@ -199,13 +199,13 @@ impl Callers {
         Ok(callers)
     }
 
-    /// As Lua has them.
+    /// The headers as Lua tables.
     fn headers(&self) -> Vec<String> {
         self.tokens.iter().map(|token| format!("[\"X-Auth-Token\"] = \"{token}\"")).collect()
     }
 }
 
-/// The real one, as the tests run it.
+/// A real Keystone, as in the tests.
 struct Keystone {
     _process: Process,
     address: SocketAddr,
@@ -227,7 +227,7 @@ impl Keystone {
         format!("http://{}/v3", self.address)
     }
 
-    /// donjond's, to ask this one.
+    /// The configuration of donjond for this Keystone.
     fn config(&self) -> String {
         format!(
             "auth = \"keystone\"\n[keystone]\nauth_url = \"{}\"\nusername = \"donjond\"\npassword = \"{SERVICE_PASSWORD}\"\n\
@@ -236,7 +236,7 @@ impl Keystone {
         )
     }
 
-    /// A token, and what Keystone says of it.
+    /// A new token, with Keystone's description of it.
     fn token(&self, (user, project): (&str, &str)) -> Result<(String, Value)> {
         let domain = json!({ "id": "default" });
         let user = json!({ "name": user, "domain": domain, "password": PASSWORD });
@@ -260,7 +260,7 @@ impl Keystone {
     }
 }
 
-/// The real one, with its database.
+/// A real Barbican with its database.
 struct Barbican {
     server: Server,
     _database: Process,
@@ -284,7 +284,7 @@ impl Barbican {
         Ok(Self { server: Server { process, address }, _database: database })
     }
 
-    /// MariaDB, with an empty database and nobody else's settings.
+    /// MariaDB with an empty database, without the machine's settings.
     fn database(data: &Path, socket: &Path) -> Result<Process> {
         let init = data.with_extension("sql");
         std::fs::write(&init, "CREATE DATABASE barbican;\n")?;
@@ -306,7 +306,7 @@ impl Barbican {
     }
 }
 
-/// A script of the tests, and the Python that `cargo xtask bench` has made for it.
+/// A script of the tests, run by the Python environment that `cargo xtask bench` made for it.
 fn python(environment: &str, script: &str) -> Result<Command> {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/daemon/tests");
     let mut command = Command::new(crate::target()?.join(environment).join("bin/python"));

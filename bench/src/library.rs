@@ -1,7 +1,7 @@
 //! The C library, beside libvirt's own: the same compiled client on the same donjond, by turns.
 //!
-//! The client is linked with libvirt's library and finds ours in its place, by LD_LIBRARY_PATH. CPU time is the client's
-//! alone, from the first call to the last; it says more than rates do where the daemon is the slower of the two.
+//! The client is linked with libvirt's library, and LD_LIBRARY_PATH puts ours in its place. CPU time is the client's alone,
+//! from the first call to the last. It says more than the rate if the daemon is slower than the client.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,13 +16,13 @@ const SECRETS: u64 = 1_000;
 const SECONDS_DEFAULT: u64 = 2;
 /// How often a program is started with each library.
 const STARTS: usize = 200;
-/// The wall time of a short program, of what it is with libvirt's library, at the most.
+/// The most wall time of a short program, as a share of that with libvirt's library.
 const START_GOAL: f64 = 0.5;
-/// The first that load.c makes.
+/// The first secret of load.c.
 const SECRET: &str = "10ad0000-0000-4000-8000-000000000000";
 const LIBRARY: &str = "libvirt.so.0";
 
-/// What is called on how many connections, and what rate is wanted of ours, as a share of libvirt's.
+/// An operation, the numbers of connections, and the goal: our rate as a share of libvirt's.
 struct Case {
     operation: &'static str,
     connections: &'static [usize],
@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
     Case { operation: "connect", connections: &[1, 4], goal: None },
 ];
 
-/// What both did in one round.
+/// The loads of one round.
 #[derive(Clone, Copy)]
 struct Round {
     theirs: Load,
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Where xtask has installed ours as libvirt's.
+/// The folder in which xtask installed our library as libvirt's.
 fn stage() -> Result<PathBuf> {
     let folder = crate::target()?.join("library/stage/usr/lib");
     if folder.join(LIBRARY).exists() {
@@ -71,10 +71,10 @@ fn stage() -> Result<PathBuf> {
     }
 }
 
-/// How large each library is and what it loads.
+/// Prints the size of each library, and the libraries that it loads.
 fn sizes(program: &Path, stage: &Path) -> Result<()> {
-    let theirs = Loaded::by(&mut Command::new("ldd"), program)?;
-    let ours = Loaded::by(Command::new("ldd").env("LD_LIBRARY_PATH", stage), program)?;
+    let theirs = Loaded::list(&mut Command::new("ldd"), program)?;
+    let ours = Loaded::list(Command::new("ldd").env("LD_LIBRARY_PATH", stage), program)?;
     if !ours.library.starts_with(stage) {
         return Err(format!("LD_LIBRARY_PATH does not lead to {}", stage.display()).into());
     }
@@ -90,14 +90,14 @@ fn sizes(program: &Path, stage: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the dynamic linker loads for a program.
+/// The libraries that the dynamic linker loads for a program.
 struct Loaded {
     library: PathBuf,
     count: usize,
 }
 
 impl Loaded {
-    fn by(ldd: &mut Command, program: &Path) -> Result<Self> {
+    fn list(ldd: &mut Command, program: &Path) -> Result<Self> {
         let listed = String::from_utf8(ldd.arg(program).output()?.stdout)?;
         let found = listed.lines().find_map(|line| line.trim().strip_prefix(LIBRARY)?.strip_prefix(" => "));
         let library = found.and_then(|rest| rest.split(' ').next()).ok_or("ldd finds no libvirt.so.0")?;
@@ -114,7 +114,7 @@ fn needed(library: &Path) -> Result<String> {
     Ok(listed.lines().filter_map(name).collect::<Vec<_>>().join(" "))
 }
 
-/// From fork to exit of a program that gets one value.
+/// Measures a program that gets one value, from fork to exit.
 fn starts(program: &Path, stage: &Path, uri: &str) -> Result<()> {
     let run = |libraries: Option<&Path>| -> Result<Duration> {
         let mut command = Command::new(program);
@@ -144,7 +144,7 @@ fn starts(program: &Path, stage: &Path, uri: &str) -> Result<()> {
     Ok(())
 }
 
-/// One operation on so many connections. Both libraries take turns in each round.
+/// Measures an operation on some connections. Both libraries take turns in each round.
 fn measure(
     options: &Options,
     case: &Case,
@@ -158,24 +158,24 @@ fn measure(
     for _ in 0..options.rounds {
         rounds.push(Round { theirs: load(theirs)?, ours: load(ours)? });
     }
-    tell(case, connections, &rounds);
+    print_case(case, connections, &rounds);
     Ok(())
 }
 
-fn tell(case: &Case, connections: usize, rounds: &[Round]) {
-    let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect()).unwrap_or(0.0);
+fn print_case(case: &Case, connections: usize, rounds: &[Round]) {
+    let median_of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect()).unwrap_or(0.0);
     println!(
         "{:9} {connections} conn.   libvirt's {:6.0}/s p50 {:6.0} µs client CPU {:6.1} µs   \
          libvirsecret {:6.0}/s p50 {:6.0} µs client CPU {:6.1} µs   rate × {:.2}{}, client CPU × {:.3}",
         case.operation,
-        of(|round| round.theirs.per_second),
-        of(|round| round.theirs.p50_us),
-        of(|round| round.theirs.client_cpu_us),
-        of(|round| round.ours.per_second),
-        of(|round| round.ours.p50_us),
-        of(|round| round.ours.client_cpu_us),
-        of(|round| round.ours.per_second / round.theirs.per_second),
+        median_of(|round| round.theirs.per_second),
+        median_of(|round| round.theirs.p50_us),
+        median_of(|round| round.theirs.client_cpu_us),
+        median_of(|round| round.ours.per_second),
+        median_of(|round| round.ours.p50_us),
+        median_of(|round| round.ours.client_cpu_us),
+        median_of(|round| round.ours.per_second / round.theirs.per_second),
         Goal(case.goal),
-        of(|round| round.ours.client_cpu_us / round.theirs.client_cpu_us),
+        median_of(|round| round.ours.client_cpu_us / round.theirs.client_cpu_us),
     );
 }

@@ -1,7 +1,7 @@
 //! The libvirt door, beside libvirtd itself: the same calls of the same client, by turns.
 //!
-//! Both daemons run as they are installed: with their defaults, the audit trail and metrics of ours included, and the
-//! client on the same cores. CPU time is the measured daemon's alone and says more on a busy machine than rates do.
+//! Both daemons run with their defaults, ours with its audit trail and metrics, and the client runs on the same cores. CPU
+//! time is that of the measured daemon alone; on a busy machine it says more than the rate.
 
 use std::fmt::{self, Display};
 
@@ -12,12 +12,12 @@ use crate::{Options, Result, median};
 const FEW: u64 = 10;
 const SOME: u64 = 1_000;
 const MANY: u64 = 10_000;
-/// So long each measurement takes: a clock tick is 10 ms, and a daemon that waits for the disk uses few.
+/// The length of a measurement: a clock tick is 10 ms, and a daemon that waits for the disk uses few.
 const SECONDS_DEFAULT: u64 = 2;
-/// What a call may cost with many secrets, of what it costs with few, to be called flat.
+/// The most cost of a call with many secrets, as a multiple of that with few, that counts as constant.
 const FLAT: f64 = 1.25;
 
-/// What is called, with how many secrets there, on how many connections.
+/// An operation, with the numbers of secrets and of connections.
 struct Case {
     operation: &'static str,
     secrets: &'static [u64],
@@ -35,7 +35,7 @@ const CASES: &[Case] = &[
     Case { operation: "connect", secrets: &[SOME], connections: &[1, 4] },
 ];
 
-/// What is wanted of donjond, as a share of libvirtd's: CPU time at the most, rate at the least.
+/// The goals of donjond as shares of libvirtd's values: the most CPU time, and the least rate.
 #[derive(Default)]
 struct Goals {
     cpu: Option<f64>,
@@ -51,7 +51,7 @@ fn goals(operation: &str, secrets: u64, connections: usize) -> Goals {
     }
 }
 
-/// libvirtd and donjond, with as many secrets each.
+/// libvirtd and donjond with the same number of secrets.
 struct Pair {
     secrets: u64,
     libvirtd: Daemon,
@@ -65,7 +65,7 @@ impl Pair {
     }
 }
 
-/// What both did in one round.
+/// The loads of one round.
 #[derive(Clone, Copy)]
 struct Round {
     libvirtd: Load,
@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     memory("after all of this", &pairs)
 }
 
-/// From exec to the first call that is answered.
+/// Measures starts, from exec to the first answered call.
 fn starts(options: &Options, client: &LoadClient) -> Result<()> {
     for secrets in [FEW, SOME, MANY] {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ fn memory(when: &str, pairs: &[Pair]) -> Result<()> {
     Ok(())
 }
 
-/// One operation on so many connections. All sizes and both daemons take turns in each round.
+/// Measures an operation on some connections. All sizes and both daemons take turns in each round.
 fn measure(
     options: &Options,
     client: &LoadClient,
@@ -141,36 +141,36 @@ fn measure(
         }
     }
     for (pair, rounds) in pairs.iter().zip(&rounds) {
-        tell(case.operation, pair.secrets, connections, rounds);
+        print_case(case.operation, pair.secrets, connections, rounds);
     }
     if let ("lookup-usage" | "num", [few, .., many]) = (case.operation, rounds.as_slice()) {
-        tell_growth(case.operation, connections, few, many);
+        print_growth(case.operation, connections, few, many);
     }
     Ok(())
 }
 
-fn tell(operation: &str, secrets: u64, connections: usize, rounds: &[Round]) {
-    let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect()).unwrap_or(0.0);
+fn print_case(operation: &str, secrets: u64, connections: usize, rounds: &[Round]) {
+    let median_of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect()).unwrap_or(0.0);
     let goals = goals(operation, secrets, connections);
     println!(
         "{operation:15} {secrets:5} secrets {connections:2} conn.   \
          libvirtd {:6.0}/s p50 {:6.0} µs CPU {:7.1} µs   donjond {:6.0}/s p50 {:6.0} µs CPU {:7.1} µs   \
          rate × {:.2}{}, CPU × {:.3}{}",
-        of(|round| round.libvirtd.per_second),
-        of(|round| round.libvirtd.p50_us),
-        of(|round| round.libvirtd.cpu_us),
-        of(|round| round.donjond.per_second),
-        of(|round| round.donjond.p50_us),
-        of(|round| round.donjond.cpu_us),
-        of(|round| round.donjond.per_second / round.libvirtd.per_second),
+        median_of(|round| round.libvirtd.per_second),
+        median_of(|round| round.libvirtd.p50_us),
+        median_of(|round| round.libvirtd.cpu_us),
+        median_of(|round| round.donjond.per_second),
+        median_of(|round| round.donjond.p50_us),
+        median_of(|round| round.donjond.cpu_us),
+        median_of(|round| round.donjond.per_second / round.libvirtd.per_second),
         Goal(goals.rate),
-        of(|round| round.donjond.cpu_us / round.libvirtd.cpu_us),
+        median_of(|round| round.donjond.cpu_us / round.libvirtd.cpu_us),
         Goal(goals.cpu),
     );
 }
 
-/// What a call costs with many secrets, of what it costs with few in the same round.
-fn tell_growth(operation: &str, connections: usize, few: &[Round], many: &[Round]) {
+/// Prints the cost of a call with many secrets as a multiple of that with few in the same round.
+fn print_growth(operation: &str, connections: usize, few: &[Round], many: &[Round]) {
     let growth = |cpu: fn(&Round) -> f64| {
         let ratios = few.iter().zip(many).map(|(few, many)| cpu(many) / cpu(few));
         median(ratios.collect()).unwrap_or(0.0)
@@ -183,7 +183,7 @@ fn tell_growth(operation: &str, connections: usize, few: &[Round], many: &[Round
     );
 }
 
-/// A goal, if there is one.
+/// Prints a goal, if there is one.
 pub(crate) struct Goal(pub(crate) Option<f64>);
 
 impl Display for Goal {

@@ -1,16 +1,16 @@
-//! The two secret daemons that are measured beside each other, each with so many secrets: libvirt's own, and Donjon.
+//! The two secret daemons under measurement, libvirt's own and Donjon, each with its secrets.
 //!
 //! ```text
 //! target/bench/libvirt/load                       the client
 //! target/bench/libvirt/libvirtd-10000/etc         /etc/libvirt of that daemon: its configuration, its secrets
-//! target/bench/libvirt/libvirtd-10000/drivers     the only driver that it has
+//! target/bench/libvirt/libvirtd-10000/drivers     its only driver
 //! target/bench/libvirt/donjond-10000              the data of Donjon
 //! ```
 //!
-//! Debian 12 ships no virtsecretd; libvirtd with the secret driver alone is the same code. It has its paths built in, so
-//! it runs in a mount namespace of its own, where folders of ours lie on /etc/libvirt and /run/libvirt: nothing of the
-//! machine's is read or changed, and its secrets are on the same disk as ours. Root's rights are needed for that.
-//! Sockets are in a temporary folder, as their paths must be short.
+//! Debian 12 ships no virtsecretd; libvirtd with the secret driver alone is the same code. Its paths are built in, so it
+//! runs in a mount namespace with our folders on /etc/libvirt and /run/libvirt: the machine's own files are not read or
+//! changed, and its secrets are on the same disk as ours. That needs root. Sockets are in a temporary folder, because their
+//! paths must be short.
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -24,25 +24,25 @@ use crate::load::{Load, LoadClient};
 use crate::process::Process;
 use crate::{Result, server};
 
-/// libvirtd takes 10 s for 10 000 secrets, ten times that if they are in no cache.
+/// The longest start: libvirtd takes 10 s for 10 000 secrets, ten times that without the page cache.
 const START_MAX: Duration = Duration::from_secs(180);
 const CONFIG: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n";
 const DRIVER: &str = "libvirt/connection-driver/libvirt_driver_secret.so";
-/// Runs libvirtd as the process that this is. $1 is its /etc/libvirt, $2 its /run/libvirt.
+/// A script that becomes libvirtd. $1 is its /etc/libvirt, $2 its /run/libvirt.
 const IN_NAMESPACE: &str = "\
     mkdir -p /etc/libvirt /run/libvirt
     mount --bind \"$1\" /etc/libvirt
     mount --bind \"$2\" /run/libvirt
     exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid";
 
-/// Which daemon.
+/// The two daemons.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Libvirtd,
     Donjond,
 }
 
-/// One that runs.
+/// A running daemon.
 pub(crate) struct Daemon {
     pub(crate) process: Process,
     secrets: u64,
@@ -65,14 +65,14 @@ impl Daemon {
         Ok(Self { process, secrets, uri, _sockets: sockets })
     }
 
-    /// Where clients find it.
+    /// Its URI for clients.
     pub(crate) fn uri(&self) -> &str {
         &self.uri
     }
 
-    /// Sees to it that its data are there, made once and kept; anew, if they are not what they should be.
+    /// Makes its data once and keeps them. Wrong data are made again.
     pub(crate) fn prepare(kind: Kind, secrets: u64, client: &LoadClient) -> Result<()> {
-        let _ = std::fs::remove_file(data_folder(kind, secrets)?.join("audit.log")); // Of the last run; it is long.
+        let _ = std::fs::remove_file(data_folder(kind, secrets)?.join("audit.log")); // The last run left a long one.
         let found = Self::start(kind, secrets, client)?;
         if client.count(&found.uri)? == secrets {
             return Ok(());
@@ -86,7 +86,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// One operation again and again, for so many seconds.
+    /// Measures an operation for some seconds.
     pub(crate) fn measure(
         &self,
         client: &LoadClient,
@@ -98,7 +98,7 @@ impl Daemon {
     }
 }
 
-/// Where all of it is kept.
+/// The folder of all data.
 pub(crate) fn folder() -> Result<PathBuf> {
     let folder = crate::target()?.join("bench/libvirt");
     std::fs::create_dir_all(&folder)?;

@@ -1,4 +1,4 @@
-//! The newest ten of a project, at 1 000 secrets and at many.
+//! A page of ten secrets, in a project of 1 000 and in a large one.
 
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options, data: &Data) -> Result<()> {
         let path = format!("/v1/secrets?limit=10&{query}");
         let (mut small, mut large) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds * REQUESTS {
-            // One and the other by turns, so that whatever else the machine does meets both.
+            // By turns, so that other load on the machine affects both.
             for (project, times) in [(SMALL, &mut small), (LARGE, &mut large)] {
                 let begin = Instant::now();
                 let (status, _) = client.ask("GET", &path, project, None)?;

@@ -1,17 +1,16 @@
-/* The load on a libvirt secret daemon, by libvirt's own client library: the same program on every daemon measured.
+/* Loads a libvirt secret daemon through libvirt's own client library: the same program for every daemon.
  *
  * usage: load URI answers                     waits until a call is answered
- *        load URI count                       prints how many secrets there are
- *        load URI fill SECRETS                defines so many, each with a value of 32 bytes
+ *        load URI count                       prints the number of secrets
+ *        load URI fill SECRETS                defines secrets, each with a value of 32 bytes
  *        load URI OPERATION SECRETS CONNECTIONS SECONDS
  *
- * Connections are threads, each with one call on its way at a time, about a secret picked at random out of those that
- * `fill` made. Once all are open it prints "ready" and waits for a line, so that whoever measures the daemon can look at
- * its CPU time first; in the end it prints
+ * Each connection is a thread with one call at a time, about a random secret of those that `fill` made. Once all are open
+ * it prints "ready" and waits for a line, so that the caller can read the daemon's CPU time first. In the end it prints
  *
- *     RESULT <calls a second> <calls> <p50 in µs> <p99 in µs> <calls that failed> <CPU time of its own a call in µs>
+ *     RESULT <calls a second> <calls> <p50 in µs> <p99 in µs> <failed calls> <own CPU time a call in µs>
  *
- * An answer counts when the library has made a value of it. Handles that a call needs are got before the clock runs.
+ * A call ends when the library has returned its result. Handles for a call are made before the clock runs.
  */
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -25,7 +24,7 @@
 #include <unistd.h>
 
 enum { UUID_ROOM = 48, XML_ROOM = 512, VALUE_BYTES = 32 };
-/* Secrets that `define-undefine` makes have numbers from here on, so many for each connection. */
+/* The numbers of the secrets of `define-undefine`: the first, and how many each connection has. */
 enum { OTHERS_FROM = 10000000, OTHERS_EACH = 1000 };
 
 struct connection {
@@ -113,7 +112,7 @@ static virSecretPtr any_handle(struct connection *connection)
     return connection->handles[rand_r(&connection->seed) % connection->handles_count];
 }
 
-/* The operations: 0 or more if the call was answered with what was asked for, less if it failed. */
+/* The operations: 0 or more for success, less for a failure. */
 
 static int get_value(struct connection *connection, long turn)
 {
@@ -287,7 +286,7 @@ static void measure(int count, double seconds)
     for (int n = 0; n < count; n++)
         pthread_join(connections[n].thread, NULL);
     report(connections, count, now() - from, cpu() - cpu_from);
-    exit(0); /* The daemon closes what is left open: that is nothing to be measured. */
+    exit(0); /* The open connections are closed outside the measurement. */
 }
 
 static void answers(void)

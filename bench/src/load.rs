@@ -1,4 +1,4 @@
-//! Load by libvirt's own client library: `load.c`, compiled here, the same program on every daemon measured.
+//! Load by libvirt's own client library: `load.c` is compiled here and is the same for every daemon.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use crate::process::Process;
 /// The compiled client.
 pub(crate) struct LoadClient {
     program: PathBuf,
-    /// Where the dynamic linker looks first.
+    /// The first folder of the dynamic linker.
     libraries: Option<PathBuf>,
 }
 
-/// What it measured of one daemon.
+/// The measured load of one daemon.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) per_second: f64,
@@ -26,34 +26,34 @@ pub(crate) struct Load {
 }
 
 impl LoadClient {
-    /// Compiles it into this folder.
+    /// Compiles the client into this folder.
     pub(crate) fn compile(folder: &Path) -> Result<Self> {
         Ok(Self { program: compile(folder, "load", include_str!("load.c"))?, libraries: None })
     }
 
-    /// The same program with the libraries of a folder in the place of the system's.
+    /// The same program with the libraries of a folder instead of the system's.
     pub(crate) fn with_libraries(&self, folder: &Path) -> Self {
         Self { program: self.program.clone(), libraries: Some(folder.to_owned()) }
     }
 
-    /// Waits, in a process of its own, until the daemon there has answered a call.
+    /// Starts a process that waits until the daemon has answered a call.
     pub(crate) fn until_answered(&self, uri: &str) -> Result<Running> {
         Running::start(self.command(uri).arg("answers"))
     }
 
-    /// How many secrets there are.
+    /// The number of secrets.
     pub(crate) fn count(&self, uri: &str) -> Result<u64> {
         let output = self.command(uri).arg("count").stderr(Stdio::inherit()).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
     }
 
-    /// Defines so many secrets.
+    /// Defines secrets.
     pub(crate) fn fill(&self, uri: &str, secrets: u64) -> Result<()> {
         let status = self.command(uri).arg("fill").arg(secrets.to_string()).status()?;
         if status.success() { Ok(()) } else { Err(format!("{uri} could not be filled").into()) }
     }
 
-    /// One operation again and again, on secrets that `fill` made, for so many seconds.
+    /// Repeats an operation for some seconds, on secrets that `fill` made.
     pub(crate) fn measure(
         &self,
         (uri, daemon): (&str, &Process),
@@ -97,7 +97,7 @@ pub(crate) fn compile(folder: &Path, name: &str, text: &str) -> Result<PathBuf> 
     if status.success() { Ok(program) } else { Err(format!("{name}.c: needs gcc and libvirt-dev").into()) }
 }
 
-/// The client after it has said that it is ready; ended when dropped.
+/// A client that is ready. It ends when this is dropped.
 pub(crate) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -113,7 +113,7 @@ impl Running {
         if line == "ready\n" { Ok(running) } else { Err(format!("{command:?} is not ready: {line}").into()) }
     }
 
-    /// Lets it begin, and waits for what it has to tell.
+    /// Lets it begin, and waits for its result.
     fn run(&mut self) -> Result<String> {
         self.child.stdin.as_mut().ok_or("no input")?.write_all(b"\n")?;
         let mut line = String::new();
@@ -121,7 +121,7 @@ impl Running {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Whether it has ended well; ended otherwise, it is an error.
+    /// Whether it has ended. A failure is an error.
     pub(crate) fn has_ended(&mut self) -> Result<bool> {
         match self.child.try_wait()? {
             None => Ok(false),

@@ -1,7 +1,7 @@
-//! How fast Donjon is, each figure beside a peer in the same run. `cargo xtask bench` builds and runs this.
+//! Measures Donjon beside a peer in the same run. `cargo xtask bench` builds and runs this.
 //!
-//! Rates of one run say little on another machine, and on a busy one not even on the same; ratios within a run do.
-//! Each pair is alternated, and the median is told. `docs/performance.md` has the figures and what limits them.
+//! A rate says little on another machine, or on a busy one; a ratio within one run says more. The two of a pair are measured
+//! by turns, and the median is printed. `docs/performance.md` has the figures and their limits.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints what it measured")]
 
 mod client;
@@ -28,26 +28,26 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [WHAT…] [--secrets N] [--seconds N] [--rounds N]
+usage: cargo xtask bench [MEASUREMENT…] [--secrets N] [--seconds N] [--rounds N]
 
-WHAT, all of it if nothing is named:
+MEASUREMENT, or all of them:
   read       payload reads at 64 connections, beside a bare axum server that answers 32 constant bytes
   create     durable creates at 1, 16 and 64 connections, beside the same server with one transaction a request
   list       the newest ten of a project, by every sort key and indexed filter, at 1 000 secrets and at N
-  footprint  memory and time to start, empty and with N secrets
+  footprint  memory and start time, empty and with N secrets
   instructions  of one payload read and one create, counted by callgrind (valgrind); only if it is named
-  libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd itself;
-             as root, for libvirtd gets a mount namespace of its own
+  libvirt    the libvirt door: calls, start and memory with 10, 1 000 and 10 000 secrets, beside libvirtd;
+             needs root, because libvirtd gets a mount namespace of its own
   keystone   payload reads with tokens of a real Keystone, beside the same without, and beside the real Barbican 23
              with uwsgi and MariaDB
-  library    the C library: size, a program's start, calls on donjond, beside libvirt's own library
+  library    the C library: size, start of a program, calls to donjond, beside libvirt's own library
 
   --secrets N   secrets in the large project (1000000; made once and kept in target/bench)
-  --seconds N   how long each measurement takes (8; libvirt and library 2)
-  --rounds N    how often each pair is alternated (3)
+  --seconds N   length of each measurement (8; for libvirt and library 2)
+  --rounds N    rounds of each pair (3)
 ";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Clone, Debug)]
 struct Options {
     secrets: u64,
@@ -75,7 +75,7 @@ fn measure() -> Result<()> {
             "--secrets" => options.secrets = number()?,
             "--seconds" => options.seconds = Some(number()?),
             "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
-            "peer" => return peer::run(), // The bare server, in a process of its own.
+            "peer" => return peer::run(), // The bare server runs in a process of its own.
             "read" | "create" | "list" | "footprint" | "keystone" | "libvirt" | "library"
             | "instructions" => what.push(argument),
             "--help" | "-h" => {
@@ -120,12 +120,12 @@ fn measure() -> Result<()> {
     Ok(())
 }
 
-/// Where builds go.
+/// The target folder.
 fn target() -> Result<PathBuf> {
     Ok(std::env::current_exe()?.ancestors().nth(2).ok_or("no target folder")?.to_owned())
 }
 
-/// The middle one, or the lower of the two in the middle.
+/// The median, or the lower of the two middle values.
 fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> Option<T> {
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     values.get(values.len().saturating_sub(1) / 2).copied()

@@ -1,4 +1,4 @@
-/* One value and out: what a program costs that asks for a secret and ends, most of it the library's start.
+/* Gets one value and ends. Most of the cost is the start of the library.
  *
  * usage: once URI UUID
  */

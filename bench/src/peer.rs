@@ -1,11 +1,11 @@
-//! The peer: an axum server that does nothing but answer 32 bytes.
+//! The peer: an axum server that only answers 32 bytes.
 
 use axum::Router;
 use axum::routing::get;
 
 use crate::Result;
 
-/// Serves until ended, on the address in `PEER_LISTEN`.
+/// Serves on the address in `PEER_LISTEN` until it is killed.
 #[tokio::main]
 pub(crate) async fn run() -> Result<()> {
     let listener = tokio::net::TcpListener::bind(std::env::var("PEER_LISTEN")?).await?;

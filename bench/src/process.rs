@@ -1,16 +1,16 @@
-//! Processes to be measured, each ended when dropped.
+//! Processes under measurement. Each ends when dropped.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// How often a process that starts is asked whether it answers.
+/// The pause between two checks whether a process answers.
 const TRY_EACH: Duration = Duration::from_millis(1);
-/// How long a process may take to end of its own accord.
+/// How long a process may take to end after SIGTERM.
 const END_MAX: Duration = Duration::from_secs(20);
 
-/// A process that has answered once.
+/// A process that answers.
 pub(crate) struct Process {
     child: Child,
     /// From exec to the first answer.
@@ -18,7 +18,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs a command and waits for its first answer. What it prints is dropped, unless `command` says where to.
+    /// Runs a command and waits for its first answer. Its output is dropped, unless `command` redirects it.
     pub(crate) fn start(
         command: &mut Command,
         patience: Duration,
@@ -45,7 +45,7 @@ impl Process {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10)) // Clock ticks are 10 ms on every Linux we know.
+        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10)) // A clock tick is 10 ms on Linux.
     }
 
     /// A line of /proc/PID/status, in MiB.
@@ -58,7 +58,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The daemon drains and folds its log in on SIGTERM; std can only kill, so ask the shell's own tool.
+        // On SIGTERM the daemon drains and folds its log in. std can only send SIGKILL.
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let end = Instant::now() + END_MAX;
         while Instant::now() < end {

@@ -6,7 +6,7 @@ use crate::{Options, Result, median, wrk};
 
 const CONNECTIONS: usize = 64;
 
-/// Random ids out of all there are; both servers get the same requests.
+/// A script with random ids; both servers get the same requests.
 fn script(data: &Data) -> String {
     format!(
         r#"
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options, data: &Data) -> Result<()> {
         }
         if let ([(axum, axum_cpu), (donjond, cpu)], true) = (rates.as_slice(), round > 0) {
             ratios.push((donjond / axum, cpu / axum_cpu));
-        } // The first round fills caches and is not told.
+        } // The first round fills caches and is not printed.
     }
     let (rate, cpu): (Vec<f64>, Vec<f64>) = ratios.into_iter().unzip();
     println!(

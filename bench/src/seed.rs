@@ -1,4 +1,4 @@
-//! The data that reads and lists are measured on: made once through the REST door, and kept.
+//! The data for reads and lists, made once through the REST door and kept.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,14 +18,14 @@ pub(crate) const LARGE: &str = "large";
 pub(crate) const SMALL_SECRETS: u64 = 1000;
 const CONNECTIONS: usize = 64;
 
-/// A data directory, and the ids of the large project's secrets in a file, one a line.
+/// A data directory, and a file with the ids of the large project's secrets, one a line.
 pub(crate) struct Data {
     pub(crate) folder: PathBuf,
     pub(crate) ids: PathBuf,
     pub(crate) secrets: u64,
 }
 
-/// The data for so many secrets, made if it is not there yet.
+/// The data with so many secrets, made if missing.
 pub(crate) fn data(secrets: u64) -> Result<Data> {
     let folder = crate::target()?.join("bench").join(secrets.to_string());
     let ids = folder.join("ids.txt");
@@ -44,7 +44,7 @@ pub(crate) fn data(secrets: u64) -> Result<Data> {
     Ok(data)
 }
 
-/// Creates secrets of 32 bytes, different in all that can be sorted and filtered by.
+/// Creates secrets of 32 bytes that differ in every field for sorting and filtering.
 fn fill(server: &Server, project: &'static str, secrets: u64) -> Result<Vec<String>> {
     let (begin, next) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let made = Arc::new(Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! Servers of HTTP to be measured, each a process of its own, ended when dropped.
+//! HTTP servers under measurement, each a process that ends when dropped.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -18,13 +18,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `donjond serve` on this data, with this configuration file.
+    /// Starts `donjond serve` on this data with this configuration.
     pub(crate) fn donjond(data: &Path, config: &str) -> Result<Self> {
         let address = free_address()?;
         Self::start(donjond(data, config, address)?, address, "/healthcheck")
     }
 
-    /// The bare axum server.
+    /// Starts the bare axum server.
     pub(crate) fn axum() -> Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -41,7 +41,7 @@ impl Server {
     }
 }
 
-/// The command that serves this data at that address.
+/// The command to serve this data at that address.
 pub(crate) fn donjond(data: &Path, config: &str, address: SocketAddr) -> Result<Command> {
     let file = data.join("bench.toml");
     std::fs::write(&file, config)?;

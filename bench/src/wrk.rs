@@ -1,4 +1,4 @@
-//! Load by wrk, a real client that costs the same on every server measured.
+//! Load by wrk, a real client with the same cost for every server.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::Result;
 
-/// So long each measurement takes.
+/// The length of a measurement.
 pub(crate) const SECONDS_DEFAULT: u64 = 8;
 
-/// Whether wrk is there.
+/// Checks that wrk is installed.
 pub(crate) fn check() -> Result<()> {
     match Command::new("wrk").arg("--version").output() {
         Ok(_) => Ok(()),
@@ -17,7 +17,7 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// What wrk measured.
+/// The load that wrk measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) per_second: f64,
@@ -27,7 +27,7 @@ pub(crate) struct Load {
     pub(crate) failed: f64,
 }
 
-/// Runs wrk with a Lua script. Two threads, or one for one connection.
+/// Runs wrk with a Lua script, in two threads, or in one for one connection.
 pub(crate) fn run(address: SocketAddr, connections: usize, seconds: u64, script: &str) -> Result<Load> {
     const REPORT: &str = r#"
 done = function(summary, latency, requests)
