@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{Result, install, root, run as execute};
 
-/// Runs the targets named, or all, for so many seconds each.
+/// Runs the named targets, or all, for some seconds each.
 pub(crate) fn run_each(seconds: u64, named: &[String]) -> Result<()> {
     let root = root();
     install::cargo_tool(&root, "cargo-fuzz", install::CARGO_FUZZ)?;
@@ -22,7 +22,7 @@ pub(crate) fn run_each(seconds: u64, named: &[String]) -> Result<()> {
         return Err("there is no fuzz target".into());
     }
     for target in targets {
-        // Without a sanitizer the stable compiler will do, and safe code has little for one to find.
+        // Without a sanitizer the stable compiler is enough, and safe code has little that one could find.
         let command = &mut tool();
         command.args(["fuzz", "run", "--sanitizer", "none", "--release", &target]);
         let seeds = root.join("fuzz/seeds").join(&target);
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     run_each(seconds, named)
 }
 
-/// A short run of each, as a part of the tests.
+/// Runs each target for a short time, as part of the tests.
 pub(crate) fn smoke(seconds: u64) -> Result<()> {
     run_each(seconds, &[])
 }

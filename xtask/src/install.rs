@@ -1,17 +1,17 @@
-//! Gets what the tests need and the machine does not have: real clients and servers in Python, cargo's own tools.
+//! Installs what the tests need: real clients and servers in Python, packages of Debian, tools of cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Result, run, target};
 
-/// The version that the tests are known to pass with.
+/// The version with which the tests pass.
 pub(crate) const CARGO_DENY: &str = "0.20.2";
-/// The version that the fuzz targets are known to build with.
+/// The version with which the fuzz targets build.
 pub(crate) const CARGO_FUZZ: &str = "0.13.2";
-/// Whose functional tests are run, by their names on PyPI.
+/// The packages of PyPI whose functional tests run.
 const SUITES: &[&str] = &["barbican", "python-barbicanclient", "castellan"];
-/// The real client, and what it needs; with versions, so that a red test is our own doing.
+/// The real client and its needs. The versions are fixed, so that only our changes make a test fail.
 const CLIENTS: &str = "python-barbicanclient==7.6.0";
 
 /// A Python environment with the real clients in it.
@@ -35,7 +35,7 @@ pub(crate) fn suites(root: &Path) -> Result<PathBuf> {
         if !source.exists() {
             let line = requirements.lines().find(|line| line.starts_with(&format!("{suite}==")));
             let version = line.ok_or_else(|| format!("no version of {suite}"))?;
-            // The tests are not in the packages that are installed.
+            // The installed packages do not have the tests.
             let mut pip = Command::new(folder.join("bin/python"));
             pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", suite, "--dest"]);
             run(pip.arg(&sources).arg(version))?;
@@ -51,7 +51,7 @@ pub(crate) fn suites(root: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A Python environment below the target folder with all of these requirements in it.
+/// A Python environment with these requirements, below the target folder.
 fn environment(root: &Path, name: &str, requirements: &str) -> Result<PathBuf> {
     let folder = target(root).join(name);
     let done = folder.join("installed");
@@ -75,20 +75,20 @@ fn environment(root: &Path, name: &str, requirements: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A folder with a Python environment in it that has the newest libvirt-python, and programs that use secrets.
+/// A folder with the newest libvirt-python in a Python environment, and with programs that use secrets.
 pub(crate) fn bindings(root: &Path) -> Result<PathBuf> {
     let folder = target(root).join("clients-bindings");
     run(Command::new("sh").arg(root.join("crates/virsecret/tests/bindings/install.sh")).arg(&folder))?;
     Ok(folder)
 }
 
-/// Where a tool of cargo's is: the machine's own, or ours.
+/// The path of a tool of cargo: ours, or the machine's.
 pub(crate) fn tool(root: &Path, name: &str) -> PathBuf {
     let ours = target(root).join("tools/bin").join(name);
     if ours.exists() { ours } else { name.into() }
 }
 
-/// Installs a tool of cargo's below the target folder, unless the machine has it.
+/// Installs a tool of cargo below the target folder, unless the machine has it.
 pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
     let answers =
         Command::new(tool(root, name)).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -100,7 +100,7 @@ pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<()> {
     run(command.arg(target(root).join("tools")).arg(name))
 }
 
-/// Installs a package of Debian's, unless its program is there.
+/// Installs a package of Debian, unless its program is there.
 pub(crate) fn program(name: &str, package: &str) -> Result<()> {
     match Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(_) => Ok(()),
@@ -108,13 +108,13 @@ pub(crate) fn program(name: &str, package: &str) -> Result<()> {
     }
 }
 
-/// polkit, and the system bus that it is asked over.
+/// Installs polkit and the system bus.
 pub(crate) fn polkit() -> Result<()> {
     program("dbus-daemon", "dbus")?;
     if Path::new("/usr/lib/polkit-1/polkitd").exists() { Ok(()) } else { apt(&["polkitd"]) }
 }
 
-/// systemd, by which the packaged unit is run in a container, and curl, which asks it there.
+/// Installs systemd, which runs the packaged unit in a container, and curl, which sends it requests.
 pub(crate) fn systemd() -> Result<()> {
     program("curl", "curl")?;
     let is_there =
@@ -122,7 +122,7 @@ pub(crate) fn systemd() -> Result<()> {
     if is_there { Ok(()) } else { apt(&["systemd", "systemd-container", "dbus"]) }
 }
 
-/// libvirtd with its secret driver, and what its C clients are built with.
+/// Installs libvirtd with its secret driver, and the headers for C clients.
 pub(crate) fn libvirtd() -> Result<()> {
     program("libvirtd", "libvirt-daemon")?;
     program("gcc", "gcc")?;
@@ -130,7 +130,7 @@ pub(crate) fn libvirtd() -> Result<()> {
     if is_there { Ok(()) } else { apt(&["libvirt-dev", "libc6-dev"]) }
 }
 
-/// What makes the file systems that are filled to the last byte.
+/// Installs the mkfs of the file systems that tests fill.
 pub(crate) fn file_systems() -> Result<()> {
     for (name, package) in
         [("mkfs.ext4", "e2fsprogs"), ("mkfs.btrfs", "btrfs-progs"), ("mkfs.xfs", "xfsprogs")]
@@ -142,7 +142,7 @@ pub(crate) fn file_systems() -> Result<()> {
     Ok(())
 }
 
-/// What reaches a daemon elsewhere: TLS's certificates, ssh, and an sshd, which the tests run for themselves.
+/// Installs the programs for remote daemons: openssl, ssh, and an sshd that the tests start.
 pub(crate) fn remote() -> Result<()> {
     program("openssl", "openssl")?;
     program("nc", "netcat-openbsd")?;
@@ -150,7 +150,7 @@ pub(crate) fn remote() -> Result<()> {
     if Path::new("/usr/sbin/sshd").exists() { Ok(()) } else { apt(&["openssh-server"]) }
 }
 
-/// Installs packages of Debian's.
+/// Installs packages of Debian.
 pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     run(Command::new("apt-get").args(["update", "-q"]))?;
     run(Command::new("apt-get").args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))

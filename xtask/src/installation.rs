@@ -1,4 +1,4 @@
-//! Installs the C library: for programs that choose it, and in libvirt's place for those that do not.
+//! Installs the C library, for programs that choose it, and in the place of libvirt's.
 //!
 //! ```text
 //!  LIBDIR/libvirsecret.so.0                 the library
@@ -15,8 +15,8 @@
 //!         pkgconfig/libvirt.pc
 //! ```
 //!
-//! Nothing of libvirt's own is overwritten: virsh and libvirtd need parts of its library that are not public, and do not
-//! start with ours. Every file and link is renamed into place, so programs that run keep what they have loaded.
+//! It never overwrites libvirt's own files: virsh and libvirtd need private parts of its library and do not start with
+//! ours. Every file and link is renamed into place, so running programs keep the files that they have loaded.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,21 +26,21 @@ use crate::{Result, library, root, target};
 const USAGE: &str = "usage: cargo xtask install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] \
      [--as-libvirt] [--debug]";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What every header of ours has in it, and none of libvirt's.
+/// A text in each of our headers and in none of libvirt's.
 const HEADER_MARK: &str = "VIRSECRET_";
-/// The same of pkg-config files.
+/// The same for pkg-config files.
 const PKG_CONFIG_MARK: &str = "libvirsecret";
 
-/// What goes where.
+/// The options of an installation.
 #[derive(Debug)]
 struct Installation {
     prefix: PathBuf,
     libdir: PathBuf,
     includedir: PathBuf,
-    /// What is put before all of these, for packages.
+    /// A folder before all of these, for packages.
     destdir: Option<PathBuf>,
     as_libvirt: bool,
-    /// Built in a moment, and slower.
+    /// Whether to install a debug build.
     debug: bool,
 }
 
@@ -67,25 +67,27 @@ impl Installation {
         for folder in [&prefix, &libdir, &includedir] {
             if !folder.is_absolute() {
                 let folder = folder.display();
-                return Err(
-                    format!("{folder} is relative, and is written into files. Give the whole path.").into()
-                );
+                return Err(format!(
+                    "{folder} is a relative path, and installed files name it: give an absolute path."
+                )
+                .into());
             }
         }
         Ok(Self { prefix, libdir, includedir, destdir, as_libvirt, debug })
     }
 
-    /// Where a folder is for now.
-    fn place(&self, folder: &Path) -> PathBuf {
+    /// A folder below the destination.
+    fn destination_of(&self, folder: &Path) -> PathBuf {
         match (&self.destdir, folder.strip_prefix("/")) {
             (Some(destdir), Ok(folder)) => destdir.join(folder),
             _ => folder.to_owned(),
         }
     }
 
-    /// Refuses to take the place of what is libvirt's.
+    /// Refuses to overwrite libvirt's own files.
     fn check(&self) -> Result<()> {
-        let (libdir, headers) = (self.place(&self.libdir), self.place(&self.includedir).join("libvirt"));
+        let (libdir, headers) =
+            (self.destination_of(&self.libdir), self.destination_of(&self.includedir).join("libvirt"));
         let ours = |name: &str| std::fs::read_link(libdir.join(name)).is_ok_and(|to| is_ours(&to));
         let beside = library::BESIDE.iter().flat_map(|beside| [beside.soname, beside.development]);
         for name in [library::LIBVIRT, "libvirt.so"].into_iter().chain(beside) {
@@ -101,7 +103,7 @@ impl Installation {
             }
         }
         let pkg_config = libdir.join("pkgconfig/libvirt.pc");
-        if self.as_libvirt && is_others(&pkg_config, PKG_CONFIG_MARK) {
+        if self.as_libvirt && is_foreign(&pkg_config, PKG_CONFIG_MARK) {
             return Err(format!(
                 "{} is not Donjon's. Install below another --prefix, and build with PKG_CONFIG_PATH=LIBDIR/pkgconfig; \
                  or remove the package that it belongs to first (libvirt-dev).",
@@ -111,7 +113,7 @@ impl Installation {
         }
         for name in ["libvirt.h", "virterror.h"] {
             let header = headers.join(name);
-            if is_others(&header, HEADER_MARK) {
+            if is_foreign(&header, HEADER_MARK) {
                 return Err(format!(
                     "{} is libvirt's own, which declares more than secrets. Keep it and give ours a folder of their \
                      own, such as --includedir {}; or remove the package that it belongs to first (libvirt-dev).",
@@ -127,19 +129,19 @@ impl Installation {
     fn make(&self, root: &Path) -> Result<()> {
         self.check()?;
         let (built, source) = (library::build(root, self.debug)?, root.join("crates/virsecret"));
-        let libdir = self.place(&self.libdir);
+        let libdir = self.destination_of(&self.libdir);
         let pkg_config = |name: &str| -> Result<()> {
             let text = std::fs::read_to_string(source.join("pkgconfig").join(format!("{name}.in")))?;
-            put(self.filled_in(&text).as_bytes(), &libdir.join("pkgconfig").join(name), 0o644)
+            write_file(self.filled_in(&text).as_bytes(), &libdir.join("pkgconfig").join(name), 0o644)
         };
-        let shared = |name: &str| put(&std::fs::read(built.join(name))?, &libdir.join(name), 0o755);
+        let shared = |name: &str| write_file(&std::fs::read(built.join(name))?, &libdir.join(name), 0o755);
         shared(library::NAME)?;
         library::symlink(library::NAME, &libdir.join("libvirsecret.so"))?;
         pkg_config("libvirsecret.pc")?;
         for header in std::fs::read_dir(source.join("include/libvirt"))? {
             let header = header?;
-            let place = self.place(&self.includedir).join("libvirt").join(header.file_name());
-            put(&std::fs::read(header.path())?, &place, 0o644)?;
+            let place = self.destination_of(&self.includedir).join("libvirt").join(header.file_name());
+            write_file(&std::fs::read(header.path())?, &place, 0o644)?;
         }
         if self.as_libvirt {
             shared(library::STAND_IN)?;
@@ -148,7 +150,7 @@ impl Installation {
             for beside in library::BESIDE {
                 shared(beside.file)?;
                 library::symlink(beside.file, &libdir.join(beside.soname))?;
-                // JNA, which Java's bindings load libraries with, asks for it by this name.
+                // JNA, which Java's bindings use, asks for this name.
                 library::symlink(beside.soname, &libdir.join(beside.development))?;
             }
             pkg_config("libvirt.pc")?;
@@ -165,20 +167,20 @@ impl Installation {
     }
 }
 
-/// Whether a link in the library folder goes to something of ours.
+/// Whether a link in the library folder leads to one of our files.
 fn is_ours(to: &Path) -> bool {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let is_link = library::BESIDE.iter().any(|beside| name == beside.soname) || name == library::LIBVIRT;
-    name.starts_with("libvirsecret") || is_link // Which is then looked at by itself.
+    name.starts_with("libvirsecret") || is_link // That link is checked itself.
 }
 
-/// Whether there is a file, and it has nothing of ours in it.
-fn is_others(file: &Path, mark: &str) -> bool {
+/// Whether a file exists without our mark.
+fn is_foreign(file: &Path, mark: &str) -> bool {
     std::fs::read(file).is_ok_and(|bytes| !String::from_utf8_lossy(&bytes).contains(mark))
 }
 
 /// Writes a file beside its place and renames it.
-fn put(bytes: &[u8], file: &Path, mode: u32) -> Result<()> {
+fn write_file(bytes: &[u8], file: &Path, mode: u32) -> Result<()> {
     let folder = file.parent().ok_or("a file without a folder")?;
     let new = file.with_added_extension("new");
     std::fs::create_dir_all(folder)
@@ -206,7 +208,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Installs all of it below a folder for tests and measurements, as it would be in `/usr`: the folder.
+/// Installs everything below a folder for tests and measurements, as in `/usr`. Returns the folder.
 pub(crate) fn stage(root: &Path) -> Result<PathBuf> {
     let folder = target(root).join("library/stage");
     if folder.exists() {
@@ -227,7 +229,7 @@ mod tests {
         Installation::parse(&arguments.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
-    /// What stands in the way of an installation as libvirt's in a folder where `make` was.
+    /// The file that prevents an installation as libvirt's, in a folder that `make` filled.
     fn obstacle(make: impl FnOnce(&Path)) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         for name in ["usr/lib/pkgconfig", "usr/include/libvirt"] {
@@ -240,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_below_the_prefix_unless_told() {
+    fn folders_are_below_the_prefix_by_default() {
         let installation = parsed("--prefix /opt/donjon --libdir /opt/lib64 --destdir /tmp/stage").unwrap();
-        assert_eq!(installation.place(&installation.libdir), Path::new("/tmp/stage/opt/lib64"));
+        assert_eq!(installation.destination_of(&installation.libdir), Path::new("/tmp/stage/opt/lib64"));
         assert_eq!(installation.includedir, Path::new("/opt/donjon/include"));
         let text =
             installation.filled_in("libdir=@libdir@ includedir=@includedir@ prefix=@prefix@ @version@");
@@ -253,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_know_is_refused() {
+    fn unknown_options_are_refused() {
         for arguments in ["--prefix", "--prefix relative", "--libdir lib", "--as-libvrt", "/usr"] {
             assert!(parsed(arguments).is_err(), "{arguments}");
         }
     }
 
     #[test]
-    fn nothing_of_libvirts_is_overwritten() {
+    fn files_of_libvirt_are_not_overwritten() {
         let link = std::os::unix::fs::symlink::<&str, PathBuf>;
         let library = obstacle(|usr| link("libvirt.so.0.9000.0", usr.join("lib/libvirt.so.0")).unwrap());
         assert_eq!(library.as_deref(), Some("/usr/lib/libvirt.so.0"));
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_installed_before_is_replaced() {
+    fn an_earlier_installation_is_replaced() {
         let link = std::os::unix::fs::symlink::<&str, PathBuf>;
         let obstacle = obstacle(|usr| {
             link(library::STAND_IN, usr.join("lib/libvirt.so.0")).unwrap();

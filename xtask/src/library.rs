@@ -9,15 +9,15 @@
 //!  symbols-lxc.txt  ──▶ the same                                         libvirsecret-as-libvirt-lxc.so.0
 //! ```
 //!
-//! The second is the same under another soname, for who installs it as libvirt's: ldconfig makes links by soname, and
-//! would link libvirsecret.so.0 to a libvirt.so.0 that is a link to it.
+//! The second is the same with another soname, for an installation as libvirt's: ldconfig makes links by soname, and would
+//! link libvirsecret.so.0 to a libvirt.so.0 that is a link to it.
 //!
-//! The two after it are for programs that were linked to libvirt's libraries of these names. What their functions fail
-//! with has to be the last error of the thread, which the second keeps; so each of their functions is one call of a
-//! function that only the second exports, under a version of ours.
+//! The other two are for programs that were linked to libvirt's libraries of these names. Their functions set the last error
+//! of the thread, which the second library keeps. So each function is one call of a function that only the second exports,
+//! under a version of ours.
 //!
-//! rustc links shared libraries itself, but its version script is its own and has no versions. Programs ask for each
-//! symbol with its version, so the link is done here.
+//! rustc can link shared libraries, but only with its own version script, which has no versions. Programs ask for each
+//! symbol with its version, so the link is made here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -29,18 +29,18 @@ use crate::{Result, cargo, root, run as execute, target};
 
 pub(crate) const NAME: &str = "libvirsecret.so.0";
 pub(crate) const STAND_IN: &str = "libvirsecret-as-libvirt.so.0";
-/// What programs that were built with libvirt look for.
+/// The soname that programs look for that were built with libvirt.
 pub(crate) const LIBVIRT: &str = "libvirt.so.0";
-/// Libraries that come beside [`STAND_IN`]: for what each stands in, and the table of its symbols.
-pub(crate) const BESIDE: &[Beside] = &[
-    Beside {
+/// The libraries beside [`STAND_IN`], each with its symbols.
+pub(crate) const BESIDE: &[SmallLibrary] = &[
+    SmallLibrary {
         file: "libvirsecret-as-libvirt-qemu.so.0",
         soname: "libvirt-qemu.so.0",
         development: "libvirt-qemu.so",
         table: "symbols-qemu.txt",
         node: "LIBVIRT_QEMU_",
     },
-    Beside {
+    SmallLibrary {
         file: "libvirsecret-as-libvirt-lxc.so.0",
         soname: "libvirt-lxc.so.0",
         development: "libvirt-lxc.so",
@@ -48,15 +48,16 @@ pub(crate) const BESIDE: &[Beside] = &[
         node: "LIBVIRT_LXC_",
     },
 ];
-/// What the versions of libvirt's own library begin with.
+/// The beginning of the symbol versions of libvirt's library.
 const NODE: &str = "LIBVIRT_";
-/// The version of what [`STAND_IN`] exports for the libraries beside it, and what the names of that begin with.
+/// The symbol version of the functions that [`STAND_IN`] exports for the libraries beside it, and the beginning of their
+/// names.
 const PRIVATE_NODE: &str = "VIRSECRET_PRIVATE";
 const PRIVATE: &str = "virsecret_";
 const USAGE: &str = "usage: cargo xtask library [--debug]";
 
-/// What the linker is told, beside names. Programs that `dlclose` a library must not unmap code that a thread of theirs
-/// returns to, or a destructor of its thread-locals: `nodelete`, as libvirt is linked too.
+/// The options of the linker, beside names. `nodelete`, as in libvirt: a program that calls `dlclose` must not unmap code
+/// that one of its threads returns to, nor a destructor of thread-locals.
 const LINK: &[&str] = &[
     "-shared",
     "-static-libgcc",
@@ -64,22 +65,22 @@ const LINK: &[&str] = &[
     "-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete",
     "-Wl,-Bsymbolic-functions",
 ];
-/// What Rust's standard library needs (`--print native-static-libs`), all of it libc's.
+/// The libraries that Rust's standard library needs (`--print native-static-libs`): all belong to libc.
 const LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm", "-lc"];
-/// What a library of libc's is called.
+/// The sonames of libc's libraries.
 const LIBC: &[&str] = &["libc.so.", "libm.so.", "libdl.so.", "libpthread.so.", "ld-linux"];
 
-/// A library that has nothing of its own.
-pub(crate) struct Beside {
+/// A library whose functions only call [`STAND_IN`].
+pub(crate) struct SmallLibrary {
     pub(crate) file: &'static str,
     pub(crate) soname: &'static str,
-    /// What a link to it is called, for who looks for it without a version.
+    /// The name of a link to it, without a version.
     pub(crate) development: &'static str,
     table: &'static str,
     node: &'static str,
 }
 
-/// A version, as symbols have it after what the library's versions begin with: `0.10.2`.
+/// The version of a symbol, after the library's own beginning: `0.10.2`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Version([u32; 3]);
 
@@ -102,11 +103,11 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The names of each version, and what the library exports for those beside it.
+/// The symbols of each version, and those for the libraries beside it.
 struct Symbols {
     node: &'static str,
     versions: BTreeMap<Version, BTreeSet<String>>,
-    /// The type in C of what each function gives back, where the table tells.
+    /// The C type that each function returns, where the table names it.
     types: BTreeMap<String, &'static str>,
     private: BTreeSet<String>,
 }
@@ -142,7 +143,7 @@ impl Symbols {
         Ok(Self { node, versions, types, private: BTreeSet::new() })
     }
 
-    /// The linker's version script: each version inherits the one before.
+    /// The linker's version script. Each version inherits the one before.
     fn script(&self) -> String {
         let (mut script, mut before, node) = (String::new(), None, self.node);
         for (version, names) in &self.versions {
@@ -167,7 +168,7 @@ impl Symbols {
         script
     }
 
-    /// Arguments of the linker that take each symbol from the archive, and fail if one is not in it.
+    /// The linker's arguments that require each symbol in the archive.
     fn required(&self) -> String {
         let names = self.versions.values().flatten().chain(&self.private);
         names.fold(String::new(), |mut arguments, name| {
@@ -176,7 +177,7 @@ impl Symbols {
         })
     }
 
-    /// As [`exported`] has them.
+    /// The symbols in the form of [`exported`].
     fn names(&self) -> BTreeSet<String> {
         let node = self.node;
         let of = |(version, names): (&Version, &BTreeSet<String>)| -> Vec<String> {
@@ -186,13 +187,12 @@ impl Symbols {
         self.versions.iter().flat_map(of).chain(private).collect()
     }
 
-    /// What the functions of a library beside [`STAND_IN`] are called there.
+    /// The names in [`STAND_IN`] of the functions of a library beside it.
     fn private_names(&self) -> impl Iterator<Item = String> {
         self.versions.values().flatten().map(|name| format!("{PRIVATE}{name}"))
     }
 
-    /// The whole of a library beside [`STAND_IN`]. Each function passes on its first argument, for that is all that is
-    /// looked at.
+    /// The C source of a library beside [`STAND_IN`]. Each function passes only its first argument, because no other is used.
     fn source(&self) -> Result<String> {
         let mut source = String::new();
         for name in self.versions.values().flatten() {
@@ -222,7 +222,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds all of them and tells the folder that they are in.
+/// Builds all libraries. Returns their folder.
 pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     let profile = if debug { "dev" } else { "library" };
     let mut command = cargo(&["build", "--quiet", "--package", "virsecret", "--lib", "--profile", profile]);
@@ -241,7 +241,7 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     symbols.private = beside.iter().flat_map(Symbols::private_names).collect();
     let stand_in = folder.join(STAND_IN);
     link(&archive, &symbols, &stand_in, LIBVIRT, debug)?;
-    for (Beside { file, soname, .. }, symbols) in BESIDE.iter().zip(&beside) {
+    for (SmallLibrary { file, soname, .. }, symbols) in BESIDE.iter().zip(&beside) {
         let source = folder.join(file).with_extension("c");
         std::fs::write(&source, symbols.source()?)?;
         let library = folder.join(file);
@@ -252,7 +252,7 @@ pub(crate) fn build(root: &Path, debug: bool) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Flags that keep the paths of whoever builds it out of a library that others get.
+/// Flags that keep the paths of the building machine out of the library.
 fn without_paths(root: &Path) -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
@@ -278,23 +278,23 @@ fn link_with(
     std::fs::write(&required, symbols.required())?;
     let mut command = Command::new(compiler());
     command.args(LINK).args(flags).arg(format!("-Wl,-soname,{soname}"));
-    command.arg(with("-Wl,--version-script=", &script)).arg(with("@", &required));
+    command.arg(flag_with_path("-Wl,--version-script=", &script)).arg(flag_with_path("@", &required));
     if !debug {
         command.arg("-Wl,--strip-all");
     }
     command.arg("-o").arg(library).args(inputs).args(LIBRARIES);
     execute(&mut command).map_err(|error| {
-        format!("{error}\nThe linker says above what it misses: a symbol of symbols.txt that the crate does not define, or cc itself (apt-get install gcc libc6-dev).").into()
+        format!("{error}\nThe linker's message above names the cause: a symbol of symbols.txt that the crate does not define, or a missing cc (apt-get install gcc libc6-dev).").into()
     })
 }
 
-/// The linker is not trusted with what programs depend on.
+/// Checks the linker's result: its symbols and the libraries that it needs.
 fn check(library: &Path, symbols: &Symbols, others: &[&str]) -> Result<()> {
     let (found, wanted) = (exported(library)?, symbols.names());
     let differing: Vec<_> = found.symmetric_difference(&wanted).cloned().collect();
     if !differing.is_empty() {
         return Err(format!(
-            "{} does not export what symbols.txt says: {}. See how `link` in xtask/src/library.rs calls the linker.",
+            "the symbols of {} differ from symbols.txt: {}. See how `link` in xtask/src/library.rs calls the linker.",
             library.display(),
             differing.join(" ")
         )
@@ -304,18 +304,18 @@ fn check(library: &Path, symbols: &Symbols, others: &[&str]) -> Result<()> {
     match needed(library)?.into_iter().find(foreign) {
         None => Ok(()),
         Some(name) => Err(format!(
-            "{} needs {name}, and is to need libc alone, or what it stands beside. Find what brings it with `ldd`, and leave that out.",
+            "{} needs {name}, but may need only libc and the library that it stands beside. Find the cause with `ldd`.",
             library.display()
         )
         .into()),
     }
 }
 
-/// The symbols that a library defines for others, as `virInitialize@@LIBVIRT_0.1.0`.
+/// The symbols that a library exports, as `virInitialize@@LIBVIRT_0.1.0`.
 pub(crate) fn exported(library: &Path) -> Result<BTreeSet<String>> {
     let listed = listing("nm", &["-D", "--defined-only", "--with-symbol-versions"], library)?;
     let symbol = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "A", _] => None, // The versions themselves are symbols too.
+        [_, "A", _] => None, // This is a version, which is a symbol, too.
         [_, _, name] => Some(name.to_owned()),
         _ => None,
     };
@@ -341,7 +341,7 @@ fn listing(tool: &str, arguments: &[&str], file: &Path) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Makes a link, or renames a new one into its place.
+/// Makes a link, and renames it into place.
 pub(crate) fn symlink(to: &str, at: &Path) -> Result<()> {
     let told = |error: std::io::Error| format!("{}: {error}", at.display());
     let new = at.with_added_extension("new");
@@ -357,8 +357,8 @@ fn compiler() -> OsString {
     std::env::var_os("CC").unwrap_or_else(|| "cc".into())
 }
 
-/// One argument of two parts.
-fn with(flag: &str, path: &Path) -> OsString {
+/// An argument of a flag and a path.
+fn flag_with_path(flag: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(flag);
     argument.push(path);
     argument
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_table_is_refused() {
+    fn a_malformed_table_is_refused() {
         assert_eq!(refusal("# nothing\n"), "no symbols");
         assert_eq!(refusal("virA\n"), "not a name and a version: virA");
         assert_eq!(refusal("virA 1.0.0 here\n"), "not a name and a version: virA 1.0.0 here");

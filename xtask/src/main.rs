@@ -1,5 +1,5 @@
-//! What is done to the project, each with one command: `cargo xtask test`, `fuzz`, `bench`, `install`.
-#![allow(clippy::print_stderr, reason = "it tells what it runs")]
+//! The project's commands: `cargo xtask test`, `tidy`, `fuzz`, `faults`, `bench`, `library`, `install`.
+#![allow(clippy::print_stderr, reason = "it prints its commands")]
 
 mod fuzz;
 mod install;
@@ -21,22 +21,23 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test            everything that must hold: format, lints, the arrows of deny.toml, all tests with real clients,
-                  short runs of the faults and of every fuzz target, and how long each took. Installs what is missing (apt, pip, cargo) by itself.
-  tidy            the rules of the house that no compiler checks; a part of `test`
+  test            all checks: format, lints, the arrows of deny.toml, all tests with real clients, short runs of the
+                  faults and of every fuzz target, with the time of each. Installs missing programs (apt, pip, cargo)
+  tidy            the rules of the house that no compiler checks, a part of `test`
   fuzz [SECONDS] [TARGET…]
-                  runs fuzz targets, each for so long (600)
-  faults [WHAT…]  breaks files, clocks, power and processes under a running donjond, and looks at what is left;
-                  `cargo xtask faults --help` tells what there is
-  bench [WHAT…]   measures Donjon beside its peers; `cargo xtask bench --help` tells what there is
+                  runs the fuzz targets, each for some seconds (600)
+  faults [EXPERIMENT…]
+                  breaks disks, clocks, power and processes under donjond: see `cargo xtask faults --help`
+  bench [MEASUREMENT…]
+                  measures Donjon beside its peers: see `cargo xtask bench --help`
   library [--debug]
                   links the C library: target/library/libvirsecret.so.0
   install [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] [--as-libvirt] [--debug]
-                  builds and installs the C library with headers and pkg-config files below a prefix (/usr/local),
-                  and, if told so, in libvirt's own place
+                  builds and installs the C library with headers and pkg-config files below a prefix (/usr/local);
+                  with --as-libvirt also under libvirt's names
 ";
 
-/// How long each fuzz target runs as a part of the tests.
+/// How long each fuzz target runs in the tests.
 const SMOKE_SECONDS: u64 = 5;
 
 fn main() -> ExitCode {
@@ -72,7 +73,7 @@ fn command() -> Result<()> {
 fn test() -> Result<()> {
     let mut parts = Parts::default();
     let outcome = test_each(&mut parts);
-    parts.tell();
+    parts.print();
     outcome
 }
 
@@ -82,7 +83,7 @@ fn test_each(parts: &mut Parts) -> Result<()> {
     install::program("c++", "g++")?; // libFuzzer is C++.
     let clients = install::clients(&root)?;
     std::thread::scope(|scope| {
-        // Most of which is waiting for PyPI, while the compiler has work. What apt has to bring them is there by now.
+        // This mostly waits for PyPI, while the compiler works. Their packages of Debian are installed already.
         let peers = scope.spawn(|| peers(&root).map_err(|error| error.to_string()));
         let emulator = qemu::install(&root)?;
         install::polkit()?;
@@ -91,7 +92,7 @@ fn test_each(parts: &mut Parts) -> Result<()> {
         install::remote()?;
         install::file_systems()?;
         install::program("valgrind", "valgrind")?;
-        install::program("openssl", "openssl")?; // Reads what seal generates.
+        install::program("openssl", "openssl")?; // It reads keys that seal generates.
         let bindings = install::bindings(&root)?;
         install::cargo_tool(&root, "cargo-deny", install::CARGO_DENY)?;
         parts.end(install);
@@ -126,14 +127,14 @@ fn test_each(parts: &mut Parts) -> Result<()> {
     Ok(())
 }
 
-/// OpenStack's own parts that are tested with: Keystone, and the functional tests.
+/// OpenStack's parts for the tests: Keystone, and the functional tests.
 fn peers(root: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((install::keystone(root)?, install::suites(root)?))
 }
 
-/// The program of the faults, beside the donjond that it breaks things for.
+/// Builds the faults and donjond, and runs the faults.
 fn faults(arguments: &[String]) -> Result<()> {
-    install::program("gcc", "gcc")?; // Builds the library that is preloaded.
+    install::program("gcc", "gcc")?; // It builds the preloaded library.
     install::file_systems()?;
     run(&mut cargo(&["build", "--quiet", "--package", "daemon", "--package", "faults"]))?;
     run(Command::new(target(&root()).join("debug/faults")).args(arguments))
@@ -154,17 +155,17 @@ fn bench(arguments: &[String]) -> Result<()> {
     run(Command::new(target(&root()).join("release/bench")).args(arguments))
 }
 
-/// Runs a command; anything but success is an error.
+/// Runs a command. A failure is an error.
 fn run(command: &mut Command) -> Result<()> {
-    eprintln!("$ {}", shown(command));
+    eprintln!("$ {}", command_line(command));
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{}: {status}", shown(command)).into()),
-        Err(error) => Err(format!("{}: {error}", shown(command)).into()),
+        Ok(status) => Err(format!("{}: {status}", command_line(command)).into()),
+        Err(error) => Err(format!("{}: {error}", command_line(command)).into()),
     }
 }
 
-fn shown(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
@@ -181,7 +182,7 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Where builds go.
+/// The target folder.
 fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

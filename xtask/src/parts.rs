@@ -1,4 +1,4 @@
-//! How long each part of a long command took.
+//! The time of each part of a long command.
 
 use std::time::{Duration, Instant};
 
@@ -22,13 +22,13 @@ impl Parts {
         self.0.push((part.name, part.begin.elapsed()));
     }
 
-    /// Prints a line for each part that ended, and the sum.
-    pub(crate) fn tell(&self) {
+    /// Prints the time of each finished part, and the sum.
+    pub(crate) fn print(&self) {
         eprintln!("\nseconds  part");
         for (name, took) in &self.0 {
             eprintln!("{:>7}  {name}", took.as_secs());
         }
         let all: Duration = self.0.iter().map(|(_, took)| *took).sum();
-        eprintln!("{:>7}  all that ended", all.as_secs());
+        eprintln!("{:>7}  all finished parts", all.as_secs());
     }
 }

@@ -1,13 +1,13 @@
-//! Gets libvirt's QEMU driver and an emulator for it, which the tests start guests with.
+//! Installs libvirt's QEMU driver and an emulator, for the tests that start guests.
 //!
 //! ```text
-//! target/qemu/debs/*.deb            what Debian's qemu-system-x86 needs and the machine has not
-//! target/qemu/root/usr/…            the same, extracted
-//! target/qemu/qemu-system-x86_64    runs it from there
+//! target/qemu/debs/*.deb            Debian's qemu-system-x86 and its missing dependencies
+//! target/qemu/root/usr/…            their files
+//! target/qemu/qemu-system-x86_64    a script that runs the emulator from there
 //! ```
 //!
-//! libvirt is installed as usual. QEMU is not: Debian 12's removes a qemu-utils that is newer, as backports have it,
-//! and nothing on the machine is to be downgraded for a test. Where an emulator is installed, that one serves.
+//! libvirt is installed as usual. QEMU is not: Debian 12's package would replace a newer qemu-utils of backports, and a test
+//! should not downgrade the machine. An installed emulator is used.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::install::{apt, program};
 use crate::{Result, run, target};
 
 const EMULATOR: &str = "qemu-system-x86_64";
-/// Finds everything from where it lies itself, so the folder may be moved.
+/// A script that finds the files beside itself, so the folder may be moved.
 const LAUNCHER: &str = r#"#!/bin/sh
 usr=${0%/*}/root/usr
 for lib in "$usr"/lib/*-linux-gnu; do
@@ -26,9 +26,9 @@ done
 exec "$usr/bin/qemu-system-x86_64" "$@"
 "#;
 
-/// Installs what is missing and tells where the emulator is.
+/// Installs what is missing. Returns the emulator.
 pub(crate) fn install(root: &Path) -> Result<PathBuf> {
-    program("libvirtd", "libvirt-daemon")?; // With the QEMU driver and the secret driver.
+    program("libvirtd", "libvirt-daemon")?; // It has the QEMU driver and the secret driver.
     program("virsh", "libvirt-clients")?;
     program("qemu-img", "qemu-utils")?;
     if !answers(Command::new("/usr/bin/python3").args(["-c", "import libvirt"])) {
@@ -48,13 +48,13 @@ pub(crate) fn install(root: &Path) -> Result<PathBuf> {
     Ok(launcher)
 }
 
-/// Downloads the package and what it needs, installs nothing, and unpacks all of it below a folder.
+/// Downloads the package with its dependencies and unpacks them below a folder, without installing.
 fn extract(folder: &Path) -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;
     }
     let (debs, unpacked) = (folder.join("debs"), folder.join("root"));
-    std::fs::create_dir_all(debs.join("partial"))?; // apt insists on it.
+    std::fs::create_dir_all(debs.join("partial"))?; // apt requires this folder.
     run(Command::new("apt-get").args(["update", "-q"]))?;
     let mut download = Command::new("apt-get");
     download.args(["install", "-q", "-y", "--no-install-recommends", "--download-only", "-o"]);

@@ -36,7 +36,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn every_file_says_what_it_is() {
     let silent: Vec<_> = files(".rs").into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
-    assert!(silent.is_empty(), "no header (//!) on {silent:#?}");
+    assert!(silent.is_empty(), "no header (//!) in {silent:#?}");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn unsafe_code_is_where_the_architecture_says() {
 #[test]
 fn there_is_one_cipher_library() {
     let copies = read(&root().join("Cargo.lock")).matches("name = \"aws-lc-sys\"").count();
-    assert_eq!(copies, 1, "aws-lc-sys in Cargo.toml is to be the version that aws-lc-rs has");
+    assert_eq!(copies, 1, "aws-lc-sys in Cargo.toml must have the version of aws-lc-rs");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn the_fuzz_targets_lock_what_the_crates_depend_on() {
 }
 
 #[test]
-fn as_many_answers_differ_from_barbican_s_as_are_listed() {
+fn the_number_of_differences_from_barbican_is_the_listed_one() {
     let document = read(&root().join("docs/barbican-differences.md"));
     let cases = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let listed = cases.flat_map(|row| row.split(['`', ',', ' '])).filter(|word| word.contains('.')).count();
@@ -117,7 +117,7 @@ fn dispatch_has_no_catch_all() {
     }
 }
 
-/// What the real servers answered, and their databases: `tests/SHA256SUMS` has the digest of each file.
+/// Recorded answers and databases of real servers: `tests/SHA256SUMS` has the digest of each file.
 #[test]
 fn recorded_data_is_complete_and_unchanged() {
     let folder = root().join("tests");
@@ -137,7 +137,7 @@ fn recorded_data_is_complete_and_unchanged() {
     assert!(checked.status.success(), "tests/SHA256SUMS: {}", String::from_utf8_lossy(&checked.stdout));
 }
 
-/// What a test reads outside the repository is missing in a clone.
+/// A file outside the repository is missing in a clone.
 #[test]
 fn nothing_names_a_folder_beside_the_repository() {
     let outside = ["../sha", "red"].concat();
@@ -161,7 +161,7 @@ fn every_decision_is_numbered_once() {
 }
 
 #[test]
-fn what_the_documents_link_to_is_there() {
+fn links_of_the_documents_lead_to_files() {
     let mut documents: Vec<PathBuf> = ["README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "CHANGELOG"]
         .map(|name| root().join(name).with_extension("md"))
         .into();
