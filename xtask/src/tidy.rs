@@ -146,6 +146,21 @@ fn nothing_names_a_folder_beside_the_repository() {
     }
 }
 
+/// So that "to add, touch" and the other tables stay true when files move.
+#[test]
+fn files_that_the_architecture_names_exist() {
+    let document = read(&root().join("ARCHITECTURE.md"));
+    let is_path = |word: &&str| {
+        let may_be_in_a_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        word.contains('/') && word.starts_with(char::is_alphabetic) && word.chars().all(may_be_in_a_path)
+    };
+    let named = document.split('`').skip(1).step_by(2).filter(is_path);
+    let missing: Vec<_> = named
+        .filter(|name| !root().join(name).exists() && !root().join("crates").join(name).exists())
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
 #[test]
 fn every_decision_is_numbered_once() {
     let folder = root().join("docs/decisions");
