@@ -233,7 +233,7 @@ pub enum Change {
         /// When.
         time: Timestamp,
     },
-    /// Takes away orders that failed or whose outcome is gone, oldest first, no more than [`crate::REAPED_AT_ONCE`].
+    /// Takes away orders that failed or whose outcome is gone, oldest first, no more than [`crate::limits::REAPED_AT_ONCE`].
     ReapOrders {
         /// They were done before.
         before: Timestamp,

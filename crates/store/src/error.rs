@@ -20,7 +20,7 @@ pub enum Error {
     #[error("no such metadata key")]
     MetadatumNotFound,
     /// The secret has as many pairs as it may have.
-    #[error("the secret has {} metadata keys, and may not have more", crate::sqlite::METADATA_PAIRS_MAX)]
+    #[error("the secret has {} metadata keys, and may not have more", crate::limits::METADATA_PAIRS_MAX)]
     TooManyMetadata,
     /// The consumer was registered from another project.
     #[error("another project registered the consumer")]
@@ -44,7 +44,7 @@ pub enum Error {
     #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
     NamedOnDisk(SecretId),
     /// The container holds as many secrets, or has as many consumers, as it may; or the secret.
-    #[error("it has {} of these, and may not have more", crate::sqlite::PARTS_MAX)]
+    #[error("it has {} of these, and may not have more", crate::limits::PARTS_MAX)]
     TooManyParts,
     /// The project has as many as it may have.
     #[error("the quota of {} is reached", .0.as_str())]
@@ -59,10 +59,10 @@ pub enum Error {
     #[error("the list of all secrets is too long")]
     ListTooLong,
     /// A list takes longer than anybody should wait for it.
-    #[error("the list was not found within {} seconds", crate::sqlite::SCAN_TIME_MAX.as_secs())]
+    #[error("the list was not found within {} seconds", crate::limits::SCAN_TIME_MAX.as_secs())]
     TookTooLong,
     /// There is no more room for secrets that are kept in memory.
-    #[error("ephemeral secrets may take {} MiB of memory, and do", crate::sqlite::EPHEMERAL_MIB_MAX)]
+    #[error("ephemeral secrets may take {} MiB of memory, and do", crate::limits::EPHEMERAL_MIB_MAX)]
     MemoryFull,
     /// The facet cannot be changed so.
     #[error(transparent)]
@@ -77,7 +77,7 @@ pub enum Error {
     #[error("the change could not be written down")]
     Unwitnessed,
     /// The queue of changes is full.
-    #[error("more than {} changes are waiting", crate::sqlite::WAITING_MAX)]
+    #[error("more than {} changes are waiting", crate::limits::WAITING_MAX)]
     Busy,
     /// A row holds what no version of this program wrote there.
     #[error("a row of the database cannot be understood: {0}")]

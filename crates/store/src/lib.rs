@@ -14,6 +14,7 @@ mod change;
 mod ephemeral;
 mod error;
 mod guarding;
+pub mod limits;
 mod numbers;
 pub mod rules;
 pub mod sqlite;
@@ -33,8 +34,7 @@ pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
 pub use error::{CopyError, Error, OpenError};
 pub use guarding::{AclStep, GuardedAcl, Guarding, Kind, Regard, Regarded, RegardedRow};
 pub use numbers::Numbers;
-pub use rules::REAPED_AT_ONCE;
-pub use sqlite::{Copied, CopyProgress, SCAN_TIME_MAX, SqliteStore};
+pub use sqlite::{Copied, CopyProgress, SqliteStore};
 
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];

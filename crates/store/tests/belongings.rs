@@ -11,8 +11,9 @@ use model::{
     OrderQuery, OrderType, Pattern, ProjectId, ProjectQuotas, Secret, SecretId, Status, Text, Timestamp,
     TransportKey, TransportKeyId, UserId, Uses,
 };
+use store::limits::REAPED_AT_ONCE;
 use store::sqlite::Purpose;
-use store::{Change, Error, Guarding, Limit, REAPED_AT_ONCE, Slice, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Guarding, Limit, Slice, SqliteStore, Store, unwitnessed};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 const LATER: Timestamp = Timestamp::from_micros(2_000_000);

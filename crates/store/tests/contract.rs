@@ -785,7 +785,7 @@ async fn a_secret_has_a_bounded_number_of_metadata_pairs() {
         let id = add(&store, plain("p"), None).await;
         let pairs = |n: usize| (0..n).map(|n| datum(&n.to_string(), "v")).collect();
         let replace = |user| Change::ReplaceMetadata { id, user, facets: vec![], reseal: None, time: NOW };
-        let max = store::sqlite::METADATA_PAIRS_MAX;
+        let max = store::limits::METADATA_PAIRS_MAX;
         let over = store.apply(replace(pairs(max + 1)), unwitnessed()).await;
         assert!(matches!(over, Err(Error::TooManyMetadata)));
         store.apply(replace(pairs(max)), unwitnessed()).await.unwrap();

@@ -91,7 +91,7 @@ pub enum Error {
     /// A list takes longer than anybody should wait for it.
     #[error(
         "the list was not found within {} seconds: ask for less, by an exact name or a smaller offset",
-        store::SCAN_TIME_MAX.as_secs()
+        store::limits::SCAN_TIME_MAX.as_secs()
     )]
     TookTooLong,
     /// The memory for ephemeral secrets is used up.

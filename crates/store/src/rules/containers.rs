@@ -6,7 +6,7 @@ use super::outcome::require;
 use super::quotas::Room;
 use super::tables::{Answer, ContainerRow, RowNumber, Tables, Tally};
 use super::transaction::{Beside, Transaction};
-use crate::sqlite::PARTS_MAX;
+use crate::limits::PARTS_MAX;
 use crate::{Error, Limit};
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {

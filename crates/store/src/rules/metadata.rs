@@ -6,7 +6,7 @@ use super::outcome::require;
 use super::secrets::changed_facets;
 use super::tables::{Answer, Tables};
 use super::transaction::{Beside, Transaction};
-use crate::sqlite::METADATA_PAIRS_MAX;
+use crate::limits::METADATA_PAIRS_MAX;
 use crate::{Error, Reseal};
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {

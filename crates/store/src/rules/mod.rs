@@ -25,11 +25,9 @@ pub use tables::{
 };
 pub use transaction::{Beside, Nothing, Transaction};
 
+use crate::limits::REAPED_AT_ONCE;
 use crate::{Change, Error};
 use outcome::require;
-
-/// The most orders that one change takes away.
-pub const REAPED_AT_ONCE: u32 = 256;
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     /// Does one change.

@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::SecretId;
 use rusqlite::Connection;
 
-use super::EPHEMERAL_MIB_MAX;
 use super::opening::create_schema;
 use super::reader::Reader;
 use crate::Error;
+use crate::limits::EPHEMERAL_MIB_MAX;
 
 /// SQLite's default, said so that the bound on pages is one on bytes.
 const PAGE_BYTES: u64 = 4096;

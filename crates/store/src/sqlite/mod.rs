@@ -53,6 +53,7 @@ use model::{
 use tokio::sync::{mpsc, watch};
 
 use crate::ephemeral::{at_one_moment, durable_part, find_in_either, merged_page};
+use crate::limits::{CHANGES_KEPT_FOR, WAITING_MAX};
 use crate::{
     AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, OpenError, RegardedRow, SealedSecret, Slice,
     Sliced, Store, StoreId, Witness, WrappedKey,
@@ -65,27 +66,10 @@ use writer::{Job, Shared, Writer};
 pub use copy::{Copied, CopyProgress};
 pub use look::{Look, Swept};
 pub use opening::Purpose;
-pub use reader::SCAN_TIME_MAX;
 
-/// Changes that may wait for the writer; one more is [`Error::Busy`].
-pub const WAITING_MAX: usize = 4096;
 /// Changes that share one transaction, and one fsync, at the most. It bounds how long the first of them waits for the
 /// last; 1 gives each change a transaction of its own.
 pub const BATCH_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
-/// Rows of the change log kept at the most; older ones are dropped now and then.
-pub const CHANGES_KEPT: u64 = 100_000;
-/// How long a row of the change log is kept, at the most, while somebody serves.
-pub const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3600);
-
-/// Pairs of user metadata a secret may have.
-pub const METADATA_PAIRS_MAX: usize = 1000;
-
-/// Secrets that a container may hold, and consumers that it, or a secret, may have.
-pub const PARTS_MAX: u64 = 1000;
-
-/// Memory that ephemeral secrets may take, with all that is known of them; one more is [`Error::MemoryFull`]. Some
-/// thirty thousand small ones fit, about twice as many as libvirt lists.
-pub const EPHEMERAL_MIB_MAX: u64 = 64;
 
 /// How a store is opened that is to serve.
 #[derive(Clone, Copy, Debug)]

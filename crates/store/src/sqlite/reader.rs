@@ -17,9 +17,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::gate::{Closed, Gate};
 use super::opening::{Locked, Purpose, connect};
 use crate::Error;
+use crate::limits::SCAN_TIME_MAX;
 
-/// The longest a read may take: one that takes longer costs everybody more than it is worth to one.
-pub const SCAN_TIME_MAX: Duration = Duration::from_secs(10);
 /// How many of SQLite's instructions pass between two looks at the clock: those of some ten rows, of which each may take
 /// long to compare.
 const CLOCK_EACH: i32 = 100;

@@ -4,7 +4,7 @@ use model::{ProjectId, SecretId, Timestamp};
 
 use super::reader::Reader;
 use crate::Error;
-use crate::rules::REAPED_AT_ONCE;
+use crate::limits::REAPED_AT_ONCE;
 
 /// Secrets of any project that have expired by then, oldest first.
 pub(super) fn expired(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use model::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::CHANGES_KEPT;
+use crate::limits::CHANGES_KEPT;
 
 /// Marks in the time that rows are kept. A row may be one step older than the mark that is above it, and is looked at one
 /// step late, so rows go two steps before their time.
