@@ -412,7 +412,7 @@ fn a_schema_of_another_version_is_refused() {
         &args,
         1,
         expect![[r#"
-            donjond: DIR/data/donjon.db has schema 99; this program knows schema 4
+            donjond: DIR/data/donjon.db has schema 99; this program knows schema 5
             A later donjond wrote it: start that version or a later one; nothing was changed.
         "#]],
     );

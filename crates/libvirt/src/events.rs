@@ -17,7 +17,7 @@ use libvirt_rpc::messages::{
     ValueChanged,
 };
 use libvirt_rpc::procedures::{EVENT_LIFECYCLE, EVENT_VALUE_CHANGED};
-use model::{ChangeKind, ChangeRow, Changes, Listed, ProjectId, SecretId, Usage};
+use model::{ChangeCursor, ChangeKind, ChangeRow, Changes, Listed, ProjectId, SecretId, Usage};
 use tokio::sync::watch;
 use vault::Vault;
 
@@ -48,15 +48,15 @@ impl EventId {
 /// One change of a secret.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// Its number in the change log.
-    number: u64,
+    /// Its place in the change log.
+    cursor: ChangeCursor,
     kind: ChangeKind,
     secret: Listed,
 }
 
 impl Event {
     fn from_row(row: ChangeRow) -> Self {
-        Self { number: row.number, kind: row.kind, secret: Listed { id: row.secret, usage: row.usage } }
+        Self { cursor: row.cursor, kind: row.kind, secret: Listed { id: row.secret, usage: row.usage } }
     }
 
     fn id(&self) -> EventId {
@@ -106,9 +106,9 @@ pub(crate) struct Events {
     kept: Mutex<Kept>,
     /// How many events there were since the start.
     count: watch::Sender<u64>,
-    /// The number of the change log after which somebody wants events. Without listeners the log is not read: a look costs
+    /// The place in the change log after which somebody wants events. Without listeners the log is not read: a look costs
     /// about a tenth of the change itself.
-    wanted_after: watch::Sender<Option<u64>>,
+    wanted_after: watch::Sender<Option<ChangeCursor>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,8 +144,8 @@ impl Events {
         }
     }
 
-    /// Follows it from a number on, until the store ends.
-    async fn follow_from(&self, mut after: u64, vault: &Vault, project: &ProjectId) {
+    /// Follows it from a place on, until the store ends.
+    async fn follow_from(&self, mut after: ChangeCursor, vault: &Vault, project: &ProjectId) {
         let mut newest = vault.newest_change();
         loop {
             newest.borrow_and_update();
@@ -163,7 +163,7 @@ impl Events {
                     after = up_to;
                 }
                 Ok(Changes::Rows(rows)) => {
-                    after = rows.last().map_or(after, |row| row.number);
+                    after = rows.last().map_or(after, |row| row.cursor);
                     self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::from_row));
                 }
                 Err(error) => {
@@ -214,8 +214,8 @@ impl Events {
         Ok(usize::try_from(index).ok().and_then(|index| kept.events.get(index)).cloned())
     }
 
-    /// A follower that sees the events after the newest change, whose number is given.
-    pub(crate) fn subscribe(self: &Arc<Self>, newest: u64) -> Follower {
+    /// A follower that sees the events after this place in the change log.
+    pub(crate) fn subscribe(self: &Arc<Self>, newest: ChangeCursor) -> Follower {
         let mut kept = self.kept();
         kept.followers += 1;
         if kept.followers == 1 {
@@ -276,8 +276,8 @@ pub(crate) struct Registrations {
 #[derive(Clone, Copy, Debug)]
 struct Registration {
     callback: i32,
-    /// It is told of changes after this number.
-    since: u64,
+    /// It is told of changes after this place; of none before it has begun.
+    since: Option<ChangeCursor>,
 }
 
 /// Why a registration was not taken.
@@ -304,14 +304,14 @@ impl Registrations {
             return Err(NotRegistered::TooMany);
         }
         let callback = next_callback();
-        self.by_key.insert((event, secret), Registration { callback, since: u64::MAX });
+        self.by_key.insert((event, secret), Registration { callback, since: None });
         Ok(callback)
     }
 
-    /// Begins one: it is told of changes after a number of the change log.
-    pub(crate) fn begin(&mut self, callback: i32, since: u64) {
+    /// Begins one: it is told of changes after a place in the change log.
+    pub(crate) fn begin(&mut self, callback: i32, since: ChangeCursor) {
         if let Some(known) = self.by_key.values_mut().find(|known| known.callback == callback) {
-            known.since = since;
+            known.since = Some(since);
         }
     }
 
@@ -331,7 +331,7 @@ impl Registrations {
     pub(crate) fn messages(&self, event: &Event) -> impl Iterator<Item = Vec<u8>> {
         let of = |secret| self.by_key.get(&(event.id(), secret)).copied();
         let mut told: Vec<_> = [of(None), of(Some(event.secret.id))].into_iter().flatten().collect();
-        told.retain(|known| known.since < event.number);
+        told.retain(|known| known.since.is_some_and(|since| since < event.cursor));
         told.sort_by_key(|known| known.callback);
         told.into_iter().filter_map(|known| event.message(known.callback))
     }
@@ -345,12 +345,16 @@ mod tests {
 
     fn event(number: u64, kind: ChangeKind) -> Event {
         let usage = Some(Usage { usage_type: UsageType::Ceph, id: "c".into() });
-        Event { number, kind, secret: Listed { id: SecretId::from_bytes([7; 16]), usage } }
+        Event {
+            cursor: ChangeCursor::from_number(number),
+            kind,
+            secret: Listed { id: SecretId::from_bytes([7; 16]), usage },
+        }
     }
 
     fn add(to: &mut Registrations, event: EventId, secret: Option<SecretId>, callback: i32, since: u64) {
         to.add(event, secret, || callback).unwrap();
-        to.begin(callback, since);
+        to.begin(callback, ChangeCursor::from_number(since));
     }
 
     fn told(registrations: &Registrations, event: &Event) -> Vec<String> {
@@ -411,12 +415,13 @@ mod tests {
 
     #[test]
     fn a_follower_that_falls_behind_learns_so_and_memory_has_a_bound() {
+        let at = ChangeCursor::from_number;
         let events = Arc::new(Events::new());
-        let mut slow = events.subscribe(0);
+        let mut slow = events.subscribe(at(0));
         events.add((1..=3).map(|number| event(number, ChangeKind::Created)));
-        let mut late = events.subscribe(3);
+        let mut late = events.subscribe(at(3));
         assert!(late.next().unwrap().is_none());
-        assert_eq!(slow.next().unwrap().unwrap().number, 1);
+        assert_eq!(slow.next().unwrap().unwrap().cursor, at(1));
         let long = |number| Event {
             secret: Listed {
                 id: SecretId::NIL,
@@ -427,17 +432,17 @@ mod tests {
         events.add((4..40).map(long));
         assert!(events.kept().bytes <= EVENT_BYTES_MAX);
         assert_eq!(slow.next().unwrap_err(), Lagged);
-        assert!(events.subscribe(39).next().unwrap().is_none());
+        assert!(events.subscribe(at(39)).next().unwrap().is_none());
         events.add((40..40 + 2 * EVENTS_MAX as u64).map(|number| event(number, ChangeKind::Created)));
         assert_eq!(events.kept().events.len(), EVENTS_MAX);
-        assert_eq!(*events.wanted_after.borrow(), Some(0));
-        let mut current = events.subscribe(0);
+        assert_eq!(*events.wanted_after.borrow(), Some(at(0)));
+        let mut current = events.subscribe(at(0));
         let mut more = Box::pin(current.more());
         events.lose();
         let woken = more.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         assert!(woken.is_ready(), "a gap wakes a waiting follower");
         assert_eq!(current.next().unwrap_err(), Lagged);
-        assert!(events.subscribe(0).next().unwrap().is_none(), "a later follower has missed nothing");
+        assert!(events.subscribe(at(0)).next().unwrap().is_none(), "a later follower has missed nothing");
         drop((slow, late, current));
         assert_eq!(*events.wanted_after.borrow(), None, "without listeners the log is not read");
     }

@@ -35,11 +35,30 @@ impl ChangeKind {
     }
 }
 
+/// A place in the change log of one store, which alone knows what it means. Later places are greater.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ChangeCursor(u64);
+
+impl ChangeCursor {
+    /// Before the first row.
+    pub const START: Self = Self(0);
+
+    /// The place that a store numbers so.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, for the store that gave it.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// One row of the change log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ChangeRow {
-    /// Its place: rows are numbered upwards in the order of commit, with gaps allowed.
-    pub number: u64,
+    /// The place after it: rows come in the order of commit.
+    pub cursor: ChangeCursor,
     /// Which secret.
     pub secret: SecretId,
     /// Whose.
@@ -59,8 +78,8 @@ pub enum Changes {
     Rows(Vec<ChangeRow>),
     /// Some of what came next is not kept any more: whoever follows has a gap.
     Missed {
-        /// Rows up to this number are gone.
-        up_to: u64,
+        /// Rows up to this place are gone.
+        up_to: ChangeCursor,
     },
 }
 

@@ -1,38 +1,14 @@
 //! What it takes to point at a secret: what libvirt calls a handle.
 
-use crate::{Guard, Guarded, ProjectId, SecretId, Standing, Timestamp, Usage, UserId};
+use crate::{Access, SecretId, Usage};
 
-/// A secret that was looked up: which it is, what it is for, and whose, so that a rule can be asked.
+/// A secret that was looked up: its id, its usage, and what decides about access to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Handle {
-    /// Which.
+    /// Its id and its usage.
     pub listed: Listed,
-    /// The project it belongs to.
-    pub project: ProjectId,
-    /// Who created it.
-    pub creator: Option<UserId>,
-    /// Whether the project may read it by its roles.
-    pub project_access: bool,
-    /// Whether ordinary clients are refused the value.
-    pub private: bool,
-    /// From then on it is as if it were not there.
-    pub expiration: Option<Timestamp>,
-    /// Vouches for its [`Standing`].
-    pub guard: Option<Guard>,
-}
-
-impl Handle {
-    /// What decides who may do what with it.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing {
-            of: Guarded::Secret(self.listed.id),
-            project: &self.project,
-            creator: self.creator.as_ref(),
-            project_access: self.project_access,
-            private: self.private,
-            expiration: self.expiration,
-        }
-    }
+    /// What decides about access to it.
+    pub access: Access,
 }
 
 /// A secret in a list of all.

@@ -24,7 +24,7 @@ mod transport_key;
 
 pub use acl::{Acl, AclChange, Guarded};
 pub use call::{Call, Caller, Door, Role, Roles};
-pub use change::{ChangeKind, ChangeRow, Changes};
+pub use change::{ChangeCursor, ChangeKind, ChangeRow, Changes};
 pub use consumer::{Consumer, Uses};
 pub use container::{Container, ContainerQuery, ContainerSecret, ContainerType};
 pub use content::{ContentType, PAYLOAD_BYTES_MAX};
@@ -43,6 +43,6 @@ pub use quota::{Counted, PerCounted, ProjectQuotas, Quotas, UNLIMITED};
 pub use secret::{
     Attributes, BitLength, InvalidBitLength, Metadatum, Secret, SecretType, Status, Text, TextTooLong,
 };
-pub use standing::{Guard, Standing};
+pub use standing::{Access, Guard, Standing};
 pub use timestamp::Timestamp;
 pub use transport_key::TransportKey;

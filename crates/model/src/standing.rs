@@ -20,6 +20,37 @@ pub struct Standing<'a> {
     pub expiration: Option<Timestamp>,
 }
 
+/// Everything that decides about access to one secret or container, as a store keeps it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Access {
+    /// As [`Standing::project`].
+    pub project: ProjectId,
+    /// As [`Standing::creator`].
+    pub creator: Option<UserId>,
+    /// As [`Standing::project_access`].
+    pub project_access: bool,
+    /// As [`Standing::private`].
+    pub private: bool,
+    /// As [`Standing::expiration`].
+    pub expiration: Option<Timestamp>,
+    /// Vouches for all of it.
+    pub guard: Option<Guard>,
+}
+
+impl Access {
+    /// The part that a guard vouches for, of the secret or container that has it.
+    pub fn standing(&self, of: Guarded) -> Standing<'_> {
+        Standing {
+            of,
+            project: &self.project,
+            creator: self.creator.as_ref(),
+            project_access: self.project_access,
+            private: self.private,
+            expiration: self.expiration,
+        }
+    }
+}
+
 /// Vouches for a [`Standing`] and an ACL. Whoever has the keys makes and checks it; to everybody else it is bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Guard(Vec<u8>);

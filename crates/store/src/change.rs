@@ -6,7 +6,7 @@ use model::{
     Timestamp, TransportKey, TransportKeyId, Uses,
 };
 
-use crate::{AuditAnchor, Guarding};
+use crate::{AuditAnchor, Guarding, NodeName};
 
 /// One change.
 #[derive(Debug)]
@@ -238,8 +238,13 @@ pub enum Change {
         /// They were done before.
         before: Timestamp,
     },
-    /// Writes down where the audit trail stands.
-    AnchorAudit(AuditAnchor),
+    /// Writes down where the audit trail of a node stands.
+    AnchorAudit {
+        /// Which.
+        node: NodeName,
+        /// Where.
+        anchor: AuditAnchor,
+    },
 }
 
 /// The most of something that a project may have where it has no quota of its own; anything negative is no limit. One more

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{Acl, Guard, Guarded, ProjectId, Standing, Text, Timestamp, UserId};
+use model::{Access, Acl, Guard, Guarded, Standing, Text};
 
 use crate::Error;
 
@@ -75,39 +75,15 @@ pub enum Kind {
     Containers,
 }
 
-/// What decides about one of them, with its guard.
+/// What decides about access to one of them, with the users of its ACL.
 #[derive(Clone, Debug)]
 pub struct Regarded {
-    /// What it is of.
+    /// The secret or container.
     pub of: Guarded,
-    /// Whose.
-    pub project: ProjectId,
-    /// Who created it.
-    pub creator: Option<UserId>,
-    /// As [`Standing::project_access`].
-    pub project_access: bool,
-    /// As [`Standing::private`].
-    pub private: bool,
-    /// As [`Standing::expiration`].
-    pub expiration: Option<Timestamp>,
+    /// What decides about access to it.
+    pub access: Access,
     /// The users of its ACL, if it has one.
     pub acl: Option<Vec<Text>>,
-    /// Its guard.
-    pub guard: Option<Guard>,
-}
-
-impl Regarded {
-    /// What decides.
-    pub fn standing(&self) -> Standing<'_> {
-        Standing {
-            of: self.of,
-            project: &self.project,
-            creator: self.creator.as_ref(),
-            project_access: self.project_access,
-            private: self.private,
-            expiration: self.expiration,
-        }
-    }
 }
 
 /// One row of those that have guards.

@@ -19,14 +19,15 @@ mod numbers;
 pub mod rules;
 pub mod sqlite;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
-    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, ContentType,
-    Encoding, Guard, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery,
-    Page, ProjectId, ProjectQuotas, Secret, SecretId, Standing, Timestamp, TransportKey, TransportKeyId,
-    Usage, UserId, Which,
+    Access, ChangeCursor, Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery,
+    ContainerSecret, ContentType, Encoding, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order,
+    OrderId, OrderQuery, Page, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp, TransportKey,
+    TransportKeyId, Usage, Which,
 };
 use tokio::sync::watch;
 
@@ -42,36 +43,12 @@ pub type StoreId = [u8; 16];
 /// What it takes to decide about a secret and to open its payload: one probe, no more than needed.
 #[derive(Clone, Debug)]
 pub struct SealedSecret {
-    /// The project it belongs to.
-    pub project: ProjectId,
-    /// Who created it.
-    pub creator: Option<UserId>,
-    /// Whether the project may read it by its roles.
-    pub project_access: bool,
-    /// Whether ordinary clients are refused the value.
-    pub private: bool,
+    /// What decides about access to it.
+    pub access: Access,
     /// How the payload is rendered where it leaves as a value.
     pub encoding: Encoding,
-    /// From then on it is as if it were not there.
-    pub expiration: Option<Timestamp>,
-    /// What the payload is, and its envelope.
+    /// The kind of payload, and its envelope.
     pub payload: Option<(ContentType, Vec<u8>)>,
-    /// Vouches for its [`Standing`].
-    pub guard: Option<Guard>,
-}
-
-impl SealedSecret {
-    /// What decides about the secret, which has this id.
-    pub fn standing(&self, id: SecretId) -> Standing<'_> {
-        Standing {
-            of: Guarded::Secret(id),
-            project: &self.project,
-            creator: self.creator.as_ref(),
-            project_access: self.project_access,
-            private: self.private,
-            expiration: self.expiration,
-        }
-    }
 }
 
 /// A project's key as stored.
@@ -83,7 +60,27 @@ pub struct WrappedKey {
     pub wrapped: Vec<u8>,
 }
 
-/// Where the audit trail stood: its last line's number and hash.
+/// A server among those that share a store. Each writes an audit trail of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NodeName(Cow<'static, str>);
+
+impl NodeName {
+    /// The server of a store that has only one.
+    pub const ONLY: Self = Self(Cow::Borrowed("only"));
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for NodeName {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+/// Where the audit trail of a node stood: its last line's number and hash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuditAnchor {
     /// The number of the line.
@@ -124,10 +121,13 @@ pub trait Store: Send + Sync {
     /// What tells the right master key; absent until a new store's first start is complete.
     async fn key_check(&self) -> Result<Option<Vec<u8>>, Error>;
 
+    /// What decides about access to a secret or a container, expired or not.
+    async fn access(&self, of: Guarded) -> Result<Option<Access>, Error>;
+
     /// One record, expired or not.
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error>;
 
-    /// What it takes to open one payload.
+    /// The envelope of one payload, and what decides about access to it.
     async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error>;
 
     /// The user metadata of a secret, in the order of keys.
@@ -208,15 +208,15 @@ pub trait Store: Send + Sync {
         version: Option<KeyVersion>,
     ) -> Result<Option<WrappedKey>, Error>;
 
-    /// The change log after a number, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows are
+    /// The change log after a place, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows are
     /// dropped after an hour, or when there are more than a named number; who comes later than that is told.
-    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error>;
+    async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error>;
 
-    /// Follows the number of the newest row of the change log.
-    fn newest_change(&self) -> watch::Receiver<u64>;
+    /// Follows the end of the change log.
+    fn newest_change(&self) -> watch::Receiver<ChangeCursor>;
 
-    /// Where the audit trail stood when it was last written down.
-    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error>;
+    /// Where the audit trail of a node stood when that was last written down.
+    async fn audit_anchor(&self, node: &NodeName) -> Result<Option<AuditAnchor>, Error>;
 
     /// The number of the newest witnessed change that is on disk, as is read there.
     async fn witnessed(&self) -> Result<u64, Error>;

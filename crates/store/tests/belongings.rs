@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{
-    AclChange, Attributes, ChangeKind, Consumer, ConsumerId, Container, ContainerId, ContainerQuery,
-    ContainerSecret, ContainerType, ContentType, Counted, Facets, Guarded, Order, OrderId, OrderOutcome,
-    OrderQuery, OrderType, Pattern, ProjectId, ProjectQuotas, Secret, SecretId, Status, Text, Timestamp,
-    TransportKey, TransportKeyId, UserId, Uses,
+    AclChange, Attributes, ChangeCursor, ChangeKind, Consumer, ConsumerId, Container, ContainerId,
+    ContainerQuery, ContainerSecret, ContainerType, ContentType, Counted, Facets, Guarded, Order, OrderId,
+    OrderOutcome, OrderQuery, OrderType, Pattern, ProjectId, ProjectQuotas, Secret, SecretId, Status, Text,
+    Timestamp, TransportKey, TransportKeyId, UserId, Uses,
 };
 use store::limits::REAPED_AT_ONCE;
 use store::sqlite::Purpose;
@@ -178,7 +178,7 @@ async fn an_acl_says_what_the_last_change_made_of_it() {
         }
     }
     assert!(!fixture.store.secret(in_memory).await.unwrap().unwrap().project_access);
-    assert!(!fixture.store.sealed(stored).await.unwrap().unwrap().project_access);
+    assert!(!fixture.store.sealed(stored).await.unwrap().unwrap().access.project_access);
     assert!(!fixture.store.container(held.id).await.unwrap().unwrap().project_access);
     let nobody = Change::SetAcl {
         of: Guarded::Secret(SecretId::random()),
@@ -380,8 +380,16 @@ async fn an_order_and_what_came_of_it_are_one_change() {
 
     let failed = order("p", OrderOutcome::Failed { code: 400, reason: "no".to_owned() });
     fixture.order(&failed, Vec::new()).await.unwrap();
-    let log: Vec<_> =
-        fixture.store.changes(0, 10).await.unwrap().rows().unwrap().into_iter().map(|row| row.kind).collect();
+    let log: Vec<_> = fixture
+        .store
+        .changes(ChangeCursor::START, 10)
+        .await
+        .unwrap()
+        .rows()
+        .unwrap()
+        .into_iter()
+        .map(|row| row.kind)
+        .collect();
     assert_eq!(log, [ChangeKind::Created, ChangeKind::ValueChanged].repeat(2));
     let fixture = fixture.restart();
     assert_eq!(fixture.store.order(ordered.id).await.unwrap(), Some(ordered.clone()));
@@ -581,7 +589,7 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
     assert_eq!(expired(NOW).await.unwrap(), []);
     assert!(fixture.store.secret(in_memory).await.unwrap().is_none());
     assert!(fixture.store.secret(first).await.unwrap().is_none());
-    let log = fixture.store.changes(0, 1000).await.unwrap().rows().unwrap();
+    let log = fixture.store.changes(ChangeCursor::START, 1000).await.unwrap().rows().unwrap();
     let told: Vec<_> =
         log.iter().filter(|row| row.kind == ChangeKind::Deleted).map(|row| row.secret).collect();
     assert_eq!(told, [made.id, first, in_memory]);

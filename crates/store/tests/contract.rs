@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{
-    AclChange, Attributes, BitLength, ChangeKind, Comparison, ContentType, DateFilter, Direction, Encoding,
-    Expect, Facet, FacetError, Facets, Filters, Guarded, KeyVersion, ListQuery, Metadatum, Pattern,
-    ProjectId, Scope, Secret, SecretId, SecretType, SortKey, SortOrder, Status, Text, Timestamp, TypeFilter,
-    UsageType, UserId,
+    AclChange, Attributes, BitLength, ChangeCursor, ChangeKind, Comparison, ContentType, DateFilter,
+    Direction, Encoding, Expect, Facet, FacetError, Facets, Filters, Guarded, KeyVersion, ListQuery,
+    Metadatum, Pattern, ProjectId, Scope, Secret, SecretId, SecretType, SortKey, SortOrder, Status, Text,
+    Timestamp, TypeFilter, UsageType, UserId,
 };
 use store::sqlite::Purpose;
 use store::{
-    AuditAnchor, Change, Error, Guarding, Limit, OpenError, Reseal, SqliteStore, Store, Unwitnessed,
-    unwitnessed,
+    AuditAnchor, Change, Error, Guarding, Limit, NodeName, OpenError, Reseal, SqliteStore, Store,
+    Unwitnessed, unwitnessed,
 };
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
@@ -113,9 +113,10 @@ async fn what_is_acknowledged_is_read_back_whole() {
         assert_eq!(store.secret(secret.id).await.unwrap(), Some(secret.clone()));
         let sealed = store.sealed(secret.id).await.unwrap().unwrap();
         assert_eq!(sealed.payload, Some((ContentType::OctetStream, b"sealed".to_vec())));
-        assert_eq!((sealed.project, sealed.creator), (secret.project, secret.creator));
-        assert_eq!((sealed.private, sealed.project_access), (true, true));
-        assert_eq!(sealed.expiration, Some(NOW.plus_micros(7)));
+        let access = sealed.access;
+        assert_eq!((access.project, access.creator), (secret.project, secret.creator));
+        assert_eq!((access.private, access.project_access), (true, true));
+        assert_eq!(access.expiration, Some(NOW.plus_micros(7)));
         assert!(store.secret(SecretId::random()).await.unwrap().is_none());
         assert!(store.sealed(SecretId::random()).await.unwrap().is_none());
     })
@@ -129,13 +130,18 @@ async fn everything_is_there_after_a_restart() {
         let store: Arc<dyn Store> = Arc::new(open(folder.path()));
         store.apply(Change::SetKeyCheck(b"check".to_vec()), unwitnessed()).await.unwrap();
         let anchor = AuditAnchor { number: 9, hash: [3; 32] };
-        store.apply(Change::AnchorAudit(anchor), unwitnessed()).await.unwrap();
+        store.apply(Change::AnchorAudit { node: NodeName::ONLY, anchor }, unwitnessed()).await.unwrap();
         (add(&store, plain("p"), Some(b"sealed")).await, store.id())
     };
     let store = open(folder.path());
     assert_eq!(store.id(), store_id);
+    let other = NodeName::from("other".to_owned());
+    assert_eq!(store.audit_anchor(&other).await.unwrap(), None, "each node has its own");
     assert_eq!(store.key_check().await.unwrap(), Some(b"check".to_vec()));
-    assert_eq!(store.audit_anchor().await.unwrap(), Some(AuditAnchor { number: 9, hash: [3; 32] }));
+    assert_eq!(
+        store.audit_anchor(&NodeName::ONLY).await.unwrap(),
+        Some(AuditAnchor { number: 9, hash: [3; 32] })
+    );
     assert!(store.sealed(id).await.unwrap().unwrap().payload.is_some());
     assert!(matches!(
         store.apply(Change::SetKeyCheck(b"other".to_vec()), unwitnessed()).await,
@@ -152,7 +158,7 @@ async fn an_unwitnessed_change_leaves_no_trace() {
         let refused = store.apply(change, Box::new(|_| Err(Unwitnessed))).await;
         assert!(matches!(refused, Err(Error::Unwitnessed)));
         assert!(store.secret(id).await.unwrap().is_none());
-        assert!(store.changes(0, 10).await.unwrap().rows().unwrap().is_empty());
+        assert!(store.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().is_empty());
         assert_eq!(store.list(&everything("p"), NOW).await.unwrap().total, 0);
     })
     .await;
@@ -178,7 +184,7 @@ async fn each_witnessed_change_has_a_number_of_its_own_for_good() {
         assert_eq!(store.apply(change, witness).await.is_ok(), agrees);
     }
     let anchor = AuditAnchor { number: 9, hash: [3; 32] };
-    store.apply(Change::AnchorAudit(anchor), unwitnessed()).await.unwrap();
+    store.apply(Change::AnchorAudit { node: NodeName::ONLY, anchor }, unwitnessed()).await.unwrap();
     assert_eq!(
         *given.lock().unwrap(),
         [Some(1), None, Some(2), Some(3)],
@@ -427,16 +433,16 @@ async fn the_change_log_tells_what_was_done_in_order() {
         let _ = store.apply(fill(id, b"x"), unwitnessed()).await;
         store.apply(set(id, Facet::Encoding(Encoding::Hex), Expect::Any), unwitnessed()).await.unwrap();
         store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await.unwrap();
-        let rows = store.changes(0, 100).await.unwrap().rows().unwrap();
+        let rows = store.changes(ChangeCursor::START, 100).await.unwrap().rows().unwrap();
         let kinds: Vec<_> = rows.iter().map(|row| row.kind).collect();
         assert_eq!(
             kinds,
             [ChangeKind::Created, ChangeKind::ValueChanged, ChangeKind::Redefined, ChangeKind::Deleted]
         );
         assert!(rows.iter().all(|row| row.secret == id && row.project == project("p")));
-        assert!(rows.is_sorted_by(|a, b| a.number < b.number));
-        assert_eq!(store.changes(rows[1].number, 1).await.unwrap().rows().unwrap(), rows[2..3]);
-        newest.wait_for(|newest| *newest == rows[3].number).await.unwrap();
+        assert!(rows.is_sorted_by(|a, b| a.cursor < b.cursor));
+        assert_eq!(store.changes(rows[1].cursor, 1).await.unwrap().rows().unwrap(), rows[2..3]);
+        newest.wait_for(|newest| *newest == rows[3].cursor).await.unwrap();
     })
     .await;
 }
@@ -857,7 +863,7 @@ fn only_our_own_files_of_our_schema_are_opened_and_by_one_process() {
     raw.pragma_update(None, "user_version", 77).unwrap();
     drop(raw);
     let refused = SqliteStore::open(&path, Purpose::Serve).unwrap_err();
-    assert!(matches!(refused, OpenError::Schema { found: 77, known: 4, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Schema { found: 77, known: 5, .. }), "{refused}");
     for (name, content) in [("text", &b"hello"[..]), ("db", b"")] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();

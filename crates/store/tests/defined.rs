@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{
-    Attributes, ChangeKind, Changes, ContentType, Encoding, Expect, Facet, FacetError, Facets, Metadatum,
-    ProjectId, Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
+    Attributes, ChangeCursor, ChangeKind, Changes, ContentType, Encoding, Expect, Facet, FacetError, Facets,
+    Metadatum, ProjectId, Secret, SecretId, Status, Timestamp, Usage, UsageType, Which,
 };
 use store::sqlite::Purpose;
-use store::{Change, Error, Guarding, Limit, Reseal, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Guarding, Limit, NodeName, Reseal, SqliteStore, Store, unwitnessed};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -72,8 +72,8 @@ impl Fixture {
 
     /// The change log: kind and usage.
     async fn log(&self) -> Vec<(ChangeKind, Option<String>)> {
-        let rows = self.store.changes(0, 1000).await.unwrap().rows().unwrap();
-        assert!(rows.is_sorted_by(|a, b| a.number < b.number));
+        let rows = self.store.changes(ChangeCursor::START, 1000).await.unwrap().rows().unwrap();
+        assert!(rows.is_sorted_by(|a, b| a.cursor < b.cursor));
         rows.into_iter().map(|row| (row.kind, row.usage.map(|usage| usage.id))).collect()
     }
 
@@ -254,11 +254,11 @@ async fn a_follower_sees_every_change_of_file_and_memory_in_order() {
     const CHANGES: u64 = 3000;
     let follower = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut after = 0;
-        while after < CHANGES {
+        let mut after = ChangeCursor::START;
+        while after.number() < CHANGES {
             for row in runtime.block_on(store.changes(after, 256)).unwrap().rows().unwrap() {
-                assert_eq!(row.number, after + 1, "a row was passed over");
-                after = row.number;
+                assert_eq!(row.cursor.number(), after.number() + 1, "a row was passed over");
+                after = row.cursor;
             }
         }
     });
@@ -276,12 +276,12 @@ async fn a_piece_of_the_change_log_has_a_bound_and_goes_on() {
         let long = secret(&format!("{n}{}", "u".repeat(300_000)));
         fixture.define(&if n % 3 == 0 { ephemeral(long) } else { long }).await.unwrap();
     }
-    let (mut after, mut seen, mut looks) = (0, Vec::new(), 0);
+    let (mut after, mut seen, mut looks) = (ChangeCursor::START, Vec::new(), 0);
     loop {
         let rows = fixture.store.changes(after, 256).await.unwrap().rows().unwrap();
         let Some(last) = rows.last() else { break };
         assert!(rows.len() <= 8, "{} rows at once", rows.len());
-        after = last.number;
+        after = last.cursor;
         seen.extend(rows.into_iter().map(|row| row.usage.unwrap().id.trim_end_matches('u').to_owned()));
         looks += 1;
     }
@@ -420,9 +420,10 @@ async fn the_change_log_says_what_a_secret_is_used_for_even_when_it_is_gone() {
 async fn long_usages_in_the_change_log_count_as_many() {
     let fixture = Fixture::new();
     fixture.define(&secret(&"u".repeat(10 * 1024))).await.unwrap();
-    let row = fixture.store.changes(0, 10).await.unwrap().rows().unwrap().remove(0);
-    assert_eq!(row.number, 11);
-    assert_eq!(*fixture.store.newest_change().borrow(), 11);
+    let row = fixture.store.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().remove(0);
+    let eleven = ChangeCursor::from_number(11);
+    assert_eq!(row.cursor, eleven);
+    assert_eq!(*fixture.store.newest_change().borrow(), eleven);
 }
 
 #[tokio::test]
@@ -518,31 +519,42 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
          INSERT INTO secrets (id, project, created, updated, status, secret_type, project_access, private, ephemeral, \
          encoding) VALUES (zeroblob(16), 1, 1, 1, 'ACTIVE', 'opaque', 1, 0, 0, 'raw'); \
          INSERT INTO changes VALUES (5, zeroblob(16), 1, 'created', 1000000 * unixepoch()); \
+         INSERT INTO audit_anchor VALUES (1, 7, zeroblob(32)); \
          PRAGMA application_id = 1685024362; PRAGMA user_version = 1",
     )
     .unwrap();
     drop(raw);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let anchor =
+        |store: &SqliteStore| runtime.block_on(store.audit_anchor(&NodeName::ONLY)).unwrap().unwrap();
     let looked_at = SqliteStore::open(&path, Purpose::Inspect).unwrap();
+    assert_eq!(anchor(&looked_at).number, 7);
     let mut look = looked_at.look().unwrap();
     let swept = look.sweep(0).unwrap();
-    assert!(swept.iter().all(|row| row.row.as_ref().is_ok_and(|row| row.guard.is_none())), "{swept:?}");
+    assert!(
+        swept.iter().all(|row| row.row.as_ref().is_ok_and(|row| row.access.guard.is_none())),
+        "{swept:?}"
+    );
     assert_eq!(swept.len(), 1);
     drop((look, looked_at));
     let store = open(folder.path());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(anchor(&store).number, 7);
     runtime.block_on(async {
         let listed = store.handles(&project("p"), Which::default(), NOW, 10).await.unwrap();
         assert_eq!(listed.len(), 1);
-        assert_eq!(store.changes(0, 10).await.unwrap(), Changes::Missed { up_to: 4 });
-        let rows = store.changes(4, 10).await.unwrap().rows().unwrap();
-        assert_eq!((rows[0].number, rows[0].usage.clone()), (5, None));
+        assert_eq!(
+            store.changes(ChangeCursor::START, 10).await.unwrap(),
+            Changes::Missed { up_to: ChangeCursor::from_number(4) }
+        );
+        let rows = store.changes(ChangeCursor::from_number(4), 10).await.unwrap().rows().unwrap();
+        assert_eq!((rows[0].cursor.number(), rows[0].usage.clone()), (5, None));
     });
     drop(store);
     let version: i64 = rusqlite::Connection::open(&path)
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use model::{
-    Attributes, Changes, ContentType, Facets, ProjectId, Secret, SecretId, Status, Timestamp, Usage,
-    UsageType,
+    Attributes, ChangeCursor, Changes, ContentType, Facets, ProjectId, Secret, SecretId, Status, Timestamp,
+    Usage, UsageType,
 };
 use store::sqlite::{Purpose, Serving};
 use store::{Change, Error, Limit, OpenError, SqliteStore, Store, unwitnessed};
@@ -231,8 +231,8 @@ async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_th
     let id = fixture.create(b"sealed", Some("client.of-a-deleted-secret")).await.unwrap();
     fixture.delete(id).await;
     let newest = *fixture.store().newest_change().borrow();
-    let rows = fixture.store().changes(0, 100).await.unwrap().rows().unwrap();
-    assert_eq!(rows.last().unwrap().number, newest);
+    let rows = fixture.store().changes(ChangeCursor::START, 100).await.unwrap().rows().unwrap();
+    assert_eq!(rows.last().unwrap().cursor, newest);
     assert_eq!(
         rows.last().unwrap().usage,
         Some(Usage { usage_type: UsageType::Ceph, id: "client.of-a-deleted-secret".into() })
@@ -243,17 +243,26 @@ async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_th
     until("nothing tells of it", || {
         fixture.files_with(&by_id).is_empty() && fixture.files_with(by_usage).is_empty()
     });
-    assert_eq!(fixture.store().changes(0, 100).await.unwrap(), Changes::Missed { up_to: newest });
-    assert_eq!(fixture.store().changes(newest - 1, 100).await.unwrap(), Changes::Missed { up_to: newest });
+    assert_eq!(
+        fixture.store().changes(ChangeCursor::START, 100).await.unwrap(),
+        Changes::Missed { up_to: newest }
+    );
+    assert_eq!(
+        fixture.store().changes(ChangeCursor::from_number(newest.number() - 1), 100).await.unwrap(),
+        Changes::Missed { up_to: newest }
+    );
     assert_eq!(fixture.store().changes(newest, 100).await.unwrap(), Changes::Rows(Vec::new()));
     // Numbers go on where they were, though no row tells where.
     fixture.close();
     fixture.open();
     assert_eq!(*fixture.store().newest_change().borrow(), newest);
-    assert_eq!(fixture.store().changes(0, 100).await.unwrap(), Changes::Missed { up_to: newest });
+    assert_eq!(
+        fixture.store().changes(ChangeCursor::START, 100).await.unwrap(),
+        Changes::Missed { up_to: newest }
+    );
     fixture.create(b"sealed", None).await.unwrap();
     let rows = fixture.store().changes(newest, 100).await.unwrap().rows().unwrap();
-    assert_eq!(rows[0].number, newest + 1);
+    assert_eq!(rows[0].cursor.number(), newest.number() + 1);
     // Rows that grew old while nobody served go at the start.
     fixture.close();
     std::thread::sleep(Duration::from_secs(2));

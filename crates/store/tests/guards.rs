@@ -97,10 +97,15 @@ async fn a_guard_is_read_with_what_it_is_of_and_a_standing_is_one_everywhere() {
         define(&store, &secret).await;
         let found = store.secret(secret.id).await.unwrap().unwrap();
         assert_eq!((found.standing(), &found.guard), (secret.standing(), &guard("first")));
+        let access = store.access(Guarded::Secret(secret.id)).await.unwrap().unwrap();
+        assert_eq!(
+            (access.standing(Guarded::Secret(secret.id)), &access.guard),
+            (secret.standing(), &guard("first"))
+        );
         let found = store.sealed(secret.id).await.unwrap().unwrap();
-        assert_eq!((found.standing(secret.id), &found.guard), (secret.standing(), &guard("first")));
+        assert_eq!(found.access, access);
         let found = store.handle(secret.id).await.unwrap().unwrap();
-        assert_eq!((found.standing(), &found.guard), (secret.standing(), &guard("first")));
+        assert_eq!(found.access, access);
         let found = store.acl(Guarded::Secret(secret.id)).await.unwrap().unwrap();
         assert_eq!((found.acl, found.guard), (None, guard("first")));
     }
@@ -108,6 +113,12 @@ async fn a_guard_is_read_with_what_it_is_of_and_a_standing_is_one_everywhere() {
     contain(&store, &held).await;
     let found = store.container(held.id).await.unwrap().unwrap();
     assert_eq!((found.standing(), &found.guard), (held.standing(), &guard("first")));
+    let access = store.access(Guarded::Container(held.id)).await.unwrap().unwrap();
+    assert_eq!(
+        (access.standing(Guarded::Container(held.id)), access.guard.clone()),
+        (held.standing(), guard("first"))
+    );
+    assert_eq!(store.access(Guarded::Secret(SecretId::random())).await.unwrap(), None);
     assert_eq!(store.acl(Guarded::Secret(SecretId::random())).await.unwrap(), None);
 }
 
@@ -151,7 +162,7 @@ async fn a_secret_takes_its_guard_from_the_file_to_memory_and_back() {
     for ephemeral in [true, false] {
         secret.facets.ephemeral = ephemeral;
         define(&store, &secret).await;
-        assert_eq!(store.handle(secret.id).await.unwrap().unwrap().guard, guard("first"));
+        assert_eq!(store.handle(secret.id).await.unwrap().unwrap().access.guard, guard("first"));
     }
 }
 
@@ -164,7 +175,7 @@ async fn rows_without_a_guard_are_given_one_and_the_others_keep_theirs() {
     define(&store, &new).await;
     contain(&store, &held).await;
     let of = |rows: Vec<RegardedRow>| {
-        rows.into_iter().map(|row| (row.row, row.read.unwrap().standing().of)).collect::<Vec<_>>()
+        rows.into_iter().map(|row| (row.row, row.read.unwrap().of)).collect::<Vec<_>>()
     };
     let first = of(store.regarded(Kind::Secrets, i64::MIN, 1).await.unwrap());
     assert_eq!(first[0].1, Guarded::Secret(old.id));
@@ -176,8 +187,8 @@ async fn rows_without_a_guard_are_given_one_and_the_others_keep_theirs() {
     let ids = [Guarded::Secret(old.id), Guarded::Secret(new.id), Guarded::Container(held.id)];
     let change = Change::PutGuards(ids.map(|of| (of, late.clone())).to_vec());
     store.apply(change, unwitnessed()).await.unwrap();
-    assert_eq!(store.handle(old.id).await.unwrap().unwrap().guard, guard("late"));
-    assert_eq!(store.handle(new.id).await.unwrap().unwrap().guard, guard("first"));
+    assert_eq!(store.handle(old.id).await.unwrap().unwrap().access.guard, guard("late"));
+    assert_eq!(store.handle(new.id).await.unwrap().unwrap().access.guard, guard("first"));
     assert_eq!(store.container(held.id).await.unwrap().unwrap().guard, guard("late"));
 }
 

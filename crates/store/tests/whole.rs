@@ -53,7 +53,7 @@ async fn a_copy_is_of_one_moment_while_changes_go_on() {
     for n in 0..40_u8 {
         before.push(create(&store, &vec![n; 200_000]).await);
     }
-    let newest = *store.newest_change().borrow();
+    let newest = store.newest_change().borrow().number();
     let copy = folder.path().join("copy.db");
     let (said, mut says) = tokio::sync::mpsc::unbounded_channel();
     let (go, goes) = std::sync::mpsc::channel::<()>();

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use model::{
-    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded, Handle,
-    KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId, ProjectQuotas,
-    Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
+    Access, ChangeCursor, Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery,
+    ContainerSecret, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery,
+    Page, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{
-    AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, RegardedRow, SealedSecret, Slice, Sliced, Store,
-    StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, GuardedAcl, Kind, NodeName, Numbers, RegardedRow, SealedSecret, Slice,
+    Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use vault::{AuditSink, Entry, Note, Ticket, TrailEnd};
 
@@ -69,6 +69,11 @@ impl<S: Store> Store for FaultyStore<S> {
     async fn key_check(&self) -> Result<Option<Vec<u8>>, Error> {
         self.check()?;
         self.inner.key_check().await
+    }
+
+    async fn access(&self, of: Guarded) -> Result<Option<Access>, Error> {
+        self.check()?;
+        self.inner.access(of).await
     }
 
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
@@ -205,18 +210,18 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.project_key(project, version).await
     }
 
-    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
+    async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error> {
         self.check()?;
         self.inner.changes(after, limit).await
     }
 
-    fn newest_change(&self) -> tokio::sync::watch::Receiver<u64> {
+    fn newest_change(&self) -> tokio::sync::watch::Receiver<ChangeCursor> {
         self.inner.newest_change()
     }
 
-    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error> {
+    async fn audit_anchor(&self, node: &NodeName) -> Result<Option<AuditAnchor>, Error> {
         self.check()?;
-        self.inner.audit_anchor().await
+        self.inner.audit_anchor(node).await
     }
 
     async fn witnessed(&self) -> Result<u64, Error> {

@@ -1,20 +1,13 @@
 //! ACLs: who may read a secret or a container besides its project.
 
-use model::{Acl, AclChange, Call, Guard, Guarded, ProjectId};
+use model::{Access, Acl, AclChange, Call, Guarded};
 use store::Change;
 
 use crate::audit::{Object, Outcome};
 use crate::consumers::about_guarded;
+use crate::guards::Decided;
 use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
-
-/// A secret or a container that is there for a caller.
-pub(crate) struct Reached {
-    /// Whose.
-    pub(crate) project: ProjectId,
-    /// Its guard, checked.
-    guard: Option<Guard>,
-}
 
 impl Vault {
     /// The ACL of a secret or a container; without one, its project reads by its roles.
@@ -25,7 +18,7 @@ impl Vault {
         };
         let read = async {
             for _ in 0..TRIES {
-                let Reached { guard, .. } = self.reach(call, of, action).await?;
+                let Access { guard, .. } = self.reach(call, of, action).await?;
                 if let Some(acl) = self.acl_under(of, guard.as_ref()).await? {
                     return Ok(acl);
                 }
@@ -46,7 +39,7 @@ impl Vault {
             (Guarded::Container(_), _) => Action::ChangeContainerAcl,
         };
         let changed = async {
-            let Reached { project, guard } = self.reach(call, of, action).await?;
+            let Access { project, guard, .. } = self.reach(call, of, action).await?;
             let guarding = self.guarding(&project, guard.as_ref()).await?;
             let change = Change::SetAcl { of, change, guarding, time: call.time };
             self.change(call, action, of, change).await.map_err(|error| about_guarded(of, error))
@@ -54,19 +47,19 @@ impl Vault {
         self.written(call, action, Object::from(of), changed.await).await
     }
 
-    /// Whether a secret or a container is there for this caller to do something with, and whose it is.
-    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<Reached, Error> {
-        let (project, guard) = match of {
-            Guarded::Secret(id) => {
-                let found = self.accessible(call, id, action).await?;
-                (found.project, found.guard)
+    /// What decides about a secret or a container that is there for this caller to do something with.
+    pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<Access, Error> {
+        for _ in 0..TRIES {
+            let found = self.store.access(of).await?.ok_or(match of {
+                Guarded::Secret(id) => Error::NotFound(id),
+                Guarded::Container(_) => Error::NoSuchContainer,
+            })?;
+            let decided = self.decide(call, action, &found.standing(of), found.guard.as_ref()).await?;
+            if decided == Decided::Allowed {
+                return Ok(found);
             }
-            Guarded::Container(id) => {
-                let found = self.accessible_container(call, id, action).await?;
-                (found.project, found.guard)
-            }
-        };
-        Ok(Reached { project, guard })
+        }
+        Err(Error::Busy)
     }
 
     /// As [`Vault::refuse`], for what belongs to a secret or a container.

@@ -156,7 +156,7 @@ impl Vault {
     pub async fn delete_container(&self, call: &Call, id: ContainerId) -> Result<(), Error> {
         let action = Action::DeleteContainer;
         let deleted = async {
-            self.accessible_container(call, id, action).await?;
+            self.reach(call, Guarded::Container(id), action).await?;
             let change = Change::DeleteContainer(id);
             self.change(call, action, Object::Container(id), change).await.map_err(about_container)
         };

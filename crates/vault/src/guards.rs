@@ -164,7 +164,7 @@ pub(crate) async fn sound(
         }
         (_, other) => other.into(),
     })?;
-    let guard = vouched(store, keys, &found.standing(), found.guard.as_ref()).await?;
+    let guard = vouched(store, keys, &found.access.standing(found.of), found.access.guard.as_ref()).await?;
     check_acl(guard, found.acl.as_deref()).map_err(|source| Error::Corrupt { of: found.of, source })
 }
 
@@ -298,10 +298,10 @@ async fn first_guard(
     keys: &Keys,
     read: Result<Regarded, store::Error>,
 ) -> Result<Option<(Guarded, Guard)>, Error> {
-    let found = read?;
-    if found.guard.is_some() {
+    let Regarded { of, access, acl } = read?;
+    if access.guard.is_some() {
         return Ok(None);
     }
-    let key = keys.newest(store, &found.project).await?;
-    Ok(Some((found.of, key.guard(&found.standing(), found.acl.as_deref()))))
+    let key = keys.newest(store, &access.project).await?;
+    Ok(Some((of, key.guard(&access.standing(of), acl.as_deref()))))
 }

@@ -1,6 +1,6 @@
 //! User metadata and facets.
 
-use model::{Call, Facet, Facets, Metadatum, SecretId};
+use model::{Call, Facet, Facets, Guarded, Metadatum, SecretId};
 use seal::Bound;
 use store::{Change, Reseal};
 
@@ -97,12 +97,7 @@ impl Vault {
         let changed = async {
             let mut tries = 0;
             loop {
-                let found = self.accessible(call, id, action).await?;
-                let reseal = if private && !found.private {
-                    Some(self.reseal_private(id, &found).await?)
-                } else {
-                    None
-                };
+                let reseal = self.reseal_if(private, call, id, action).await?;
                 tries += 1;
                 match self.change(call, action, id, change(reseal)).await {
                     Err(store::Error::Changed) if tries < TRIES => {}
@@ -113,16 +108,30 @@ impl Vault {
         self.written(call, action, Some(id), changed.await).await
     }
 
-    pub(crate) async fn reseal_private(
+    /// The payload of a secret that is there for this caller, bound anew if it is to become private and is not yet.
+    pub(crate) async fn reseal_if(
         &self,
+        private: bool,
+        call: &Call,
         id: SecretId,
-        found: &store::SealedSecret,
-    ) -> Result<Reseal, Error> {
-        let guarding = self.guarding(&found.project, found.guard.as_ref()).await?;
-        let Some((_, from)) = &found.payload else { return Ok(Reseal { from: None, to: None, guarding }) };
-        let payload = self.open_sealed(id, found, from).await?;
-        let key = self.keys.newest(&*self.store, &found.project).await?;
+        action: Action,
+    ) -> Result<Option<Reseal>, Error> {
+        if !private {
+            self.reach(call, Guarded::Secret(id), action).await?;
+            return Ok(None);
+        }
+        let found = self.openable(call, id, action).await?;
+        let access = &found.access;
+        if access.private {
+            return Ok(None);
+        }
+        let guarding = self.guarding(&access.project, access.guard.as_ref()).await?;
+        let Some((_, from)) = &found.payload else {
+            return Ok(Some(Reseal { from: None, to: None, guarding }));
+        };
+        let payload = self.open_sealed(id, &found, from).await?;
+        let key = self.keys.newest(&*self.store, &access.project).await?;
         let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Error::Keys)?;
-        Ok(Reseal { from: Some(from.clone()), to: Some(to.into_vec()), guarding })
+        Ok(Some(Reseal { from: Some(from.clone()), to: Some(to.into_vec()), guarding }))
     }
 }

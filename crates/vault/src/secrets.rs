@@ -100,8 +100,8 @@ impl Vault {
     }
 
     async fn open_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
-        let mut found = self.accessible(call, id, Action::ReadPayload).await?;
-        if found.private && !call.door.opens_private() {
+        let mut found = self.openable(call, id, Action::ReadPayload).await?;
+        if found.access.private && !call.door.opens_private() {
             return Err(Error::Private(id));
         }
         let (content_type, sealed) = found.payload.take().ok_or(Error::NoPayload(id))?;
@@ -125,12 +125,12 @@ impl Vault {
         let filled = async {
             let mut tries = 0;
             loop {
-                let found = self.accessible(call, id, action).await?;
-                if found.payload.is_some() {
+                let found = self.readable(call, id, action).await?;
+                if found.content_type.is_some() {
                     return Err(Error::HasPayload(id));
                 }
                 let key = self.keys.newest(&*self.store, &found.project).await?;
-                let (private, content_type) = (found.private, new.content_type);
+                let (private, content_type) = (found.facets.private, new.content_type);
                 let bound = Bound { secret: id, private };
                 let sealed = key.seal(&bound, &new.payload).map_err(Error::Keys)?.into_vec();
                 let change = Change::FillPayload { id, private, content_type, sealed, time: call.time };
@@ -149,7 +149,7 @@ impl Vault {
     pub async fn delete_secret(&self, call: &Call, id: SecretId, unless_used: bool) -> Result<(), Error> {
         let action = Action::DeleteSecret;
         let deleted = async {
-            self.accessible(call, id, action).await?;
+            self.reach(call, Guarded::Secret(id), action).await?;
             let change = Change::DeleteSecret { id, unless_used, time: call.time };
             self.change(call, action, id, change).await.map_err(|error| about(id, error))
         };
@@ -184,8 +184,8 @@ impl Vault {
         let checked = async {
             match id {
                 None => self.may(call, action),
-                Some(id) => match self.accessible(call, id, action).await? {
-                    found if action == Action::ReadPayload && found.payload.is_none() => {
+                Some(id) => match self.readable(call, id, action).await? {
+                    found if action == Action::ReadPayload && found.content_type.is_none() => {
                         Err(Error::NoPayload(id))
                     }
                     _ => Ok(()),
@@ -201,7 +201,7 @@ impl Vault {
     pub async fn refuse_payload(&self, call: &Call, id: SecretId) -> Result<(), Error> {
         let action = Action::FillPayload;
         let checked = async {
-            match self.accessible(call, id, action).await?.payload {
+            match self.readable(call, id, action).await?.content_type {
                 Some(_) => Err(Error::HasPayload(id)),
                 None => Ok(()),
             }
@@ -210,8 +210,8 @@ impl Vault {
         self.record(call, action, Some(id), Outcome::Refused).await
     }
 
-    /// What it takes to work on a secret that is there for this caller.
-    pub(crate) async fn accessible(
+    /// The envelope of a secret that is there for this caller.
+    pub(crate) async fn openable(
         &self,
         call: &Call,
         id: SecretId,
@@ -219,8 +219,9 @@ impl Vault {
     ) -> Result<SealedSecret, Error> {
         for _ in 0..TRIES {
             let found = self.store.sealed(id).await?.ok_or(Error::NotFound(id))?;
-            if self.decide(call, action, &found.standing(id), found.guard.as_ref()).await? == Decided::Allowed
-            {
+            let (access, of) = (&found.access, Guarded::Secret(id));
+            let decided = self.decide(call, action, &access.standing(of), access.guard.as_ref()).await?;
+            if decided == Decided::Allowed {
                 return Ok(found);
             }
         }
@@ -250,9 +251,9 @@ pub(crate) async fn open_sealed(
 ) -> Result<Payload, Error> {
     let corrupt = |source| Error::Corrupt { of: Guarded::Secret(id), source };
     let version = Sealed::key_version(sealed).map_err(corrupt)?;
-    let key = keys.of_version(store, &found.project, version).await?;
+    let key = keys.of_version(store, &found.access.project, version).await?;
     let key = key.ok_or(Error::Store(store::Error::Corrupt("project_keys")))?;
-    key.open(&Bound { secret: id, private: found.private }, sealed).map_err(corrupt)
+    key.open(&Bound { secret: id, private: found.access.private }, sealed).map_err(corrupt)
 }
 
 /// The store's answer about a change of one secret, in the vault's words.

@@ -2,8 +2,8 @@
 //! their values, which are payloads as the secret says they are rendered.
 
 use model::{
-    Attributes, Call, Changes, ContentType, Counted, Encoding, Facets, Handle, Listed, ProjectId, Secret,
-    SecretId, Status, Timestamp, Usage, Which,
+    Attributes, Call, ChangeCursor, Changes, ContentType, Counted, Encoding, Facets, Guarded, Handle, Listed,
+    ProjectId, Secret, SecretId, Status, Timestamp, Usage, Which,
 };
 use seal::Bound;
 use store::{Change, Reseal};
@@ -43,7 +43,9 @@ impl Vault {
         let action = Action::ReadSecret;
         for _ in 0..TRIES {
             let handle = look().await?.ok_or(Error::NotFound(id))?;
-            let decided = self.decide(call, action, &handle.standing(), handle.guard.as_ref()).await;
+            let of = Guarded::Secret(handle.listed.id);
+            let decided =
+                self.decide(call, action, &handle.access.standing(of), handle.access.guard.as_ref()).await;
             let named = |error| match error {
                 Error::NotFound(_) => Error::NotFound(id),
                 other => other,
@@ -116,11 +118,8 @@ impl Vault {
         id: SecretId,
         facets: &Facets,
     ) -> Result<(Action, Option<Reseal>), Error> {
-        match self.accessible(call, id, Action::DefineSecret).await {
-            Ok(found) if facets.private && !found.private => {
-                Ok((Action::DefineSecret, Some(self.reseal_private(id, &found).await?)))
-            }
-            Ok(_) => Ok((Action::DefineSecret, None)),
+        match self.reseal_if(facets.private, call, id, Action::DefineSecret).await {
+            Ok(reseal) => Ok((Action::DefineSecret, reseal)),
             Err(Error::NotFound(_)) => {
                 self.may(call, Action::CreateSecret)?;
                 Ok((Action::CreateSecret, None))
@@ -144,18 +143,19 @@ impl Vault {
         let set = async {
             let mut tries = 0;
             loop {
-                let found = self.accessible(call, id, action).await?;
-                let rendered = rendering::parse(found.encoding, &value);
+                let found = self.readable(call, id, action).await?;
+                let (private, encoding_before) = (found.facets.private, found.facets.encoding);
+                let rendered = rendering::parse(encoding_before, &value);
                 let (encoding, payload) = match &rendered {
-                    Some(payload) => (found.encoding, payload),
+                    Some(payload) => (encoding_before, payload),
                     None => (Encoding::Raw, &value),
                 };
                 let key = self.keys.newest(&*self.store, &found.project).await?;
-                let bound = Bound { secret: id, private: found.private };
+                let bound = Bound { secret: id, private };
                 let change = Change::SetPayload {
                     id,
-                    private: found.private,
-                    rendered: found.encoding,
+                    private,
+                    rendered: encoding_before,
                     encoding,
                     content_type: ContentType::OctetStream,
                     sealed: key.seal(&bound, payload).map_err(Error::Keys)?.into_vec(),
@@ -185,13 +185,13 @@ impl Vault {
         Ok(self.store.count(project, which, now).await? > 0)
     }
 
-    /// The change log after a number, of all projects: a front-end tells each caller what is of theirs.
-    pub async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
+    /// The change log after a place, of all projects: a front-end tells each caller what is of theirs.
+    pub async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error> {
         Ok(self.store.changes(after, limit).await?)
     }
 
-    /// Follows the number of the newest row of the change log.
-    pub fn newest_change(&self) -> watch::Receiver<u64> {
+    /// Follows the end of the change log.
+    pub fn newest_change(&self) -> watch::Receiver<ChangeCursor> {
         self.store.newest_change()
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use model::{Call, Quotas, RequestId, SecretId, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
-use store::{AuditAnchor, Change, Store, StoreId, Unwitnessed, Witness, unwitnessed};
+use store::{AuditAnchor, Change, NodeName, Store, StoreId, Unwitnessed, Witness, unwitnessed};
 
 use crate::audit::{AuditSink, Chain, Entry, Event, Note, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
@@ -98,7 +98,7 @@ pub async fn unlock(
 ) -> Result<Option<(MasterKey, Option<AuditAnchor>)>, OpenError> {
     let Some(check) = store.key_check().await? else { return Ok(None) };
     let master = unlock_by(&store.id(), &check, keys)?;
-    Ok(Some((master, store.audit_anchor().await?)))
+    Ok(Some((master, store.audit_anchor(&NodeName::ONLY).await?)))
 }
 
 /// Gets the master key of a store that another process has: of which only its id and its check value are known here.
@@ -186,9 +186,10 @@ impl Vault {
             tracing::error!(%error, "the audit trail is not on disk");
             Error::Unwritten
         })?;
-        let known = self.store.audit_anchor().await?.map_or(0, |anchor| anchor.number);
+        let known = self.store.audit_anchor(&NodeName::ONLY).await?.map_or(0, |anchor| anchor.number);
         if number > known {
-            self.store.apply(Change::AnchorAudit(AuditAnchor { number, hash }), unwitnessed()).await?;
+            let (node, anchor) = (NodeName::ONLY, AuditAnchor { number, hash });
+            self.store.apply(Change::AnchorAudit { node, anchor }, unwitnessed()).await?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use model::{
-    Attributes, Call, ContentType, Door, Encoding, Expect, Facet, FacetError, Facets, SecretId, Usage,
-    UsageType, Which,
+    Attributes, Call, ChangeCursor, ContentType, Door, Encoding, Expect, Facet, FacetError, Facets, SecretId,
+    Usage, UsageType, Which,
 };
 use testkit::{Fixture, by};
 use vault::{Action, Error, NewPayload, NewSecret, Payload};
@@ -60,7 +60,7 @@ async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
     let opened = vault.read_payload(&admin, id).await.unwrap();
     assert_eq!(opened.content_type, ContentType::OctetStream);
     vault.may_follow(&admin).await.unwrap();
-    assert_eq!(vault.changes(0, 10).await.unwrap().rows().unwrap().len(), 4);
+    assert_eq!(vault.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().len(), 4);
 }
 
 #[tokio::test]

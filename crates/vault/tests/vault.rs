@@ -207,8 +207,9 @@ async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
             // No client gets as far as opening it, so ask the keys themselves.
             assert!(matches!(got, Err(Error::Private(_))), "{got:?}");
             let found = fixture.store.sealed(to).await.unwrap().unwrap();
-            let wrapped = fixture.store.project_key(&found.project, None).await.unwrap().unwrap();
-            let key = master.unwrap_project_key(&found.project, wrapped.version, &wrapped.wrapped).unwrap();
+            let wrapped = fixture.store.project_key(&found.access.project, None).await.unwrap().unwrap();
+            let key =
+                master.unwrap_project_key(&found.access.project, wrapped.version, &wrapped.wrapped).unwrap();
             let (_, sealed) = found.payload.unwrap();
             assert!(key.open(&seal::Bound { secret: to, private: true }, &sealed).is_err());
         } else {
@@ -523,11 +524,12 @@ async fn a_payload_filled_while_its_secret_becomes_private_opens_with_the_flag_i
         set.await.unwrap().unwrap();
         let found = fixture.store.sealed(id).await.unwrap().unwrap();
         let (_, sealed) = found.payload.unwrap();
-        let wrapped = fixture.store.project_key(&found.project, None).await.unwrap().unwrap();
-        let key = master.unwrap_project_key(&found.project, wrapped.version, &wrapped.wrapped).unwrap();
+        let wrapped = fixture.store.project_key(&found.access.project, None).await.unwrap().unwrap();
+        let key =
+            master.unwrap_project_key(&found.access.project, wrapped.version, &wrapped.wrapped).unwrap();
         let opened = key.open(&seal::Bound { secret: id, private: true }, &sealed).unwrap();
         assert_eq!(opened.expose(), b"x", "round {n}");
-        private_last += usize::from(found.private);
+        private_last += usize::from(found.access.private);
     }
     assert_eq!(private_last, 200);
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use store::sqlite::Purpose;
-use store::{SqliteStore, Store as _};
+use store::{NodeName, SqliteStore, Store as _};
 use tokio::runtime::Handle;
 use vault::Vault;
 
@@ -30,7 +30,7 @@ impl Served {
     pub(super) fn status(&self, runtime: &Handle) -> Result<Status, Error> {
         let (store, path) = (&self.store, self.store.path());
         let (check, anchor) =
-            runtime.block_on(async { (store.key_check().await, store.audit_anchor().await) });
+            runtime.block_on(async { (store.key_check().await, store.audit_anchor(&NodeName::ONLY).await) });
         Ok(Status {
             pid: std::process::id(),
             database: path.display().to_string(),

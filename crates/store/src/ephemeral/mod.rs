@@ -35,7 +35,7 @@ pub(crate) fn concerns_memory(change: &Change, is_in_memory: impl FnOnce(SecretI
         | Change::AddTransportKey(_)
         | Change::DeleteTransportKey(_)
         | Change::ReapOrders { .. }
-        | Change::AnchorAudit(_) => false,
+        | Change::AnchorAudit { .. } => false,
         Change::CreateSecret { secret, .. } | Change::DefineSecret { secret, .. } => {
             secret.facets.ephemeral || is_in_memory(secret.id)
         }

@@ -122,9 +122,9 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
                 self.witness()?;
                 self.here.delete_transport_key(key)
             }
-            Change::AnchorAudit(anchor) => {
+            Change::AnchorAudit { node, anchor } => {
                 self.witness()?;
-                self.here.set_audit_anchor(anchor)
+                self.here.set_audit_anchor(node, anchor)
             }
         }
     }

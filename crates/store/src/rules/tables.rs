@@ -11,7 +11,7 @@ use model::{
 };
 
 use super::outcome::Failed;
-use crate::AuditAnchor;
+use crate::{AuditAnchor, NodeName};
 
 /// Names a row within its table, for as long as a transaction lasts.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -145,7 +145,7 @@ pub trait Tables {
     /// Gives a secret or a container a guard if it has none.
     fn put_guard(&mut self, of: Guarded, guard: &Guard) -> Answer<(), Self>;
     /// Writes where a node's audit trail stands.
-    fn set_audit_anchor(&mut self, anchor: &AuditAnchor) -> Answer<(), Self>;
+    fn set_audit_anchor(&mut self, node: &NodeName, anchor: &AuditAnchor) -> Answer<(), Self>;
     /// Adds a row to the change log.
     fn log(&mut self, row: &ChangeLogRow<'_>) -> Answer<(), Self>;
 

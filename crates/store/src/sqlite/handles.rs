@@ -2,25 +2,25 @@
 
 use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage, UsageType};
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension as _, Params, Row};
+use rusqlite::{Params, Row};
 
-use super::guards::guard;
 use super::list::Kept;
 use super::reader::Reader;
-use super::rows::{moment, project_number, user};
+use super::rows::{ACCESS, access, project_number};
 use crate::Error;
 
 /// Bytes of usages in one list: more than any message that shows one may have.
 const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
 
-/// The columns that [`found`] reads, in its order.
-const HANDLE: &str = "id, usage_type, usage_id, project, creator, project_access, expiration, private, guard";
-
 /// Up to so many are listed where requests are served; more are listed elsewhere.
 pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
 
 pub(super) fn by_id(reader: &mut Reader, id: SecretId) -> Result<Option<Handle>, Error> {
-    found(reader, &format!("SELECT {HANDLE} FROM secrets WHERE id = ?1"), [id.as_bytes()])
+    found(
+        reader,
+        &format!("SELECT id, usage_type, usage_id, {ACCESS} FROM secrets WHERE id = ?1"),
+        [id.as_bytes()],
+    )
 }
 
 pub(super) fn by_usage(
@@ -29,26 +29,21 @@ pub(super) fn by_usage(
     usage: &Usage,
 ) -> Result<Option<Handle>, Error> {
     let select = format!(
-        "SELECT {HANDLE} FROM secrets INDEXED BY secrets_by_usage \
+        "SELECT id, usage_type, usage_id, {ACCESS} FROM secrets INDEXED BY secrets_by_usage \
          WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
     );
     found(reader, &select, (project.as_str(), usage.usage_type.as_str(), &usage.id))
 }
 
 fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
-    let row = reader
-        .connection()
-        .prepare_cached(select)?
-        .query_row(parameters, |row| {
-            let facts = (row.get::<_, i64>(3)?, row.get(5)?, row.get(7)?);
-            Ok((facts, listed(row), user(row, 4), moment(row, 6), guard(row, 8)))
-        })
-        .optional()?;
-    let Some((facts, listed, creator, expiration, guard)) = row else { return Ok(None) };
-    let (project, project_access, private) = facts;
-    let project = reader.project(project)?;
-    let (listed, creator, expiration, guard) = (listed?, creator?, expiration?, guard?);
-    Ok(Some(Handle { listed, project, creator, project_access, private, expiration, guard }))
+    let found = {
+        let mut statement = reader.connection().prepare_cached(select)?;
+        let mut rows = statement.query(parameters)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        (listed(row)?, access(row, 3)?)
+    };
+    let (listed, build) = found;
+    Ok(Some(Handle { listed, access: build(reader)? }))
 }
 
 /// From three columns: id, usage_type, usage_id.

@@ -49,7 +49,7 @@ impl Look {
 
     /// What decides about some secrets or containers, likewise; the first piece begins after [`i64::MIN`].
     pub fn regarded(&mut self, kind: Kind, after: i64) -> Result<Vec<RegardedRow>, Error> {
-        self.at_one_moment(|look| guards::after(&mut look.reader, kind, after, SWEEP_ROWS))
+        self.at_one_moment(|look| guards::access_after(&mut look.reader, kind, after, SWEEP_ROWS))
     }
 
     fn at_one_moment<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {

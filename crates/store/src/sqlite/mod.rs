@@ -46,17 +46,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery, ContainerSecret, Guarded, Handle,
-    KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery, Page, ProjectId, ProjectQuotas,
-    Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
+    Access, ChangeCursor, Changes, Consumer, ConsumerId, Container, ContainerId, ContainerQuery,
+    ContainerSecret, Guarded, Handle, KeyVersion, ListQuery, Listed, Metadatum, Order, OrderId, OrderQuery,
+    Page, ProjectId, ProjectQuotas, Secret, SecretId, Timestamp, TransportKey, TransportKeyId, Usage, Which,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::ephemeral::{at_one_moment, durable_part, find_in_either, merged_page};
 use crate::limits::{CHANGES_KEPT_FOR, WAITING_MAX};
 use crate::{
-    AuditAnchor, Change, Error, GuardedAcl, Kind, Numbers, OpenError, RegardedRow, SealedSecret, Slice,
-    Sliced, Store, StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, GuardedAcl, Kind, NodeName, Numbers, OpenError, RegardedRow, SealedSecret,
+    Slice, Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use memory::Memory;
 use opening::{Locked, Opened, private};
@@ -94,7 +94,7 @@ pub struct SqliteStore {
     locked: Arc<Locked>,
     readers: Arc<Readers>,
     memory: Arc<Memory>,
-    newest_change: watch::Receiver<u64>,
+    newest_change: watch::Receiver<ChangeCursor>,
     numbers: Arc<Numbers>,
     gauges: Arc<Gauges>,
     queue: Option<mpsc::Sender<Job>>,
@@ -122,7 +122,7 @@ impl SqliteStore {
         let database = |error| opening::refused(&path, &error);
         let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(database)?;
         let (newest, cut) = opening::change_log(&connection).map_err(database)?;
-        let (announce, newest_change) = watch::channel(newest);
+        let (announce, newest_change) = watch::channel(ChangeCursor::from_number(newest));
         let gauges = Arc::new(Gauges { cut: AtomicU64::new(cut), log_bytes: AtomicU64::new(0) });
         let numbers = Arc::new(Numbers::after(rows::witnessed(&connection).map_err(database)?));
         let committed = Arc::new(AtomicU64::new(1));
@@ -225,6 +225,10 @@ impl Store for SqliteStore {
         self.readers.read(rows::key_check)
     }
 
+    async fn access(&self, of: Guarded) -> Result<Option<Access>, Error> {
+        self.find(|reader| guards::access_to(reader, of))
+    }
+
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error> {
         self.find(|reader| rows::secret(reader, id))
     }
@@ -245,7 +249,7 @@ impl Store for SqliteStore {
 
     async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error> {
         let readers = Arc::clone(&self.readers);
-        apart(move || readers.scan_whole(|reader| guards::after(reader, kind, after, limit))).await
+        apart(move || readers.scan_whole(|reader| guards::access_after(reader, kind, after, limit))).await
     }
 
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
@@ -412,7 +416,8 @@ impl Store for SqliteStore {
         self.readers.read(|reader| rows::project_key(reader, project, version))
     }
 
-    async fn changes(&self, after: u64, limit: u32) -> Result<Changes, Error> {
+    async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error> {
+        let after = after.number();
         let of_file = |reader: &mut Reader| rows::changes(reader, after, limit);
         let has_news = || self.memory.newest_change() > after;
         let rows = 'rows: {
@@ -430,17 +435,17 @@ impl Store for SqliteStore {
         };
         // Looked at last: the writer says so before it cuts.
         Ok(match self.gauges.cut.load(Ordering::Acquire) {
-            cut if cut > after => Changes::Missed { up_to: cut },
+            cut if cut > after => Changes::Missed { up_to: ChangeCursor::from_number(cut) },
             _ => Changes::Rows(rows),
         })
     }
 
-    fn newest_change(&self) -> watch::Receiver<u64> {
+    fn newest_change(&self) -> watch::Receiver<ChangeCursor> {
         self.newest_change.clone()
     }
 
-    async fn audit_anchor(&self) -> Result<Option<AuditAnchor>, Error> {
-        self.readers.read(rows::audit_anchor)
+    async fn audit_anchor(&self, node: &NodeName) -> Result<Option<AuditAnchor>, Error> {
+        self.readers.read(|reader| rows::audit_anchor(reader, node))
     }
 
     async fn witnessed(&self) -> Result<u64, Error> {

@@ -29,13 +29,14 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 /// What leads from each schema to the next, from nothing to [`SCHEMA`].
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/sqlite/0001.sql"),
     include_str!("../../migrations/sqlite/0002.sql"),
     include_str!("../../migrations/sqlite/0003.sql"),
     include_str!("../../migrations/sqlite/0004.sql"),
+    include_str!("../../migrations/sqlite/0005.sql"),
 ];
 /// Has the envelope be the last column again in a store that is empty: what comes after a long one is on pages of its own,
 /// which point reads would have to follow. Older stores have what was added since after it.
@@ -298,14 +299,18 @@ fn set_up(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Has a database of an older schema, which is to be looked at and not changed, look like one of ours: what it has not is
-/// null.
+/// Shows a database of an older schema, which is only looked at, as one of ours.
 fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if schema < 4 {
         connection.execute_batch(
             "CREATE TEMP VIEW secrets AS SELECT *, NULL AS guard FROM main.secrets; \
              CREATE TEMP VIEW containers AS SELECT *, NULL AS guard FROM main.containers",
+        )?;
+    }
+    if schema < SCHEMA {
+        connection.execute_batch(
+            "CREATE TEMP VIEW audit_anchors AS SELECT 'only' AS node, number, hash FROM main.audit_anchor",
         )?;
     }
     Ok(())

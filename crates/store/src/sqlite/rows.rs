@@ -1,8 +1,9 @@
 //! Rows to values: every statement that reads one thing.
 
 use model::{
-    Attributes, BitLength, ChangeKind, ChangeRow, ContentType, Encoding, Facets, KeyVersion, Metadatum,
-    ProjectId, Secret, SecretId, SecretType, Status, Text, Timestamp, UsageType, UserId,
+    Access, Attributes, BitLength, ChangeCursor, ChangeKind, ChangeRow, ContentType, Encoding, Facets,
+    KeyVersion, Metadatum, ProjectId, Secret, SecretId, SecretType, Status, Text, Timestamp, UsageType,
+    UserId,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -10,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::guards::guard;
 use super::handles::usage;
 use super::reader::Reader;
-use crate::{AuditAnchor, Error, SealedSecret, WrappedKey};
+use crate::{AuditAnchor, Error, NodeName, SealedSecret, WrappedKey};
 
 /// The columns that [`record`] reads, in its order.
 pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
@@ -33,10 +34,10 @@ pub(super) fn witnessed(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(number).unwrap_or(0))
 }
 
-pub(super) fn audit_anchor(reader: &mut Reader) -> Result<Option<AuditAnchor>, Error> {
+pub(super) fn audit_anchor(reader: &mut Reader, node: &NodeName) -> Result<Option<AuditAnchor>, Error> {
     let row = reader
         .connection()
-        .query_row("SELECT number, hash FROM audit_anchor", [], |row| {
+        .query_row("SELECT number, hash FROM audit_anchors WHERE node = ?1", [node.as_str()], |row| {
             Ok(AuditAnchor { number: row.get(0)?, hash: row.get(1)? })
         })
         .optional()?;
@@ -54,43 +55,23 @@ pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>
 }
 
 pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedSecret>, Error> {
-    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, content_type, sealed, encoding, \
-         guard \
-         FROM secrets WHERE id = ?1";
+    const SELECT: &str = "SELECT project, creator, project_access, private, expiration, guard, content_type, sealed, \
+         encoding FROM secrets WHERE id = ?1";
     let found = {
         let mut statement = reader.connection().prepare_cached(SELECT)?;
         let mut rows = statement.query([id.as_bytes()])?;
-        match rows.next()? {
-            None => None,
-            Some(row) => {
-                let payload = match row.get_ref(6)? {
-                    ValueRef::Blob(sealed) => {
-                        let content_type =
-                            ContentType::parse(text(row, 5)?).ok_or(Error::Corrupt("content_type"))?;
-                        Some((content_type, sealed.to_vec()))
-                    }
-                    _ => None,
-                };
-                let encoding = encoding(row, 7)?;
-                Some((
-                    row.get(0)?,
-                    user(row, 1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    moment(row, 4)?,
-                    encoding,
-                    payload,
-                    guard(row, 8)?,
-                ))
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let payload = match row.get_ref(7)? {
+            ValueRef::Blob(sealed) => {
+                let content_type = ContentType::parse(text(row, 6)?).ok_or(Error::Corrupt("content_type"))?;
+                Some((content_type, sealed.to_vec()))
             }
-        }
+            _ => None,
+        };
+        (access(row, 0)?, encoding(row, 8)?, payload)
     };
-    let Some((project, creator, project_access, private, expiration, encoding, payload, guard)) = found
-    else {
-        return Ok(None);
-    };
-    let project = reader.project(project)?;
-    Ok(Some(SealedSecret { project, creator, project_access, private, encoding, expiration, payload, guard }))
+    let (build, encoding, payload) = found;
+    Ok(Some(SealedSecret { access: build(reader)?, encoding, payload }))
 }
 
 pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
@@ -134,11 +115,11 @@ impl Piece {
     /// Two pieces of one sequence of numbers as one: no further than either is known.
     pub(super) fn merged(self, other: Self, limit: u32) -> Vec<ChangeRow> {
         let known = [&self, &other].into_iter().filter(|piece| piece.cut);
-        let end = known.filter_map(|piece| piece.rows.last()).map(|row| row.number).min();
+        let end = known.filter_map(|piece| piece.rows.last()).map(|row| row.cursor).min();
         let mut rows = self.rows;
         rows.extend(other.rows);
-        rows.sort_by_key(|row| row.number);
-        rows.retain(|row| end.is_none_or(|end| row.number <= end));
+        rows.sort_by_key(|row| row.cursor);
+        rows.retain(|row| end.is_none_or(|end| row.cursor <= end));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         rows
     }
@@ -153,12 +134,12 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Pie
         let mut rows = statement.query((i64::try_from(after).unwrap_or(i64::MAX), limit))?;
         let mut found: Vec<(i64, _)> = Vec::new();
         while let Some(row) = rows.next()? {
-            let number = row.get(0)?;
+            let cursor = ChangeCursor::from_number(row.get(0)?);
             let secret = SecretId::from_bytes(row.get(1)?);
             let kind = ChangeKind::parse(text(row, 3)?).ok_or(Error::Corrupt("changes.kind"))?;
             let (time, usage) = (Timestamp::from_micros(row.get(4)?), usage(row, 5)?);
             bytes += usage.as_ref().map_or(0, |usage| usage.id.len());
-            let build = move |project| ChangeRow { number, secret, project, kind, time, usage };
+            let build = move |project| ChangeRow { cursor, secret, project, kind, time, usage };
             found.push((row.get(2)?, build));
             if bytes > CHANGES_BYTES {
                 cut = true;
@@ -170,6 +151,25 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Pie
     cut |= u32::try_from(rows.len()).is_ok_and(|found| found >= limit);
     let rows = rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?)));
     Ok(Piece { rows: rows.collect::<Result<_, Error>>()?, cut })
+}
+
+/// The columns of a secret that [`access`] reads, in its order.
+pub(super) const ACCESS: &str = "project, creator, project_access, private, expiration, guard";
+
+/// Reads what decides about access, but for the name of the project, which is looked up once the row is done with.
+pub(super) fn access(
+    row: &Row<'_>,
+    first: usize,
+) -> Result<impl FnOnce(&mut Reader) -> Result<Access, Error> + use<>, Error> {
+    let unreadable = |_| Error::Corrupt("a fact that decides about access");
+    let (project, creator) = (row.get(first)?, user(row, first + 1)?);
+    let project_access = row.get(first + 2).map_err(unreadable)?;
+    let (private, expiration) = (row.get(first + 3).map_err(unreadable)?, moment(row, first + 4)?);
+    let guard = guard(row, first + 5)?;
+    Ok(move |reader: &mut Reader| {
+        let project = reader.project(project)?;
+        Ok(Access { project, creator, project_access, private, expiration, guard })
+    })
 }
 
 /// The number of a project, if any secret or key of it was ever stored.

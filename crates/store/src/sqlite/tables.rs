@@ -16,7 +16,7 @@ use super::{acls, consumers, guards, handles, quotas, rows};
 use crate::rules::{
     AclRow, Beside, ChangeLogRow, ContainerRow, Definition, Failed, RowNumber, SecretRow, Tables, Tally,
 };
-use crate::{AuditAnchor, Error};
+use crate::{AuditAnchor, Error, NodeName};
 
 /// The tables of the file, or of memory.
 #[derive(Debug)]
@@ -105,10 +105,14 @@ impl Tables for SqlTables<'_> {
         self.write(update, (id, guard.as_bytes()))
     }
 
-    fn set_audit_anchor(&mut self, AuditAnchor { number, hash }: &AuditAnchor) -> Answer<()> {
+    fn set_audit_anchor(
+        &mut self,
+        node: &NodeName,
+        AuditAnchor { number, hash }: &AuditAnchor,
+    ) -> Answer<()> {
         self.write(
-            "INSERT OR REPLACE INTO audit_anchor (one, number, hash) VALUES (1, ?1, ?2)",
-            (*number, &hash[..]),
+            "INSERT OR REPLACE INTO audit_anchors (node, number, hash) VALUES (?1, ?2, ?3)",
+            (node.as_str(), *number, &hash[..]),
         )
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use model::ChangeCursor;
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -105,7 +106,7 @@ pub(super) struct Writer {
     readers: Arc<Readers>,
     memory: Arc<Memory>,
     committed: Arc<AtomicU64>,
-    announce: watch::Sender<u64>,
+    announce: watch::Sender<ChangeCursor>,
     numbers: Arc<Numbers>,
     newest_change: u64,
     gauges: Arc<Gauges>,
@@ -135,7 +136,7 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) committed: Arc<AtomicU64>,
-    pub(super) announce: watch::Sender<u64>,
+    pub(super) announce: watch::Sender<ChangeCursor>,
     pub(super) numbers: Arc<Numbers>,
     pub(super) locked: Arc<Locked>,
 }
@@ -148,7 +149,7 @@ impl Writer {
         shared: Shared,
     ) -> std::io::Result<Self> {
         let Shared { readers, memory, gauges, committed, announce, numbers, locked } = shared;
-        let newest_change = *announce.borrow();
+        let newest_change = announce.borrow().number();
         let now = Instant::now();
         Ok(Self {
             connection,
@@ -426,9 +427,8 @@ impl Writer {
     }
 
     fn announce(&self, effects: &Effects) {
-        self.announce.send_if_modified(|newest| {
-            std::mem::replace(newest, effects.newest_change) != effects.newest_change
-        });
+        let end = ChangeCursor::from_number(effects.newest_change);
+        self.announce.send_if_modified(|newest| std::mem::replace(newest, end) != end);
     }
 
     fn roll_back(&self) {
@@ -652,7 +652,7 @@ fn is_numbered(change: &Change) -> bool {
             | Change::PutGuards(_)
             | Change::AddProjectKey { .. }
             | Change::ReapOrders { .. }
-            | Change::AnchorAudit(_)
+            | Change::AnchorAudit { .. }
     )
 }
 
