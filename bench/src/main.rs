@@ -2,6 +2,7 @@
 //!
 //! A rate says little on another machine, or on a busy one; a ratio within one run says more. The two of a pair are measured
 //! by turns, and the median is printed. `docs/performance.md` has the figures and their limits.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints what it measured")]
 
 mod client;

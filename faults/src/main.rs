@@ -8,6 +8,7 @@
 //! - once the fault is over the server recovers by itself, and `donjond check` finds the store sound.
 //!
 //! `preload.c` stands between donjond and its files. It does not see system calls made without libc.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its findings")]
 
 mod calls;

@@ -1,4 +1,5 @@
 //! The project's commands: `cargo xtask test`, `tidy`, `fuzz`, `faults`, `bench`, `library`, `install`.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "it prints its commands")]
 
 mod fuzz;

@@ -15,6 +15,7 @@
 //!
 //! Plaintext lies in wiped buffers from the request's body to the vault and from the vault to the connection. No error
 //! text quotes it, and descriptions of errors, which may quote what else a request held, are never logged.
+#![forbid(unsafe_code)]
 
 mod accept;
 mod acls;

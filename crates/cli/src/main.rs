@@ -7,6 +7,7 @@
 //! It holds no key and opens no database: it asks a daemon, like any other client of libvirt's secret API. A value is
 //! never an argument, is wiped after use, and is in no message. Under the name `virt-ssh-helper` it is what libvirt's
 //! clients look for on a machine that they reach by ssh.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod commands;

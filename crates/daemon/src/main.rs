@@ -6,6 +6,7 @@
 //!                                  └──listen──▶ sockets ──▶ connections, at most so many ─┘
 //!                                                   each on one of the threads
 //! ```
+#![forbid(unsafe_code)]
 
 mod admin;
 mod banner;

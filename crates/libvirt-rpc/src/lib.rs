@@ -16,6 +16,7 @@
 //!
 //! Source of numbers and limits: libvirt's `src/remote/remote_protocol.x`, `src/rpc/virnetprotocol.x` and
 //! `src/rpc/virkeepaliveprotocol.x`, release 12.8.0, and conversations recorded with its daemons.
+#![forbid(unsafe_code)]
 
 pub mod error;
 pub mod foreign;

@@ -13,6 +13,7 @@
 //! The table in `libvirt-rpc` decodes the arguments of a call, one match finds its handler, and the handler calls the vault
 //! once and writes a typed reply. Values lie in wiped buffers from the socket to the vault and back. [`limits`] bounds the
 //! memory and the time of everything that a client sends or leaves unread.
+#![forbid(unsafe_code)]
 
 mod auth;
 mod connection;

@@ -3,6 +3,7 @@
 //! Everything here is a plain value that is valid once it exists: text becomes a type at the edge, through
 //! `TryFrom` or `FromStr`, and no later code checks it again. Nothing here reads a clock, a socket, a row or a
 //! key, and nothing serialises itself: each protocol and each database has its own shape, converted by hand.
+#![forbid(unsafe_code)]
 
 mod acl;
 mod call;

@@ -2,7 +2,7 @@
 //!
 //! The best of several rounds, for the machine may be doing something else.
 
-#![allow(clippy::print_stdout)] // Its purpose.
+#![allow(clippy::print_stdout, reason = "it prints its results")]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 //!
 //! Luck decides how long a prime is looked for, so it shows how the times are spread, not the best.
 
-#![allow(clippy::print_stdout)] // Its purpose.
+#![allow(clippy::print_stdout, reason = "it prints its results")]
 
 use std::time::{Duration, Instant};
 

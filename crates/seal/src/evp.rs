@@ -11,7 +11,7 @@
 //!
 //! This, `locked.rs` and `wiping.rs` are the only files of the crate with unsafe code.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "one of the three files of this crate with unsafe code")]
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;

@@ -24,7 +24,7 @@
 //!
 //! This and `evp.rs` are the only files of the crate with unsafe code.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "one of the three files of this crate with unsafe code")]
 
 use std::fmt;
 use std::io;

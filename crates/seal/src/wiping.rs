@@ -12,7 +12,7 @@
 //!
 //! This, `locked.rs` and `evp.rs` are the only files of the crate with unsafe code.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "one of the three files of this crate with unsafe code")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

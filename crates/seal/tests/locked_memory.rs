@@ -1,6 +1,6 @@
 //! What the kernel says about the memory that keys live in. No unsafe code: the kernel shows it as files.
 
-#![allow(clippy::unwrap_used)] // All of it is a test.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

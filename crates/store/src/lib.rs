@@ -9,6 +9,7 @@
 //! - An ephemeral secret is in no file, in no form: a store keeps it in memory, and it ends with the store.
 //!
 //! `tests/contract.rs` is the promise in full: one suite that every store passes.
+#![forbid(unsafe_code)]
 
 mod change;
 mod ephemeral;

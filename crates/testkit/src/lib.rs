@@ -1,4 +1,5 @@
 //! For development only: a vault on a temporary store, calls at a chosen time, and parts that fail on demand.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod faulty;

@@ -8,6 +8,7 @@
 //!
 //! The vault knows no protocol: a front-end parses bytes into the types of `model` and of this crate, makes one
 //! call, and translates the answer or the [`Error`]. It reads no clock either: [`model::Call`] carries the time.
+#![forbid(unsafe_code)]
 
 mod acls;
 mod audit;
