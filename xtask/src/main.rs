@@ -25,6 +25,7 @@ usage: cargo xtask COMMAND
   test            all checks: format, lints, the arrows of deny.toml, all tests with real clients, short runs of the
                   faults and of every fuzz target, with the time of each. Installs missing programs (apt, pip, cargo)
   tidy            the rules of the house that no compiler checks, a part of `test`
+  settings        rewrites what the rows of the settings say: packaging/donjon.toml, tables in docs/operators-guide.md
   fuzz [SECONDS] [TARGET…]
                   runs the fuzz targets, each for some seconds (600)
   faults [EXPERIMENT…]
@@ -58,6 +59,7 @@ fn command() -> Result<()> {
     match command.as_deref() {
         Some("test") => test(),
         Some("tidy") => run(&mut cargo(&["test", "--quiet", "--package", "xtask", "tidy::"])),
+        Some("settings") => settings(),
         Some("fuzz") => fuzz::run(&rest),
         Some("faults") => faults(&rest),
         Some("bench") => bench(&rest),
@@ -69,6 +71,12 @@ fn command() -> Result<()> {
         }
         _ => Err(USAGE.into()),
     }
+}
+
+/// The tests that compare the documents with the rows rewrite them too.
+fn settings() -> Result<()> {
+    let mut tests = cargo(&["test", "--quiet", "--package", "daemon", "config::documents"]);
+    run(tests.env("UPDATE_EXPECT", "1"))
 }
 
 fn test() -> Result<()> {

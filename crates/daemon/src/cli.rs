@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::admin::AdminSettings;
-use crate::config::libvirt::Group;
-use crate::config::policy::PolicySettings;
-use crate::config::{Place, Settings, values};
+use crate::config::Settings;
+use crate::config::table::{BACKUP, CHECK, Flags, INIT, POLICY, SERVE};
+use crate::config::values::{self, Group};
 
 /// Keeps secrets, encrypted, behind the REST API of OpenStack Barbican and the secret API of libvirt.
 #[derive(Debug, Parser)]
@@ -135,7 +134,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) settings: Flags<SERVE>,
     /// Go on without changes that the audit trail has as committed and the database has not
     ///
     /// After a backup was restored, or what was lost cannot be had back. A line of the audit trail declares it. This once:
@@ -191,7 +190,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) settings: Flags<INIT>,
 }
 
 /// `donjond check`.
@@ -201,16 +200,12 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: Place,
-    #[command(flatten)]
-    pub(crate) policy: PolicySettings,
-    #[command(flatten)]
-    pub(crate) admin: AdminSettings,
+    pub(crate) settings: Flags<CHECK>,
     /// Verify the audit trail instead, in these files, oldest first
     ///
     /// [default: the file that `serve` writes]
-    #[arg(long, value_name = "FILE", num_args = 0..)]
-    pub(crate) audit: Option<Vec<PathBuf>>,
+    #[arg(long = "audit", value_name = "FILE", num_args = 0..)]
+    pub(crate) trail: Option<Vec<PathBuf>>,
 }
 
 /// `donjond backup`.
@@ -220,9 +215,7 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: Place,
-    #[command(flatten)]
-    pub(crate) admin: AdminSettings,
+    pub(crate) settings: Flags<BACKUP>,
     /// Where to put the copy; nothing may be there
     #[arg(value_name = "FILE", value_parser = values::path)]
     pub(crate) to: PathBuf,
@@ -235,7 +228,7 @@ pub(crate) struct Policy {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) policy: PolicySettings,
+    pub(crate) settings: Flags<POLICY>,
 }
 
 /// `donjond token`.

@@ -1,36 +1,40 @@
 //! What the operator chose: flags, the file that `--config` names, and the defaults, in this order of precedence.
 //!
-//! Text becomes a typed value in [`values`], the file is read in [`file`], and [`Config::resolve`] fills in what
-//! nobody chose. A [`Config`] is complete and needs no more checks, but for the address to listen at.
+//! ```text
+//! flags ─▶ rows ◀─ file      a row for each setting: key, kind, sentence, default
+//!           │
+//!        Settings ─resolve─▶ Config
+//! ```
+//!
+//! [`rows`] declares each setting once. Text becomes a typed value in [`kinds`] and [`values`], [`file`] reads the file,
+//! and [`Config::resolve`] adds the defaults. A [`Config`] is complete and needs no more checks, except for the address
+//! to listen at.
 
-pub(crate) mod admin;
 pub(crate) mod file;
 pub(crate) mod keystone;
-pub(crate) mod libvirt;
-pub(crate) mod numbers;
+mod kinds;
 pub(crate) mod policy;
+mod rows;
+mod surroundings;
+pub(crate) mod table;
 pub(crate) mod values;
 
-use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use model::{Counted, ProjectId, Quotas, UNLIMITED};
+use vault::Grace;
 
-use admin::{Admin, AdminSettings};
 use file::FileError;
-use keystone::{Keystone, KeystoneFault, KeystoneSettings};
-use libvirt::{Libvirt, LibvirtSettings};
-use model::Quotas;
-use numbers::{QuotaSettings, Upkeep, UpkeepSettings};
-use policy::{PolicyChoice, PolicyFileError, PolicySettings};
+use keystone::{Keystone, KeystoneFault};
+use policy::{PolicyChoice, PolicyFileError};
+pub(crate) use rows::Settings;
+use surroundings::Surroundings;
 use values::{
-    AuditSync, AuditTarget, Auth, HostHref, HostName, KeySource, ListenAt, LogFilter, LogFormat, StoreUrl,
-    WebOrigin,
+    AuditSync, AuditTarget, Auth, Group, KeySource, LibvirtAuth, ListenAt, LogFilter, LogFormat, SocketAt,
+    SocketMode, StoreUrl,
 };
 
 /// Why there is no [`Config`].
@@ -60,243 +64,6 @@ pub(crate) enum ConfigError {
     NotLoopback(SocketAddr),
 }
 
-/// Where an existing store is: what every command needs to know.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct Place {
-    /// Keep everything in DIR, made with mode 0700 if it is not there
-    ///
-    /// [default: /var/lib/donjon as root or as the user who owns it, else $XDG_DATA_HOME/donjon, else
-    /// ~/.local/share/donjon]
-    #[arg(long, value_name = "DIR", value_parser = values::path)]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// Keep rows here: sqlite:PATH
-    ///
-    /// [default: sqlite:DATA-DIR/donjon.db]
-    #[arg(long, value_name = "URL")]
-    pub(crate) store: Option<StoreUrl>,
-
-    /// Take the master key from here: file:PATH, or credential:NAME as systemd's LoadCredential hands it over
-    ///
-    /// A key file that is not there is made when the store is made, and never again.
-    ///
-    /// [default: file:DATA-DIR/master.key]
-    #[arg(long, value_name = "SOURCE")]
-    pub(crate) master_key: Option<KeySource>,
-}
-
-/// What was chosen, by flags or in the file; absent is not chosen.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct Settings {
-    #[command(flatten)]
-    pub(crate) place: Place,
-
-    #[command(flatten)]
-    pub(crate) admin: AdminSettings,
-
-    /// Serve the REST API at ADDR, an IP address and a port, or "off"
-    ///
-    /// Sockets that systemd passes take precedence.
-    ///
-    /// [default: 127.0.0.1:9311]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Option<ListenAt>,
-
-    /// Begin hrefs in answers with URL
-    ///
-    /// [default: http:// and the request's Host header]
-    #[arg(long, value_name = "URL")]
-    pub(crate) host_href: Option<HostHref>,
-
-    /// Answer to these names too, NAME,NAME,… without ports
-    ///
-    /// With project-header a request for any other name is 403, so that no web page can have its own name lead here. IP
-    /// addresses, localhost and the host of --host-href need no listing. A reference that begins with one of these names is
-    /// taken for one to this server.
-    ///
-    /// [default: none]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) hosts: Option<Vec<HostName>>,
-
-    /// Learn who calls by this: project-header or keystone
-    ///
-    /// project-header believes the X-Project-Id header as it comes, like Barbican without Keystone. keystone asks
-    /// Keystone whose the token in X-Auth-Token is; the table [keystone] of the file says where that is and who asks.
-    ///
-    /// [default: project-header]
-    #[arg(long, value_name = "HOW")]
-    pub(crate) auth: Option<Auth>,
-
-    /// Allow project-header on an address that other machines reach
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub(crate) insecure_listen: Option<bool>,
-
-    #[command(flatten)]
-    pub(crate) policy: PolicySettings,
-
-    /// Serve Prometheus metrics at ADDR/metrics, or "off"
-    ///
-    /// [default: 127.0.0.1:9312]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics_listen: Option<ListenAt>,
-
-    #[command(flatten)]
-    pub(crate) libvirt: LibvirtSettings,
-
-    /// Write the audit trail, one line a request, to FILE or to "stdout"
-    ///
-    /// [default: DATA-DIR/audit.log]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) audit: Option<AuditTarget>,
-
-    /// Force the audit trail to disk by batch, or by entry before each answer
-    ///
-    /// Either way an entry is with the operating system before a payload leaves.
-    ///
-    /// [default: batch]
-    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
-    pub(crate) audit_sync: Option<AuditSync>,
-
-    /// Log what passes FILTER: LEVEL or TARGET=LEVEL, separated by commas
-    ///
-    /// Levels: off, error, warn, info, debug, trace. Example: warn,vault=debug
-    ///
-    /// [default: info]
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) log: Option<LogFilter>,
-
-    /// Log as text for people or as one JSON object a line, on stderr
-    ///
-    /// [default: text]
-    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
-    pub(crate) log_format: Option<LogFormat>,
-
-    #[arg(skip)]
-    pub(crate) allowed_origins: Option<Vec<WebOrigin>>,
-
-    #[arg(skip)]
-    pub(crate) keystone: KeystoneSettings,
-
-    #[arg(skip)]
-    pub(crate) limits: LimitSettings,
-
-    #[arg(skip)]
-    pub(crate) quotas: QuotaSettings,
-
-    #[arg(skip)]
-    pub(crate) upkeep: UpkeepSettings,
-}
-
-impl Settings {
-    /// These, and `other` where these do not say.
-    fn or(self, other: Self) -> Self {
-        Self {
-            place: Place {
-                data_dir: self.place.data_dir.or(other.place.data_dir),
-                store: self.place.store.or(other.place.store),
-                master_key: self.place.master_key.or(other.place.master_key),
-            },
-            admin: self.admin.or(other.admin),
-            listen: self.listen.or(other.listen),
-            host_href: self.host_href.or(other.host_href),
-            hosts: self.hosts.or(other.hosts),
-            auth: self.auth.or(other.auth),
-            insecure_listen: self.insecure_listen.or(other.insecure_listen),
-            policy: self.policy.or(other.policy),
-            metrics_listen: self.metrics_listen.or(other.metrics_listen),
-            libvirt: self.libvirt.or(other.libvirt),
-            audit: self.audit.or(other.audit),
-            audit_sync: self.audit_sync.or(other.audit_sync),
-            log: self.log.or(other.log),
-            log_format: self.log_format.or(other.log_format),
-            // Only the file has these.
-            allowed_origins: other.allowed_origins,
-            keystone: other.keystone,
-            limits: other.limits,
-            quotas: other.quotas,
-            upkeep: other.upkeep,
-        }
-    }
-}
-
-/// One key of the file's `[limits]`.
-pub(crate) struct Limit {
-    pub(crate) key: &'static str,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
-}
-
-impl Limit {
-    fn range(&self) -> RangeInclusive<u64> {
-        self.min..=self.max
-    }
-}
-
-/// Every limit an operator can move. The rest are constants beside what they limit.
-pub(crate) const LIMITS: [Limit; 10] = [
-    Limit { key: "header_bytes", min: barbican::Limits::HEAD_BYTES_MIN as u64, max: 1_048_576 },
-    Limit { key: "header_fields", min: 10, max: 1_000 },
-    Limit { key: "header_seconds", min: 1, max: 3_600 },
-    Limit { key: "body_bytes", min: 1_000, max: 16_777_216 },
-    Limit { key: "body_seconds", min: 1, max: 3_600 },
-    Limit { key: "discarded_bytes", min: 0, max: 1_073_741_824 },
-    Limit { key: "connections", min: 1, max: 1_000_000 },
-    Limit { key: "libvirt_connections", min: 1, max: 1_000_000 },
-    Limit { key: "drain_seconds", min: 0, max: 3_600 },
-    Limit { key: "batch_changes", min: 1, max: 4_096 },
-];
-
-/// Connections at once, unless chosen: far above what a cloud's services keep open, and few enough to fit in memory.
-const CONNECTIONS_DEFAULT: usize = 10_000;
-
-/// The limits that the file sets, by their place in [`LIMITS`].
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LimitSettings([Option<u64>; LIMITS.len()]);
-
-impl LimitSettings {
-    fn set(&mut self, key: &str, value: u64) {
-        let slots = LIMITS.iter().zip(self.0.iter_mut());
-        for (_, slot) in slots.filter(|(limit, _)| limit.key == key) {
-            *slot = Some(value);
-        }
-    }
-
-    fn resolve(&self) -> Limits {
-        let [
-            header_bytes,
-            header_fields,
-            header_seconds,
-            body_bytes,
-            body_seconds,
-            discarded_bytes,
-            connections,
-            libvirt_connections,
-            drain_seconds,
-            batch_changes,
-        ] = self.0;
-        let door = barbican::Limits::default();
-        let size = |chosen: Option<u64>, default| {
-            chosen.map_or(default, |number| usize::try_from(number).unwrap_or(usize::MAX))
-        };
-        let time = |chosen: Option<u64>, default| chosen.map_or(default, Duration::from_secs);
-        Limits {
-            door: barbican::Limits {
-                head_bytes_max: size(header_bytes, door.head_bytes_max),
-                header_fields_max: size(header_fields, door.header_fields_max),
-                head_time_max: time(header_seconds, door.head_time_max),
-                body_bytes_max: size(body_bytes, door.body_bytes_max),
-                body_time_max: time(body_seconds, door.body_time_max),
-                discarded_bytes_max: size(discarded_bytes, door.discarded_bytes_max),
-                write_time_max: door.write_time_max,
-                drain_time_max: time(drain_seconds, door.drain_time_max),
-            },
-            connections: size(connections, CONNECTIONS_DEFAULT),
-            libvirt_connections: size(libvirt_connections, CONNECTIONS_DEFAULT),
-            batch_changes: NonZeroUsize::new(size(batch_changes, 0)).unwrap_or(store::sqlite::BATCH_DEFAULT),
-        }
-    }
-}
-
 /// The limits in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Limits {
@@ -308,6 +75,35 @@ pub(crate) struct Limits {
     pub(crate) libvirt_connections: usize,
     /// Changes that share one transaction.
     pub(crate) batch_changes: NonZeroUsize,
+}
+
+/// Where the admin socket is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Admin {
+    pub(crate) socket: SocketAt,
+    /// Whether somebody named the socket; if not, the server goes on without where it cannot be made.
+    pub(crate) is_chosen: bool,
+}
+
+/// The libvirt door: where its sockets are, who may open them, and whose secrets they show.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Libvirt {
+    pub(crate) socket: SocketAt,
+    /// Whether somebody named the socket; if not, the door stays closed where another server has it.
+    pub(crate) is_socket_chosen: bool,
+    pub(crate) group: Option<Group>,
+    pub(crate) mode: SocketMode,
+    pub(crate) ro_mode: SocketMode,
+    pub(crate) project: ProjectId,
+    pub(crate) auth: LibvirtAuth,
+    pub(crate) token: Option<PathBuf>,
+}
+
+/// What the server deletes in the background, and how often it looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Upkeep {
+    pub(crate) every: Duration,
+    pub(crate) grace: Grace,
 }
 
 /// How callers are known, with all that takes.
@@ -327,9 +123,9 @@ pub(crate) struct Config {
     pub(crate) master_key: KeySource,
     pub(crate) admin: Admin,
     pub(crate) listen: ListenAt,
-    pub(crate) host_href: Option<HostHref>,
-    pub(crate) hosts: Vec<HostName>,
-    pub(crate) allowed_origins: Vec<WebOrigin>,
+    pub(crate) host_href: Option<String>,
+    pub(crate) hosts: Vec<barbican::HostName>,
+    pub(crate) allowed_origins: Vec<barbican::WebOrigin>,
     pub(crate) auth: AuthBy,
     pub(crate) insecure_listen: bool,
     pub(crate) policy: PolicyChoice,
@@ -342,6 +138,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) quotas: Quotas,
     pub(crate) upkeep: Upkeep,
+    /// All settings, with their defaults.
+    settings: Settings,
 }
 
 impl Config {
@@ -350,54 +148,80 @@ impl Config {
         Self::load_before(flags, file, Settings::default())
     }
 
-    /// The same, with what holds before the defaults do.
+    /// The same, with settings that take precedence over the defaults alone.
     pub(crate) fn load_before(
         flags: Settings,
         file: Option<&Path>,
         behind: Settings,
     ) -> Result<Self, ConfigError> {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
-        // Only the file has these.
-        let (keystone, limits) = (from_file.keystone.clone(), from_file.limits.clone());
-        let allowed_origins = from_file.allowed_origins.clone();
-        let (quotas, upkeep) = (from_file.quotas.clone(), from_file.upkeep.clone());
-        let chosen = flags.or(from_file).or(behind);
-        let chosen = Settings { allowed_origins, keystone, limits, quotas, upkeep, ..chosen };
-        Self::resolve(chosen, &Surroundings::of_process())
+        Self::resolve(flags.or(from_file).or(behind), &Surroundings::of_process())
     }
 
     fn resolve(chosen: Settings, around: &Surroundings) -> Result<Self, ConfigError> {
-        let data_dir = match chosen.place.data_dir {
-            Some(dir) => dir,
-            None => around.data_dir().ok_or(ConfigError::NoHome)?,
-        };
+        let is_admin_socket_chosen = chosen.general.admin_socket.is_some();
+        let is_libvirt_socket_chosen = chosen.general.libvirt_socket.is_some();
+        let settings = chosen.derived(around)?.or(Settings::fixed());
+        let Settings { general, cors, limits, quotas, upkeep, .. } = settings.clone();
         Ok(Self {
-            store: chosen.place.store.unwrap_or_else(|| StoreUrl::Sqlite(data_dir.join("donjon.db"))),
-            master_key: chosen
-                .place
-                .master_key
-                .unwrap_or_else(|| KeySource::File(data_dir.join("master.key"))),
-            audit: chosen.audit.unwrap_or_else(|| AuditTarget::File(data_dir.join("audit.log"))),
-            admin: chosen.admin.resolve(&data_dir),
-            listen: chosen.listen.unwrap_or(REST_LISTEN_DEFAULT),
-            host_href: chosen.host_href,
-            hosts: chosen.hosts.unwrap_or_default(),
-            allowed_origins: chosen.allowed_origins.unwrap_or_default(),
-            auth: match chosen.auth.unwrap_or(Auth::ProjectHeader) {
+            data_dir: of_default(general.data_dir),
+            store: of_default(general.store),
+            master_key: of_default(general.master_key),
+            admin: Admin { socket: of_default(general.admin_socket), is_chosen: is_admin_socket_chosen },
+            listen: of_default(general.listen),
+            host_href: general.host_href,
+            hosts: of_default(general.hosts),
+            allowed_origins: of_default(cors.allowed_origins),
+            auth: match of_default(general.auth) {
                 Auth::ProjectHeader => AuthBy::ProjectHeader,
-                Auth::Keystone => AuthBy::Keystone(Box::new(chosen.keystone.resolve(around)?)),
+                Auth::Keystone => AuthBy::Keystone(Box::new(Keystone::resolve(&settings, around)?)),
             },
-            insecure_listen: chosen.insecure_listen.unwrap_or(false),
-            policy: chosen.policy.resolve(),
-            metrics_listen: chosen.metrics_listen.unwrap_or(METRICS_LISTEN_DEFAULT),
-            libvirt: chosen.libvirt.resolve(&data_dir, around),
-            audit_sync: chosen.audit_sync.unwrap_or(AuditSync::Batch),
-            log: chosen.log.unwrap_or_default(),
-            log_format: chosen.log_format.unwrap_or(LogFormat::Text),
-            limits: chosen.limits.resolve(),
-            quotas: chosen.quotas.resolve(),
-            upkeep: chosen.upkeep.resolve(),
-            data_dir,
+            insecure_listen: of_default(general.insecure_listen),
+            policy: PolicyChoice { set: general.policy, file: general.policy_file },
+            metrics_listen: of_default(general.metrics_listen),
+            libvirt: Libvirt {
+                socket: of_default(general.libvirt_socket),
+                is_socket_chosen: is_libvirt_socket_chosen,
+                group: general.libvirt_socket_group,
+                mode: of_default(general.libvirt_socket_mode),
+                ro_mode: of_default(general.libvirt_socket_ro_mode),
+                project: of_default(general.libvirt_project),
+                auth: of_default(general.libvirt_auth),
+                token: general.libvirt_token,
+            },
+            audit: of_default(general.audit),
+            audit_sync: of_default(general.audit_sync),
+            log: of_default(general.log),
+            log_format: of_default(general.log_format),
+            limits: Limits {
+                door: barbican::Limits {
+                    head_bytes_max: of_default(limits.header_bytes),
+                    header_fields_max: of_default(limits.header_fields),
+                    head_time_max: of_default(limits.header_seconds),
+                    body_bytes_max: of_default(limits.body_bytes),
+                    body_time_max: of_default(limits.body_seconds),
+                    discarded_bytes_max: of_default(limits.discarded_bytes),
+                    drain_time_max: of_default(limits.drain_seconds),
+                    ..barbican::Limits::default()
+                },
+                connections: of_default(limits.connections),
+                libvirt_connections: of_default(limits.libvirt_connections),
+                batch_changes: of_default(limits.batch_changes),
+            },
+            quotas: Quotas::all(UNLIMITED)
+                .with(Counted::Secrets, of_default(quotas.secrets))
+                .with(Counted::Orders, of_default(quotas.orders))
+                .with(Counted::Containers, of_default(quotas.containers))
+                .with(Counted::Consumers, of_default(quotas.consumers))
+                .with(Counted::Cas, of_default(quotas.cas)),
+            upkeep: Upkeep {
+                every: of_default(upkeep.every_seconds),
+                grace: Grace {
+                    expired: of_default(upkeep.expired_seconds),
+                    orders: of_default(upkeep.orders_seconds),
+                },
+            },
+            settings,
         })
     }
 
@@ -417,110 +241,57 @@ impl Config {
         Ok(self.policy.load(auth)?)
     }
 
-    /// The keys that differ from another configuration and take effect only at the next start: all but `log` and
-    /// `policy_*`.
-    pub(crate) fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
-        let differs = [
-            ("data_dir", self.data_dir != other.data_dir),
-            ("store", self.store != other.store),
-            ("master_key", self.master_key != other.master_key),
-            ("admin_socket", self.admin != other.admin),
-            ("listen", self.listen != other.listen),
-            ("host_href", self.host_href != other.host_href),
-            ("hosts", self.hosts != other.hosts),
-            ("[cors]", self.allowed_origins != other.allowed_origins),
-            ("auth, [keystone]", self.auth != other.auth),
-            ("insecure_listen", self.insecure_listen != other.insecure_listen),
-            ("metrics_listen", self.metrics_listen != other.metrics_listen),
-            ("libvirt_*", self.libvirt != other.libvirt),
-            ("audit", self.audit != other.audit),
-            ("audit_sync", self.audit_sync != other.audit_sync),
-            ("log_format", self.log_format != other.log_format),
-            ("limits", self.limits != other.limits),
-            ("quotas", self.quotas != other.quotas),
-            ("upkeep", self.upkeep != other.upkeep),
-        ];
-        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    /// The keys that differ from another configuration and take effect only at the next start.
+    pub(crate) fn needs_restart(&self, other: &Self) -> Vec<String> {
+        self.settings.differing(&other.settings).filter(|row| !row.reloads).map(|row| row.name()).collect()
     }
 }
 
-/// Barbican's own port, on loopback.
-const REST_LISTEN_DEFAULT: ListenAt = ListenAt::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9311));
-
-/// The port after it.
-const METRICS_LISTEN_DEFAULT: ListenAt = ListenAt::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9312));
-
-/// What defaults depend on.
-#[derive(Default)]
-struct Surroundings {
-    root: bool,
-    /// Whether this is the user of the service, whose directory the system's is.
-    owns_system_data: bool,
-    xdg_data_home: Option<OsString>,
-    xdg_runtime_dir: Option<OsString>,
-    /// What systemd has made for the unit (`RuntimeDirectory=`).
-    runtime_directory: Option<OsString>,
-    home: Option<OsString>,
-    /// Where systemd has put the credentials of the unit.
-    credentials_directory: Option<OsString>,
-}
-
-/// Where the system's server keeps everything.
-const SYSTEM_DATA: &str = "/var/lib/donjon";
-
-/// Whether a directory is there, and is the own one of the user who runs this.
-fn is_own(directory: &str) -> bool {
-    let found = std::fs::symlink_metadata(directory);
-    found.is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
-}
-
-impl Surroundings {
-    fn of_process() -> Self {
-        Self {
-            root: rustix::process::geteuid().is_root(),
-            owns_system_data: is_own(SYSTEM_DATA),
-            xdg_data_home: std::env::var_os("XDG_DATA_HOME"),
-            xdg_runtime_dir: std::env::var_os("XDG_RUNTIME_DIR"),
-            runtime_directory: std::env::var_os("RUNTIME_DIRECTORY"),
-            home: std::env::var_os("HOME"),
-            credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY"),
+impl Admin {
+    /// Where it is, if it is anywhere.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.socket {
+            SocketAt::Off => None,
+            SocketAt::At(path) => Some(path),
         }
     }
+}
 
-    fn data_dir(&self) -> Option<PathBuf> {
-        if self.root || self.owns_system_data {
-            return Some(PathBuf::from(SYSTEM_DATA));
-        }
-        let data_home = self.xdg_data_home.as_ref().and_then(absolute);
-        let share = || self.home.as_ref().and_then(absolute).map(|home| home.join(".local/share"));
-        data_home.or_else(share).map(|share| share.join("donjon"))
+impl Settings {
+    /// The fixed defaults of the rows.
+    #[expect(clippy::expect_used, reason = "constants, which every test of the configuration reads")]
+    fn fixed() -> Self {
+        file::parse(Path::new("defaults"), &table::defaults())
+            .expect("the rows' defaults are a file like any other")
     }
 
-    /// Where a credential is that systemd passes, if it passes any.
-    fn credential(&self, name: &str) -> Option<PathBuf> {
-        self.credentials_directory.as_ref().and_then(absolute).map(|directory| directory.join(name))
-    }
-
-    fn libvirt_socket(&self, data_dir: &Path) -> PathBuf {
-        const NAME: &str = "virtsecretd-sock";
-        if self.root {
-            return Path::new("/run/donjon").join(NAME);
-        }
-        let of_unit = self.runtime_directory.as_deref().and_then(first_of_several);
-        let of_user = || self.xdg_runtime_dir.as_ref().and_then(absolute).map(|dir| dir.join("donjon"));
-        of_unit.or_else(of_user).unwrap_or_else(|| data_dir.to_owned()).join(NAME)
+    /// These, and the defaults that depend on each other or on `around`.
+    fn derived(mut self, around: &Surroundings) -> Result<Self, ConfigError> {
+        let keys = &mut self.general;
+        let data_dir = match keys.data_dir.clone() {
+            Some(dir) => dir,
+            None => around.data_dir().ok_or(ConfigError::NoHome)?,
+        };
+        let in_data = |name: &str| data_dir.join(name);
+        keys.store.get_or_insert_with(|| StoreUrl::Sqlite(in_data("donjon.db")));
+        keys.master_key.get_or_insert_with(|| KeySource::File(in_data("master.key")));
+        keys.audit.get_or_insert_with(|| AuditTarget::File(in_data("audit.log")));
+        keys.admin_socket.get_or_insert_with(|| SocketAt::At(in_data("admin-sock")));
+        keys.libvirt_socket.get_or_insert_with(|| SocketAt::At(around.libvirt_socket(&data_dir)));
+        let mode = if keys.libvirt_socket_group.is_some() { 0o660 } else { 0o600 };
+        keys.libvirt_socket_mode.get_or_insert(SocketMode(mode));
+        keys.data_dir = Some(data_dir);
+        Ok(self)
     }
 }
 
-/// A relative path is to be ignored where XDG's specification wants an absolute one.
-fn absolute(path: &OsString) -> Option<PathBuf> {
-    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+/// The value of a row that has a default.
+#[expect(clippy::expect_used, reason = "a row that resolve() reads so has a default, which was added")]
+fn of_default<T>(value: Option<T>) -> T {
+    value.expect("the defaults were added")
 }
 
-/// The unit may name several directories, which systemd separates by colons.
-fn first_of_several(paths: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(paths).next().filter(|path| path.is_absolute())
-}
-
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests;

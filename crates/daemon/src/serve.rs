@@ -34,9 +34,10 @@ use crate::admin::server::Served;
 use crate::banner::{self, Addresses};
 use crate::cli;
 use crate::config;
-use crate::config::libvirt::{Libvirt, LibvirtAuth, LibvirtSocket, SocketMode};
-use crate::config::values::{AuditSync, AuditTarget, KeySource, ListenAt, StoreUrl};
-use crate::config::{AuthBy, Config, ConfigError};
+use crate::config::values::{
+    AuditSync, AuditTarget, KeySource, LibvirtAuth, ListenAt, SocketAt, SocketMode, StoreUrl,
+};
+use crate::config::{AuthBy, Config, ConfigError, Libvirt};
 use crate::error::Error;
 use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
@@ -92,7 +93,8 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
 }
 
 fn load(flags: &cli::Serve) -> Result<Config, Error> {
-    let config = Config::load_before(flags.settings.clone(), flags.config.as_deref(), flags.behind.clone())?;
+    let config =
+        Config::load_before(flags.settings.0.clone(), flags.config.as_deref(), flags.behind.clone())?;
     if let ListenAt::At(address) = config.listen {
         config.allow_listening_at(address)?;
     }
@@ -289,9 +291,9 @@ fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<D
         drain_time_max: config.limits.door.drain_time_max + LAST_THREADS,
         ..config.limits.door
     };
-    let host_href = config.host_href.as_ref().map(|href| href.as_str().to_owned());
-    let hosts = config.hosts.iter().map(|name| name.0.clone()).collect();
-    let allowed_origins = config.allowed_origins.iter().map(|origin| origin.0.clone()).collect();
+    let host_href = config.host_href.clone();
+    let hosts = config.hosts.clone();
+    let allowed_origins = config.allowed_origins.clone();
     let config = DoorConfig { auth, host_href, hosts, allowed_origins, limits };
     Ok(Door::new(vault, config, barbican::Metrics::register(registry)))
 }
@@ -363,7 +365,7 @@ enum AdminSocket {
 }
 
 impl AdminSocket {
-    fn open(config: &config::admin::Admin) -> Result<Self, Error> {
+    fn open(config: &config::Admin) -> Result<Self, Error> {
         let Some(path) = config.path() else { return Ok(Self::Off) };
         match unix_socket::listen(path, SocketMode(0o600), None) {
             Ok((socket, made)) => Ok(Self::Open(socket, made)),
@@ -424,7 +426,7 @@ impl UnixSockets {
         if !passed.is_empty() {
             return Self::passed(passed);
         }
-        let LibvirtSocket::At(path) = &config.socket else { return Ok(Self::default()) };
+        let SocketAt::At(path) = &config.socket else { return Ok(Self::default()) };
         match Self::make(config, path) {
             // Nobody has asked for this path, and nobody who did should find another program's secrets there.
             Err(closed @ Error::ListenUnix { .. }) if !config.is_socket_chosen => {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use crate::config::libvirt::{Group, SocketMode};
+use crate::config::values::{Group, SocketMode};
 
 /// A socket that this process made. Its file goes when this does.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior};
 use vault::{Reaped, Vault};
 
-use crate::config::numbers::Upkeep;
+use crate::config::Upkeep;
 
 /// Time for everybody else between two pieces of the work.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -250,7 +250,7 @@ fn every_wrong_line_of_the_file_is_told() {
         let output = donjond(&[command, "--config", &file]);
         let expected = format!(
             "donjond: {file}:1:1: unknown key \"lissten\": did you mean \"listen\"?; {keys}\n\
-             {file}:4:15: limits.connections = 0: allowed: a whole number from 1 to 1000000\n"
+             {file}:4:15: limits.connections = 0: allowed: a whole number of connections from 1 to 1000000\n"
         );
         assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
         assert_eq!(output.status.code(), Some(2));

@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::client::{AdminError, Client};
 use crate::admin::protocol::{BackedUp, Inspected, Progress, Step};
 use crate::cli;
-use crate::config::{Config, Settings};
+use crate::config::Config;
 use crate::console::say;
 use crate::error::Error;
 use crate::inspect::{Watch, copy, inspect};
@@ -38,8 +38,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Makes a backup.
 pub(crate) fn run(flags: cli::Backup) -> Result<(), Error> {
-    let settings = Settings { place: flags.place, admin: flags.admin, ..Settings::default() };
-    let config = Config::load(settings, flags.config.as_deref())?;
+    let config = Config::load(flags.settings.0, flags.config.as_deref())?;
     let begin = Instant::now();
     let to = flags.to.clone();
     let done = until_signal(move |teller, runtime| back_up(&config, &to, &teller, runtime))?;

@@ -13,7 +13,7 @@ use super::backup::{tell_found, unsound, until_signal};
 use crate::admin::protocol::Inspected;
 use crate::cli;
 use crate::config::values::AuditTarget;
-use crate::config::{AuthBy, Config, Settings};
+use crate::config::{AuthBy, Config};
 use crate::console::{say, tell};
 use crate::error::Error;
 use crate::inspect::{Watch, inspect};
@@ -24,11 +24,10 @@ use crate::serve::{self, Known};
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
-    let which = if flags.place.store.is_some() { Which::Named } else { Which::Served };
-    let settings =
-        Settings { place: flags.place, policy: flags.policy, admin: flags.admin, ..Settings::default() };
+    let settings = flags.settings.0;
+    let which = if settings.general.store.is_some() { Which::Named } else { Which::Served };
     let config = Config::load(settings, flags.config.as_deref())?;
-    match flags.audit {
+    match flags.trail {
         None => check_policy(&config).and_then(|()| check_store(config, which)),
         Some(files) if files.is_empty() => check_audit(&config, which, &rotated(&config.audit)?),
         Some(files) => check_audit(&config, which, &files),

@@ -4,8 +4,8 @@ use store::OpenError;
 use vault::{Begin, OnLoss};
 
 use crate::cli;
+use crate::config::Config;
 use crate::config::values::KeySource;
-use crate::config::{Config, Settings};
 use crate::console::say;
 use crate::error::Error;
 use crate::loss;
@@ -13,8 +13,7 @@ use crate::serve::{self, Built};
 
 /// Makes a store, unless there is one.
 pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
-    let settings = Settings { place: flags.place, ..Settings::default() };
-    let config = Config::load(settings, flags.config.as_deref())?;
+    let config = Config::load(flags.settings.0, flags.config.as_deref())?;
     if loss::has_content(config.store.path()) {
         return Err(Error::StoreExists(config.store.path().clone()));
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 
 use crate::cli;
-use crate::config::libvirt::Group;
+use crate::config::values::Group;
 use crate::console::say;
 use crate::error::Error;
 use crate::{token, unix_socket};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::config::Settings;
-use crate::config::libvirt::{LibvirtSettings, LibvirtSocket};
-use crate::config::values::{ListenAt, LogFilter};
+use crate::config::table::Flags;
+use crate::config::values::{ListenAt, LogFilter, SocketAt};
 use crate::error::Error;
 use crate::serve::{self, Idle};
 
@@ -32,23 +32,23 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
         .timeout
         .filter(|seconds| *seconds > 0)
         .map_or(Idle::Never, |seconds| Idle::For(Duration::from_secs(seconds)));
-    let settings = Settings {
-        libvirt: LibvirtSettings { libvirt_socket: Some(socket()), ..LibvirtSettings::default() },
-        log: flags.verbose.then(LogFilter::debug),
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.general.libvirt_socket = Some(socket());
+    settings.general.log = flags.verbose.then(LogFilter::debug);
     // What the file says of the doors goes before what this name stands for.
-    let behind =
-        Settings { listen: Some(ListenAt::Off), metrics_listen: Some(ListenAt::Off), ..Settings::default() };
+    let mut behind = Settings::default();
+    behind.general.listen = Some(ListenAt::Off);
+    behind.general.metrics_listen = Some(ListenAt::Off);
+    let settings = Flags(settings);
     serve::run(cli::Serve { config: flags.config, settings, accept_rollback: false, behind }, idle)
 }
 
 /// Where clients look.
-fn socket() -> LibvirtSocket {
+fn socket() -> SocketAt {
     let runtime = if rustix::process::geteuid().is_root() {
         "/run".into()
     } else {
         std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| "/run".into())
     };
-    LibvirtSocket::At(std::path::Path::new(&runtime).join("libvirt/virtsecretd-sock"))
+    SocketAt::At(std::path::Path::new(&runtime).join("libvirt/virtsecretd-sock"))
 }

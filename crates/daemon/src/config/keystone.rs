@@ -1,57 +1,14 @@
-//! Where Keystone is and who this service is to it: the table `[keystone]` of the file. Its keys are called as in
-//! `[keystone_authtoken]` of OpenStack's services, so that one can be written from the other.
-//!
-//! There are no flags: what is on a command line, a password above all, is shown to everybody who lists processes.
+//! Where Keystone is and who this service is to it: what the table `[keystone]` of the file comes to.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use barbican::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, Secret};
-use model::Role;
-use zeroize::Zeroizing;
+use barbican::keystone::{Credentials, Domain, KeystoneConfig, Named, Secret};
 
-use super::Surroundings;
-use super::numbers::Number;
-use super::values::{self, Invalid};
-
-/// The keys of the table, in the order of the guide.
-pub(super) const KEYS: [&str; 23] = [
-    "auth_url",
-    "www_authenticate_uri",
-    "username",
-    "user_id",
-    "user_domain_name",
-    "user_domain_id",
-    "password",
-    "password_file",
-    "project_name",
-    "project_id",
-    "project_domain_name",
-    "project_domain_id",
-    "application_credential_id",
-    "application_credential_name",
-    "application_credential_secret",
-    "application_credential_secret_file",
-    "cafile",
-    "insecure",
-    "http_connect_timeout",
-    "http_request_timeout",
-    "token_cache_time",
-    "service_token_roles",
-    "service_token_roles_required",
-];
-
-/// The most roles of `service_token_roles`.
-pub(super) const SERVICE_ROLES_MAX: usize = 64;
-
-/// Seconds, unless chosen: what the packages of OpenStack's services wait, but bounded.
-const CONNECT_SECONDS_DEFAULT: u64 = 3;
-const REQUEST_SECONDS_DEFAULT: u64 = 10;
-/// Seconds: keystonemiddleware's own default.
-const CACHE_SECONDS_DEFAULT: u64 = 300;
-/// keystonemiddleware's own default.
-const SERVICE_ROLE_DEFAULT: &str = "service";
+use super::of_default;
+use super::rows::{KeystoneKeys, Settings};
+use super::surroundings::Surroundings;
+use super::values::{SecretFile, WrittenSecret};
 
 /// What is missing or too much for Keystone to be asked.
 #[derive(Debug, thiserror::Error)]
@@ -73,62 +30,6 @@ pub(crate) enum KeystoneFault {
     NoCredential(String),
 }
 
-/// The numbers of the table, all in seconds.
-pub(super) const NUMBERS: [Number; 3] = [
-    Number { key: "http_connect_timeout", min: 1, max: 60 },
-    Number { key: "http_request_timeout", min: 1, max: 120 },
-    Number { key: "token_cache_time", min: 0, max: 3_600 },
-];
-
-/// What the file says.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeystoneSettings {
-    /// The file itself, which may hold a password.
-    pub(super) file: Option<PathBuf>,
-    pub(super) auth_url: Option<AuthUrl>,
-    pub(super) www_authenticate_uri: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) user_id: Option<String>,
-    pub(super) user_domain_name: Option<String>,
-    pub(super) user_domain_id: Option<String>,
-    pub(super) password: Option<Written>,
-    pub(super) password_file: Option<SecretFile>,
-    pub(super) project_name: Option<String>,
-    pub(super) project_id: Option<String>,
-    pub(super) project_domain_name: Option<String>,
-    pub(super) project_domain_id: Option<String>,
-    pub(super) application_credential_id: Option<String>,
-    pub(super) application_credential_name: Option<String>,
-    pub(super) application_credential_secret: Option<Written>,
-    pub(super) application_credential_secret_file: Option<SecretFile>,
-    pub(super) cafile: Option<PathBuf>,
-    pub(super) insecure: Option<bool>,
-    pub(super) http_connect_timeout: Option<i64>,
-    pub(super) http_request_timeout: Option<i64>,
-    pub(super) token_cache_time: Option<i64>,
-    pub(super) service_token_roles: Option<Vec<Role>>,
-    pub(super) service_token_roles_required: Option<bool>,
-}
-
-/// A secret that stands in the file.
-#[derive(Clone)]
-pub(super) struct Written(Zeroizing<String>);
-
-impl std::fmt::Debug for Written {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Written([redacted])")
-    }
-}
-
-/// A secret that stands in a file of its own.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum SecretFile {
-    /// At this path.
-    At(PathBuf),
-    /// As systemd passes it.
-    Credential(String),
-}
-
 /// Keystone, with all that is needed to ask it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Keystone {
@@ -138,6 +39,28 @@ pub(crate) struct Keystone {
 }
 
 impl Keystone {
+    /// What the file comes to.
+    pub(super) fn resolve(settings: &Settings, around: &Surroundings) -> Result<Self, KeystoneFault> {
+        let keys = settings.keystone.clone();
+        let auth_url = keys.auth_url.clone().ok_or(KeystoneFault::Missing("auth_url"))?;
+        let is_application = keys.is_application()?;
+        let (secret, secret_in) = keys.secret(is_application, settings.file.as_deref(), around)?;
+        let credentials = if is_application { keys.application(secret)? } else { keys.password(secret)? };
+        let config = KeystoneConfig {
+            auth_url,
+            credentials,
+            www_authenticate_uri: keys.www_authenticate_uri,
+            cafile: keys.cafile,
+            insecure: of_default(keys.insecure),
+            connect_time_max: of_default(keys.http_connect_timeout),
+            request_time_max: of_default(keys.http_request_timeout),
+            cache_time: of_default(keys.token_cache_time),
+            service_roles: of_default(keys.service_token_roles),
+            service_roles_required: of_default(keys.service_token_roles_required),
+        };
+        Ok(Self { config, secret_in })
+    }
+
     /// The file with the secret, if it can be read by everybody on this machine.
     pub(crate) fn exposed(&self) -> Option<&Path> {
         let path = self.secret_in.as_deref()?;
@@ -146,59 +69,26 @@ impl Keystone {
     }
 }
 
-impl KeystoneSettings {
-    /// What it comes to.
-    pub(super) fn resolve(self, around: &Surroundings) -> Result<Keystone, KeystoneFault> {
-        let auth_url = self.auth_url.clone().ok_or(KeystoneFault::Missing("auth_url"))?;
-        let is_application = self.is_application()?;
-        let (secret, secret_in) = self.secret(is_application, around)?;
-        let seconds = |chosen: Option<i64>, default| {
-            Duration::from_secs(chosen.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(default))
-        };
-        let config = KeystoneConfig {
-            auth_url,
-            credentials: if is_application { self.application(secret)? } else { self.password(secret)? },
-            www_authenticate_uri: self.www_authenticate_uri,
-            cafile: self.cafile,
-            insecure: self.insecure.unwrap_or(false),
-            connect_time_max: seconds(self.http_connect_timeout, CONNECT_SECONDS_DEFAULT),
-            request_time_max: seconds(self.http_request_timeout, REQUEST_SECONDS_DEFAULT),
-            cache_time: seconds(self.token_cache_time, CACHE_SECONDS_DEFAULT),
-            service_roles: self.service_token_roles.unwrap_or_else(|| vec![Role::from(SERVICE_ROLE_DEFAULT)]),
-            service_roles_required: self.service_token_roles_required.unwrap_or(true),
-        };
-        Ok(Keystone { config, secret_in })
-    }
+/// The first of these keys that the file has.
+macro_rules! first_set {
+    ($keys:ident: $($key:ident),+) => {
+        None$(.or($keys.$key.is_some().then_some(stringify!($key))))+
+    };
+}
 
+impl KeystoneKeys {
     /// Whether the service is known by an application credential. Nothing of the other kind may be there: it would mean
     /// nothing.
     fn is_application(&self) -> Result<bool, KeystoneFault> {
-        let of_application = [
-            ("application_credential_id", self.application_credential_id.is_some()),
-            ("application_credential_name", self.application_credential_name.is_some()),
-            ("application_credential_secret", self.application_credential_secret.is_some()),
-            ("application_credential_secret_file", self.application_credential_secret_file.is_some()),
-        ];
-        let of_password = [
-            ("password", self.password.is_some()),
-            ("password_file", self.password_file.is_some()),
-            ("project_id", self.project_id.is_some()),
-            ("project_name", self.project_name.is_some()),
-            ("project_domain_id", self.project_domain_id.is_some()),
-            ("project_domain_name", self.project_domain_name.is_some()),
-        ];
-        let of_user = [
-            ("user_id", self.user_id.is_some()),
-            ("username", self.username.is_some()),
-            ("user_domain_id", self.user_domain_id.is_some()),
-            ("user_domain_name", self.user_domain_name.is_some()),
-        ];
-        let there =
-            |keys: &[(&'static str, bool)]| keys.iter().find(|(_, there)| *there).map(|(key, _)| *key);
-        let Some(application) = there(&of_application) else { return Ok(false) };
+        let application: Option<&str> = first_set!(self: application_credential_id, application_credential_name,
+            application_credential_secret, application_credential_secret_file);
+        let password: Option<&str> = first_set!(self: password, password_file, project_id, project_name,
+            project_domain_id, project_domain_name);
+        let user = first_set!(self: user_id, username, user_domain_id, user_domain_name);
+        let Some(application) = application else { return Ok(false) };
         // A credential's name is its user's; its id is everybody's.
-        let user = self.application_credential_id.as_ref().and_then(|_| there(&of_user));
-        match there(&of_password).or(user) {
+        let user = self.application_credential_id.as_ref().and(user);
+        match password.or(user) {
             Some(other) => Err(KeystoneFault::Both(application, other)),
             None => Ok(true),
         }
@@ -208,9 +98,10 @@ impl KeystoneSettings {
     fn secret(
         &self,
         is_application: bool,
+        file: Option<&Path>,
         around: &Surroundings,
     ) -> Result<(Secret, Option<PathBuf>), KeystoneFault> {
-        let (names, written, file) = match is_application {
+        let (names, written, secret_file) = match is_application {
             false => (["password", "password_file"], &self.password, &self.password_file),
             true => (
                 ["application_credential_secret", "application_credential_secret_file"],
@@ -219,9 +110,11 @@ impl KeystoneSettings {
             ),
         };
         let [name, file_name] = names;
-        match (written, file) {
+        match (written, secret_file) {
             (Some(_), Some(_)) => Err(KeystoneFault::Both(name, file_name)),
-            (Some(Written(secret)), None) => Ok((Secret::Given(secret.clone()), self.file.clone())),
+            (Some(WrittenSecret(secret)), None) => {
+                Ok((Secret::Given(secret.clone()), file.map(Path::to_owned)))
+            }
             (None, Some(SecretFile::At(path))) => Ok((Secret::File(path.clone()), Some(path.clone()))),
             (None, Some(SecretFile::Credential(name))) => {
                 let path =
@@ -278,37 +171,5 @@ fn named(keys: [&'static str; 4], values: [&Option<String>; 4]) -> Result<Named,
         (Some(id), None) => Ok(Named::Name(name, Domain::Id(id.clone()))),
         (None, Some(domain)) => Ok(Named::Name(name, Domain::Name(domain.clone()))),
         (None, None) => Err(KeystoneFault::Missing(domain_name_key)),
-    }
-}
-
-pub(super) fn auth_url(text: &str) -> Result<AuthUrl, Invalid> {
-    text.parse().map_err(|_| Invalid::HostHref)
-}
-
-/// What clients are told, as it is written: Keystone's address from outside.
-pub(super) fn uri(text: &str) -> Result<String, Invalid> {
-    let is_address = text.parse::<AuthUrl>().is_ok() && !text.contains(['"', '\\']);
-    if is_address { Ok(text.to_owned()) } else { Err(Invalid::HostHref) }
-}
-
-pub(super) fn name(text: &str) -> Result<String, Invalid> {
-    if (1..=NAME_CHARS_MAX).contains(&text.chars().count()) {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::Name)
-    }
-}
-
-/// The longest name or id of anything in Keystone: the width of its columns.
-const NAME_CHARS_MAX: usize = 255;
-
-pub(super) fn written(text: &str) -> Result<Written, Invalid> {
-    if text.is_empty() { Err(Invalid::Name) } else { Ok(Written(Zeroizing::new(text.to_owned()))) }
-}
-
-pub(super) fn secret_file(text: &str) -> Result<SecretFile, Invalid> {
-    match text.split_once(':') {
-        Some(("credential", name)) => values::credential_name(name).map(SecretFile::Credential),
-        _ => values::path(text).map(SecretFile::At),
     }
 }

@@ -2,64 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
 use vault::{Policy, PolicyError};
 
-use super::{AuthBy, values};
-
-/// The part that was chosen.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct PolicySettings {
-    /// Begin with these rules of who may do what: secure-rbac, the defaults of Barbican 23, or legacy, those before
-    ///
-    /// With secure-rbac, as in Barbican, an admin of any project may read what is known of every project's secrets, and
-    /// delete them; see "Who may do what" in the guide.
-    ///
-    /// [default: legacy with --auth project-header, else secure-rbac]
-    #[arg(long, value_name = "SET", value_enum, hide_possible_values = true)]
-    pub(crate) policy: Option<Set>,
-
-    /// Take from FILE what the rules are to say instead: Barbican's policy.yaml, in the language of oslo.policy
-    ///
-    /// It is read again at SIGHUP; a wrong one refuses to start, and at SIGHUP changes nothing.
-    #[arg(long, value_name = "FILE", value_parser = values::path)]
-    pub(crate) policy_file: Option<PathBuf>,
-}
-
-impl PolicySettings {
-    /// These, and `other` where these do not say.
-    pub(super) fn or(self, other: Self) -> Self {
-        Self { policy: self.policy.or(other.policy), policy_file: self.policy_file.or(other.policy_file) }
-    }
-
-    /// What they come to.
-    pub(super) fn resolve(self) -> PolicyChoice {
-        PolicyChoice { set: self.policy, file: self.policy_file }
-    }
-}
-
-/// A set that is built in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Set {
-    /// The defaults of Barbican 23
-    SecureRbac,
-    /// The defaults up to Barbican 22
-    Legacy,
-}
+use super::AuthBy;
+use super::values::PolicySet;
 
 /// What was chosen. The default set is that of the way callers are known by, which a reload cannot change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct PolicyChoice {
-    set: Option<Set>,
-    file: Option<PathBuf>,
+    pub(super) set: Option<PolicySet>,
+    pub(super) file: Option<PathBuf>,
 }
 
 impl PolicyChoice {
     /// The policy itself.
     pub(crate) fn load(&self, auth: &AuthBy) -> Result<Policy, PolicyFileError> {
         let set = match (self.set, auth) {
-            (Some(Set::SecureRbac), _) => Policy::secure_rbac(),
-            (Some(Set::Legacy), _) => Policy::legacy(),
+            (Some(PolicySet::SecureRbac), _) => Policy::secure_rbac(),
+            (Some(PolicySet::Legacy), _) => Policy::legacy(),
             // What was recorded of Barbican in that mode.
             (None, AuthBy::ProjectHeader) => Policy::legacy(),
             (None, AuthBy::Keystone(_)) => Policy::secure_rbac(),

@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use barbican::keystone::AuthUrl;
 use clap::ValueEnum;
+use model::{ProjectId, Role};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 /// The text is not allowed there.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -25,12 +28,10 @@ pub(crate) enum Invalid {
     SocketMode,
     #[error("not the start of a URL; allowed: http:// or https://, a host, and maybe a port and a path")]
     HostHref,
-    #[error("not the name of a host; {HOSTS_ALLOWED}")]
+    #[error("not the name of a host; allowed: names without a port, such as [\"keys.example\"]")]
     HostName,
-    #[error("not the origin of a page; {ORIGINS_ALLOWED}")]
+    #[error("not the origin of a page; allowed: {ORIGINS_ALLOWED}")]
     WebOrigin,
-    #[error("unknown way to authenticate; allowed: project-header, keystone")]
-    Auth,
     #[error("empty, or longer than anything in Keystone; allowed: from 1 to 255 characters")]
     Name,
     #[error("unknown kind of store; allowed: sqlite:PATH")]
@@ -56,35 +57,19 @@ pub(crate) enum Invalid {
     Choice(String),
 }
 
-/// What a list of names of this server holds.
-pub(crate) const HOSTS_ALLOWED: &str = "allowed: names without a port, such as [\"keys.example\"]";
 /// What a list of pages holds. That every page has access is no choice: one of them is an attacker's.
-pub(crate) const ORIGINS_ALLOWED: &str =
-    "allowed: http:// or https://, a host and maybe a port, such as [\"https://ui.example\"] (no path, no *)";
-/// The most entries of such a list: it is gone through with each request.
-pub(crate) const LISTED_MAX: usize = 100;
+pub(super) const ORIGINS_ALLOWED: &str =
+    "http:// or https://, a host and maybe a port, such as [\"https://ui.example\"] (no path, no *)";
 
 const LEVELS: &str = "off, error, warn, info, debug, trace";
 
 /// Who may call the REST door.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Auth {
     /// The project is the `X-Project-Id` header, believed as it comes.
     ProjectHeader,
     /// Keystone says whose the token in `X-Auth-Token` is.
     Keystone,
-}
-
-impl FromStr for Auth {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "project-header" => Ok(Self::ProjectHeader),
-            "keystone" => Ok(Self::Keystone),
-            _ => Err(Invalid::Auth),
-        }
-    }
 }
 
 /// Where rows are kept.
@@ -214,51 +199,27 @@ impl FromStr for SocketAt {
 }
 
 /// What hrefs in answers begin with, when the Host header does not say it. It ends in no slash.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct HostHref(String);
-
-impl HostHref {
-    /// The text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+pub(super) fn host_href(text: &str) -> Result<String, Invalid> {
+    let uri: http::Uri = text.parse().map_err(|_| Invalid::HostHref)?;
+    let scheme_fits = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !scheme_fits || uri.authority().is_none() || uri.query().is_some() || text.contains('#') {
+        return Err(Invalid::HostHref);
     }
-}
-
-impl FromStr for HostHref {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let uri: http::Uri = text.parse().map_err(|_| Invalid::HostHref)?;
-        let scheme_fits = matches!(uri.scheme_str(), Some("http" | "https"));
-        if !scheme_fits || uri.authority().is_none() || uri.query().is_some() || text.contains('#') {
-            return Err(Invalid::HostHref);
-        }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
-    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// A name of this server.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct HostName(pub(crate) barbican::HostName);
-
-impl FromStr for HostName {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.parse().map(Self).map_err(|_| Invalid::HostName)
-    }
+pub(super) fn host_name(text: &str) -> Result<barbican::HostName, Invalid> {
+    text.parse().map_err(|_| Invalid::HostName)
 }
 
-/// Where a page is from that has access.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct WebOrigin(pub(crate) barbican::WebOrigin);
+/// The site of a page that may read answers.
+pub(super) fn web_origin(text: &str) -> Result<barbican::WebOrigin, Invalid> {
+    text.parse().map_err(|_| Invalid::WebOrigin)
+}
 
-impl FromStr for WebOrigin {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.parse().map(Self).map_err(|_| Invalid::WebOrigin)
-    }
+pub(super) fn project(text: &str) -> Result<ProjectId, Invalid> {
+    ProjectId::try_from(text).map_err(|_| Invalid::Project)
 }
 
 /// What is logged, in the syntax of `tracing`'s `EnvFilter`.
@@ -354,6 +315,117 @@ pub(crate) enum AuditSync {
     Entry,
 }
 
+/// A set of rules that is built in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum PolicySet {
+    /// The defaults of Barbican 23
+    SecureRbac,
+    /// The defaults up to Barbican 22
+    Legacy,
+}
+
+/// A group, by name or number. Names are looked up when the socket is made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Group(pub(crate) String);
+
+impl FromStr for Group {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let is_name = !text.is_empty() && !text.contains([':', '\n', '\0']);
+        if is_name { Ok(Self(text.to_owned())) } else { Err(Invalid::Group) }
+    }
+}
+
+/// The permissions of a socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct SocketMode(pub(crate) u32);
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl FromStr for SocketMode {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && text.len() <= 4);
+        mode.map(Self).ok_or(Invalid::SocketMode)
+    }
+}
+
+/// Who is let in at the libvirt door.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LibvirtAuth {
+    /// Who can open the socket
+    None,
+    /// Root, and whom polkit authorises for org.libvirt.unix.manage or org.libvirt.unix.monitor
+    Polkit,
+}
+
+/// A secret that stands in the file.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct WrittenSecret(pub(super) Zeroizing<String>);
+
+impl fmt::Debug for WrittenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrittenSecret([redacted])")
+    }
+}
+
+/// A secret that stands in a file of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum SecretFile {
+    /// At this path.
+    At(PathBuf),
+    /// As systemd passes it.
+    Credential(String),
+}
+
+pub(super) fn auth_url(text: &str) -> Result<AuthUrl, Invalid> {
+    text.parse().map_err(|_| Invalid::HostHref)
+}
+
+/// What clients are told, as it is written: Keystone's address from outside.
+pub(super) fn keystone_uri(text: &str) -> Result<String, Invalid> {
+    let is_address = text.parse::<AuthUrl>().is_ok() && !text.contains(['"', '\\']);
+    if is_address { Ok(text.to_owned()) } else { Err(Invalid::HostHref) }
+}
+
+pub(super) fn keystone_name(text: &str) -> Result<String, Invalid> {
+    if (1..=NAME_CHARS_MAX).contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::Name)
+    }
+}
+
+/// The longest name or id of anything in Keystone: the width of its columns.
+const NAME_CHARS_MAX: usize = 255;
+
+/// A role, by its name.
+pub(super) fn role(text: &str) -> Result<Role, Invalid> {
+    keystone_name(text).map(|name| Role::from(name.as_str()))
+}
+
+/// A secret that stands in the file.
+pub(super) fn written_secret(text: &str) -> Result<WrittenSecret, Invalid> {
+    if text.is_empty() { Err(Invalid::Name) } else { Ok(WrittenSecret(Zeroizing::new(text.to_owned()))) }
+}
+
+impl FromStr for SecretFile {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(':') {
+            Some(("credential", name)) => credential_name(name).map(SecretFile::Credential),
+            _ => path(text).map(SecretFile::At),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -361,27 +433,31 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn refused<T: FromStr<Err = Invalid> + Debug>(texts: &[&str], expect: Invalid) {
+    fn refused<T: Debug>(parse: fn(&str) -> Result<T, Invalid>, texts: &[&str], expect: Invalid) {
         for text in texts {
-            assert_eq!(text.parse::<T>().unwrap_err(), expect, "{text:?}");
+            assert_eq!(parse(text).unwrap_err(), expect, "{text:?}");
         }
     }
 
     #[test]
     fn what_other_builds_have_is_refused_by_name() {
-        refused::<StoreUrl>(&["postgres://db/donjon", "postgresql://db"], Invalid::StoreNotBuilt("postgres"));
-        refused::<StoreUrl>(&["mysql://db/donjon", "mariadb://db"], Invalid::StoreNotBuilt("mysql"));
-        refused::<StoreUrl>(&["", "donjon.db", "redis://x"], Invalid::Store);
-        refused::<StoreUrl>(&["sqlite:", "sqlite::memory:", "sqlite::x"], Invalid::StorePath);
-        refused::<KeySource>(&["pkcs11:token=donjon"], Invalid::MasterKeyPkcs11);
-        refused::<Auth>(&["", "none", "Keystone"], Invalid::Auth);
+        refused(
+            StoreUrl::from_str,
+            &["postgres://db/donjon", "postgresql://db"],
+            Invalid::StoreNotBuilt("postgres"),
+        );
+        refused(StoreUrl::from_str, &["mysql://db/donjon", "mariadb://db"], Invalid::StoreNotBuilt("mysql"));
+        refused(StoreUrl::from_str, &["", "donjon.db", "redis://x"], Invalid::Store);
+        refused(StoreUrl::from_str, &["sqlite:", "sqlite::memory:", "sqlite::x"], Invalid::StorePath);
+        refused(KeySource::from_str, &["pkcs11:token=donjon"], Invalid::MasterKeyPkcs11);
     }
 
     #[test]
     fn a_credential_name_leads_nowhere_else() {
         let names = ["", ".", "..", "a..b", "../../etc/shadow", "a/b", "a b", "schlüssel"];
         let sources: Vec<_> = names.iter().map(|name| format!("credential:{name}")).collect();
-        refused::<KeySource>(
+        refused(
+            KeySource::from_str,
             &sources.iter().map(String::as_str).collect::<Vec<_>>(),
             Invalid::CredentialName,
         );
@@ -390,7 +466,11 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_not_a_filter() {
-        refused::<LogFilter>(&["", "inof", "info,verbos", "vault=loud", "info,,"], Invalid::LogFilter);
+        refused(
+            LogFilter::from_str,
+            &["", "inof", "info,verbos", "vault=loud", "info,,"],
+            Invalid::LogFilter,
+        );
         for text in
             ["info", "WARN", "warn,vault=debug", "barbican::routes", "off", "[request{id=\"x\"}]=trace"]
         {
@@ -400,35 +480,50 @@ mod tests {
 
     #[test]
     fn a_host_href_is_the_start_of_a_url() {
-        refused::<HostHref>(
+        refused(
+            host_href,
             &["", "key-manager.example", "ftp://x", "http://", "http://x/?a=b", "http://x/#y", "/v1"],
             Invalid::HostHref,
         );
-        let href: HostHref = "https://keys.example:9311/key-manager/".parse().unwrap();
-        assert_eq!(href.as_str(), "https://keys.example:9311/key-manager");
+        let href = host_href("https://keys.example:9311/key-manager/").unwrap();
+        assert_eq!(href, "https://keys.example:9311/key-manager");
     }
 
     #[test]
     fn names_of_hosts_and_origins_of_pages_are_whole() {
-        refused::<HostName>(
+        refused(
+            host_name,
             &["", "keys.example:9311", "https://keys.example", "*", "*.example", "a b"],
             Invalid::HostName,
         );
-        refused::<WebOrigin>(
+        refused(
+            web_origin,
             &["", "*", "null", "ui.example", "https://ui.example/", "https://*.example", "ftp://ui.example"],
             Invalid::WebOrigin,
         );
-        assert!(
-            "Keys.Example".parse::<HostName>().is_ok()
-                && "https://ui.example:8443".parse::<WebOrigin>().is_ok()
-        );
+        assert!(host_name("Keys.Example").is_ok() && web_origin("https://ui.example:8443").is_ok());
     }
 
     #[test]
     fn addresses_are_numbers() {
-        refused::<ListenAt>(&["", "no", "9312", "localhost:9311", "127.0.0.1"], Invalid::Address);
+        refused(ListenAt::from_str, &["", "no", "9312", "localhost:9311", "127.0.0.1"], Invalid::Address);
         let loopback = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9311));
         assert_eq!("[::1]:9311".parse(), Ok(ListenAt::At(loopback)));
         assert_eq!("off".parse(), Ok(ListenAt::Off));
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        for (text, mode) in
+            [("0660", Some(0o660)), ("600", Some(0o600)), ("0", Some(0)), ("777", Some(0o777))]
+        {
+            assert_eq!(text.parse::<SocketMode>().ok(), mode.map(SocketMode), "{text}");
+        }
+        refused(
+            SocketMode::from_str,
+            &["", "1777", "0o660", "668", "rw-rw----", "-1", "+660x"],
+            Invalid::SocketMode,
+        );
+        assert_eq!(SocketMode(0o60).to_string(), "0060");
     }
 }
