@@ -1,5 +1,7 @@
 //! Rules of the house that no compiler checks, as tests.
 
+mod rings;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -123,6 +125,19 @@ const DISPATCH: &[&str] = &["crates/libvirt/src/session/dispatch.rs"];
 fn dispatch_has_no_catch_all() {
     for name in DISPATCH {
         assert!(!read(&root().join(name)).contains("_ =>"), "{name} has a catch-all");
+    }
+}
+
+/// The rules of changes hold for every database.
+#[test]
+fn the_rules_of_the_store_name_no_database() {
+    let rules = files_below(&root().join("crates/store/src/rules"), ".rs");
+    assert!(!rules.is_empty());
+    for path in rules {
+        let code: String = read(&path).lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for word in ["sqlite", "SELECT ", "INSERT ", "UPDATE ", "DELETE "] {
+            assert!(!code.contains(word), "{} names {word}", path.display());
+        }
     }
 }
 
