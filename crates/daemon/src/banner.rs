@@ -17,13 +17,13 @@ pub(crate) struct Addresses {
 
 /// Tells it on stderr; where the log is JSON, as an event, so that every line there stays JSON.
 pub(crate) fn tell(config: &Config, policy: &str, addresses: &Addresses) {
-    match config.log_format {
+    match config.general.log_format {
         LogFormat::Text => console::tell(text(config, policy, addresses)),
         LogFormat::Json => tracing::info!(
-            data = %config.data_dir.display(),
-            master_key = %config.master_key,
-            database = %config.store.path().display(),
-            audit = %config.audit,
+            data = %config.general.data_dir.display(),
+            master_key = %config.general.master_key,
+            database = %config.general.store.path().display(),
+            audit = %config.general.audit,
             policy,
             rest = ?addresses.rest,
             libvirt = ?addresses.libvirt,
@@ -38,7 +38,7 @@ fn text(config: &Config, policy: &str, addresses: &Addresses) -> String {
     let urls: Vec<_> = addresses.rest.iter().map(|address| format!("http://{address}")).collect();
     let libvirt = addresses.libvirt.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
     let metrics = addresses.metrics.map_or("off".to_owned(), |address| format!("http://{address}/metrics"));
-    let keep = match config.master_key {
+    let keep = match config.general.master_key {
         KeySource::File(_) => " (keep a copy elsewhere: without it nothing here opens)",
         KeySource::Credential(_) => "",
     };
@@ -54,13 +54,13 @@ fn text(config: &Config, policy: &str, addresses: &Addresses) -> String {
          \x20 metrics     {metrics}\n\
          {commands}",
         version = env!("CARGO_PKG_VERSION"),
-        data = config.data_dir.display(),
-        key = config.master_key,
-        database = config.store.path().display(),
-        audit = config.audit,
+        data = config.general.data_dir.display(),
+        key = config.general.master_key,
+        database = config.general.store.path().display(),
+        audit = config.general.audit,
         rest = if urls.is_empty() { "off".to_owned() } else { urls.join(", ") },
         commands = match (urls.first(), &addresses.libvirt) {
-            (Some(url), _) => commands(url, &config.auth),
+            (Some(url), _) => commands(url, &config.derived.auth),
             (None, Some(socket)) => libvirt_commands(socket),
             (None, None) => String::new(),
         },

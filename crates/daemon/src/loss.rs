@@ -46,7 +46,7 @@ impl Loss {
             .and_then(|trail| LostChanges::find(trail, lost.after, lost.through))
             .unwrap_or_default();
         let trail = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-        Error::Lost(Box::new(Self { store: config.store.path().clone(), trail, lost, changes }))
+        Error::Lost(Box::new(Self { store: config.general.store.path().clone(), trail, lost, changes }))
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn tell(
 
 /// The same, by the end of the trail alone.
 pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
-    let AuditTarget::File(path) = &config.audit else {
+    let AuditTarget::File(path) = &config.general.audit else {
         say("changes     unknown: an audit trail on standard output cannot be read back");
         return Ok(());
     };
@@ -92,7 +92,7 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
         // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
         (Some(end), _) => {
             let has = serve::witnessed(config, runtime.handle())?;
-            tell(config, which, &check::rotated(&config.audit)?, has, end.committed)
+            tell(config, which, &check::rotated(&config.general.audit)?, has, end.committed)
         }
         (None, Some(AuditAnchor { number, .. })) => {
             say(format_args!(
@@ -110,17 +110,17 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
 
 /// Why a vault cannot be opened; of a loss, what is lost.
 pub(crate) fn explain(config: &Config, error: vault::OpenError) -> Error {
-    match (error, check::rotated(&config.audit)) {
+    match (error, check::rotated(&config.general.audit)) {
         (vault::OpenError::Lost(lost), Ok(files)) => Loss::of(config, &files, lost),
-        (source, _) => Error::Vault { source, store: config.store.path().clone() },
+        (source, _) => Error::Vault { source, store: config.general.store.path().clone() },
     }
 }
 
 /// No new database is made in silence beside the audit trail of one: more likely a mount has failed.
 pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
     match existing_trail(config) {
-        Some(trail) if !has_content(config.store.path()) => {
-            Err(Error::StoreMissing { store: config.store.path().clone(), trail })
+        Some(trail) if !has_content(config.general.store.path()) => {
+            Err(Error::StoreMissing { store: config.general.store.path().clone(), trail })
         }
         _ => Ok(()),
     }
@@ -129,8 +129,9 @@ pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
 /// A trail goes on under the master key that it was begun with, or it could never be verified again.
 pub(crate) fn require_fitting_trail(config: &Config) -> Result<(), Error> {
     let Some(trail) = existing_trail(config) else { return Ok(()) };
-    let another = || Error::TrailOfAnother { trail: trail.clone(), key: config.master_key.to_string() };
-    let keys = serve::key_provider(&config.master_key).map_err(|_| another())?;
+    let another =
+        || Error::TrailOfAnother { trail: trail.clone(), key: config.general.master_key.to_string() };
+    let keys = serve::key_provider(&config.general.master_key).map_err(|_| another())?;
     let master = keys.master_key(StoreAge::Existing).map_err(|_| another())?;
     match TrailEnd::read(&trail, &master.chain_key()) {
         Ok(Some(TrailEnd { linked: (0, _) | (_, 1..), .. })) => Ok(()),
@@ -141,7 +142,7 @@ pub(crate) fn require_fitting_trail(config: &Config) -> Result<(), Error> {
 
 /// The file of the trail, if something was ever written there.
 fn existing_trail(config: &Config) -> Option<PathBuf> {
-    let AuditTarget::File(path) = &config.audit else { return None };
+    let AuditTarget::File(path) = &config.general.audit else { return None };
     let rotated = check::numbered(path, 1);
     (has_content(path) || has_content(&rotated)).then(|| path.clone())
 }

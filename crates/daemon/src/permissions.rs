@@ -23,11 +23,11 @@ const STICKY: u32 = 0o1000;
 /// Refuses what others can change, and says what they can read. What is not there is nobody's yet.
 pub(crate) fn require(config: &Config) -> Result<Vec<String>, Error> {
     let mut warnings = Vec::new();
-    let database = config.store.path();
+    let database = config.general.store.path();
     let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let owner = std::fs::metadata(folder).map(|found| found.uid()).ok();
     let trusted = Trusted { own: rustix::process::geteuid().as_raw(), of_data: owner };
-    for folder in [config.data_dir.as_path(), folder] {
+    for folder in [config.general.data_dir.as_path(), folder] {
         look(folder, |found| match found.mode() & (OTHERS_WRITE | STICKY) {
             OTHERS_WRITE => {
                 Err(exposed(folder, "everybody can put another database or key there", "chmod o-w"))
@@ -35,7 +35,7 @@ pub(crate) fn require(config: &Config) -> Result<Vec<String>, Error> {
             _ => Ok(()),
         })?;
     }
-    let trail = match &config.audit {
+    let trail = match &config.general.audit {
         AuditTarget::File(path) => Some(path.clone()),
         AuditTarget::Stdout => None,
     };
@@ -55,7 +55,7 @@ pub(crate) fn require(config: &Config) -> Result<Vec<String>, Error> {
             Ok(())
         })?;
     }
-    if let KeySource::File(key) = &config.master_key {
+    if let KeySource::File(key) = &config.general.master_key {
         look(key, |found| trusted.require(key, found))?;
     }
     Ok(warnings)

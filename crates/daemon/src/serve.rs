@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig, Keystone};
-use model::Timestamp;
+use model::{ProjectId, Timestamp};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
 use store::sqlite::{Purpose, Serving};
@@ -34,10 +34,8 @@ use crate::admin::server::Served;
 use crate::banner::{self, Addresses};
 use crate::cli;
 use crate::config;
-use crate::config::values::{
-    AuditSync, AuditTarget, KeySource, LibvirtAuth, ListenAt, SocketAt, SocketMode, StoreUrl,
-};
-use crate::config::{AuthBy, Config, ConfigError, Libvirt};
+use crate::config::values::{AuditSync, AuditTarget, KeySource, LibvirtAuth, ListenAt, SocketMode, StoreUrl};
+use crate::config::{AuthBy, Config, ConfigError};
 use crate::error::Error;
 use crate::listen::{self, Connections, Draining, Passed};
 use crate::logging::Logging;
@@ -73,7 +71,7 @@ pub(crate) enum Idle {
 pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let passed = listen::passed_sockets().map_err(Error::PassedSocket)?; // Before there are threads.
     let config = load(&flags)?;
-    let logging = Logging::start(&config.log, config.log_format);
+    let logging = Logging::start(&config.general.log, config.general.log_format);
     process::require_room(threads::one_a_core())?;
     let mut sockets = Sockets::open(&config, passed)?;
     let doors = threads::start(threads::one_a_core()).map_err(Error::Runtime)?;
@@ -81,7 +79,7 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let ended = runtime.block_on(async {
         let lost = if flags.accept_rollback { OnLoss::Accept } else { OnLoss::Refuse };
         let built = build(&config, Begin::Start, lost).await?;
-        sockets.admin = AdminSocket::open(&config.admin)?; // Who has the store's lock may have its socket.
+        sockets.admin = AdminSocket::open(&config)?; // Who has the store's lock may have its socket.
         let reload = Reload { flags, running: config, logging };
         serve(reload, built, sockets, doors, idle).await
     });
@@ -95,7 +93,7 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
 fn load(flags: &cli::Serve) -> Result<Config, Error> {
     let config =
         Config::load_before(flags.settings.0.clone(), flags.config.as_deref(), flags.behind.clone())?;
-    if let ListenAt::At(address) = config.listen {
+    if let ListenAt::At(address) = config.general.listen {
         config.allow_listening_at(address)?;
     }
     Ok(config)
@@ -127,24 +125,26 @@ pub(crate) struct Built {
 
 /// Builds what the configuration names, making what a new store needs.
 pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Result<Built, Error> {
-    let policy = policy(config, &config.auth)?; // A wrong one leaves nothing behind.
-    let described = config.policy.describe(&policy);
+    let policy = policy(config, &config.derived.auth)?; // A wrong one leaves nothing behind.
+    let described = config.describe_policy(&policy);
     match why {
         Begin::Start => loss::require_store(config)?,
         Begin::Init => loss::require_fitting_trail(config)?,
     }
-    make_data_dir(&config.data_dir)?;
+    make_data_dir(&config.general.data_dir)?;
     let readable = permissions::require(config)?;
-    let failed = |source| Error::Vault { source, store: config.store.path().clone() };
-    let store = open_store(&config.store, Purpose::Serve, config.limits.batch_changes)?;
-    let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
-    let audit = |chain| audit_sink(&config.audit, config.audit_sync, chain);
-    let quotas = config.quotas;
+    let failed = |source| Error::Vault { source, store: config.general.store.path().clone() };
+    let store = open_store(&config.general.store, Purpose::Serve, config.limits.batch_changes)?;
+    let keys = key_provider(&config.general.master_key).map_err(|error| failed(error.into()))?;
+    let audit = |chain| audit_sink(&config.general.audit, config.general.audit_sync, chain);
+    let quotas = config.quotas.of_projects();
     let store = Arc::new(store);
     let parts =
         Parts { store: Arc::<SqliteStore>::clone(&store), keys: &*keys, audit, quotas, policy, on_loss };
     let vault = Vault::open(parts).await.map_err(|error| loss::explain(config, error))?;
-    vault.begin(why, now()).map_err(|error| failed(vault::OpenError::Audit(named(&config.audit, error))))?;
+    vault
+        .begin(why, now())
+        .map_err(|error| failed(vault::OpenError::Audit(named(&config.general.audit, error))))?;
     readable.iter().for_each(|warning| tracing::warn!("{warning}")); // Now they are known to be ours.
     Ok(Built { vault: Arc::new(vault), store, policy: described })
 }
@@ -169,18 +169,18 @@ fn make_data_dir(path: &Path) -> Result<(), Error> {
 
 /// The server that runs on the store, if one does that can be asked.
 pub(crate) fn running(config: &Config) -> Result<Option<Client>, Error> {
-    match config.admin.path() {
-        Some(socket) => Ok(Client::find(socket, config.store.path())?),
+    match config.general.admin_socket.path() {
+        Some(socket) => Ok(Client::find(socket, config.general.store.path())?),
         None => Ok(None),
     }
 }
 
 /// The store, open to look, and what opens what it holds.
 pub(crate) fn unlock(config: &Config, runtime: &Handle) -> Result<(SqliteStore, Opener), Error> {
-    let path = || config.store.path().clone();
+    let path = || config.general.store.path().clone();
     let store = to_look(config)?;
     let failed = |source| Error::Vault { source, store: path() };
-    let keys = key_provider(&config.master_key).map_err(|error| failed(error.into()))?;
+    let keys = key_provider(&config.general.master_key).map_err(|error| failed(error.into()))?;
     let unlocked = runtime.block_on(vault::unlock(&store, &*keys)).map_err(failed)?;
     let (master, _) = unlocked.ok_or_else(|| Error::Unfinished(path()))?;
     Ok((store, Opener::new(master)))
@@ -188,7 +188,7 @@ pub(crate) fn unlock(config: &Config, runtime: &Handle) -> Result<(SqliteStore, 
 
 /// The store, open to look. A server that has it was not found, or it would have been asked.
 fn to_look(config: &Config) -> Result<SqliteStore, Error> {
-    match open_store(&config.store, Purpose::Inspect, config.limits.batch_changes) {
+    match open_store(&config.general.store, Purpose::Inspect, config.limits.batch_changes) {
         Err(OpenError::InUse(path)) => Err(Error::InUseUnasked(path)),
         opened => Ok(opened?),
     }
@@ -203,9 +203,9 @@ pub(crate) struct Known {
 
 /// What a store says of itself, in its file or by the server that runs on it, and its master key.
 pub(crate) fn known(config: &Config, runtime: &Handle) -> Result<Known, Error> {
-    let path = || config.store.path().clone();
+    let path = || config.general.store.path().clone();
     let failed = |source| Error::Vault { source, store: path() };
-    let keys = || key_provider(&config.master_key).map_err(|error| failed(error.into()));
+    let keys = || key_provider(&config.general.master_key).map_err(|error| failed(error.into()));
     if let Some(server) = running(config)? {
         let said = server.said()?;
         let master = vault::unlock_by(&said.store, &said.key_check, &*keys()?).map_err(failed)?;
@@ -279,7 +279,7 @@ fn named(target: &AuditTarget, error: io::Error) -> io::Error {
 
 /// The REST door of a vault.
 fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<Door, Error> {
-    let auth = match &config.auth {
+    let auth = match &config.derived.auth {
         AuthBy::ProjectHeader => barbican::Auth::ProjectHeader,
         AuthBy::Keystone(keystone) => {
             warn_of(keystone);
@@ -288,12 +288,12 @@ fn door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<D
     };
     let limits = barbican::Limits {
         // The wait for all connections ends at the time itself, and says how many were left.
-        drain_time_max: config.limits.door.drain_time_max + LAST_THREADS,
-        ..config.limits.door
+        drain_time_max: config.limits.drain_seconds + LAST_THREADS,
+        ..config.limits.of_rest_door()
     };
-    let host_href = config.host_href.clone();
-    let hosts = config.hosts.clone();
-    let allowed_origins = config.allowed_origins.clone();
+    let host_href = config.general.host_href.clone();
+    let hosts = config.general.hosts.clone();
+    let allowed_origins = config.cors.allowed_origins.clone();
     let config = DoorConfig { auth, host_href, hosts, allowed_origins, limits };
     Ok(Door::new(vault, config, barbican::Metrics::register(registry)))
 }
@@ -321,7 +321,7 @@ fn libvirt_door(
     sockets: &UnixSockets,
     registry: &mut Registry,
 ) -> Result<libvirt::Door, Error> {
-    let token = match config.libvirt.token.clone().or_else(|| sockets.token_path()) {
+    let token = match config.general.libvirt_token.clone().or_else(|| sockets.token_path()) {
         Some(path) => {
             if let Some(warning) = permissions::require_token(&path)? {
                 tracing::warn!("{warning}");
@@ -330,7 +330,7 @@ fn libvirt_door(
         }
         None => None, // A socket that has no path has no neighbours.
     };
-    let auth = match config.libvirt.auth {
+    let auth = match config.general.libvirt_auth {
         LibvirtAuth::None => libvirt::Auth::None,
         LibvirtAuth::Polkit => libvirt::Auth::Polkit,
     };
@@ -339,11 +339,11 @@ fn libvirt_door(
         false => libvirt::Reach::Session,
     };
     let config = libvirt::DoorConfig {
-        project: config.libvirt.project.clone(),
+        project: config.general.libvirt_project.clone(),
         auth,
         reach,
         token,
-        drain_time_max: config.limits.door.drain_time_max + LAST_THREADS,
+        drain_time_max: config.limits.drain_seconds + LAST_THREADS,
     };
     Ok(libvirt::Door::new(vault, config, libvirt::Metrics::register(registry)))
 }
@@ -365,13 +365,13 @@ enum AdminSocket {
 }
 
 impl AdminSocket {
-    fn open(config: &config::Admin) -> Result<Self, Error> {
-        let Some(path) = config.path() else { return Ok(Self::Off) };
+    fn open(config: &Config) -> Result<Self, Error> {
+        let Some(path) = config.general.admin_socket.path() else { return Ok(Self::Off) };
         match unix_socket::listen(path, SocketMode(0o600), None) {
             Ok((socket, made)) => Ok(Self::Open(socket, made)),
             Err(source) => {
                 let error = Error::ListenAdmin { path: path.to_owned(), source };
-                if config.is_chosen { Err(error) } else { Ok(Self::Closed(error)) }
+                if config.derived.is_admin_socket_chosen { Err(error) } else { Ok(Self::Closed(error)) }
             }
         }
     }
@@ -382,8 +382,8 @@ impl Sockets {
         for socket in &passed.tcp {
             config.allow_listening_at(socket.local_addr().map_err(Error::PassedSocket)?)?;
         }
-        let libvirt = UnixSockets::open(&config.libvirt, passed.unix)?;
-        let rest = match (passed.tcp.is_empty(), config.listen) {
+        let libvirt = UnixSockets::open(config, passed.unix)?;
+        let rest = match (passed.tcp.is_empty(), config.general.listen) {
             (false, _) => passed.tcp,
             (true, ListenAt::At(address)) => vec![bind(address, "--listen")?],
             (true, ListenAt::Off) => Vec::new(),
@@ -391,7 +391,7 @@ impl Sockets {
         if rest.is_empty() && libvirt.sockets.is_empty() {
             return Err(Error::NothingToServe);
         }
-        let metrics = match config.metrics_listen {
+        let metrics = match config.general.metrics_listen {
             ListenAt::Off => None,
             ListenAt::At(address) => Some(bind(address, "--metrics-listen")?),
         };
@@ -422,28 +422,29 @@ struct UnixSockets {
 }
 
 impl UnixSockets {
-    fn open(config: &Libvirt, passed: Vec<StdUnixListener>) -> Result<Self, Error> {
+    fn open(config: &Config, passed: Vec<StdUnixListener>) -> Result<Self, Error> {
         if !passed.is_empty() {
             return Self::passed(passed);
         }
-        let SocketAt::At(path) = &config.socket else { return Ok(Self::default()) };
+        let Some(path) = config.general.libvirt_socket.path() else { return Ok(Self::default()) };
         match Self::make(config, path) {
             // Nobody has asked for this path, and nobody who did should find another program's secrets there.
-            Err(closed @ Error::ListenUnix { .. }) if !config.is_socket_chosen => {
+            Err(closed @ Error::ListenUnix { .. }) if !config.derived.is_libvirt_socket_chosen => {
                 Ok(Self { closed: Some(closed), ..Self::default() })
             }
             made => made,
         }
     }
 
-    fn make(config: &Libvirt, path: &Path) -> Result<Self, Error> {
+    fn make(config: &Config, path: &Path) -> Result<Self, Error> {
         let read_only = unix_socket::read_only_path(path);
         let listen = |path: &Path, mode, group| {
             unix_socket::listen(path, mode, group)
                 .map_err(|source| Error::ListenUnix { path: path.to_owned(), source })
         };
-        let (first, made) = listen(path, config.mode, config.group.as_ref())?;
-        let (second, made_too) = listen(&read_only, config.ro_mode, None)?;
+        let (first, made) =
+            listen(path, config.general.libvirt_socket_mode, config.general.libvirt_socket_group.as_ref())?;
+        let (second, made_too) = listen(&read_only, config.general.libvirt_socket_ro_mode, None)?;
         let sockets = vec![(first, libvirt::Socket::ReadWrite), (second, libvirt::Socket::ReadOnly)];
         Ok(Self { sockets, made: vec![made, made_too], ..Self::default() })
     }
@@ -537,17 +538,17 @@ async fn serve(
         tokio::spawn(metrics::serve(listener, Arc::new(registry)));
     }
     let anchoring = tokio::spawn(anchor_now_and_then(Arc::clone(&vault)));
-    let upkeep = tokio::spawn(upkeep::now_and_then(Arc::clone(&vault), config.upkeep));
+    let upkeep = tokio::spawn(upkeep::now_and_then(Arc::clone(&vault), config.upkeep.clone()));
     banner::tell(config, &policy, &addresses);
     manager::ready();
 
     tokio::select! {
         () = until_ended(&mut signals, &reload, &vault) => {}
-        () = until_idle(idle, &doors, &vault, &config.libvirt) => {
+        () = until_idle(idle, &doors, &vault, &config.general.libvirt_project) => {
             tracing::info!("nobody was connected for the time given: ending");
         }
     }
-    let drain_time = config.limits.door.drain_time_max;
+    let drain_time = config.limits.drain_seconds;
     manager::stopping(drain_time);
     tracing::info!(seconds = drain_time.as_secs(), "draining: requests in flight may finish");
     tokio::select! {
@@ -622,15 +623,15 @@ async fn end(doors: &[Arc<Connections>; 3], drain_time: Duration, threads: Threa
 
 /// Completes when nobody was connected for so long, and nothing would be lost: as libvirt's daemons, which stay while
 /// they have secrets that only they know.
-async fn until_idle(idle: Idle, doors: &[Arc<Connections>], vault: &Vault, libvirt: &Libvirt) {
+async fn until_idle(idle: Idle, doors: &[Arc<Connections>], vault: &Vault, project: &ProjectId) {
     let Idle::For(time) = idle else { return std::future::pending().await };
     let mut idle_for = Duration::ZERO;
     while idle_for < time {
         tokio::time::sleep(IDLE_EVERY).await;
         let is_idle = doors.iter().all(|connections| connections.open() == 0);
         idle_for = if is_idle { idle_for + IDLE_EVERY } else { Duration::ZERO };
-        let keeps = idle_for >= time
-            && vault.has_ephemeral(&libvirt.project, SystemTime::now().into()).await.unwrap_or(true);
+        let keeps =
+            idle_for >= time && vault.has_ephemeral(project, SystemTime::now().into()).await.unwrap_or(true);
         if keeps {
             idle_for = Duration::ZERO;
         }
@@ -719,7 +720,7 @@ impl Reload {
     fn now(&self, vault: &Vault) {
         manager::reloading();
         match vault.reopen_audit(now()) {
-            Ok(()) => tracing::info!(file = %self.running.audit, "the audit trail was opened anew"),
+            Ok(()) => tracing::info!(file = %self.running.general.audit, "the audit trail was opened anew"),
             Err(error) => tracing::error!(%error, "the audit trail stays in the file it was in"),
         }
         match load(&self.flags) {
@@ -730,17 +731,17 @@ impl Reload {
     }
 
     fn apply(&self, config: &Config, vault: &Vault) {
-        self.logging.set(&config.log);
-        match policy(config, &self.running.auth) {
+        self.logging.set(&config.general.log);
+        match policy(config, &self.running.derived.auth) {
             Ok(policy) => {
-                let described = config.policy.describe(&policy);
+                let described = config.describe_policy(&policy);
                 vault.set_policy(policy);
                 tracing::info!(policy = described, "the policy was read again");
             }
             Err(error) => tracing::error!("the policy stays as it was: {error}"),
         }
         let waiting = config.needs_restart(&self.running);
-        tracing::info!(log = %config.log, "the configuration was read again");
+        tracing::info!(log = %config.general.log, "the configuration was read again");
         if !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "these changes need a restart");
         }

@@ -14,13 +14,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Looks now and then, and works until nothing is left. The first time is not at the start, when a clock may not have been
 /// set yet.
 pub(crate) async fn now_and_then(vault: Arc<Vault>, upkeep: Upkeep) {
-    let mut ticks = tokio::time::interval_at(Instant::now() + upkeep.every, upkeep.every);
+    let mut ticks = tokio::time::interval_at(Instant::now() + upkeep.every_seconds, upkeep.every_seconds);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut all = Reaped::default();
         loop {
-            match vault.reap(SystemTime::now().into(), upkeep.grace).await {
+            match vault.reap(SystemTime::now().into(), upkeep.grace()).await {
                 Ok(reaped) if reaped.is_nothing() => break,
                 Ok(Reaped { secrets, orders }) => {
                     all = Reaped { secrets: all.secrets + secrets, orders: all.orders + orders };

@@ -29,14 +29,14 @@ pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
     let config = Config::load(settings, flags.config.as_deref())?;
     match flags.trail {
         None => check_policy(&config).and_then(|()| check_store(config, which)),
-        Some(files) if files.is_empty() => check_audit(&config, which, &rotated(&config.audit)?),
+        Some(files) if files.is_empty() => check_audit(&config, which, &rotated(&config.general.audit)?),
         Some(files) => check_audit(&config, which, &files),
     }
 }
 
 fn check_policy(config: &Config) -> Result<(), Error> {
-    let policy = config.load_policy(&config.auth)?;
-    say(format_args!("policy      {}", config.policy.describe(&policy)));
+    let policy = config.load_policy(&config.derived.auth)?;
+    say(format_args!("policy      {}", config.describe_policy(&policy)));
     policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
     Ok(())
 }
@@ -51,7 +51,7 @@ fn check_store(config: Config, which: Which) -> Result<(), Error> {
         return Err(unsound(found));
     }
     loss::check_end(&config, which)?;
-    if let AuthBy::Keystone(keystone) = &config.auth {
+    if let AuthBy::Keystone(keystone) = &config.derived.auth {
         barbican::Keystone::check(&keystone.config)?;
         say(format_args!(
             "keystone    {}: settings are whole (it was not asked)",
@@ -68,8 +68,8 @@ fn check_store(config: Config, which: Which) -> Result<(), Error> {
 fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspected, Error> {
     let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
     let tell_parts = || {
-        say(format_args!("database    {}: schema known", config.store.path().display()));
-        say(format_args!("master key  {}: fits", config.master_key));
+        say(format_args!("database    {}: schema known", config.general.store.path().display()));
+        say(format_args!("master key  {}: fits", config.general.master_key));
     };
     match serve::running(config)? {
         Some(mut server) => {

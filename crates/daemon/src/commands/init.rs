@@ -14,8 +14,8 @@ use crate::serve::{self, Built};
 /// Makes a store, unless there is one.
 pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
     let config = Config::load(flags.settings.0, flags.config.as_deref())?;
-    if loss::has_content(config.store.path()) {
-        return Err(Error::StoreExists(config.store.path().clone()));
+    if loss::has_content(config.general.store.path()) {
+        return Err(Error::StoreExists(config.general.store.path().clone()));
     }
     let runtime = serve::runtime()?;
     let built = runtime.block_on(serve::build(&config, Begin::Init, OnLoss::Accept));
@@ -31,11 +31,11 @@ pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
 }
 
 fn tell_places(config: &Config) {
-    say(format_args!("data        {}", config.data_dir.display()));
-    say(format_args!("master key  {}", config.master_key));
-    say(format_args!("database    {}", config.store.path().display()));
-    say(format_args!("audit trail {}", config.audit));
-    if let KeySource::File(_) = config.master_key {
+    say(format_args!("data        {}", config.general.data_dir.display()));
+    say(format_args!("master key  {}", config.general.master_key));
+    say(format_args!("database    {}", config.general.store.path().display()));
+    say(format_args!("audit trail {}", config.general.audit));
+    if let KeySource::File(_) = config.general.master_key {
         say("\nCopy the master key to a safe place now: without it nothing in the database opens.");
     }
 }

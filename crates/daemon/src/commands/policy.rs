@@ -11,9 +11,9 @@ pub(crate) fn run(flags: cli::Policy) -> Result<(), Error> {
     let mut settings = flags.settings.0;
     settings.general.data_dir = Some("/".into());
     let config = Config::load(settings, flags.config.as_deref())?;
-    let policy = config.load_policy(&config.auth)?;
+    let policy = config.load_policy(&config.derived.auth)?;
     policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
-    say(format_args!("# {}", config.policy.describe(&policy)));
+    say(format_args!("# {}", config.describe_policy(&policy)));
     say(policy.to_string().trim_end());
     Ok(())
 }

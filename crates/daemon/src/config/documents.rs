@@ -42,14 +42,14 @@ pub(super) fn packaged_file() -> String {
         }
         for row in ROWS.iter().filter(|row| row.section == section) {
             let line = match row.default {
-                DefaultValue::Fixed(value) | DefaultValue::Derived { packaged: value, .. } => {
+                DefaultValue::Fixed(value) | DefaultValue::Computed { packaged: value, .. } => {
                     format!("#: {} = {value}\n", row.key)
                 }
                 DefaultValue::Absent { example, .. } => format!("#- {} = {example}\n", row.key),
             };
             let default = match row.default {
                 DefaultValue::Absent { words, .. } => format!(" Default: {words}."),
-                DefaultValue::Fixed(_) | DefaultValue::Derived { .. } => String::new(),
+                DefaultValue::Fixed(_) | DefaultValue::Computed { .. } => String::new(),
             };
             let guide = match row.guide {
                 "" => String::new(),

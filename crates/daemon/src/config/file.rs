@@ -58,7 +58,7 @@ impl fmt::Display for Fault {
 pub(crate) fn read(path: &Path) -> Result<Settings, FileError> {
     let text =
         fs::read_to_string(path).map_err(|source| FileError::Unreadable { path: path.to_owned(), source })?;
-    Ok(Settings { file: Some(path.to_owned()), ..parse(path, &text)? })
+    parse(path, &text)
 }
 
 /// Reads the settings in a text; `file` is only for the errors.

@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use barbican::keystone::{Credentials, Domain, KeystoneConfig, Named, Secret};
+use barbican::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, Secret};
+use model::Role;
+use zeroize::Zeroizing;
 
-use super::of_default;
-use super::rows::{KeystoneKeys, Settings};
+use super::rows::KeystoneTable;
 use super::surroundings::Surroundings;
-use super::values::{SecretFile, WrittenSecret};
+use super::values::{self, Invalid};
 
 /// What is missing or too much for Keystone to be asked.
 #[derive(Debug, thiserror::Error)]
@@ -40,23 +42,27 @@ pub(crate) struct Keystone {
 
 impl Keystone {
     /// What the file comes to.
-    pub(super) fn resolve(settings: &Settings, around: &Surroundings) -> Result<Self, KeystoneFault> {
-        let keys = settings.keystone.clone();
+    pub(super) fn resolve(
+        table: &KeystoneTable,
+        file: Option<&Path>,
+        around: &Surroundings,
+    ) -> Result<Self, KeystoneFault> {
+        let keys = table.clone();
         let auth_url = keys.auth_url.clone().ok_or(KeystoneFault::Missing("auth_url"))?;
         let is_application = keys.is_application()?;
-        let (secret, secret_in) = keys.secret(is_application, settings.file.as_deref(), around)?;
+        let (secret, secret_in) = keys.secret(is_application, file, around)?;
         let credentials = if is_application { keys.application(secret)? } else { keys.password(secret)? };
         let config = KeystoneConfig {
             auth_url,
             credentials,
             www_authenticate_uri: keys.www_authenticate_uri,
             cafile: keys.cafile,
-            insecure: of_default(keys.insecure),
-            connect_time_max: of_default(keys.http_connect_timeout),
-            request_time_max: of_default(keys.http_request_timeout),
-            cache_time: of_default(keys.token_cache_time),
-            service_roles: of_default(keys.service_token_roles),
-            service_roles_required: of_default(keys.service_token_roles_required),
+            insecure: keys.insecure,
+            connect_time_max: keys.http_connect_timeout,
+            request_time_max: keys.http_request_timeout,
+            cache_time: keys.token_cache_time,
+            service_roles: keys.service_token_roles,
+            service_roles_required: keys.service_token_roles_required,
         };
         Ok(Self { config, secret_in })
     }
@@ -76,7 +82,7 @@ macro_rules! first_set {
     };
 }
 
-impl KeystoneKeys {
+impl KeystoneTable {
     /// Whether the service is known by an application credential. Nothing of the other kind may be there: it would mean
     /// nothing.
     fn is_application(&self) -> Result<bool, KeystoneFault> {
@@ -171,5 +177,68 @@ fn named(keys: [&'static str; 4], values: [&Option<String>; 4]) -> Result<Named,
         (Some(id), None) => Ok(Named::Name(name, Domain::Id(id.clone()))),
         (None, Some(domain)) => Ok(Named::Name(name, Domain::Name(domain.clone()))),
         (None, None) => Err(KeystoneFault::Missing(domain_name_key)),
+    }
+}
+
+// The values of the table's keys.
+
+/// A secret that stands in the file.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct WrittenSecret(Zeroizing<String>);
+
+impl std::fmt::Debug for WrittenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WrittenSecret([redacted])")
+    }
+}
+
+/// A secret that stands in a file of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum SecretFile {
+    /// At this path.
+    At(PathBuf),
+    /// As systemd passes it.
+    Credential(String),
+}
+
+pub(super) fn auth_url(text: &str) -> Result<AuthUrl, Invalid> {
+    text.parse().map_err(|_| Invalid::HostHref)
+}
+
+/// What clients are told, as it is written: Keystone's address from outside.
+pub(super) fn public_url(text: &str) -> Result<String, Invalid> {
+    let is_address = text.parse::<AuthUrl>().is_ok() && !text.contains(['"', '\\']);
+    if is_address { Ok(text.to_owned()) } else { Err(Invalid::HostHref) }
+}
+
+pub(super) fn name(text: &str) -> Result<String, Invalid> {
+    if (1..=NAME_CHARS_MAX).contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::Name)
+    }
+}
+
+/// The longest name or id of anything in Keystone: the width of its columns.
+const NAME_CHARS_MAX: usize = 255;
+
+/// A role, by its name.
+pub(super) fn role(text: &str) -> Result<Role, Invalid> {
+    name(text).map(|name| Role::from(name.as_str()))
+}
+
+/// A secret that stands in the file.
+pub(super) fn written_secret(text: &str) -> Result<WrittenSecret, Invalid> {
+    if text.is_empty() { Err(Invalid::Name) } else { Ok(WrittenSecret(Zeroizing::new(text.to_owned()))) }
+}
+
+impl FromStr for SecretFile {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(':') {
+            Some(("credential", name)) => values::credential_name(name).map(Self::Credential),
+            _ => values::path(text).map(Self::At),
+        }
     }
 }

@@ -4,35 +4,29 @@ use std::path::{Path, PathBuf};
 
 use vault::{Policy, PolicyError};
 
-use super::AuthBy;
 use super::values::PolicySet;
+use super::{AuthBy, Config, ConfigError};
 
-/// What was chosen. The default set is that of the way callers are known by, which a reload cannot change.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct PolicyChoice {
-    pub(super) set: Option<PolicySet>,
-    pub(super) file: Option<PathBuf>,
-}
-
-impl PolicyChoice {
-    /// The policy itself.
-    pub(crate) fn load(&self, auth: &AuthBy) -> Result<Policy, PolicyFileError> {
-        let set = match (self.set, auth) {
+impl Config {
+    /// Who may do what, where callers are known by `auth`. That is the way of the running server, which a reload cannot
+    /// change.
+    pub(crate) fn load_policy(&self, auth: &AuthBy) -> Result<Policy, ConfigError> {
+        let set = match (self.general.policy, auth) {
             (Some(PolicySet::SecureRbac), _) => Policy::secure_rbac(),
             (Some(PolicySet::Legacy), _) => Policy::legacy(),
             // What was recorded of Barbican in that mode.
             (None, AuthBy::ProjectHeader) => Policy::legacy(),
             (None, AuthBy::Keystone(_)) => Policy::secure_rbac(),
         };
-        let Some(path) = &self.file else { return Ok(set) };
+        let Some(path) = &self.general.policy_file else { return Ok(set) };
         let text = std::fs::read_to_string(path)
             .map_err(|source| PolicyFileError::Unreadable { path: path.clone(), source })?;
-        Ok(set.overridden_by(&text, &path.display().to_string())?)
+        Ok(set.overridden_by(&text, &path.display().to_string()).map_err(PolicyFileError::Wrong)?)
     }
 
-    /// What there is to say about a policy that was loaded, on one line.
-    pub(crate) fn describe(&self, policy: &Policy) -> String {
-        let file = self.file.as_deref().map(Path::display);
+    /// Describes a loaded policy on one line.
+    pub(crate) fn describe_policy(&self, policy: &Policy) -> String {
+        let file = self.general.policy_file.as_deref().map(Path::display);
         let file = file.map_or(String::new(), |file| format!(", and {file} (rules: {})", policy.overrides()));
         format!("{}{file}", policy.set().as_str())
     }

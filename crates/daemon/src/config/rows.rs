@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! key: type = kind, row(sentence, default).flag(value's name, commands).more(sentences)…;
+//! key [optional]: type = …                   a default that is no value
 //! ```
 
 use std::num::NonZeroUsize;
@@ -14,12 +15,14 @@ use barbican::keystone::AuthUrl;
 use barbican::{HostName, WebOrigin};
 use model::{ProjectId, Role};
 
+use super::Derived;
+use super::keystone::{self, SecretFile, WrittenSecret};
 use super::kinds::{Choice, FileValue, Kind, List, Switch, Text, WrongValue, quota, seconds, size, some};
-use super::table::DefaultValue::{Absent, Derived, Fixed};
+use super::table::DefaultValue::{Absent, Computed, Fixed};
 use super::table::{BACKUP, CHECK, INIT, POLICY, Row, settings};
 use super::values::{
     self, AuditSync, AuditTarget, Auth, Group, KeySource, LibvirtAuth, ListenAt, LogFilter, LogFormat,
-    PolicySet, SecretFile, SocketAt, SocketMode, StoreUrl, WrittenSecret,
+    PolicySet, SocketAt, SocketMode, StoreUrl,
 };
 
 const fn row(help: &'static str, default: super::table::DefaultValue) -> Row {
@@ -34,26 +37,26 @@ const YEAR_SECONDS: i64 = 366 * 24 * 3600;
 
 settings! {
     /// The top level of the file.
-    general: GeneralKeys, "" {
+    general: GeneralKeys => General, "" {
         data_dir: PathBuf = Text(values::path),
-            row("Keep all data in this directory, which is made with mode 0700 if it is missing", Derived {
+            row("Keep all data in this directory, which is made with mode 0700 if it is missing", Computed {
                 words: "`/var/lib/donjon` as root or as the user who owns it (that of the service), else \
                         `$XDG_DATA_HOME/donjon`, else `~/.local/share/donjon`",
                 packaged: r#""/var/lib/donjon""#,
             }).flag("DIR", INIT | CHECK | BACKUP);
         store: StoreUrl = Text(FromStr::from_str),
-            row("Keep the database here: `sqlite:PATH`", Derived {
+            row("Keep the database here: `sqlite:PATH`", Computed {
                 words: "`sqlite:DATA-DIR/donjon.db`",
                 packaged: r#""sqlite:/var/lib/donjon/donjon.db""#,
             }).flag("URL", INIT | CHECK | BACKUP).secret();
         master_key: KeySource = Text(FromStr::from_str),
-            row("Take the master key from `file:PATH`, or from `credential:NAME` as systemd's LoadCredential= passes it", Derived {
+            row("Take the master key from `file:PATH`, or from `credential:NAME` as systemd's LoadCredential= passes it", Computed {
                 words: "`file:DATA-DIR/master.key`",
                 packaged: r#""file:/var/lib/donjon/master.key""#,
             }).flag("SOURCE", INIT | CHECK | BACKUP).secret()
             .more("A missing key file is made together with the store, and never again.");
         admin_socket: SocketAt = Text(FromStr::from_str),
-            row("Open the admin socket at this path, where `check` and `backup` ask a running server, or `off`", Derived {
+            row("Open the admin socket at this path, where `check` and `backup` ask a running server, or `off`", Computed {
                 words: "`DATA-DIR/admin-sock`",
                 packaged: r#""/var/lib/donjon/admin-sock""#,
             }).flag("PATH", CHECK | BACKUP)
@@ -62,7 +65,7 @@ settings! {
         listen: ListenAt = Text(FromStr::from_str),
             row("Serve the REST API at this IP address and port, or `off`", Fixed(r#""127.0.0.1:9311""#))
             .flag("ADDR", 0).more("Sockets that systemd passes take precedence.");
-        host_href: String = Text(values::host_href),
+        host_href [optional]: String = Text(values::host_href),
             row("Begin hrefs in answers with this URL", Absent {
                 words: "`http://` and the request's Host header",
                 example: r#""https://keys.example:9311""#,
@@ -84,7 +87,7 @@ settings! {
         insecure_listen: bool = Switch,
             row("Allow `project-header` at an address that other machines reach", Fixed("false")).flag("BOOL", 0);
 
-        policy: PolicySet = Choice,
+        policy [optional]: PolicySet = Choice,
             row("Begin with these rules of who may do what: `secure-rbac`, the defaults of Barbican 23, or `legacy`, those before", Absent {
                 words: "`legacy` with `project-header`, else `secure-rbac`",
                 example: r#""legacy""#,
@@ -92,7 +95,7 @@ settings! {
             .more("With `secure-rbac`, as in Barbican, an admin of any project may read the metadata of every project's secrets, \
                    and delete them; `policy-project-admin.yaml` closes that.")
             .guide("Who may do what");
-        policy_file: PathBuf = Text(values::path),
+        policy_file [optional]: PathBuf = Text(values::path),
             row("Override rules by this file: Barbican's policy.yaml, in the language of oslo.policy", Absent {
                 words: "none",
                 example: r#""/etc/donjon/policy.yaml""#,
@@ -100,7 +103,7 @@ settings! {
             .more("A wrong file stops a start; at a reload it changes nothing.");
 
         libvirt_socket: SocketAt = Text(FromStr::from_str),
-            row("Serve libvirt's secret API on a UNIX socket at this path, and read-only at PATH-ro, or `off`", Derived {
+            row("Serve libvirt's secret API on a UNIX socket at this path, and read-only at PATH-ro, or `off`", Computed {
                 words: "`/run/donjon/virtsecretd-sock` as root, else `$RUNTIME_DIRECTORY/virtsecretd-sock` (in a systemd unit with \
                         RuntimeDirectory=), else `$XDG_RUNTIME_DIR/donjon/virtsecretd-sock`, else `DATA-DIR/virtsecretd-sock`",
                 packaged: r#""/run/donjon/virtsecretd-sock""#,
@@ -108,14 +111,14 @@ settings! {
             .more("Sockets that systemd passes take precedence. At /run/libvirt/virtsecretd-sock virsh and libvirt's daemons \
                    find it without being told.")
             .guide("The libvirt door");
-        libvirt_socket_group: Group = Text(FromStr::from_str),
+        libvirt_socket_group [optional]: Group = Text(FromStr::from_str),
             row("Let this group, a name or a number, open the read-write socket too", Absent {
                 words: "none",
                 example: r#""libvirt""#,
             }).flag("GROUP", 0)
             .more("The user of donjond must be in the group (SupplementaryGroups= of the unit), or be root.");
         libvirt_socket_mode: SocketMode = Text(FromStr::from_str),
-            row("Give the read-write socket this mode, in octal", Derived {
+            row("Give the read-write socket this mode, in octal", Computed {
                 words: "`0600`, or `0660` with a group",
                 packaged: r#""0600""#,
             }).flag("MODE", 0);
@@ -127,7 +130,7 @@ settings! {
         libvirt_auth: LibvirtAuth = Choice,
             row("Let in everybody who can open the socket (`none`), or ask polkit about everybody but root (`polkit`)", Fixed(r#""none""#))
             .flag("HOW", 0);
-        libvirt_token: PathBuf = Text(values::path),
+        libvirt_token [optional]: PathBuf = Text(values::path),
             row("Keep the system token in this file, which is made if it is missing", Absent {
                 words: "`common/system.token` in the socket's directory, where libvirt has it",
                 example: r#""/run/libvirt/common/system.token""#,
@@ -138,7 +141,7 @@ settings! {
             row("Serve Prometheus metrics at this IP address and port, under /metrics, or `off`", Fixed(r#""127.0.0.1:9312""#))
             .flag("ADDR", 0);
         audit: AuditTarget = Text(FromStr::from_str),
-            row("Write the audit trail, one line a request, to this file or to `stdout`", Derived {
+            row("Write the audit trail, one line a request, to this file or to `stdout`", Computed {
                 words: "`DATA-DIR/audit.log`",
                 packaged: r#""/var/lib/donjon/audit.log""#,
             }).flag("FILE", 0).guide("Audit trail");
@@ -154,7 +157,7 @@ settings! {
     }
 
     /// Pages of other sites.
-    cors: CorsKeys, "cors" {
+    cors: CorsKeys => Cors, "cors" {
         allowed_origins: Vec<WebOrigin> =
             List { parse: values::web_origin, length: 0..=LISTED_MAX, allowed: values::ORIGINS_ALLOWED },
             row("Let pages of these sites read the REST API in a browser, such as `[\"https://ui.example\"]`", Fixed("[]"))
@@ -162,7 +165,7 @@ settings! {
     }
 
     /// Every limit that an operator can move. The others are constants beside the code that keeps them.
-    limits: LimitKeys, "limits" {
+    limits: LimitKeys => Limits, "limits" {
         header_bytes: usize = size(barbican::Limits::HEAD_BYTES_MIN as i64, 1_048_576, "bytes"),
             row("Bytes that a request line and its headers may have together; more is 431", Fixed("65536"));
         header_fields: usize = size(10, 1_000, "headers"),
@@ -186,7 +189,7 @@ settings! {
     }
 
     /// The quotas of projects that have none of their own, by the names of Barbican's API.
-    quotas: QuotaKeys, "quotas" {
+    quotas: QuotaKeys => ProjectQuotas, "quotas" {
         secrets: i64 = quota(),
             row("Secrets that have not expired, with ephemeral ones and those that libvirt defined", Fixed("-1"));
         orders: i64 = quota(), row("Orders", Fixed("-1"));
@@ -197,7 +200,7 @@ settings! {
     }
 
     /// When the server deletes expired and spent things.
-    upkeep: UpkeepKeys, "upkeep" {
+    upkeep: UpkeepKeys => Upkeep, "upkeep" {
         every_seconds: Duration = seconds(1, 24 * 3600),
             row("Time between two rounds, and from the start to the first", Fixed("60"));
         expired_seconds: Duration = seconds(0, 10 * YEAR_SECONDS),
@@ -208,68 +211,68 @@ settings! {
 
     /// Keystone, for `auth = "keystone"`. The keys are those of `[keystone_authtoken]` of OpenStack's services, so that one
     /// can be written from the other. There are no flags: everybody on a machine can read command lines.
-    keystone: KeystoneKeys, "keystone" {
-        auth_url: AuthUrl = Text(values::auth_url),
+    keystone: KeystoneKeys => KeystoneTable, "keystone" {
+        auth_url [optional]: AuthUrl = Text(keystone::auth_url),
             row("Where Keystone is, with `/v3` or without; `http://` sends tokens in clear, and the log warns", Absent {
                 words: "none: needed",
                 example: r#""https://keystone.example:5000/v3""#,
             }).secret();
-        www_authenticate_uri: String = Text(values::keystone_uri),
+        www_authenticate_uri [optional]: String = Text(keystone::public_url),
             row("Where a 401 tells clients to get tokens", Absent {
                 words: "`auth_url`",
                 example: r#""https://keystone.example/identity/v3""#,
             }).secret();
-        username: String = Text(values::keystone_name),
+        username [optional]: String = Text(keystone::name),
             row("The service's user", Absent {
                 words: "none: needed, or `user_id`, unless there is an application credential's id",
                 example: r#""barbican""#,
             });
-        user_id: String = Text(values::keystone_name),
+        user_id [optional]: String = Text(keystone::name),
             row("The id of the user, instead of its name", Absent { words: "none", example: r#""2f80…""# });
-        user_domain_name: String = Text(values::keystone_name),
+        user_domain_name [optional]: String = Text(keystone::name),
             row("The user's domain", Absent {
                 words: "none: needed with `username`, or `user_domain_id`",
                 example: r#""Default""#,
             });
-        user_domain_id: String = Text(values::keystone_name),
+        user_domain_id [optional]: String = Text(keystone::name),
             row("The id of that domain, instead of its name", Absent { words: "none", example: r#""default""# });
-        password: WrittenSecret = Text(values::written_secret),
+        password [optional]: WrittenSecret = Text(keystone::written_secret),
             row("The password itself; the log warns if everybody can read the file", Absent {
                 words: "none: needed, or `password_file`",
                 example: r#""…""#,
             }).secret();
-        password_file: SecretFile = Text(FromStr::from_str),
+        password_file [optional]: SecretFile = Text(FromStr::from_str),
             row("A file whose first line is the password, or `credential:NAME` as systemd's LoadCredential= passes it", Absent {
                 words: "none: needed, or `password`",
                 example: r#""/etc/donjon/keystone.password""#,
             }).secret()
             .more("It is read whenever the service logs in, so a new password needs no restart.");
-        project_name: String = Text(values::keystone_name),
+        project_name [optional]: String = Text(keystone::name),
             row("The project in which the user has its role", Absent {
                 words: "none: needed, or `project_id`",
                 example: r#""service""#,
             });
-        project_id: String = Text(values::keystone_name),
+        project_id [optional]: String = Text(keystone::name),
             row("The id of the project, instead of its name", Absent { words: "none", example: r#""8f0a…""# });
-        project_domain_name: String = Text(values::keystone_name),
+        project_domain_name [optional]: String = Text(keystone::name),
             row("The project's domain", Absent {
                 words: "none: needed with `project_name`, or `project_domain_id`",
                 example: r#""Default""#,
             });
-        project_domain_id: String = Text(values::keystone_name),
+        project_domain_id [optional]: String = Text(keystone::name),
             row("The id of that domain, instead of its name", Absent { words: "none", example: r#""default""# });
-        application_credential_id: String = Text(values::keystone_name),
+        application_credential_id [optional]: String = Text(keystone::name),
             row("An application credential, instead of user, password and project", Absent {
                 words: "none",
                 example: r#""5a1c…""#,
             });
-        application_credential_name: String = Text(values::keystone_name),
+        application_credential_name [optional]: String = Text(keystone::name),
             row("Its name, with the user, instead of its id", Absent { words: "none", example: r#""donjon""# });
-        application_credential_secret: WrittenSecret = Text(values::written_secret),
+        application_credential_secret [optional]: WrittenSecret = Text(keystone::written_secret),
             row("Its secret, as `password`", Absent { words: "none", example: r#""…""# }).secret();
-        application_credential_secret_file: SecretFile = Text(FromStr::from_str),
+        application_credential_secret_file [optional]: SecretFile = Text(FromStr::from_str),
             row("Its secret, as `password_file`", Absent { words: "none", example: r#""/etc/donjon/keystone.secret""# }).secret();
-        cafile: PathBuf = Text(values::path),
+        cafile [optional]: PathBuf = Text(values::path),
             row("Certificates (PEM) of the authorities that sign Keystone's certificate", Absent {
                 words: "the system's",
                 example: r#""/etc/ssl/certs/keystone-ca.pem""#,
@@ -283,7 +286,7 @@ settings! {
             row("Time for which an answer of Keystone about a token is believed; 0 asks for every request", Fixed("300"))
             .more("A token that was revoked, or whose user or project was disabled, may be good for that long.");
         service_token_roles: Vec<Role> =
-            List { parse: values::role, length: 1..=SERVICE_ROLES_MAX, allowed: r#"names of roles, such as ["service"]"# },
+            List { parse: keystone::role, length: 1..=SERVICE_ROLES_MAX, allowed: r#"names of roles, such as ["service"]"# },
             row("A service token with one of these roles lets the user's token have expired", Fixed(r#"["service"]"#));
         service_token_roles_required: bool = Switch,
             row("Refuse other service tokens (401) instead of passing over them", Fixed("true"));

@@ -47,9 +47,17 @@ pub(crate) enum DefaultValue {
     /// This value.
     Fixed(&'static str),
     /// What the words say; for the packaged service it is this value.
-    Derived { words: &'static str, packaged: &'static str },
+    Computed { words: &'static str, packaged: &'static str },
     /// What the words say; there is no value for it, only an example of another one.
     Absent { words: &'static str, example: &'static str },
+}
+
+#[cfg(test)]
+impl DefaultValue {
+    /// Whether documents show the default, not an example.
+    pub(super) fn is_value(&self) -> bool {
+        !matches!(self, Self::Absent { .. })
+    }
 }
 
 impl Row {
@@ -103,7 +111,7 @@ impl Row {
         match self.default {
             DefaultValue::Fixed("[]") => "none".to_owned(),
             DefaultValue::Fixed(value) => format!("`{}`", value.trim_matches('"')),
-            DefaultValue::Derived { words, .. } | DefaultValue::Absent { words, .. } => words.to_owned(),
+            DefaultValue::Computed { words, .. } | DefaultValue::Absent { words, .. } => words.to_owned(),
         }
     }
 
@@ -157,25 +165,35 @@ impl<const COMMAND: u8> FromArgMatches for Flags<COMMAND> {
     }
 }
 
-/// Makes of rows the typed settings of each table, all of them as `Settings`, and `ROWS`. A key that code reads and no
-/// row has does not build, nor does a row without its kind, sentence and default.
+/// Makes of rows what is chosen in each table and what holds there, all of them as `Settings` and `Config`, and `ROWS`. A
+/// key that code reads and no row has does not build, nor does a row without its kind, sentence and default.
 macro_rules! settings {
     ($(
         $(#[$doc:meta])*
-        $field:ident: $name:ident, $section:literal { $( $key:ident: $type:ty = $kind:expr, $row:expr; )* }
+        $field:ident: $chosen:ident => $held:ident, $section:literal {
+            $( $key:ident $([$optional:ident])? : $type:ty = $kind:expr, $row:expr; )*
+        }
     )*) => {
         $(
+            /// What was chosen there.
             $(#[$doc])*
             #[derive(Clone, Debug, Default, Eq, PartialEq)]
-            pub(crate) struct $name { $( pub(crate) $key: Option<$type>, )* }
+            pub(crate) struct $chosen { $( pub(crate) $key: Option<$type>, )* }
+
+            $(#[$doc])*
+            #[derive(Clone, Debug, Eq, PartialEq)]
+            pub(crate) struct $held { $( pub(crate) $key: settings!(@type $($optional)? $type), )* }
         )*
 
-        /// What was chosen by flags, in the file or by default; what nobody chose is absent.
+        /// What was chosen by flags or in the file; what nobody chose is absent.
         #[derive(Clone, Debug, Default, Eq, PartialEq)]
-        pub(crate) struct Settings {
-            $( $(#[$doc])* pub(crate) $field: $name, )*
-            /// The file itself, which may hold a password.
-            pub(crate) file: Option<std::path::PathBuf>,
+        pub(crate) struct Settings { $( pub(crate) $field: $chosen, )* }
+
+        /// Everything chosen or defaulted. It needs no more checks, except for the address to listen at.
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub(crate) struct Config {
+            $( pub(crate) $field: $held, )*
+            pub(crate) derived: Derived,
         }
 
         /// Every setting, in the order of the documents.
@@ -186,13 +204,10 @@ macro_rules! settings {
         impl Settings {
             /// These, and `other` where these do not say.
             pub(super) fn or(self, other: Self) -> Self {
-                Self {
-                    $( $field: $name { $( $key: self.$field.$key.or(other.$field.$key), )* }, )*
-                    file: self.file.or(other.file),
-                }
+                Self { $( $field: $chosen { $( $key: self.$field.$key.or(other.$field.$key), )* }, )* }
             }
 
-            /// Reads a value of the file. Nothing, if there is no such key.
+            /// Reads the value that the file has for a row.
             pub(super) fn read(&mut self, row: &Row, value: &FileValue<'_>) -> Result<(), WrongValue> {
                 $( $(
                     if (row.section, row.key) == ($section, stringify!($key)) {
@@ -200,12 +215,6 @@ macro_rules! settings {
                     }
                 )* )*
                 Ok(())
-            }
-
-            /// The rows in which these differ from others.
-            pub(super) fn differing(&self, other: &Self) -> impl Iterator<Item = &'static Row> {
-                let differs = [$( $( self.$field.$key != other.$field.$key, )* )*];
-                ROWS.iter().zip(differs).filter_map(|(row, differs)| differs.then_some(row))
             }
 
             /// Adds the flags that a command takes.
@@ -222,12 +231,37 @@ macro_rules! settings {
             /// What the flags say. A command has some of them only.
             pub(super) fn of_flags(matches: &clap::ArgMatches) -> Self {
                 Self {
-                    $( $field: $name { $( $key: Kind::<$type>::given(&$kind, matches, stringify!($key)), )* }, )*
-                    file: None,
+                    $( $field: $chosen { $( $key: Kind::<$type>::given(&$kind, matches, stringify!($key)), )* }, )*
+                }
+            }
+
+            /// These, to which all defaults were added.
+            pub(super) fn complete(self, derived: Derived) -> Config {
+                Config {
+                    $( $field: $held { $( $key: settings!(@value $($optional)? self.$field.$key), )* }, )*
+                    derived,
                 }
             }
         }
+
+        impl Config {
+            /// The rows in which this differs from another.
+            pub(super) fn differing(&self, other: &Self) -> impl Iterator<Item = &'static Row> {
+                let differs = [$( $( self.$field.$key != other.$field.$key, )* )*];
+                ROWS.iter().zip(differs).filter_map(|(row, differs)| differs.then_some(row))
+            }
+        }
     };
+    (@type optional $type:ty) => { Option<$type> };
+    (@type $type:ty) => { $type };
+    (@value optional $value:expr) => { $value };
+    (@value $value:expr) => { super::table::of_default($value) };
+}
+
+/// The value of a row that has one by default.
+#[expect(clippy::expect_used, reason = "a test completes the settings that nobody chose")]
+pub(super) fn of_default<T>(value: Option<T>) -> T {
+    value.expect("the default of the row was added")
 }
 
 pub(super) use settings;

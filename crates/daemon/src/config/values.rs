@@ -3,14 +3,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use barbican::keystone::AuthUrl;
 use clap::ValueEnum;
-use model::{ProjectId, Role};
+use model::ProjectId;
 use tracing_subscriber::EnvFilter;
-use zeroize::Zeroizing;
 
 /// The text is not allowed there.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -130,7 +128,7 @@ impl FromStr for KeySource {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.split_once(':') {
-            Some(("file", path)) => Ok(Self::File(file_path(path)?)),
+            Some(("file", file)) => path(file).map(Self::File),
             Some(("credential", name)) => credential_name(name).map(Self::Credential),
             Some(("pkcs11", _)) => Err(Invalid::MasterKeyPkcs11),
             _ => Err(Invalid::MasterKey),
@@ -149,13 +147,9 @@ pub(crate) fn credential_name(name: &str) -> Result<String, Invalid> {
 /// The longest name of a file (`NAME_MAX`), which a credential is.
 const CREDENTIAL_NAME_CHARS_MAX: usize = 255;
 
-fn file_path(text: &str) -> Result<PathBuf, Invalid> {
-    if text.is_empty() { Err(Invalid::EmptyPath) } else { Ok(PathBuf::from(text)) }
-}
-
-/// A path as flags and the file give it.
+/// A path.
 pub(crate) fn path(text: &str) -> Result<PathBuf, Invalid> {
-    file_path(text)
+    if text.is_empty() { Err(Invalid::EmptyPath) } else { Ok(PathBuf::from(text)) }
 }
 
 /// Where something is served. Names are not looked up: which address answers would depend on the day.
@@ -187,13 +181,23 @@ pub(crate) enum SocketAt {
     At(PathBuf),
 }
 
+impl SocketAt {
+    /// Where it is, if it is anywhere.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Off => None,
+            Self::At(path) => Some(path),
+        }
+    }
+}
+
 impl FromStr for SocketAt {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             "off" => Ok(Self::Off),
-            _ => file_path(text).map(Self::At),
+            _ => path(text).map(Self::At),
         }
     }
 }
@@ -235,12 +239,6 @@ impl LogFilter {
     /// The filter. It was parsed once before, so it parses.
     pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
-    }
-}
-
-impl Default for LogFilter {
-    fn default() -> Self {
-        Self("info".to_owned())
     }
 }
 
@@ -301,7 +299,7 @@ impl FromStr for AuditTarget {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             "stdout" => Ok(Self::Stdout),
-            _ => file_path(text).map(Self::File),
+            _ => path(text).map(Self::File),
         }
     }
 }
@@ -363,67 +361,6 @@ pub(crate) enum LibvirtAuth {
     None,
     /// Root, and whom polkit authorises for org.libvirt.unix.manage or org.libvirt.unix.monitor
     Polkit,
-}
-
-/// A secret that stands in the file.
-#[derive(Clone, Eq, PartialEq)]
-pub(crate) struct WrittenSecret(pub(super) Zeroizing<String>);
-
-impl fmt::Debug for WrittenSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WrittenSecret([redacted])")
-    }
-}
-
-/// A secret that stands in a file of its own.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum SecretFile {
-    /// At this path.
-    At(PathBuf),
-    /// As systemd passes it.
-    Credential(String),
-}
-
-pub(super) fn auth_url(text: &str) -> Result<AuthUrl, Invalid> {
-    text.parse().map_err(|_| Invalid::HostHref)
-}
-
-/// What clients are told, as it is written: Keystone's address from outside.
-pub(super) fn keystone_uri(text: &str) -> Result<String, Invalid> {
-    let is_address = text.parse::<AuthUrl>().is_ok() && !text.contains(['"', '\\']);
-    if is_address { Ok(text.to_owned()) } else { Err(Invalid::HostHref) }
-}
-
-pub(super) fn keystone_name(text: &str) -> Result<String, Invalid> {
-    if (1..=NAME_CHARS_MAX).contains(&text.chars().count()) {
-        Ok(text.to_owned())
-    } else {
-        Err(Invalid::Name)
-    }
-}
-
-/// The longest name or id of anything in Keystone: the width of its columns.
-const NAME_CHARS_MAX: usize = 255;
-
-/// A role, by its name.
-pub(super) fn role(text: &str) -> Result<Role, Invalid> {
-    keystone_name(text).map(|name| Role::from(name.as_str()))
-}
-
-/// A secret that stands in the file.
-pub(super) fn written_secret(text: &str) -> Result<WrittenSecret, Invalid> {
-    if text.is_empty() { Err(Invalid::Name) } else { Ok(WrittenSecret(Zeroizing::new(text.to_owned()))) }
-}
-
-impl FromStr for SecretFile {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text.split_once(':') {
-            Some(("credential", name)) => credential_name(name).map(SecretFile::Credential),
-            _ => path(text).map(SecretFile::At),
-        }
-    }
 }
 
 #[cfg(test)]
