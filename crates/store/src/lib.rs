@@ -8,7 +8,7 @@
 //! - Reads see everything acknowledged before they began.
 //! - An ephemeral secret is in no file, in no form: a store keeps it in memory, and it ends with the store.
 //!
-//! `tests/contract.rs` is the promise in full: one suite that every store passes.
+//! `tests/promises/contract` is the promise in full: one suite that every store passes.
 #![forbid(unsafe_code)]
 
 mod change;

@@ -1,5 +1,4 @@
 //! Copies and checks of a store that serves meanwhile.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;

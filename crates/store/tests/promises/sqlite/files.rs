@@ -1,5 +1,4 @@
 //! The files of a store: who may have them, what is in them, and what happens when they are taken away.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -121,7 +120,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Runs another process of this test, which tries to read the database as SQLite does by default, and tells how that went.
 fn other_program(path: &Path) -> String {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "reads_as_another_program", "--nocapture"])
+        .args(["--exact", "sqlite::files::reads_as_another_program", "--nocapture"])
         .env("READ_THIS", path)
         .output()
         .unwrap();

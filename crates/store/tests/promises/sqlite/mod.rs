@@ -1,0 +1,6 @@
+//! What the embedded store promises of its files.
+
+mod files;
+mod purge;
+mod schema;
+mod whole;
