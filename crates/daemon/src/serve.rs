@@ -331,8 +331,8 @@ fn libvirt_door(
         None => None, // A socket that has no path has no neighbours.
     };
     let auth = match config.general.libvirt_auth {
-        LibvirtAuth::None => libvirt::Auth::None,
-        LibvirtAuth::Polkit => libvirt::Auth::Polkit,
+        LibvirtAuth::None => libvirt::ClientAuth::None,
+        LibvirtAuth::Polkit => libvirt::ClientAuth::Polkit,
     };
     let reach = match rustix::process::geteuid().is_root() || sockets.are_passed {
         true => libvirt::Reach::System,

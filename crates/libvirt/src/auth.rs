@@ -1,7 +1,7 @@
 //! How a client authenticates.
 //!
 //! On a UNIX socket the kernel says which user the client is; polkit may be asked in addition. SASL, and TLS with
-//! certificates, belong to listeners that do not exist yet: each will be a variant of [`Auth`] and an answer to `AUTH_LIST`.
+//! certificates, belong to listeners that do not exist yet: each will be a variant of [`ClientAuth`] and an answer to `AUTH_LIST`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::limits::POLKIT_QUESTIONS_MAX;
 
 /// The authentication that a client needs before any other call.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Auth {
+pub enum ClientAuth {
     /// None: a client that can open the socket may use it.
     #[default]
     None,
@@ -22,7 +22,7 @@ pub enum Auth {
     Polkit,
 }
 
-impl Auth {
+impl ClientAuth {
     /// The answer of `AUTH_LIST` to this client.
     pub(crate) fn method_for(self, peer: Option<Peer>) -> i32 {
         match (self, peer) {

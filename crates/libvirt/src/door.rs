@@ -8,7 +8,7 @@ use model::{Call, Caller, ProjectId, RequestId, Roles, UserId};
 use tokio::sync::Semaphore;
 use vault::Vault;
 
-use crate::auth::{Auth, Questions};
+use crate::auth::{ClientAuth, Questions};
 use crate::cuts::CutLog;
 use crate::events::Events;
 use crate::limits::LARGE_FRAMES_BYTES_MAX;
@@ -22,7 +22,7 @@ pub struct DoorConfig {
     /// The project whose secrets it opens.
     pub project: ProjectId,
     /// How clients authenticate.
-    pub auth: Auth,
+    pub auth: ClientAuth,
     /// Which URIs it serves: those of the machine or of one user.
     pub reach: Reach,
     /// The token by which libvirt's daemons prove themselves. Without it only root is taken for one.

@@ -38,7 +38,7 @@ mod turns;
 mod uri;
 mod xml;
 
-pub use auth::Auth;
+pub use auth::ClientAuth;
 pub use door::{Door, DoorConfig, Socket};
 pub use identity::Peer;
 pub use metrics::Metrics;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use libvirt::{Auth, Door, DoorConfig, Metrics, Reach, Socket};
+use libvirt::{ClientAuth, Door, DoorConfig, Metrics, Reach, Socket};
 use libvirt_rpc::frame::{self, Header, LENGTH_BYTES};
 use libvirt_rpc::messages::{DefineXml, ListAll, Open};
 use libvirt_rpc::procedures::Procedure;
@@ -48,7 +48,7 @@ async fn connect(door: &Arc<Door>) -> DuplexStream {
 async fn door(fixture: &Fixture) -> Arc<Door> {
     let config = DoorConfig {
         project: ProjectId::try_from("p").unwrap(),
-        auth: Auth::None,
+        auth: ClientAuth::None,
         reach: Reach::System,
         token: None,
         drain_time_max: Duration::from_secs(1),

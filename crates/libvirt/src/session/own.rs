@@ -11,7 +11,7 @@ use libvirt_rpc::messages::{
 use model::SecretId;
 
 use super::{Session, Step, not_open};
-use crate::auth::Auth;
+use crate::auth::ClientAuth;
 use crate::door::Socket;
 use crate::error::{About, of_vault, rpc_internal};
 use crate::events::{EventId, NotRegistered};
@@ -96,7 +96,7 @@ impl Session {
     }
 
     pub(super) fn authenticate(&mut self, header: Header) -> Result<Step, RemoteError> {
-        if self.door.config.auth == Auth::None || self.is_authenticated {
+        if self.door.config.auth == ClientAuth::None || self.is_authenticated {
             // libvirtd's answer where polkit is not needed: an error that no code set.
             return Err(RemoteError {
                 str1: None,

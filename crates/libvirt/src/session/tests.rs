@@ -6,13 +6,13 @@ use prometheus_client::registry::Registry;
 use testkit::Fixture;
 
 use super::*;
-use crate::auth::Auth;
+use crate::auth::ClientAuth;
 use crate::{DoorConfig, Metrics, Reach};
 
 /// Zeros that decode as the arguments of every procedure.
 const ZEROS: [u8; 64] = [0; 64];
 
-fn door(fixture: &Fixture, auth: Auth, registry: &mut Registry) -> Arc<Door> {
+fn door(fixture: &Fixture, auth: ClientAuth, registry: &mut Registry) -> Arc<Door> {
     let config = DoorConfig {
         project: ProjectId::try_from("p").unwrap(),
         auth,
@@ -40,8 +40,8 @@ fn immediate_error(session: &mut Session, procedure: Procedure, arguments: &[u8]
 async fn every_row_is_checked_in_libvirtds_order() {
     let fixture = Fixture::new().await;
     let peer = Some(Peer { uid: 1000, pid: 0 });
-    let asked = door(&fixture, Auth::Polkit, &mut Registry::default());
-    let free = door(&fixture, Auth::None, &mut Registry::default());
+    let asked = door(&fixture, ClientAuth::Polkit, &mut Registry::default());
+    let free = door(&fixture, ClientAuth::None, &mut Registry::default());
     for procedure in Procedure::ALL.iter().copied() {
         let (access, name) = (procedure.access(), procedure.name());
         let stranger = &mut Session::new(Arc::clone(&asked), Socket::ReadWrite, peer);
@@ -82,7 +82,7 @@ async fn every_row_is_checked_in_libvirtds_order() {
 #[tokio::test]
 async fn a_pending_call_that_fails_is_counted_as_an_error() {
     let (fixture, mut registry) = (Fixture::new().await, Registry::default());
-    let session = &mut Session::new(door(&fixture, Auth::None, &mut registry), Socket::ReadWrite, None);
+    let session = &mut Session::new(door(&fixture, ClientAuth::None, &mut registry), Socket::ReadWrite, None);
     session.uri = Some(b"secret:///system".to_vec());
     let header = Header::call(Procedure::SecretUndefine as i32, 7);
     let mut message = frame::empty(header).split_off(frame::LENGTH_BYTES);
