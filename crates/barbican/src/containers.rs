@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
-use vault::{Action, ContainerView, Error, NewContainer, Slice, Sliced};
+use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice, Sliced};
 
 use crate::ask::Ask;
 use crate::consumers;
@@ -86,7 +86,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     };
     let secrets = new.secrets.clone();
     let id = ask.vault.create_container(ask.call, new).await.map_err(|error| match error {
-        Error::NoSuchReference(id) => no_such_reference(&secrets, id),
+        Error::Absent(Absent::Reference(id)) => no_such_reference(&secrets, id),
         error => ask.failed(&error),
     })?;
     Ok(created(ask, id))
@@ -224,7 +224,7 @@ pub(crate) async fn remove_secret(ask: &Ask<'_>, id: ContainerId) -> Result<Repl
     };
     let name = part.name.as_ref().map_or("None", Text::as_str).to_owned();
     ask.vault.remove_container_secret(ask.call, id, part).await.map_err(|error| match error {
-        Error::NoSuchReference(_) => {
+        Error::Absent(Absent::Reference(_)) => {
             Problem::not_found(format!("Secret '{name}' with reference '{reference}' doesn't exist."))
         }
         error => ask.failed(&error),

@@ -22,7 +22,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Body as HttpBody;
 use model::{Call, Guarded, RequestId};
 use tracing::{Instrument as _, debug, debug_span};
-use vault::{Action, Error, Vault};
+use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
 use crate::ask::{Ask, Origin, content_type};
@@ -348,7 +348,7 @@ impl Turn<'_> {
             return match orders::id_of(name) {
                 Err(absent) => absent,
                 Ok(id) => match vault.refuse_order(call, Action::ReadOrder, id).await {
-                    Err(error @ Error::NoSuchOrder) => Problem::of_vault("", &error),
+                    Err(error @ Error::Absent(Absent::Order)) => Problem::of_vault("", &error),
                     _ => problem,
                 },
             };
@@ -365,10 +365,8 @@ impl Turn<'_> {
             Guarded::Container(_) => vault.refuse_of(call, Action::ReadContainer, of).await,
         };
         match (refused, action) {
-            (Err(error @ (Error::NotFound(_) | Error::NoSuchContainer)), _)
-            | (Err(error @ (Error::Denied(_) | Error::Private(_))), Action::ReadPayload) => {
-                Problem::of_vault(name, &error)
-            }
+            (Err(error @ Error::Absent(Absent::Secret(_) | Absent::Container)), _)
+            | (Err(error @ Error::Denied(_)), Action::ReadPayload) => Problem::of_vault(name, &error),
             _ => problem,
         }
     }

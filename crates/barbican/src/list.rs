@@ -13,6 +13,7 @@ use vault::{Slice, Sliced};
 
 use crate::ask::Ask;
 use crate::dates;
+use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::python::{int, unquote_plus};
 use crate::query::Query;
@@ -27,9 +28,15 @@ pub(crate) async fn list_secrets(ask: &Ask<'_>) -> Result<Reply, Problem> {
         Err(problem) => return Err(ask.refuse(vault::Action::ListSecrets, None, problem).await),
     };
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let page = ask.vault.list_secrets(ask.call, query).await.map_err(|error| ask.failed(&error))?;
-    let written = secrets::write_all(ask, &page.secrets).await?;
-    Ok(Reply::json(StatusCode::OK, write_page(ask, written, page.total, slice)))
+    let failed = |error| ask.failed(&error);
+    let (written, total) = if ask.version < Microversion::V1_1 {
+        let page = ask.vault.list_secrets(ask.call, &query).await.map_err(failed)?;
+        (page.secrets.iter().map(|secret| secrets::write(ask, secret, None)).collect(), page.total)
+    } else {
+        let page = ask.vault.list_secret_uses(ask.call, &query).await.map_err(failed)?;
+        (page.items.iter().map(|used| secrets::write_use(ask, used)).collect(), page.total)
+    };
+    Ok(Reply::json(StatusCode::OK, write_page(ask, written, total, slice)))
 }
 
 /// A page. Neighbours are named only if there is something on it.

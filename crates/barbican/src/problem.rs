@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use vault::Error;
+use vault::{Absent, Conflict, Denied, Error, Failure, StoreFailure};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,53 +76,76 @@ impl Problem {
     /// What an error of the vault means to the caller.
     pub(crate) fn of_vault(operation: &str, error: &Error) -> Self {
         match error {
-            Error::Denied(_) | Error::Private(_) => Self::new(
+            Error::Absent(absent) => Self::of_absent(absent),
+            Error::Conflict(conflict) => Self::of_conflict(operation, conflict),
+            Error::Denied(Denied::Action(_) | Denied::Private(_)) => Self::new(
                 StatusCode::FORBIDDEN,
                 format!("{operation} attempt not allowed - please review your user/project privileges"),
             ),
+            Error::Denied(Denied::OthersConsumer) => Self::new(
+                StatusCode::FORBIDDEN,
+                "Not Allowed. Sorry, only the creator of a consumer can delete it.",
+            ),
+            Error::Failed(failure) => Self::of_failure(operation, failure),
+        }
+    }
+
+    fn of_absent(absent: &Absent) -> Self {
+        Self::not_found(match absent {
             // Barbican looks for no such id.
-            Error::NotFound(id) if !id.is_v4() => Self::invalid_secret_id(),
-            Error::NotFound(_) => Self::not_found("Secret not found."),
-            Error::NoPayload(_) => Self::not_found("Not Found. Sorry but your secret has no payload."),
-            Error::HasPayload(_) => {
+            Absent::Secret(id) if !id.is_v4() => return Self::invalid_secret_id(),
+            Absent::Secret(_) => "Secret not found.",
+            Absent::Payload(_) => "Not Found. Sorry but your secret has no payload.",
+            Absent::Metadatum => "Secret metadata not found.",
+            Absent::Container => "Secrets container not found.",
+            Absent::Reference(_) => "Secret provided doesn't exist.",
+            Absent::Part(_) => "Secret provided is not in the container",
+            Absent::Consumer => "Consumer not found.",
+            Absent::Order => "Order not found.",
+            Absent::Quotas => "Project quotas not found.",
+            Absent::TransportKey => "Not Found. Transport Key not found.",
+        })
+    }
+
+    fn of_conflict(operation: &str, conflict: &Conflict) -> Self {
+        match conflict {
+            Conflict::Payload(_) => {
                 Self::new(StatusCode::CONFLICT, "Secret already has data, cannot modify it.")
             }
-            Error::MetadatumExists => {
+            Conflict::Metadatum => {
                 Self::new(StatusCode::CONFLICT, "Conflict. Key in request is already in the secret metadata")
             }
-            Error::MetadatumNotFound => Self::not_found("Secret metadata not found."),
-            Error::Facet(reason) => Self::issue(StatusCode::CONFLICT, operation, reason),
-            Error::UsageTaken(_)
-            | Error::IdTaken(_)
-            | Error::TooManyMetadata
-            | Error::TooManyParts
-            | Error::EphemeralReference(_)
-            | Error::NamedOnDisk(_) => Self::issue(StatusCode::CONFLICT, operation, error),
-            Error::HasConsumers(_) => {
+            Conflict::Facet(_)
+            | Conflict::Usage(_)
+            | Conflict::Id(_)
+            | Conflict::TooManyMetadata
+            | Conflict::TooManyParts
+            | Conflict::EphemeralPart(_)
+            | Conflict::NamedOnDisk(_) => Self::issue(StatusCode::CONFLICT, operation, conflict),
+            Conflict::Consumers(_) => {
                 let reason = "Secret cannot be deleted as it has consumers.";
                 Self::issue(StatusCode::BAD_REQUEST, operation, reason)
             }
-            Error::QuotaReached(_) => {
+            Conflict::Quota(_) => {
                 let reason = "Creation not allowed because a quota has been reached";
                 Self::issue(StatusCode::FORBIDDEN, operation, reason)
             }
-            Error::NoSuchContainer => Self::not_found("Secrets container not found."),
-            Error::NotGeneric => Self::bad_request("Only 'generic' containers can be modified."),
-            Error::NoSuchReference(_) => Self::not_found("Secret provided doesn't exist."),
-            Error::ReferenceTaken(_) => Self::new(
+            Conflict::NotGeneric => Self::bad_request("Only 'generic' containers can be modified."),
+            Conflict::Part(_) => Self::new(
                 StatusCode::CONFLICT,
                 "Conflict. A secret with that name and ID is already stored in this container. The same secret can \
                  exist in a container as long as the name is unique.",
             ),
-            Error::NotInContainer(_) => Self::not_found("Secret provided is not in the container"),
-            Error::OthersConsumer => Self::new(
-                StatusCode::FORBIDDEN,
-                "Not Allowed. Sorry, only the creator of a consumer can delete it.",
-            ),
-            Error::NoSuchConsumer => Self::not_found("Consumer not found."),
-            Error::NoSuchOrder => Self::not_found("Order not found."),
-            Error::NoSuchQuotas => Self::not_found("Project quotas not found."),
-            Error::NoSuchTransportKey => Self::not_found("Not Found. Transport Key not found."),
+        }
+    }
+
+    fn of_failure(operation: &str, failure: &Failure) -> Self {
+        use StoreFailure as Store;
+        let unavailable = |retry_after_s| Self {
+            retry_after_s,
+            ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, failure)
+        };
+        match failure {
             damaged if damaged.is_of_what_is_stored() => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!(
@@ -130,21 +153,20 @@ impl Problem {
                      site administrator, who sees more in the log and with: donjond check."
                 ),
             ),
-            Error::Corrupt { .. } | Error::Keys(_) => {
+            Failure::Corrupt { .. } | Failure::Keys(_) => {
                 Self::failure(StatusCode::INTERNAL_SERVER_ERROR, operation)
             }
-            Error::Busy | Error::MemoryFull | Error::ListTooLong => Self {
-                retry_after_s: Some(1),
-                ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
-            },
-            Error::TookTooLong => Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error),
-            Error::DiskFull | Error::Unreadable | Error::TakenAway => Self {
-                retry_after_s: Some(5),
-                ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, error)
-            },
-            Error::Unwritten | Error::Store(_) => {
-                Self { retry_after_s: Some(5), ..Self::failure(StatusCode::SERVICE_UNAVAILABLE, operation) }
+            Failure::Store(Store::Busy | Store::MemoryFull | Store::ListTooLong) => unavailable(Some(1)),
+            Failure::Store(Store::TookTooLong) => unavailable(None),
+            Failure::TakenAway
+            | Failure::Store(Store::DiskFull | Store::Unreadable | Store::TakenAway(_)) => {
+                unavailable(Some(5))
             }
+            Failure::Unwritten
+            | Failure::Changed
+            | Failure::Store(
+                Store::Corrupt(_) | Store::Unguarded(_) | Store::Unwitnessed | Store::Unavailable(_),
+            ) => Self { retry_after_s: Some(5), ..Self::failure(StatusCode::SERVICE_UNAVAILABLE, operation) },
         }
     }
 
@@ -180,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_log_s_reason_is_not_the_caller_s() {
-        let problem = Problem::of_vault("Secret creation", &Error::Unwritten);
+        let problem = Problem::of_vault("Secret creation", &Failure::Unwritten.into());
         assert_eq!((problem.status, problem.retry_after_s), (StatusCode::SERVICE_UNAVAILABLE, Some(5)));
         assert_eq!(
             problem.description.as_deref(),

@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
-use vault::{Action, NewPayload, Payload};
+use vault::{Action, NewPayload, Payload, SecretUse};
 
 use crate::ask::Ask;
 use crate::consumers;
@@ -70,8 +70,12 @@ pub(crate) async fn read(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> 
     if let Some(problem) = refused {
         return Err(ask.refuse(Action::ReadSecret, Some(id), problem).await);
     }
-    let secret = ask.vault.secret(ask.call, id).await.map_err(|error| ask.failed(&error))?;
-    let [written] = <[String; 1]>::try_from(write_all(ask, &[secret]).await?).unwrap_or_default();
+    let failed = |error| ask.failed(&error);
+    let written = if ask.version < Microversion::V1_1 {
+        write(ask, &ask.vault.secret(ask.call, id).await.map_err(failed)?, None)
+    } else {
+        write_use(ask, &ask.vault.secret_use(ask.call, id).await.map_err(failed)?)
+    };
     Ok(Reply::json(StatusCode::OK, written))
 }
 
@@ -80,16 +84,9 @@ fn asks_for_metadata(ask: &Ask<'_>) -> bool {
     matches!(ask.accept.as_sent(), None | Some("*/*" | JSON))
 }
 
-/// Secrets that the caller was shown, with who uses them if the version has that. Of those that many use there may be
-/// fewer.
-pub(crate) async fn write_all(ask: &Ask<'_>, secrets: &[Secret]) -> Result<Vec<String>, Problem> {
-    if ask.version < Microversion::V1_1 {
-        return Ok(secrets.iter().map(|secret| write(ask, secret, None)).collect());
-    }
-    let used = ask.vault.consumers_of_shown(secrets).await.map_err(|error| ask.failed(&error))?;
-    let written =
-        secrets.iter().zip(&used).map(|(secret, consumers)| write(ask, secret, Some(consumers.as_slice())));
-    Ok(written.collect())
+/// A secret without its payload, with its consumers.
+pub(crate) fn write_use(ask: &Ask<'_>, SecretUse { secret, consumers }: &SecretUse) -> String {
+    write(ask, secret, Some(consumers))
 }
 
 /// A secret without its payload.

@@ -523,15 +523,13 @@ fn advice(error: &store::OpenError) -> &'static str {
 
 /// What to do about a database that cannot be used.
 fn store_advice(error: &store::Error) -> &'static str {
-    if let store::Error::DiskFull = error {
-        return ROOM;
+    match error {
+        store::Error::Failed(store::Failure::DiskFull) => ROOM,
+        store::Error::Failed(store::Failure::Unavailable(message)) if says_not_writable(message) => {
+            NOT_WRITABLE
+        }
+        _ => "Look at the whole database with donjond check.",
     }
-    if let store::Error::Unavailable(message) = error
-        && says_not_writable(message)
-    {
-        return NOT_WRITABLE;
-    }
-    "Look at the whole database with donjond check."
 }
 
 const EXHAUSTED: &str = "The limits of the service (files, tasks, memory: LimitNOFILE=, TasksMax=, MemoryMax=), or of the system, are too low.";
@@ -603,7 +601,7 @@ mod tests {
                 The file or its directory cannot be written, and SQLite keeps -wal beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],
         );
         told(
-            store::Error::Unavailable(message).into(),
+            store::Error::from(store::Failure::Unavailable(message)).into(),
             expect![[r#"
             the database cannot be used: attempt to write a readonly database
             The file or its directory cannot be written, and SQLite keeps -wal beside it even to read: run this as the user that owns both (sudo -u donjon …), where the file system is not read-only."#]],

@@ -54,7 +54,7 @@ pub(crate) fn inspect(
         let told = sweep(&mut look, store, opener, watch, runtime, &mut found)?;
         guards(&mut look, store, opener, watch, runtime, (&mut found, &told))
     }) {
-        Err(store::Error::TookTooLong) => Err(Error::Interrupted),
+        Err(store::Error::Failed(store::Failure::TookTooLong)) => Err(Error::Interrupted),
         Err(error) if found.complaints.is_empty() => Err(error.into()),
         Err(error) => {
             found.complaints.push(error.to_string());
@@ -104,9 +104,8 @@ fn sweep(
                         found.opened += u64::from(had_one);
                         None
                     }
-                    Err(error) if error.is_of_what_is_stored() => Some(reason(&error)),
-                    Err(vault::Error::Store(error)) => return Err(error),
-                    Err(error) => return Err(store::Error::Unavailable(error.to_string())),
+                    Err(error) if is_damage(&error) => Some(reason(&error)),
+                    Err(error) => return Err(unopened(error)),
                 },
                 (_, Err(error)) => Some(error.to_string()), // Of this row alone: others may be read.
                 (None, Ok(_)) => Some("its row does not say whose it is".to_owned()),
@@ -121,8 +120,20 @@ fn sweep(
         }
         watch.progress(Progress { step: Step::Payloads, done: seen, of: found.secrets.max(seen) });
         if !watch.goes_on() {
-            return Err(store::Error::TookTooLong);
+            return Err(store::Failure::TookTooLong.into());
         }
+    }
+}
+
+fn is_damage(error: &vault::Error) -> bool {
+    matches!(error, vault::Error::Failed(failure) if failure.is_of_what_is_stored())
+}
+
+/// Why a look at the store cannot go on.
+fn unopened(error: vault::Error) -> store::Error {
+    match error {
+        vault::Error::Failed(vault::Failure::Store(failure)) => failure.into(),
+        other => store::Failure::Unavailable(other.to_string()).into(),
     }
 }
 
@@ -135,8 +146,8 @@ fn guards(
     runtime: &Handle,
     (found, told): (&mut Inspected, &HashSet<SecretId>),
 ) -> Result<(), store::Error> {
-    let unavailable = |error: &dyn std::fmt::Display| store::Error::Unavailable(error.to_string());
-    if !runtime.block_on(opener.has_guards(store)).map_err(|error| unavailable(&error))? {
+    let unavailable = |error: vault::OpenError| store::Failure::Unavailable(error.to_string());
+    if !runtime.block_on(opener.has_guards(store)).map_err(unavailable)? {
         return Ok(()); // It gets them when it is served.
     }
     for kind in [Kind::Secrets, Kind::Containers] {
@@ -152,16 +163,15 @@ fn guards(
                 }
                 match runtime.block_on(opener.vouches(store, row)) {
                     Ok(()) => {}
-                    Err(error) if error.is_of_what_is_stored() => {
+                    Err(error) if is_damage(&error) => {
                         found.damaged += 1;
                         watch.found(unguarded(number, of, &error));
                     }
-                    Err(vault::Error::Store(error)) => return Err(error),
-                    Err(error) => return Err(unavailable(&error)),
+                    Err(error) => return Err(unopened(error)),
                 }
             }
             if !watch.goes_on() {
-                return Err(store::Error::TookTooLong);
+                return Err(store::Failure::TookTooLong.into());
             }
         }
     }
@@ -170,7 +180,7 @@ fn guards(
 
 fn unguarded(row: u64, of: Option<Guarded>, error: &vault::Error) -> Finding {
     let why = match error {
-        vault::Error::Corrupt { source, .. } => source.to_string(),
+        vault::Error::Failed(vault::Failure::Corrupt { source, .. }) => source.to_string(),
         other => other.to_string(),
     };
     match of {
@@ -183,8 +193,8 @@ fn unguarded(row: u64, of: Option<Guarded>, error: &vault::Error) -> Finding {
 /// Why, without the id, which stands beside it.
 fn reason(error: &vault::Error) -> String {
     match error {
-        vault::Error::Corrupt { source, .. } => format!("its payload {source}"),
-        vault::Error::Keys(source) => format!("the key of its project {source}"),
+        vault::Error::Failed(vault::Failure::Corrupt { source, .. }) => format!("its payload {source}"),
+        vault::Error::Failed(vault::Failure::Keys(source)) => format!("the key of its project {source}"),
         other => other.to_string(),
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use barbican::{Door, DoorConfig, Keystone};
-use model::{ProjectId, Timestamp};
+use model::{Call, Caller, ProjectId, RequestId, Roles, Timestamp};
 use prometheus_client::registry::Registry;
 use seal::{FileProvider, KeyProvider, MasterKey, ProviderError, SystemdCredential};
 use store::sqlite::{Purpose, Serving};
@@ -621,6 +621,12 @@ async fn end(doors: &[Arc<Connections>; 3], drain_time: Duration, threads: Threa
     threads.end().await;
 }
 
+/// A call of the process itself, about the libvirt door's project.
+fn own_call(project: &ProjectId) -> Call {
+    let caller = Caller { project: project.clone(), user: None, roles: Roles::Fixed(&[]) };
+    Call { caller, time: SystemTime::now().into(), request: RequestId::next(), door: model::Door::Upkeep }
+}
+
 /// Completes when nobody was connected for so long, and nothing would be lost: as libvirt's daemons, which stay while
 /// they have secrets that only they know.
 async fn until_idle(idle: Idle, doors: &[Arc<Connections>], vault: &Vault, project: &ProjectId) {
@@ -630,8 +636,7 @@ async fn until_idle(idle: Idle, doors: &[Arc<Connections>], vault: &Vault, proje
         tokio::time::sleep(IDLE_EVERY).await;
         let is_idle = doors.iter().all(|connections| connections.open() == 0);
         idle_for = if is_idle { idle_for + IDLE_EVERY } else { Duration::ZERO };
-        let keeps =
-            idle_for >= time && vault.has_ephemeral(project, SystemTime::now().into()).await.unwrap_or(true);
+        let keeps = idle_for >= time && vault.has_ephemeral(&own_call(project)).await.unwrap_or(true);
         if keeps {
             idle_for = Duration::ZERO;
         }

@@ -130,7 +130,7 @@ fn full(mkfs: &[&str], mebibytes: u64) {
     };
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.text().contains("the disk of the store is full"), "{}", refused.text());
-    assert!(log(data.path()).contains("the disk of the database is full"), "{}", log(data.path()));
+    assert!(log(data.path()).contains("the disk of the store is full"), "{}", log(data.path()));
     assert!(server.is_running());
     let read = |server: &Server, kept: &[String]| {
         let mut client = server.connect();

@@ -3,7 +3,7 @@
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use model::{FacetError, SecretId, Usage};
 use tracing::error;
-use vault::Error;
+use vault::{Absent, Conflict, Denied, Error, Failure, StoreFailure};
 
 use crate::limits::QUOTED_BYTES_MAX;
 use crate::xml::{Wire, XmlError};
@@ -25,7 +25,7 @@ pub(crate) enum About<'a> {
 pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
     match error {
         // A secret of another project is as good as none.
-        Error::Denied(_) | Error::NotFound(_) => match about {
+        Error::Denied(Denied::Action(_)) | Error::Absent(Absent::Secret(_)) => match about {
             About::Secret(id) | About::Definition(id, _) => {
                 secret(Code::NoSecret, format!("no secret with matching uuid '{id}'"))
             }
@@ -35,62 +35,85 @@ pub(crate) fn of_vault(error: &Error, about: About<'_>) -> RemoteError {
             }
             About::All => secret(Code::AccessDenied, error.to_string()),
         },
-        Error::Private(_) => secret(Code::InvalidSecret, "secret is private".to_owned()),
-        Error::NoPayload(id) => secret(Code::NoSecret, format!("secret '{id}' does not have a value")),
-        Error::Facet(FacetError::UsageStays(usage)) => {
+        Error::Denied(Denied::Private(_)) => secret(Code::InvalidSecret, "secret is private".to_owned()),
+        Error::Absent(Absent::Payload(id)) => {
+            secret(Code::NoSecret, format!("secret '{id}' does not have a value"))
+        }
+        // This door never asks for these.
+        Error::Denied(Denied::OthersConsumer)
+        | Error::Absent(
+            Absent::Metadatum
+            | Absent::Container
+            | Absent::Reference(_)
+            | Absent::Part(_)
+            | Absent::Consumer
+            | Absent::Order
+            | Absent::Quotas
+            | Absent::TransportKey,
+        ) => internal(error.to_string()),
+        Error::Conflict(conflict) => of_conflict(conflict, about),
+        Error::Failed(failure) => of_failure(failure),
+    }
+}
+
+fn of_conflict(conflict: &Conflict, about: About<'_>) -> RemoteError {
+    match conflict {
+        Conflict::Facet(FacetError::UsageStays(usage)) => {
             let usage = usage.as_deref().map_or("(null)", quoted_text);
             let id = id_of(about);
             internal(format!("a secret with UUID {id} is already defined for use with {usage}"))
         }
-        Error::Facet(FacetError::StaysPrivate) => {
+        Conflict::Facet(FacetError::StaysPrivate) => {
             internal("cannot change private flag on existing secret".to_owned())
         }
-        Error::UsageTaken(by) => {
+        Conflict::Usage(by) => {
             let usage = match about {
                 About::Definition(_, Some(usage)) => quoted_text(&usage.id),
-                _ => "(null)",
+                About::Definition(_, None) | About::Secret(_) | About::Usage(_) | About::All => "(null)",
             };
             internal(format!("a secret with UUID {by} already defined for use with {usage}"))
         }
-        Error::IdTaken(id) => internal(format!("a secret with UUID {id} is already defined elsewhere")),
-        Error::Facet(FacetError::KeptElsewhere)
-        | Error::HasPayload(_)
-        | Error::MetadatumExists
-        | Error::MetadatumNotFound
-        | Error::TooManyMetadata
-        // What this door never asks for.
-        | Error::HasConsumers(_)
-        | Error::NoSuchContainer
-        | Error::NotGeneric
-        | Error::NoSuchReference(_)
-        | Error::ReferenceTaken(_)
-        | Error::NotInContainer(_)
-        | Error::OthersConsumer
-        | Error::EphemeralReference(_)
-        | Error::NamedOnDisk(_)
-        | Error::TooManyParts
-        | Error::NoSuchConsumer
-        | Error::NoSuchOrder
-        | Error::NoSuchQuotas
-        | Error::NoSuchTransportKey => internal(error.to_string()),
-        Error::ListTooLong => unencodable(),
-        Error::MemoryFull | Error::Busy | Error::QuotaReached(_) | Error::TookTooLong => {
-            RemoteError::new(Code::SystemError, Domain::Secret, error.to_string().into_bytes())
+        Conflict::Id(id) => internal(format!("a secret with UUID {id} is already defined elsewhere")),
+        Conflict::Quota(_) => {
+            RemoteError::new(Code::SystemError, Domain::Secret, conflict.to_string().into_bytes())
         }
+        Conflict::Facet(FacetError::KeptElsewhere)
+        | Conflict::Payload(_)
+        | Conflict::Metadatum
+        | Conflict::TooManyMetadata
+        | Conflict::Consumers(_)
+        | Conflict::NotGeneric
+        | Conflict::Part(_)
+        | Conflict::EphemeralPart(_)
+        | Conflict::NamedOnDisk(_)
+        | Conflict::TooManyParts => internal(conflict.to_string()),
+    }
+}
+
+fn of_failure(failure: &Failure) -> RemoteError {
+    use StoreFailure as Store;
+    let system = |text: String| RemoteError::new(Code::SystemError, Domain::Secret, text.into_bytes());
+    match failure {
+        Failure::Store(Store::ListTooLong) => unencodable(),
+        Failure::Store(Store::MemoryFull | Store::Busy | Store::TookTooLong) => system(failure.to_string()),
         damaged if damaged.is_of_what_is_stored() => {
-            error!(%error, "what is stored is damaged: see which with donjond check");
+            error!(error = %failure, "what is stored is damaged: see which with donjond check");
             let text = "what is stored of the secret is damaged, or was changed in the database by hand: see the log of donjond";
             internal(text.to_owned())
         }
-        Error::DiskFull | Error::Unreadable | Error::TakenAway => {
-            error!(%error, "a call of the libvirt door failed");
-            let text = format!("the secret store cannot do this now: {error}");
-            RemoteError::new(Code::SystemError, Domain::Secret, text.into_bytes())
+        Failure::TakenAway | Failure::Store(Store::DiskFull | Store::Unreadable | Store::TakenAway(_)) => {
+            error!(error = %failure, "a call of the libvirt door failed");
+            system(format!("the secret store cannot do this now: {failure}"))
         }
-        Error::Corrupt { .. } | Error::Keys(_) | Error::Unwritten | Error::Store(_) => {
-            error!(%error, "a call of the libvirt door failed");
-            let text = "the secret store cannot do this now: see the log of donjond";
-            RemoteError::new(Code::SystemError, Domain::Secret, text.as_bytes())
+        Failure::Corrupt { .. }
+        | Failure::Keys(_)
+        | Failure::Unwritten
+        | Failure::Changed
+        | Failure::Store(
+            Store::Corrupt(_) | Store::Unguarded(_) | Store::Unwitnessed | Store::Unavailable(_),
+        ) => {
+            error!(error = %failure, "a call of the libvirt door failed");
+            system("the secret store cannot do this now: see the log of donjond".to_owned())
         }
     }
 }

@@ -12,7 +12,7 @@ use libvirt_rpc::messages::{
 };
 use libvirt_rpc::xdr::STRING_MAX;
 use model::{Call, Listed, SecretId, Usage, UsageType, Which};
-use vault::{Action, Payload};
+use vault::{Absent, Action, Payload};
 
 use crate::door::Door;
 use crate::error::{About, of_vault, of_xml, rpc, rpc_internal, secret, unencodable, unknown_flags};
@@ -209,7 +209,7 @@ impl Request {
         let value = value.map_err(|error| of_vault(&error, About::Secret(id)))?;
         if value.is_empty() {
             // The REST door can store an empty payload. libvirt takes an empty value for no value.
-            return Err(of_vault(&vault::Error::NoPayload(id), About::Secret(id)));
+            return Err(of_vault(&Absent::Payload(id).into(), About::Secret(id)));
         }
         let room = value.len() + 8; // Enough for all of it: a buffer that grows leaves a copy behind.
         let message = frame::message(self.header.reply(frame::OK), room, |to| {

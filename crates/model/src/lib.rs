@@ -17,6 +17,7 @@ mod id;
 mod order;
 mod query;
 mod quota;
+mod refusal;
 mod request_id;
 mod secret;
 mod standing;
@@ -41,6 +42,7 @@ pub use query::{
     Scope, SortKey, SortOrder, TypeFilter,
 };
 pub use quota::{Counted, PerCounted, ProjectQuotas, Quotas, UNLIMITED};
+pub use refusal::{Absent, Conflict};
 pub use secret::{
     Attributes, BitLength, InvalidBitLength, Metadatum, Secret, SecretType, Status, Text, TextTooLong,
 };

@@ -2,96 +2,65 @@
 
 use std::path::PathBuf;
 
-use model::{Counted, FacetError, SecretId};
+use model::{Absent, Conflict, Guarded};
 
-/// Why a change or a read was not done.
+/// Why a change or a read was not done, by who can act.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such thing.
-    #[error("there is no such thing")]
-    NotFound,
-    /// The secret has a payload.
-    #[error("the secret has a payload already")]
-    HasPayload,
-    /// The key is there.
-    #[error("the metadata key is there already")]
-    MetadatumExists,
-    /// The key is not there.
-    #[error("no such metadata key")]
-    MetadatumNotFound,
-    /// The secret has as many pairs as it may have.
-    #[error("the secret has {} metadata keys, and may not have more", crate::limits::METADATA_PAIRS_MAX)]
-    TooManyMetadata,
-    /// The consumer was registered from another project.
+    /// The caller: something is not there.
+    #[error(transparent)]
+    Absent(#[from] Absent),
+    /// The caller: something stands in the way.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The project that registered the consumer, and no other.
     #[error("another project registered the consumer")]
     OthersConsumer,
-    /// Somebody says that they use the secret.
-    #[error("the secret has consumers")]
-    HasConsumers,
-    /// What a container is to hold, or to lose, is not there.
-    #[error("secret {0} is not there")]
-    NoSuchReference(SecretId),
-    /// The container does not hold the secret under that name.
-    #[error("secret {0} is not in the container")]
-    NotInContainer(SecretId),
-    /// The container holds the secret under that name.
-    #[error("secret {0} is in the container already")]
-    ReferenceTaken(SecretId),
-    /// A container is on disk, and this secret is not to be known there.
-    #[error("secret {0} is ephemeral: it cannot be in a container")]
-    EphemeralReference(SecretId),
-    /// What is on disk names this secret, which is not to be known there.
-    #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
-    NamedOnDisk(SecretId),
-    /// The container holds as many secrets, or has as many consumers, as it may; or the secret.
-    #[error("it has {} of these, and may not have more", crate::limits::PARTS_MAX)]
-    TooManyParts,
-    /// The project has as many as it may have.
-    #[error("the quota of {} is reached", .0.as_str())]
-    QuotaReached(Counted),
-    /// Another secret of the project has this usage.
-    #[error("secret {0} of the project has this usage")]
-    UsageTaken(SecretId),
-    /// A secret of another project has this id.
-    #[error("a secret of another project has this id")]
-    IdTaken,
+    /// Whoever prepared the change: what it was prepared from is not there any more, so it is to be prepared again.
+    #[error("the secret changed meanwhile")]
+    Changed,
+    /// The operator, or time.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Why a store cannot do what it is asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The queue of changes is full, or as much is under way as may be.
+    #[error("too many changes are waiting")]
+    Busy,
     /// A list would be longer than anybody can take.
     #[error("the list of all secrets is too long")]
     ListTooLong,
     /// A list takes longer than anybody should wait for it.
-    #[error("the list was not found within {} seconds", crate::limits::SCAN_TIME_MAX.as_secs())]
+    #[error(
+        "the list was not found within {} seconds: ask for less, by an exact name or a smaller offset",
+        crate::limits::SCAN_TIME_MAX.as_secs()
+    )]
     TookTooLong,
     /// There is no more room for secrets that are kept in memory.
-    #[error("ephemeral secrets may take {} MiB of memory, and do", crate::limits::EPHEMERAL_MIB_MAX)]
+    #[error("there is no more memory for ephemeral secrets")]
     MemoryFull,
-    /// The facet cannot be changed so.
-    #[error(transparent)]
-    Facet(#[from] FacetError),
-    /// What the change was prepared from is not there any more: prepare it again.
-    #[error("the secret changed meanwhile")]
-    Changed,
     /// What decides about access to it is not what was guarded.
     #[error("who may use it was changed in the database")]
-    Unguarded,
+    Unguarded(Guarded),
     /// The witness refused.
     #[error("the change could not be written down")]
     Unwitnessed,
-    /// The queue of changes is full.
-    #[error("more than {} changes are waiting", crate::limits::WAITING_MAX)]
-    Busy,
     /// A row holds what no version of this program wrote there.
     #[error("a row of the database cannot be understood: {0}")]
     Corrupt(&'static str),
     /// There is no room for the change on the disk, or in the quota.
-    #[error("the disk of the database is full")]
+    #[error("the disk of the store is full")]
     DiskFull,
     /// A page is damaged, or the disk does not give it. Everything else is as usable as before.
-    #[error("a page of the database is damaged, or cannot be read from the disk")]
+    #[error("a page of the store is damaged, or cannot be read from the disk")]
     Unreadable,
-    /// A file of the database was deleted, moved or replaced while it was served.
+    /// A file of the store was deleted, moved or replaced while it was served.
     #[error("{} is not the file any more that is being served: it was deleted, moved or replaced", .0.display())]
     TakenAway(PathBuf),
-    /// The database cannot be used now.
+    /// The store cannot be used now.
     #[error("the database cannot be used: {0}")]
     Unavailable(String),
 }

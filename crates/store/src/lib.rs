@@ -33,7 +33,7 @@ use model::{
 use tokio::sync::watch;
 
 pub use change::{Change, Limit, Reseal, Unwitnessed, Witness, unwitnessed};
-pub use error::{CopyError, Error, OpenError};
+pub use error::{CopyError, Error, Failure, OpenError};
 pub use guarding::{AclStep, GuardedAcl, Guarding, Kind, Regard, Regarded, RegardedRow};
 pub use numbers::Numbers;
 pub use sqlite::{Copied, CopyProgress, SqliteStore};

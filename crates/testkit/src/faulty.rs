@@ -12,8 +12,8 @@ use model::{
 };
 use seal::{KeyProvider, MasterKey, ProviderError, StoreAge};
 use store::{
-    AuditAnchor, Change, Error, GuardedAcl, Kind, NodeName, Numbers, RegardedRow, SealedSecret, Slice,
-    Sliced, Store, StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, Failure, GuardedAcl, Kind, NodeName, Numbers, RegardedRow, SealedSecret,
+    Slice, Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use vault::{AuditSink, Entry, Note, Ticket, TrailEnd};
 
@@ -56,7 +56,7 @@ impl<S: Store> FaultyStore<S> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.switch.fails() { Err(Error::Unavailable("told to fail".into())) } else { Ok(()) }
+        if self.switch.fails() { Err(Failure::Unavailable("told to fail".into()).into()) } else { Ok(()) }
     }
 }
 

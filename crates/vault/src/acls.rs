@@ -1,11 +1,9 @@
 //! ACLs: who may read a secret or a container besides its project.
 
-use model::{Access, Acl, AclChange, Call, Guarded};
+use model::{Absent, Access, Acl, AclChange, Call, Guarded};
 use store::Change;
 
-use crate::audit::{Object, Outcome};
-use crate::consumers::about_guarded;
-use crate::guards::Decided;
+use crate::audit::Object;
 use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
 
@@ -23,11 +21,9 @@ impl Vault {
                     return Ok(acl);
                 }
             }
-            Err(Error::Busy)
+            Err(Error::BUSY)
         };
-        let acl = self.written(call, action, Object::from(of), read.await).await?;
-        self.record(call, action, Object::from(of), Outcome::Done).await?;
-        Ok(acl)
+        self.read(call, action, Object::from(of), read).await
     }
 
     /// Changes it.
@@ -42,30 +38,29 @@ impl Vault {
             let Access { project, guard, .. } = self.reach(call, of, action).await?;
             let guarding = self.guarding(&project, guard.as_ref()).await?;
             let change = Change::SetAcl { of, change, guarding, time: call.time };
-            self.change(call, action, of, change).await.map_err(|error| about_guarded(of, error))
+            self.change(call, action, of, change).await
         };
-        self.written(call, action, Object::from(of), changed.await).await
+        self.attempt(call, action, Object::from(of), changed).await
     }
 
     /// What decides about a secret or a container that is there for this caller to do something with.
     pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<Access, Error> {
-        for _ in 0..TRIES {
-            let found = self.store.access(of).await?.ok_or(match of {
-                Guarded::Secret(id) => Error::NotFound(id),
-                Guarded::Container(_) => Error::NoSuchContainer,
-            })?;
-            let decided = self.decide(call, action, &found.standing(of), found.guard.as_ref()).await?;
-            if decided == Decided::Allowed {
-                return Ok(found);
-            }
-        }
-        Err(Error::Busy)
+        let absent = match of {
+            Guarded::Secret(id) => Absent::Secret(id),
+            Guarded::Container(_) => Absent::Container,
+        };
+        self.find(
+            call,
+            action,
+            absent,
+            || self.store.access(of),
+            |found| (found.standing(of), found.guard.as_ref()),
+        )
+        .await
     }
 
     /// As [`Vault::refuse`], for what belongs to a secret or a container.
     pub async fn refuse_of(&self, call: &Call, action: Action, of: Guarded) -> Result<(), Error> {
-        let checked = self.reach(call, of, action).await.map(drop);
-        self.written(call, action, Object::from(of), checked).await?;
-        self.record(call, action, Object::from(of), Outcome::Refused).await
+        self.refuse_if_allowed(call, action, Object::from(of), self.reach(call, of, action)).await
     }
 }

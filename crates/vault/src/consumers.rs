@@ -1,10 +1,9 @@
 //! Consumers: who says that they use a secret or a container.
 
-use model::{Call, Consumer, ConsumerId, Counted, Guarded, Secret, Uses};
+use model::{Absent, Call, Consumer, ConsumerId, Counted, Guarded, ListQuery, Page, Secret, SecretId, Uses};
 use store::{Change, Slice, Sliced};
 
-use crate::audit::{Object, Outcome};
-use crate::secrets::about;
+use crate::audit::Object;
 use crate::{Action, ContainerView, Error, Vault};
 
 /// What is in the things on one page, in bytes, when it ends: a thousand consumers of each of a hundred things would be
@@ -40,9 +39,7 @@ impl Vault {
             self.reach(call, of, action).await?;
             Ok(self.store.consumers(of, slice).await?)
         };
-        let consumers = self.written(call, action, Object::from(of), read.await).await?;
-        self.record(call, action, Object::from(of), Outcome::Done).await?;
-        Ok(consumers)
+        self.read(call, action, Object::from(of), read).await
     }
 
     /// One of them.
@@ -53,11 +50,9 @@ impl Vault {
         };
         let read = async {
             self.reach(call, of, action).await?;
-            self.store.consumer(of, id).await?.ok_or(Error::NoSuchConsumer)
+            Ok(self.store.consumer(of, id).await?.ok_or(Absent::Consumer)?)
         };
-        let consumer = self.written(call, action, Object::from(of), read.await).await?;
-        self.record(call, action, Object::from(of), Outcome::Done).await?;
-        Ok(consumer)
+        self.read(call, action, Object::from(of), read).await
     }
 
     /// Registers a consumer; fine if it is registered.
@@ -76,13 +71,13 @@ impl Vault {
                 who,
             };
             let change = Change::AddConsumer { of, consumer, limit: self.limit(Counted::Consumers) };
-            self.change(call, action, of, change).await.map_err(|error| about_guarded(of, error))?;
+            self.change(call, action, of, change).await?;
             self.used(of).await
         };
-        self.written(call, action, Object::from(of), added.await).await
+        self.attempt(call, action, Object::from(of), added).await
     }
 
-    /// Removes a consumer; [`Error::NoSuchConsumer`] if it is not registered, [`Error::OthersConsumer`] if neither it nor
+    /// Removes a consumer; [`Absent::Consumer`] if it is not registered, [`crate::Denied::OthersConsumer`] if neither it nor
     /// what it uses is of the caller's project.
     pub async fn remove_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
         let action = match of {
@@ -93,41 +88,52 @@ impl Vault {
             let owner = self.reach(call, of, action).await?.project;
             let only_of = (owner != call.caller.project).then(|| call.caller.project.clone());
             let change = Change::RemoveConsumer { of, who, only_of };
-            self.change(call, action, of, change).await.map_err(|error| match error {
-                store::Error::NotFound => Error::NoSuchConsumer,
-                other => about_guarded(of, other),
-            })?;
+            self.change(call, action, of, change).await?;
             self.used(of).await
         };
-        self.written(call, action, Object::from(of), removed.await).await
+        self.attempt(call, action, Object::from(of), removed).await
     }
 
-    /// Who uses secrets that the caller was shown: at least the first, and so many of the others that all of it is not
-    /// much longer than [`PAGE_BYTES_MAX`].
-    pub async fn consumers_of_shown(&self, secrets: &[Secret]) -> Result<Vec<Vec<Consumer>>, Error> {
-        let mut all = Vec::with_capacity(secrets.len());
-        let mut room = PAGE_BYTES_MAX;
-        for secret in secrets {
-            if room == 0 {
-                break;
+    /// A secret, and who uses it.
+    pub async fn secret_use(&self, call: &Call, id: SecretId) -> Result<SecretUse, Error> {
+        let action = Action::ReadSecret;
+        let read = async {
+            let secret = self.readable(call, id, action).await?;
+            let consumers = self.store.consumers(Guarded::Secret(id), Slice::ALL).await?.items;
+            Ok(SecretUse { secret, consumers })
+        };
+        self.read(call, action, Some(id), read).await
+    }
+
+    /// One page of secrets as [`Vault::list_secrets`], and who uses them: at least the first, and so many of the others that
+    /// all of it is not much longer than [`PAGE_BYTES_MAX`].
+    pub async fn list_secret_uses(&self, call: &Call, query: &ListQuery) -> Result<Sliced<SecretUse>, Error> {
+        let list = async {
+            let Page { secrets, total } = self.page(call, query).await?;
+            let (mut items, mut room) = (Vec::with_capacity(secrets.len()), PAGE_BYTES_MAX);
+            for secret in secrets {
+                if room == 0 {
+                    break;
+                }
+                let consumers = self.store.consumers(Guarded::Secret(secret.id), Slice::ALL).await?.items;
+                room = room.saturating_sub(size(&consumers));
+                items.push(SecretUse { secret, consumers });
             }
-            let consumers = self.store.consumers(Guarded::Secret(secret.id), Slice::ALL).await?.items;
-            room = room.saturating_sub(size(&consumers));
-            all.push(consumers);
-        }
-        Ok(all)
+            Ok(Sliced { items, total })
+        };
+        self.read(call, Action::ListSecrets, None, list).await
     }
 
     /// What has just been used, or not any more.
     async fn used(&self, of: Guarded) -> Result<Used, Error> {
         match of {
             Guarded::Secret(id) => {
-                let secret = self.store.secret(id).await?.ok_or(Error::NotFound(id))?;
+                let secret = self.store.secret(id).await?.ok_or(Absent::Secret(id))?;
                 let consumers = self.store.consumers(of, Slice::ALL).await?.items;
                 Ok(Used::Secret(Box::new(SecretUse { secret, consumers })))
             }
             Guarded::Container(id) => {
-                let container = self.store.container(id).await?.ok_or(Error::NoSuchContainer)?;
+                let container = self.store.container(id).await?.ok_or(Absent::Container)?;
                 Ok(Used::Container(Box::new(self.view(container).await?)))
             }
         }
@@ -143,14 +149,4 @@ pub(crate) fn size(consumers: &[Consumer]) -> usize {
         Uses::Container { name, url } => name.as_str().len() + url.as_str().len(),
     };
     consumers.iter().map(|consumer| size_of::<Consumer>() + texts(&consumer.who)).sum()
-}
-
-/// The store's answer about a change of what belongs to a secret or a container.
-pub(crate) fn about_guarded(of: Guarded, error: store::Error) -> Error {
-    match (of, error) {
-        (Guarded::Secret(id), error) => about(id, error),
-        (Guarded::Container(_), store::Error::NotFound) => Error::NoSuchContainer,
-        (of, store::Error::Unguarded) => Error::Corrupt { of, source: seal::Error::Altered },
-        (Guarded::Container(_), error) => error.into(),
-    }
 }

@@ -1,16 +1,14 @@
 //! Containers: secrets that belong together.
 
 use model::{
-    Call, Consumer, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, Counted, Guarded,
-    Text,
+    Absent, Call, Conflict, Consumer, Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType,
+    Counted, Guarded, Text,
 };
 use store::{Change, Slice, Sliced};
 
-use crate::audit::{Object, Outcome};
+use crate::audit::Object;
 use crate::consumers::{PAGE_BYTES_MAX, size};
-use crate::guards::Decided;
-use crate::vault::TRIES;
-use crate::{Action, Error, Vault};
+use crate::{Action, Denied, Error, Vault};
 
 /// A container to be created.
 #[derive(Clone, Debug)]
@@ -47,8 +45,7 @@ impl Vault {
     /// Creates a container; it is on disk when this returns.
     pub async fn create_container(&self, call: &Call, new: NewContainer) -> Result<ContainerId, Error> {
         let action = Action::CreateContainer;
-        let may = self.may(call, action);
-        self.written(call, action, None, may).await?;
+        self.attempt(call, action, None, async { self.may(call, action) }).await?;
         let mut container = Container {
             id: ContainerId::random(),
             project: call.caller.project.clone(),
@@ -60,13 +57,13 @@ impl Vault {
             project_access: true,
             guard: None,
         };
-        let key = self.keys.newest(&*self.store, &container.project).await;
-        let key = self.written(call, action, Object::Container(container.id), key).await?;
+        let key = self.keys.newest(&*self.store, &container.project);
+        let key = self.attempt(call, action, Object::Container(container.id), key).await?;
         container.guard = Some(key.guard(&container.standing(), None));
         let (id, limit) = (container.id, self.limit(Counted::Containers));
         let change = Change::CreateContainer { container: Box::new(container), secrets: new.secrets, limit };
-        let created = self.change(call, action, Object::Container(id), change).await.map_err(Error::from);
-        self.written(call, action, Object::Container(id), created).await?;
+        let created = self.change(call, action, Object::Container(id), change);
+        self.attempt(call, action, Object::Container(id), created).await?;
         Ok(id)
     }
 
@@ -77,9 +74,7 @@ impl Vault {
             let container = self.accessible_container(call, id, action).await?;
             self.view(container).await
         };
-        let container = self.written(call, action, Object::Container(id), read.await).await?;
-        self.record(call, action, Object::Container(id), Outcome::Done).await?;
-        Ok(container)
+        self.read(call, action, Object::Container(id), read).await
     }
 
     /// The containers of the caller's project; of any other it is denied. A page of those that hold much ends early, at
@@ -93,7 +88,7 @@ impl Vault {
         let listed = async {
             self.may(call, action)?;
             if query.project != call.caller.project {
-                return Err(Error::Denied(action));
+                return Err(Denied::Action(action).into());
             }
             let Sliced { items, total } = self.store.containers(query).await?;
             let mut views = Vec::with_capacity(items.len());
@@ -108,9 +103,7 @@ impl Vault {
             }
             Ok(Sliced { items: views, total })
         };
-        let page = self.written(call, action, None, listed.await).await?;
-        self.record(call, action, None, Outcome::Done).await?;
-        Ok(page)
+        self.read(call, action, None, listed).await
     }
 
     /// Puts a secret into a generic container.
@@ -145,11 +138,11 @@ impl Vault {
         let changed = async {
             let container = self.accessible_container(call, id, action).await?;
             if container.container_type != ContainerType::Generic {
-                return Err(Error::NotGeneric);
+                return Err(Conflict::NotGeneric.into());
             }
-            self.change(call, action, Object::Container(id), change).await.map_err(about_container)
+            self.change(call, action, Object::Container(id), change).await
         };
-        self.written(call, action, Object::Container(id), changed.await).await
+        self.attempt(call, action, Object::Container(id), changed).await
     }
 
     /// Deletes a container; its secrets stay.
@@ -158,9 +151,9 @@ impl Vault {
         let deleted = async {
             self.reach(call, Guarded::Container(id), action).await?;
             let change = Change::DeleteContainer(id);
-            self.change(call, action, Object::Container(id), change).await.map_err(about_container)
+            self.change(call, action, Object::Container(id), change).await
         };
-        self.written(call, action, Object::Container(id), deleted.await).await
+        self.attempt(call, action, Object::Container(id), deleted).await
     }
 
     /// A container that is there for this caller.
@@ -170,26 +163,19 @@ impl Vault {
         id: ContainerId,
         action: Action,
     ) -> Result<Container, Error> {
-        for _ in 0..TRIES {
-            let container = self.store.container(id).await?.ok_or(Error::NoSuchContainer)?;
-            let decided = self.decide(call, action, &container.standing(), container.guard.as_ref()).await?;
-            if decided == Decided::Allowed {
-                return Ok(container);
-            }
-        }
-        Err(Error::Busy)
+        self.find(
+            call,
+            action,
+            Absent::Container,
+            || self.store.container(id),
+            |found| (found.standing(), found.guard.as_ref()),
+        )
+        .await
     }
 
     pub(crate) async fn view(&self, container: Container) -> Result<ContainerView, Error> {
         let secrets = self.store.container_secrets(container.id).await?;
         let consumers = self.store.consumers(Guarded::Container(container.id), Slice::ALL).await?.items;
         Ok(ContainerView { container, secrets, consumers })
-    }
-}
-
-fn about_container(error: store::Error) -> Error {
-    match error {
-        store::Error::NotFound => Error::NoSuchContainer,
-        other => other.into(),
     }
 }

@@ -1,102 +1,44 @@
 //! What can go wrong, in the vault's own words: no protocol in sight.
 
-use model::{Counted, FacetError, Guarded, SecretId};
+use model::{Absent, Conflict, Guarded, SecretId};
 
 use crate::Action;
+use crate::audit::Outcome;
 
-/// Why a request was not done.
+/// Why a request was not done, by who can act.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The caller: something is not there.
+    #[error(transparent)]
+    Absent(#[from] Absent),
+    /// The caller: something stands in the way.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// Somebody with other rights.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The operator, or time.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// What a caller may not do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Denied {
     /// The caller's roles do not allow it.
     #[error("{} denied", .0.as_str())]
-    Denied(Action),
+    Action(Action),
     /// The secret is private: no ordinary client gets the value.
     #[error("secret {0} is private")]
     Private(SecretId),
-    /// No such secret, or an expired one.
-    #[error("secret {0} not found")]
-    NotFound(SecretId),
-    /// It has no payload yet.
-    #[error("secret {0} has no payload")]
-    NoPayload(SecretId),
-    /// It has a payload already, and that is for good at this door.
-    #[error("secret {0} has a payload already")]
-    HasPayload(SecretId),
-    /// A key to be added is there already.
-    #[error("metadata key is there already")]
-    MetadatumExists,
-    /// A key to be changed is not there.
-    #[error("metadata key not found")]
-    MetadatumNotFound,
-    /// A facet that cannot be changed so.
-    #[error(transparent)]
-    Facet(#[from] FacetError),
-    /// The secret has as many pairs as it may have.
-    #[error("the secret has as many metadata keys as it may have")]
-    TooManyMetadata,
-    /// Another secret of the project has this usage.
-    #[error("secret {0} of the project has this usage")]
-    UsageTaken(SecretId),
-    /// The id is one of another project's.
-    #[error("a secret of another project has the id {0}")]
-    IdTaken(SecretId),
-    /// Somebody says that they use the secret.
-    #[error("secret {0} has consumers")]
-    HasConsumers(SecretId),
-    /// No such container.
-    #[error("container not found")]
-    NoSuchContainer,
-    /// Only generic containers can be changed.
-    #[error("the container is not a generic one")]
-    NotGeneric,
-    /// What a container is to hold, or to lose, is not there.
-    #[error("secret {0} is not there")]
-    NoSuchReference(SecretId),
-    /// The container does not hold the secret under that name.
-    #[error("secret {0} is not in the container")]
-    NotInContainer(SecretId),
-    /// The container holds the secret under that name.
-    #[error("secret {0} is in the container already")]
-    ReferenceTaken(SecretId),
-    /// A container is on disk, and this secret is not to be known there.
-    #[error("secret {0} is ephemeral: it cannot be in a container")]
-    EphemeralReference(SecretId),
-    /// A container or an order names the secret on disk, where an ephemeral one is not to be known.
-    #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
-    NamedOnDisk(SecretId),
-    /// As many secrets of one container, or consumers of one thing, as there may be.
-    #[error("there are as many of these as there may be")]
-    TooManyParts,
     /// Another project registered the consumer, of something that is not the caller's either.
     #[error("another project registered the consumer")]
     OthersConsumer,
-    /// No such consumer.
-    #[error("consumer not found")]
-    NoSuchConsumer,
-    /// No such order.
-    #[error("order not found")]
-    NoSuchOrder,
-    /// The project has as many as it may have.
-    #[error("the quota of {} is reached", .0.as_str())]
-    QuotaReached(Counted),
-    /// Nothing was said of the project's quotas.
-    #[error("no quotas of the project")]
-    NoSuchQuotas,
-    /// No such transport key.
-    #[error("transport key not found")]
-    NoSuchTransportKey,
-    /// A list of all secrets would be longer than anybody can take.
-    #[error("the list of all secrets is too long")]
-    ListTooLong,
-    /// A list takes longer than anybody should wait for it.
-    #[error(
-        "the list was not found within {} seconds: ask for less, by an exact name or a smaller offset",
-        store::limits::SCAN_TIME_MAX.as_secs()
-    )]
-    TookTooLong,
-    /// The memory for ephemeral secrets is used up.
-    #[error("there is no more memory for ephemeral secrets")]
-    MemoryFull,
+}
+
+/// Why a request cannot be done now.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
     /// What is stored does not open, or is not as it was stored.
     #[error("{of} cannot be used: {source}")]
     Corrupt {
@@ -108,31 +50,47 @@ pub enum Error {
     /// A project's key, or a new envelope, could not be made or opened.
     #[error("a key cannot be used: {0}")]
     Keys(#[source] seal::Error),
-    /// More changes wait than the store's named limit; try again.
-    #[error("too many changes are waiting")]
-    Busy,
     /// The request could not be written down, so it was not done.
     #[error("the audit trail cannot be written")]
     Unwritten,
-    /// There is no room for the change.
-    #[error("the disk of the store is full")]
-    DiskFull,
-    /// A page of what is asked for is damaged, or the disk does not give it.
-    #[error("a page of the store is damaged, or cannot be read from the disk")]
-    Unreadable,
-    /// The store's file was deleted, moved or replaced while it was served.
+    /// It changed each time that it was about to be done.
+    #[error("the secret changed meanwhile")]
+    Changed,
+    /// A file of the store was deleted, moved or replaced while it was served.
     #[error("the store's file was deleted, moved or replaced while it was served")]
     TakenAway,
-    /// The store cannot be used now.
+    /// The store cannot do it.
     #[error(transparent)]
-    Store(store::Error),
+    Store(store::Failure),
 }
 
 impl Error {
+    /// Too much is under way.
+    pub(crate) const BUSY: Self = Self::Failed(Failure::Store(store::Failure::Busy));
+
+    /// How the audit trail calls it; nothing if the trail itself is what failed.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Absent(_) => Some(Outcome::Absent),
+            Self::Conflict(_) => Some(Outcome::Conflict),
+            Self::Denied(_) => Some(Outcome::Denied),
+            Self::Failed(Failure::Unwritten) => None,
+            Self::Failed(
+                Failure::Corrupt { .. }
+                | Failure::Keys(_)
+                | Failure::Changed
+                | Failure::TakenAway
+                | Failure::Store(_),
+            ) => Some(Outcome::Failed),
+        }
+    }
+}
+
+impl Failure {
     /// Whether what is stored is at fault: a damaged envelope, key or row, which stays so however often it is asked for.
     pub fn is_of_what_is_stored(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::Store(store::Error::Corrupt(_)) => true,
+            Self::Corrupt { .. } | Self::Store(store::Failure::Corrupt(_)) => true,
             Self::Keys(error) => !matches!(
                 error,
                 seal::Error::NoMemory
@@ -141,38 +99,65 @@ impl Error {
                     | seal::Error::NotGenerated
                     | seal::Error::NotOffered(_)
             ),
-            _ => false,
+            Self::Unwritten | Self::Changed | Self::TakenAway | Self::Store(_) => false,
         }
     }
 }
 
+impl Failure {
+    /// Whether one row, or the key of its project, is at fault.
+    pub(crate) fn is_of_the_row(&self) -> bool {
+        matches!(self, Self::Keys(_) | Self::Corrupt { .. } | Self::Store(store::Failure::Corrupt(_)))
+    }
+}
+
 impl From<store::Error> for Error {
-    /// What needs no telling of which thing it is about. Whoever changes something that can be missing, or is in the way,
-    /// says so first.
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Busy => Self::Busy,
-            store::Error::DiskFull => Self::DiskFull,
-            store::Error::Unreadable => Self::Unreadable,
-            store::Error::TakenAway(_) => Self::TakenAway,
-            store::Error::ListTooLong => Self::ListTooLong,
-            store::Error::TookTooLong => Self::TookTooLong,
-            store::Error::MetadatumExists => Self::MetadatumExists,
-            store::Error::MetadatumNotFound => Self::MetadatumNotFound,
-            store::Error::TooManyMetadata => Self::TooManyMetadata,
-            store::Error::UsageTaken(by) => Self::UsageTaken(by),
-            store::Error::MemoryFull => Self::MemoryFull,
-            store::Error::Facet(error) => Self::Facet(error),
-            store::Error::Unwitnessed => Self::Unwritten,
-            store::Error::NoSuchReference(id) => Self::NoSuchReference(id),
-            store::Error::NotInContainer(id) => Self::NotInContainer(id),
-            store::Error::OthersConsumer => Self::OthersConsumer,
-            store::Error::ReferenceTaken(id) => Self::ReferenceTaken(id),
-            store::Error::EphemeralReference(id) => Self::EphemeralReference(id),
-            store::Error::NamedOnDisk(id) => Self::NamedOnDisk(id),
-            store::Error::TooManyParts => Self::TooManyParts,
-            store::Error::QuotaReached(counted) => Self::QuotaReached(counted),
-            other => Self::Store(other),
+            store::Error::Absent(absent) => Self::Absent(absent),
+            store::Error::Conflict(conflict) => Self::Conflict(conflict),
+            store::Error::OthersConsumer => Self::Denied(Denied::OthersConsumer),
+            store::Error::Changed => Self::Failed(Failure::Changed),
+            store::Error::Failed(failure) => Self::Failed(failure.into()),
+        }
+    }
+}
+
+impl From<store::Failure> for Failure {
+    fn from(failure: store::Failure) -> Self {
+        match failure {
+            store::Failure::Unwitnessed => Self::Unwritten,
+            store::Failure::Unguarded(of) => Self::Corrupt { of, source: seal::Error::Altered },
+            store::Failure::Busy
+            | store::Failure::ListTooLong
+            | store::Failure::TookTooLong
+            | store::Failure::MemoryFull
+            | store::Failure::Corrupt(_)
+            | store::Failure::DiskFull
+            | store::Failure::Unreadable
+            | store::Failure::Unavailable(_) => Self::Store(failure),
+            store::Failure::TakenAway(_) => Self::TakenAway, // Where the file was is nobody's business.
+        }
+    }
+}
+
+impl From<seal::Error> for Failure {
+    fn from(error: seal::Error) -> Self {
+        Self::Keys(error)
+    }
+}
+
+impl From<store::Failure> for Error {
+    fn from(failure: store::Failure) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(failure) => Self::Store(failure.into()),
+            other => Self::Store(store::Failure::Unavailable(other.to_string()).into()),
         }
     }
 }

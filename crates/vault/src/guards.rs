@@ -15,14 +15,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Acl, Call, Guard, Guarded, ProjectId, Standing, Text};
+use model::{Absent, Acl, Call, Guard, Guarded, ProjectId, Standing, Text};
 use seal::{ProjectKey, Rows, check_acl, guard_key_version};
 use store::{AclStep, Change, Guarding, Kind, Regard, Regarded, RegardedRow, Store, unwitnessed};
 
 use crate::authorise::{Subject, Verdict};
 use crate::keys::Keys;
 use crate::vault::expired;
-use crate::{Action, Error, OpenError, Vault};
+use crate::{Action, Denied, Error, Failure, OpenError, Vault};
 
 /// Rows that get their guards in one transaction.
 const IN_ONE_TRANSACTION: u32 = 1000;
@@ -49,11 +49,11 @@ impl Vault {
     ) -> Result<Decided, Error> {
         let guard = self.counted(vouched(&*self.store, &self.keys, standing, guard).await)?;
         if let (Guarded::Secret(id), true) = (standing.of, expired(standing.expiration, call)) {
-            return Err(Error::NotFound(id));
+            return Err(Absent::Secret(id).into());
         }
         let if_named = match self.verdict(action, call, Some(Subject::from(standing))) {
             Verdict::Allowed => return Ok(Decided::Allowed),
-            Verdict::Denied => return Err(Error::Denied(action)),
+            Verdict::Denied => return Err(Denied::Action(action).into()),
             Verdict::AskAcl => true,
             Verdict::AskAclNot => false,
         };
@@ -68,7 +68,7 @@ impl Vault {
         if acl.as_ref().is_some_and(names) == if_named {
             Ok(Decided::Allowed)
         } else {
-            Err(Error::Denied(action))
+            Err(Denied::Action(action).into())
         }
     }
 
@@ -78,11 +78,8 @@ impl Vault {
         of: Guarded,
         guard: Option<&Guard>,
     ) -> Result<Option<Option<Acl>>, Error> {
-        let corrupt = |source| Error::Corrupt { of, source };
-        let found = self.store.acl(of).await.map_err(|error| match error {
-            store::Error::Corrupt(_) | store::Error::Unguarded => corrupt(seal::Error::Altered),
-            other => other.into(),
-        })?;
+        let corrupt = |source| Failure::Corrupt { of, source };
+        let found = self.store.acl(of).await.map_err(|error| altered(Some(of), error))?;
         let Some(found) = found.filter(|found| found.guard.as_ref() == guard) else { return Ok(None) };
         let guard = guard.ok_or_else(|| corrupt(seal::Error::Unguarded))?;
         check_acl(guard, users(&found.acl)).map_err(corrupt)?;
@@ -114,8 +111,8 @@ fn guard_anew(
     known: &[Arc<ProjectKey>],
     Regard { before, guard, after, acl }: &Regard<'_>,
 ) -> Result<Option<Guard>, store::Error> {
-    let unguarded = |_| store::Error::Unguarded;
-    let guard = guard.ok_or(store::Error::Unguarded)?;
+    let unguarded = |_| store::Failure::Unguarded(before.of);
+    let guard = guard.ok_or(store::Failure::Unguarded(before.of))?;
     let version = guard_key_version(guard).map_err(unguarded)?;
     let key = known.iter().find(|key| key.version() == version).ok_or(store::Error::Changed)?;
     key.check_guard(before, guard).map_err(unguarded)?;
@@ -128,23 +125,33 @@ fn guard_anew(
     }))
 }
 
-/// A guard that fits; [`Error::Corrupt`] if there is none, or it does not.
+/// A guard that fits; [`Failure::Corrupt`] if there is none, or it does not.
 async fn vouched<'a>(
     store: &dyn Store,
     keys: &Keys,
     standing: &Standing<'_>,
     guard: Option<&'a Guard>,
 ) -> Result<&'a Guard, Error> {
-    let corrupt = |source| Error::Corrupt { of: standing.of, source };
+    let corrupt = |source| Failure::Corrupt { of: standing.of, source };
     let guard = guard.ok_or_else(|| corrupt(seal::Error::Unguarded))?;
     let version = guard_key_version(guard).map_err(corrupt)?;
     let key = match keys.of_version(store, standing.project, version).await {
         Ok(key) => key.ok_or_else(|| corrupt(seal::Error::Altered))?, // No key of that project made it.
-        Err(Error::Keys(source)) => return Err(corrupt(source)),
+        Err(Error::Failed(Failure::Keys(source))) => return Err(corrupt(source).into()),
         Err(error) => return Err(error),
     };
     key.check_guard(standing, guard).map_err(corrupt)?;
     Ok(guard)
+}
+
+/// A row that cannot be understood, or whose ACL names users where there is none, was changed by somebody.
+fn altered(of: Option<Guarded>, error: store::Error) -> Error {
+    match (of, error) {
+        (Some(of), store::Error::Failed(store::Failure::Corrupt(_))) => {
+            Failure::Corrupt { of, source: seal::Error::Altered }.into()
+        }
+        (_, other) => other.into(),
+    }
 }
 
 fn users(acl: &Option<Acl>) -> Option<&[Text]> {
@@ -158,14 +165,10 @@ pub(crate) async fn sound(
     of: Option<Guarded>,
     read: Result<Regarded, store::Error>,
 ) -> Result<(), Error> {
-    let found = read.map_err(|error| match (of, error) {
-        (Some(of), store::Error::Corrupt(_) | store::Error::Unguarded) => {
-            Error::Corrupt { of, source: seal::Error::Altered }
-        }
-        (_, other) => other.into(),
-    })?;
+    let found = read.map_err(|error| altered(of, error))?;
     let guard = vouched(store, keys, &found.access.standing(found.of), found.access.guard.as_ref()).await?;
-    check_acl(guard, found.acl.as_deref()).map_err(|source| Error::Corrupt { of: found.of, source })
+    let corrupt = |source| Failure::Corrupt { of: found.of, source };
+    Ok(check_acl(guard, found.acl.as_deref()).map_err(corrupt)?)
 }
 
 /// Whether a store says that all its rows have guards.
@@ -189,11 +192,11 @@ pub(crate) async fn guard_all(store: &dyn Store, keys: &Keys) -> Result<(), Open
         let (mut after, mut limit) = (i64::MIN, IN_ONE_TRANSACTION);
         loop {
             let some = match store.regarded(kind, after, limit).await {
-                Err(store::Error::Unreadable) if limit > 1 => {
+                Err(store::Error::Failed(store::Failure::Unreadable)) if limit > 1 => {
                     limit = 1; // What is before the damage.
                     continue;
                 }
-                Err(store::Error::Unreadable) => {
+                Err(store::Error::Failed(store::Failure::Unreadable)) => {
                     so_far.is_whole = false;
                     let from = after;
                     after = beyond_damage(store, kind, from).await?;
@@ -245,16 +248,17 @@ async fn guard_some(
     for RegardedRow { row, of, read } in some {
         match first_guard(store, keys, read).await {
             Ok(guard) => guards.extend(guard),
-            Err(
-                error @ (Error::Keys(_)
-                | Error::Unreadable
-                | Error::Store(store::Error::Corrupt(_) | store::Error::Unguarded)),
-            ) => {
-                so_far.is_whole &= !matches!(error, Error::Unreadable);
-                tracing::error!(?kind, row, ?of, %error, "a row gets no guard, and cannot be used");
+            Err(Error::Failed(failure)) => {
+                let is_unreadable = matches!(failure, Failure::Store(store::Failure::Unreadable));
+                if !is_unreadable && !failure.is_of_the_row() {
+                    return Err(failure.into());
+                }
+                so_far.is_whole &= !is_unreadable;
+                tracing::error!(?kind, row, ?of, error = %failure, "a row gets no guard, and cannot be used");
             }
-            Err(Error::Store(error)) => return Err(OpenError::Store(error)),
-            Err(error) => return Err(OpenError::Store(store::Error::Unavailable(error.to_string()))),
+            Err(error) => {
+                return Err(OpenError::Store(store::Failure::Unavailable(error.to_string()).into()));
+            }
         }
     }
     so_far.rows += u64::try_from(guards.len()).unwrap_or(0);
@@ -270,7 +274,7 @@ async fn guard_some(
 async fn beyond_damage(store: &dyn Store, kind: Kind, after: i64) -> Result<i64, OpenError> {
     let is_readable = async |after| match store.regarded(kind, after, 1).await {
         Ok(_) => Ok(true),
-        Err(store::Error::Unreadable) => Ok(false),
+        Err(store::Error::Failed(store::Failure::Unreadable)) => Ok(false),
         Err(error) => Err(OpenError::Store(error)),
     };
     let (mut bad, mut good, mut step) = (after.max(0), i64::MAX, 1_i64); // Numbers of rows begin at 1.

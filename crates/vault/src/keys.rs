@@ -7,7 +7,7 @@ use model::{KeyVersion, ProjectId};
 use seal::{MasterKey, ProjectKey, Rows};
 use store::{Change, Store, StoreId, unwitnessed};
 
-use crate::Error;
+use crate::{Error, Failure};
 
 /// Projects whose keys are kept; one more, and all are forgotten and unwrapped anew as they are needed.
 const PROJECTS_MAX: usize = 4096;
@@ -63,14 +63,14 @@ impl Keys {
         }
         if store.project_key(project, None).await?.is_none() {
             let version = KeyVersion::FIRST;
-            let (_, wrapped) = self.master.new_project_key(project, version).map_err(Error::Keys)?;
+            let (_, wrapped) = self.master.new_project_key(project, version).map_err(Failure::from)?;
             let change = Change::AddProjectKey { project: project.clone(), version, wrapped };
             store.apply(change, unwitnessed()).await?;
         }
         // Of several first requests one has given the project its key; all use what is stored.
         match store.project_key(project, None).await? {
             Some(stored) => self.unwrap(project, &stored),
-            None => Err(Error::Store(store::Error::Corrupt("project_keys"))),
+            None => Err(store::Failure::Corrupt("project_keys").into()),
         }
     }
 
@@ -81,8 +81,10 @@ impl Keys {
     }
 
     fn unwrap(&self, project: &ProjectId, stored: &store::WrappedKey) -> Result<Arc<ProjectKey>, Error> {
-        let key =
-            self.master.unwrap_project_key(project, stored.version, &stored.wrapped).map_err(Error::Keys)?;
+        let key = self
+            .master
+            .unwrap_project_key(project, stored.version, &stored.wrapped)
+            .map_err(Failure::from)?;
         let key = Arc::new(key);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= PROJECTS_MAX && !known.contains_key(project) {

@@ -36,12 +36,13 @@ pub use audit::{
 pub use authorise::{Action, Policy, PolicyError, PolicySet, PolicyWarning};
 pub use consumers::{PAGE_BYTES_MAX, SecretUse, Used};
 pub use containers::{ContainerView, NewContainer};
-pub use error::{Error, OpenError};
+pub use error::{Denied, Error, Failure, OpenError};
 pub use metadata::{Expect, Metadata};
+pub use model::{Absent, Conflict};
 pub use opener::Opener;
 pub use orders::{NewOrder, Wanted};
 pub use seal::{Payload, generate};
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
-pub use store::{Numbers, Slice, Sliced};
+pub use store::{Failure as StoreFailure, Numbers, Slice, Sliced};
 pub use upkeep::{Grace, Reaped};
 pub use vault::{Begin, Lost, OnLoss, Parts, Vault, unlock, unlock_by};

@@ -4,10 +4,7 @@ use model::{Call, Facet, Facets, Guarded, Metadatum, SecretId};
 use seal::Bound;
 use store::{Change, Reseal};
 
-use crate::audit::Outcome;
-use crate::secrets::about;
-use crate::vault::TRIES;
-use crate::{Action, Error, Vault};
+use crate::{Action, Error, Failure, Vault};
 
 pub use model::Expect;
 
@@ -28,9 +25,7 @@ impl Vault {
             let secret = self.readable(call, id, action).await?;
             Ok(Metadata { user: self.store.metadata(id).await?, facets: secret.facets })
         };
-        let metadata = self.written(call, action, Some(id), read.await).await?;
-        self.record(call, action, Some(id), Outcome::Done).await?;
-        Ok(metadata)
+        self.read(call, action, Some(id), read).await
     }
 
     /// Replaces all user metadata, and changes the facets named, in one transaction.
@@ -52,13 +47,13 @@ impl Vault {
         .await
     }
 
-    /// Adds one pair; [`Error::MetadatumExists`] if the key is there.
+    /// Adds one pair; [`crate::Conflict::Metadatum`] if the key is there.
     pub async fn add_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
         let change = |_| Change::AddMetadatum { id, datum: datum.clone() };
         self.change_metadata(call, Action::AddMetadatum, id, false, change).await
     }
 
-    /// Changes one pair; [`Error::MetadatumNotFound`] if the key is not there.
+    /// Changes one pair; [`crate::Absent::Metadatum`] if the key is not there.
     pub async fn set_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
         let change = |_| Change::SetMetadatum { id, datum: datum.clone() };
         self.change_metadata(call, Action::ReplaceMetadata, id, false, change).await
@@ -94,18 +89,11 @@ impl Vault {
         private: bool,
         change: impl Fn(Option<Reseal>) -> Change,
     ) -> Result<(), Error> {
-        let changed = async {
-            let mut tries = 0;
-            loop {
-                let reseal = self.reseal_if(private, call, id, action).await?;
-                tries += 1;
-                match self.change(call, action, id, change(reseal)).await {
-                    Err(store::Error::Changed) if tries < TRIES => {}
-                    done => return done.map_err(|error| about(id, error)),
-                }
-            }
+        let prepare = || async {
+            let reseal = self.reseal_if(private, call, id, action).await?;
+            Ok((action, change(reseal)))
         };
-        self.written(call, action, Some(id), changed.await).await
+        self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
     }
 
     /// The payload of a secret that is there for this caller, bound anew if it is to become private and is not yet.
@@ -131,7 +119,7 @@ impl Vault {
         };
         let payload = self.open_sealed(id, &found, from).await?;
         let key = self.keys.newest(&*self.store, &access.project).await?;
-        let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Error::Keys)?;
+        let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Failure::from)?;
         Ok(Some(Reseal { from: Some(from.clone()), to: Some(to.into_vec()), guarding }))
     }
 }

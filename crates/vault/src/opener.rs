@@ -49,7 +49,7 @@ impl Opener {
         has_guards(store, &self.keys).await
     }
 
-    /// Whether what decides about a secret or a container is as it was stored, its ACL too; [`Error::Corrupt`] if not.
+    /// Whether what decides about a secret or a container is as it was stored, its ACL too; [`crate::Failure::Corrupt`] if not.
     pub async fn vouches(&self, store: &dyn Store, row: RegardedRow) -> Result<(), Error> {
         sound(store, &self.keys, row.of, row.read).await
     }

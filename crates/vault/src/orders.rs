@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use model::{
-    Attributes, Call, Container, ContainerId, ContainerSecret, ContainerType, ContentType, Counted, Facets,
-    Order, OrderId, OrderOutcome, OrderQuery, OrderType, Secret, SecretId, SecretType, Status, Text,
+    Absent, Attributes, Call, Conflict, Container, ContainerId, ContainerSecret, ContainerType, ContentType,
+    Counted, Facets, Order, OrderId, OrderOutcome, OrderQuery, OrderType, Secret, SecretId, SecretType,
+    Status, Text,
 };
 use seal::Bound;
 use seal::generate::{KeyPair, PairBits, PairKind, Passphrase, SymmetricBits, key_pair, symmetric};
 use store::{Change, Sliced};
 use tokio::sync::Semaphore;
 
-use crate::audit::{Object, Outcome};
+use crate::audit::Object;
 use crate::authorise::{Subject, Verdict};
-use crate::{Action, Error, Payload, Vault};
+use crate::{Action, Denied, Error, Failure, Payload, Vault};
 
-/// Key pairs that may wait to be made, for each that is being made; one more is [`Error::Busy`]. Each takes as long as
+/// Key pairs that may wait to be made, for each that is being made; one more is an error of the store that is busy. Each takes as long as
 /// its primes, which is a second at most, nearly always.
 const WAITING_A_THREAD: usize = 16;
 
@@ -94,12 +95,12 @@ impl Workshop {
         passphrase: Option<Passphrase>,
     ) -> Result<Made, Error> {
         let _under_way = UnderWay::begin(self)?;
-        let _place = self.places.acquire().await.map_err(|_| Error::Busy)?;
+        let _place = self.places.acquire().await.map_err(|_| Error::BUSY)?;
         let make = move || {
             let KeyPair { private, public } = key_pair(kind, bits, passphrase.as_ref())?;
             Ok(Made { private, public, passphrase: passphrase.map(Passphrase::into_payload) })
         };
-        tokio::task::spawn_blocking(make).await.map_err(|_| Error::Busy)?.map_err(Error::Keys)
+        Ok(tokio::task::spawn_blocking(make).await.map_err(|_| Error::BUSY)?.map_err(Failure::Keys)?)
     }
 }
 
@@ -109,7 +110,7 @@ impl<'a> UnderWay<'a> {
     fn begin(workshop: &'a Workshop) -> Result<Self, Error> {
         let before = workshop.under_way.fetch_add(1, Ordering::Relaxed);
         let begun = Self(workshop);
-        if before < workshop.under_way_max { Ok(begun) } else { Err(Error::Busy) }
+        if before < workshop.under_way_max { Ok(begun) } else { Err(Error::BUSY) }
     }
 }
 
@@ -149,10 +150,9 @@ impl Vault {
             self.may(call, action)?;
             self.require_room_for_order(call).await
         };
-        self.written(call, action, None, may.await).await?;
+        self.attempt(call, action, None, may).await?;
         let id = OrderId::random();
-        let done = self.order_anew(call, id, new).await;
-        self.written(call, action, Object::Order(id), done).await?;
+        self.attempt(call, action, Object::Order(id), self.order_anew(call, id, new)).await?;
         Ok(id)
     }
 
@@ -163,7 +163,7 @@ impl Vault {
         let Ok(limit) = u64::try_from(own.or(self.quotas).of(Counted::Orders)) else { return Ok(()) };
         let query = OrderQuery { project: project.clone(), meta: None, offset: 0, limit: 0 };
         let known = self.store.orders(&query).await?.total;
-        if known < limit { Ok(()) } else { Err(Error::QuotaReached(Counted::Orders)) }
+        if known < limit { Ok(()) } else { Err(Conflict::Quota(Counted::Orders).into()) }
     }
 
     async fn order_anew(&self, call: &Call, id: OrderId, new: NewOrder) -> Result<(), Error> {
@@ -171,7 +171,7 @@ impl Vault {
         let work = match self.make(call, wanted).await {
             Ok(Some(work)) => work,
             Ok(None) => Work::failed(failure),
-            Err(Error::Keys(error)) => {
+            Err(Error::Failed(Failure::Keys(error))) => {
                 tracing::error!(request = %call.request, %error, "a key that was ordered could not be made");
                 Work::failed(failure)
             }
@@ -193,7 +193,7 @@ impl Vault {
             container: work.container,
             limit: self.limit(Counted::Orders),
         };
-        Ok(self.change(call, Action::CreateOrder, Object::Order(id), change).await?)
+        self.change(call, Action::CreateOrder, Object::Order(id), change).await
     }
 
     /// Nothing, if that is what is wanted.
@@ -201,7 +201,7 @@ impl Vault {
         match wanted {
             Wanted::Nothing => Ok(None),
             Wanted::Key { attributes, content_type, bits } => {
-                let key = symmetric(bits).map_err(Error::Keys)?;
+                let key = symmetric(bits).map_err(Failure::from)?;
                 let attributes = Attributes { secret_type: SecretType::Symmetric, ..attributes };
                 let secret = self.made_secret(call, attributes, content_type, &key).await?;
                 let outcome = OrderOutcome::Secret(secret.0.id);
@@ -277,17 +277,15 @@ impl Vault {
         };
         let key = self.keys.newest(&*self.store, &secret.project).await?;
         secret.guard = Some(key.guard(&secret.standing(), None));
-        let sealed = key.seal(&Bound { secret: secret.id, private: false }, payload).map_err(Error::Keys)?;
+        let sealed =
+            key.seal(&Bound { secret: secret.id, private: false }, payload).map_err(Failure::from)?;
         Ok((secret, sealed.into_vec()))
     }
 
     /// Reads an order.
     pub async fn order(&self, call: &Call, id: OrderId) -> Result<Order, Error> {
         let action = Action::ReadOrder;
-        let read = self.accessible_order(call, id, action).await;
-        let order = self.written(call, action, Object::Order(id), read).await?;
-        self.record(call, action, Object::Order(id), Outcome::Done).await?;
-        Ok(order)
+        self.read(call, action, Object::Order(id), self.accessible_order(call, id, action)).await
     }
 
     /// The orders of the caller's project; of any other it is denied.
@@ -296,13 +294,11 @@ impl Vault {
         let listed = async {
             self.may(call, action)?;
             if query.project != call.caller.project {
-                return Err(Error::Denied(action));
+                return Err(Denied::Action(action).into());
             }
             Ok(self.store.orders(query).await?)
         };
-        let page = self.written(call, action, None, listed.await).await?;
-        self.record(call, action, None, Outcome::Done).await?;
-        Ok(page)
+        self.read(call, action, None, listed).await
     }
 
     /// Deletes an order; what came of it stays.
@@ -311,30 +307,26 @@ impl Vault {
         let deleted = async {
             self.accessible_order(call, id, action).await?;
             let change = Change::DeleteOrder(id);
-            self.change(call, action, Object::Order(id), change).await.map_err(|error| match error {
-                store::Error::NotFound => Error::NoSuchOrder,
-                other => other.into(),
-            })
+            self.change(call, action, Object::Order(id), change).await
         };
-        self.written(call, action, Object::Order(id), deleted.await).await
+        self.attempt(call, action, Object::Order(id), deleted).await
     }
 
     /// As [`Vault::refuse`], for an order.
     pub async fn refuse_order(&self, call: &Call, action: Action, id: OrderId) -> Result<(), Error> {
-        let checked = self.accessible_order(call, id, action).await.map(drop);
-        self.written(call, action, Object::Order(id), checked).await?;
-        self.record(call, action, Object::Order(id), Outcome::Refused).await
+        let check = self.accessible_order(call, id, action);
+        self.refuse_if_allowed(call, action, Object::Order(id), check).await
     }
 
     /// An order that is there for this caller: one of another project is not.
     async fn accessible_order(&self, call: &Call, id: OrderId, action: Action) -> Result<Order, Error> {
         let order = self.store.order(id).await?.filter(|order| order.project == call.caller.project);
-        let order = order.ok_or(Error::NoSuchOrder)?;
+        let order = order.ok_or(Absent::Order)?;
         let subject =
             Subject { project: &order.project, creator: order.creator.as_ref(), project_access: true };
         match self.verdict(action, call, Some(subject)) {
             Verdict::Allowed | Verdict::AskAclNot => Ok(order), // It has no ACL, which names nobody.
-            Verdict::Denied | Verdict::AskAcl => Err(Error::Denied(action)),
+            Verdict::Denied | Verdict::AskAcl => Err(Denied::Action(action).into()),
         }
     }
 }
@@ -343,14 +335,18 @@ impl Vault {
 mod tests {
     use super::*;
 
+    fn is_busy(workshop: &Workshop) -> bool {
+        matches!(UnderWay::begin(workshop), Err(Error::Failed(Failure::Store(store::Failure::Busy))))
+    }
+
     #[test]
     fn sixteen_wait_for_each_that_is_being_made() {
         let workshop = Workshop::default();
         let room = workshop.places.available_permits() * (1 + 16);
         let mut under_way: Vec<_> = (0..room).map(|_| UnderWay::begin(&workshop).unwrap()).collect();
-        assert!(matches!(UnderWay::begin(&workshop), Err(Error::Busy)));
+        assert!(is_busy(&workshop));
         under_way.pop();
         let _one = UnderWay::begin(&workshop).unwrap();
-        assert!(matches!(UnderWay::begin(&workshop), Err(Error::Busy)), "who was turned away is not counted");
+        assert!(is_busy(&workshop), "who was turned away is not counted");
     }
 }

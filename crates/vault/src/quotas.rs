@@ -1,9 +1,9 @@
 //! Quotas: how much a project may have.
 
-use model::{Call, Counted, ProjectId, ProjectQuotas, Quotas};
+use model::{Absent, Call, Counted, ProjectId, ProjectQuotas, Quotas};
 use store::{Change, Limit, Slice, Sliced};
 
-use crate::audit::{Object, Outcome};
+use crate::audit::Object;
 use crate::{Action, Error, Vault};
 
 impl Vault {
@@ -14,9 +14,8 @@ impl Vault {
             self.may(call, action)?;
             Ok(self.store.project_quotas(&call.caller.project).await?)
         };
-        let said = self.written(call, action, None, read.await).await?;
-        self.record(call, action, None, Outcome::Done).await?;
-        Ok(said.unwrap_or_default().or(self.quotas))
+        let own = self.read(call, action, None, read).await?;
+        Ok(own.unwrap_or_default().or(self.quotas))
     }
 
     /// What was said of the quotas of all projects.
@@ -30,22 +29,17 @@ impl Vault {
             self.may(call, action)?;
             Ok(self.store.all_project_quotas(slice).await?)
         };
-        let page = self.written(call, action, None, read.await).await?;
-        self.record(call, action, None, Outcome::Done).await?;
-        Ok(page)
+        self.read(call, action, None, read).await
     }
 
     /// What was said of a project's.
     pub async fn project_quotas(&self, call: &Call, project: &ProjectId) -> Result<ProjectQuotas, Error> {
         let action = Action::ReadProjectQuotas;
-        let of = Object::Quotas(project.clone());
         let read = async {
             self.may(call, action)?;
-            self.store.project_quotas(project).await?.ok_or(Error::NoSuchQuotas)
+            Ok(self.store.project_quotas(project).await?.ok_or(Absent::Quotas)?)
         };
-        let quotas = self.written(call, action, of.clone(), read.await).await?;
-        self.record(call, action, of, Outcome::Done).await?;
-        Ok(quotas)
+        self.read(call, action, Object::Quotas(project.clone()), read).await
     }
 
     /// Says how much a project may have; what is left out stays as it was.
@@ -75,12 +69,9 @@ impl Vault {
         let of = Object::Quotas(project.clone());
         let changed = async {
             self.may(call, action)?;
-            self.change(call, action, of.clone(), change).await.map_err(|error| match error {
-                store::Error::NotFound => Error::NoSuchQuotas,
-                other => other.into(),
-            })
+            self.change(call, action, of.clone(), change).await
         };
-        self.written(call, action, of.clone(), changed.await).await
+        self.attempt(call, action, of.clone(), changed).await
     }
 
     /// What a project may have of something where nothing was said of its quotas.

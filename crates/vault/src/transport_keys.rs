@@ -1,9 +1,9 @@
 //! Transport keys.
 
-use model::{Call, Text, TransportKey, TransportKeyId};
+use model::{Absent, Call, Text, TransportKey, TransportKeyId};
 use store::{Change, Slice, Sliced};
 
-use crate::audit::{Object, Outcome};
+use crate::audit::Object;
 use crate::{Action, Error, Vault};
 
 impl Vault {
@@ -15,13 +15,12 @@ impl Vault {
         key: String,
     ) -> Result<TransportKeyId, Error> {
         let action = Action::CreateTransportKey;
-        let may = self.may(call, action);
-        self.written(call, action, None, may).await?;
+        self.attempt(call, action, None, async { self.may(call, action) }).await?;
         let id = TransportKeyId::random();
         let change =
             Change::AddTransportKey(TransportKey { id, created: call.time, updated: call.time, plugin, key });
-        let created = self.change(call, action, Object::TransportKey(id), change).await.map_err(Error::from);
-        self.written(call, action, Object::TransportKey(id), created).await?;
+        let created = self.change(call, action, Object::TransportKey(id), change);
+        self.attempt(call, action, Object::TransportKey(id), created).await?;
         Ok(id)
     }
 
@@ -30,11 +29,9 @@ impl Vault {
         let action = Action::ReadTransportKey;
         let read = async {
             self.may(call, action)?;
-            self.store.transport_key(id).await?.ok_or(Error::NoSuchTransportKey)
+            Ok(self.store.transport_key(id).await?.ok_or(Absent::TransportKey)?)
         };
-        let key = self.written(call, action, Object::TransportKey(id), read.await).await?;
-        self.record(call, action, Object::TransportKey(id), Outcome::Done).await?;
-        Ok(key)
+        self.read(call, action, Object::TransportKey(id), read).await
     }
 
     /// Transport keys, in order of creation; those of one back end, if it is named.
@@ -49,9 +46,7 @@ impl Vault {
             self.may(call, action)?;
             Ok(self.store.transport_keys(plugin, slice).await?)
         };
-        let page = self.written(call, action, None, read.await).await?;
-        self.record(call, action, None, Outcome::Done).await?;
-        Ok(page)
+        self.read(call, action, None, read).await
     }
 
     /// Deletes a transport key.
@@ -60,11 +55,8 @@ impl Vault {
         let deleted = async {
             self.may(call, action)?;
             let change = Change::DeleteTransportKey(id);
-            self.change(call, action, Object::TransportKey(id), change).await.map_err(|error| match error {
-                store::Error::NotFound => Error::NoSuchTransportKey,
-                other => other.into(),
-            })
+            self.change(call, action, Object::TransportKey(id), change).await
         };
-        self.written(call, action, Object::TransportKey(id), deleted.await).await
+        self.attempt(call, action, Object::TransportKey(id), deleted).await
     }
 }

@@ -78,10 +78,10 @@ impl Vault {
         let call = Call { caller, time, request: RequestId::random(), door: Door::Upkeep };
         match self.change(&call, Action::DeleteSecret, id, Change::ReapSecret { id, by, time }).await {
             Ok(()) => Ok(true),
-            Err(store::Error::NotFound) => Ok(false), // Somebody was faster.
+            Err(Error::Absent(_)) => Ok(false), // Somebody was faster.
             Err(error) => {
                 self.record(&call, Action::DeleteSecret, Object::Secret(id), Outcome::Failed).await?;
-                Err(error.into())
+                Err(error)
             }
         }
     }

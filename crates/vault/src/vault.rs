@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use model::{Call, Quotas, RequestId, SecretId, Timestamp};
+use model::{Absent, Call, Guard, Quotas, RequestId, SecretId, Standing, Timestamp};
 use seal::{ChainKey, KeyProvider, MasterKey, StoreAge};
 use store::{AuditAnchor, Change, NodeName, Store, StoreId, Unwitnessed, Witness, unwitnessed};
 
 use crate::audit::{AuditSink, Chain, Entry, Event, Note, Object, Outcome};
 use crate::authorise::{Policy, Subject, Verdict};
-use crate::guards::guard_all;
+use crate::guards::{Decided, guard_all};
 use crate::keys::Keys;
 use crate::opener::Opener;
 use crate::orders::Workshop;
-use crate::{Action, Error, OpenError};
+use crate::{Action, Denied, Error, Failure, OpenError};
 
 /// How often a change is prepared again because what it was prepared from changed meanwhile. A payload is filled once
 /// and a secret made private once, so twice is already more than can happen at this door.
@@ -184,7 +184,7 @@ impl Vault {
     pub async fn anchor_audit(&self) -> Result<(), Error> {
         let (number, hash) = self.audit.synced_head().map_err(|error| {
             tracing::error!(%error, "the audit trail is not on disk");
-            Error::Unwritten
+            Error::Failed(Failure::Unwritten)
         })?;
         let known = self.store.audit_anchor(&NodeName::ONLY).await?.map_or(0, |anchor| anchor.number);
         if number > known {
@@ -211,7 +211,9 @@ impl Vault {
 
     /// Counts an error of what is stored.
     pub(crate) fn counted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
-        if done.as_ref().is_err_and(Error::is_of_what_is_stored) {
+        if let Err(Error::Failed(failure)) = &done
+            && failure.is_of_what_is_stored()
+        {
             self.unopened.fetch_add(1, Ordering::Relaxed);
         }
         done
@@ -243,64 +245,101 @@ impl Vault {
         };
         settled.map_err(|error| {
             unwritten(call, &error);
-            Error::Unwritten
+            Failure::Unwritten.into()
         })
     }
 
-    /// Writes down that a request was not done, if it was not, and why in one word. The error stays what it was,
-    /// unless even that cannot be written.
-    pub(crate) async fn written<T>(
+    /// Reads: what comes of the work leaves once a line says so, or why it does not.
+    pub(crate) async fn read<T>(
         &self,
         call: &Call,
         action: Action,
         of: impl Into<Subjects>,
-        done: Result<T, Error>,
+        work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let outcome = match &done {
-            Ok(_) | Err(Error::Unwritten) => return done,
-            Err(Error::Denied(_) | Error::Private(_) | Error::OthersConsumer) => Outcome::Denied,
-            Err(
-                Error::NotFound(_)
-                | Error::NoPayload(_)
-                | Error::MetadatumNotFound
-                | Error::NoSuchContainer
-                | Error::NoSuchConsumer
-                | Error::NoSuchReference(_)
-                | Error::NotInContainer(_)
-                | Error::NoSuchOrder
-                | Error::NoSuchQuotas
-                | Error::NoSuchTransportKey,
-            ) => Outcome::Absent,
-            Err(
-                Error::HasPayload(_)
-                | Error::HasConsumers(_)
-                | Error::ReferenceTaken(_)
-                | Error::EphemeralReference(_)
-                | Error::NamedOnDisk(_)
-                | Error::TooManyParts
-                | Error::NotGeneric
-                | Error::QuotaReached(_)
-                | Error::MetadatumExists
-                | Error::TooManyMetadata
-                | Error::UsageTaken(_)
-                | Error::IdTaken(_)
-                | Error::Facet(_),
-            ) => Outcome::Conflict,
-            Err(
-                Error::Corrupt { .. }
-                | Error::Keys(_)
-                | Error::Busy
-                | Error::ListTooLong
-                | Error::TookTooLong
-                | Error::MemoryFull
-                | Error::DiskFull
-                | Error::Unreadable
-                | Error::TakenAway
-                | Error::Store(_),
-            ) => Outcome::Failed,
-        };
-        self.record(call, action, of, outcome).await?;
-        done
+        self.settle(call, action, of, Some(Outcome::Done), work.await).await
+    }
+
+    /// Refuses what a front-end found wrong in itself: a caller who might have made the request is written down as refused.
+    pub(crate) async fn refuse_if_allowed<T>(
+        &self,
+        call: &Call,
+        action: Action,
+        of: impl Into<Subjects>,
+        check: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(), Error> {
+        self.settle(call, action, of, Some(Outcome::Refused), check.await.map(drop)).await
+    }
+
+    /// Changes something: [`Vault::change`] writes down what is done, and this what is not.
+    pub(crate) async fn attempt<T>(
+        &self,
+        call: &Call,
+        action: Action,
+        of: impl Into<Subjects>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.settle(call, action, of, None, work.await).await
+    }
+
+    /// Writes down how a request ended: as `done` if it succeeded, or why not in one word. An error stays what it was,
+    /// unless even that cannot be written.
+    async fn settle<T>(
+        &self,
+        call: &Call,
+        action: Action,
+        of: impl Into<Subjects>,
+        done: Option<Outcome>,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let outcome = result.as_ref().map_or_else(Error::outcome, |_| done);
+        if let Some(outcome) = outcome {
+            self.record(call, action, of, outcome).await?;
+        }
+        result
+    }
+
+    /// Something that is there for this caller, decided on as it was read.
+    pub(crate) async fn find<F, Looking>(
+        &self,
+        call: &Call,
+        action: Action,
+        absent: Absent,
+        look: impl Fn() -> Looking,
+        standing: impl for<'f> Fn(&'f F) -> (Standing<'f>, Option<&'f Guard>),
+    ) -> Result<F, Error>
+    where
+        Looking: Future<Output = Result<Option<F>, store::Error>>,
+    {
+        for _ in 0..TRIES {
+            let found = look().await?.ok_or(absent)?;
+            let (standing, guard) = standing(&found);
+            if self.decide(call, action, &standing, guard).await? == Decided::Allowed {
+                return Ok(found);
+            }
+        }
+        Err(Error::BUSY)
+    }
+
+    /// Prepares a change of a secret and does it; again if what it was prepared from changed meanwhile.
+    pub(crate) async fn change_with_retry<Preparing>(
+        &self,
+        call: &Call,
+        id: SecretId,
+        prepare: impl Fn() -> Preparing,
+    ) -> Result<(), Error>
+    where
+        Preparing: Future<Output = Result<(Action, Change), Error>>,
+    {
+        let mut tries = 0;
+        loop {
+            let (action, change) = prepare().await?;
+            tries += 1;
+            match self.change(call, action, id, change).await {
+                Err(Error::Failed(Failure::Changed)) if tries < TRIES => {}
+                done => return done,
+            }
+        }
     }
 
     /// Does a change. It is written down inside the change's transaction, before the commit; if the commit then
@@ -311,7 +350,7 @@ impl Vault {
         action: Action,
         of: impl Into<Object>,
         change: Change,
-    ) -> Result<(), store::Error> {
+    ) -> Result<(), Error> {
         let of = of.into();
         let (audit, call) = (Arc::clone(&self.audit), call.clone());
         let witness: Witness = Box::new(move |change| {
@@ -321,14 +360,14 @@ impl Vault {
                 Unwitnessed
             })
         });
-        self.store.apply(change, witness).await
+        Ok(self.store.apply(change, witness).await?)
     }
 
     /// Whether the policy allows what is asked of nothing that is there. Of what is: [`Vault::decide`].
     pub(crate) fn may(&self, call: &Call, action: Action) -> Result<(), Error> {
         match self.verdict(action, call, None) {
             Verdict::Allowed | Verdict::AskAclNot => Ok(()),
-            Verdict::Denied | Verdict::AskAcl => Err(Error::Denied(action)),
+            Verdict::Denied | Verdict::AskAcl => Err(Denied::Action(action).into()),
         }
     }
 

@@ -11,7 +11,9 @@ use model::{
 use store::Kind;
 use testkit::{Fixture, NOW, by, call, later};
 use vault::generate::{PairBits, PairKind, SymmetricBits};
-use vault::{Action, Error, NewContainer, NewOrder, NewPayload, NewSecret, Payload, Wanted};
+use vault::{
+    Action, Error, Failure, NewContainer, NewOrder, NewPayload, NewSecret, Payload, StoreFailure, Wanted,
+};
 
 fn new_secret(text: Option<&str>) -> NewSecret {
     let payload = text.map(|text| NewPayload {
@@ -48,7 +50,7 @@ fn at_libvirt(mut call: Call) -> Call {
 
 fn is_corrupt<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, of: Guarded) {
     match result {
-        Err(Error::Corrupt { of: found, .. }) => assert_eq!(found, of, "{what}"),
+        Err(Error::Failed(Failure::Corrupt { of: found, .. })) => assert_eq!(found, of, "{what}"),
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -67,7 +69,7 @@ async fn checked(fixture: &Fixture) -> ((u64, u64), Vec<String>) {
         for row in store.regarded(kind, i64::MIN, 100).await.unwrap() {
             match opener.vouches(store, row).await {
                 Ok(()) => sound += 1,
-                Err(error @ Error::Corrupt { .. }) => named.push(error.to_string()),
+                Err(error @ Error::Failed(Failure::Corrupt { .. })) => named.push(error.to_string()),
                 Err(other) => panic!("{other}"),
             }
         }
@@ -414,7 +416,7 @@ async fn who_is_named_by_an_acl_reads_while_it_is_changed() {
     while !changing.is_finished() {
         match read(&fixture, &friend, id).await {
             Ok(payload) => assert_eq!(payload, "x"),
-            Err(Error::Busy) => {}
+            Err(Error::Failed(Failure::Store(StoreFailure::Busy))) => {}
             Err(other) => panic!("{other}"),
         }
     }

@@ -6,7 +6,7 @@ use model::{
     Usage, UsageType, Which,
 };
 use testkit::{Fixture, by};
-use vault::{Action, Error, NewPayload, NewSecret, Payload};
+use vault::{Absent, Action, Conflict, Denied, Error, Failure, NewPayload, NewSecret, Payload};
 
 /// A call at the libvirt door.
 fn call(project: &str) -> Call {
@@ -46,7 +46,7 @@ async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
     let fixture = Fixture::new().await;
     let (vault, admin, id) = (&fixture.vault, call("p"), SecretId::random());
     vault.define_secret(&admin, id, facets("ceph c")).await.unwrap();
-    assert!(matches!(value(&fixture, &admin, id).await, Err(Error::NoPayload(_))));
+    assert!(matches!(value(&fixture, &admin, id).await, Err(Error::Absent(Absent::Payload(_)))));
     for text in ["one", "another", "another"] {
         set(&fixture, id, text).await;
         assert_eq!(value(&fixture, &admin, id).await.unwrap(), text);
@@ -59,7 +59,7 @@ async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
     assert_eq!(vault.count_secrets(&admin, Which { private: Some(true), ephemeral: None }).await.unwrap(), 0);
     let opened = vault.read_payload(&admin, id).await.unwrap();
     assert_eq!(opened.content_type, ContentType::OctetStream);
-    vault.may_follow(&admin).await.unwrap();
+    vault.follow(&admin).await.unwrap();
     assert_eq!(vault.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().len(), 4);
 }
 
@@ -75,7 +75,7 @@ async fn a_private_value_opens_for_the_system_alone() {
         fixture.vault.define_secret(&call("p"), id, definition.clone()).await.unwrap();
         for door in [Door::Rest, Door::Libvirt] {
             let refused = value(&fixture, &at(door, call("p")), id).await;
-            assert!(matches!(refused, Err(Error::Private(_))), "{refused:?}");
+            assert!(matches!(refused, Err(Error::Denied(Denied::Private(_)))), "{refused:?}");
         }
         let system = at(Door::LibvirtSystem, call("p"));
         assert_eq!(value(&fixture, &system, id).await.unwrap(), "hunter2");
@@ -83,7 +83,7 @@ async fn a_private_value_opens_for_the_system_alone() {
         assert_eq!(value(&fixture, &system, id).await.unwrap(), "hunter3");
         let public = Facets { private: false, ..definition };
         let refused = fixture.vault.define_secret(&call("p"), id, public).await;
-        assert!(matches!(refused, Err(Error::Facet(FacetError::StaysPrivate))));
+        assert!(matches!(refused, Err(Error::Conflict(Conflict::Facet(FacetError::StaysPrivate)))));
         assert!(matches!(
             value(&fixture, &at(Door::LibvirtSystem, call("q")), id).await,
             Err(Error::Denied(_))
@@ -96,10 +96,13 @@ async fn whether_a_private_secret_has_a_value_is_private_too() {
     let fixture = Fixture::new().await;
     let id = SecretId::random();
     fixture.vault.define_secret(&call("p"), id, private("ceph c")).await.unwrap();
-    assert!(matches!(value(&fixture, &at(Door::Libvirt, call("p")), id).await, Err(Error::Private(_))));
+    assert!(matches!(
+        value(&fixture, &at(Door::Libvirt, call("p")), id).await,
+        Err(Error::Denied(Denied::Private(_)))
+    ));
     assert!(matches!(
         value(&fixture, &at(Door::LibvirtSystem, call("p")), id).await,
-        Err(Error::NoPayload(_))
+        Err(Error::Absent(Absent::Payload(_)))
     ));
 }
 
@@ -111,16 +114,19 @@ async fn other_projects_can_neither_define_nor_find_nor_set() {
     let stranger = call("q");
     let denied = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Denied(_))), "{result:?}");
     let taken = vault.define_secret(&stranger, id, facets("ceph c")).await;
-    assert!(matches!(taken, Err(Error::IdTaken(_))), "{taken:?}");
+    assert!(matches!(taken, Err(Error::Conflict(Conflict::Id(_)))), "{taken:?}");
     denied(vault.lookup(&stranger, id).await.map(drop));
     denied(vault.set_value(&stranger, id, Payload::new(b"x".to_vec())).await);
     denied(vault.read_value(&stranger, id).await.map(drop));
     let usage = Usage { usage_type: UsageType::Ceph, id: "c".into() };
-    assert!(matches!(vault.lookup_usage(&stranger, &usage).await, Err(Error::NotFound(SecretId::NIL))));
+    assert!(matches!(
+        vault.lookup_usage(&stranger, &usage).await,
+        Err(Error::Absent(Absent::Secret(SecretId::NIL)))
+    ));
     assert!(vault.all_secrets(&stranger, Which::default(), 10).await.unwrap().is_empty());
     let auditor = by("a", &["audit"], at(Door::Rest, call("p")));
     denied(vault.all_secrets(&auditor, Which::default(), 10).await.map(drop));
-    denied(vault.may_follow(&auditor).await);
+    denied(vault.follow(&auditor).await);
 }
 
 #[tokio::test]
@@ -158,14 +164,20 @@ async fn what_cannot_be_written_down_is_not_done() {
     fixture.audit_fails.fail_after(0);
     for ephemeral in [false, true] {
         let definition = Facets { ephemeral, description: Some("d".into()), ..facets("ceph c") };
-        assert!(matches!(vault.define_secret(&call("p"), id, definition).await, Err(Error::Unwritten)));
+        assert!(matches!(
+            vault.define_secret(&call("p"), id, definition).await,
+            Err(Error::Failed(Failure::Unwritten))
+        ));
     }
     let refused = vault.set_value(&call("p"), id, Payload::new(b"two".to_vec())).await;
-    assert!(matches!(refused, Err(Error::Unwritten)));
-    assert!(matches!(vault.read_value(&call("p"), id).await, Err(Error::Unwritten)));
-    assert!(matches!(vault.lookup(&call("p"), id).await, Err(Error::Unwritten)));
-    assert!(matches!(vault.all_secrets(&call("p"), Which::default(), 9).await, Err(Error::Unwritten)));
-    assert!(matches!(vault.may_follow(&call("p")).await, Err(Error::Unwritten)));
+    assert!(matches!(refused, Err(Error::Failed(Failure::Unwritten))));
+    assert!(matches!(vault.read_value(&call("p"), id).await, Err(Error::Failed(Failure::Unwritten))));
+    assert!(matches!(vault.lookup(&call("p"), id).await, Err(Error::Failed(Failure::Unwritten))));
+    assert!(matches!(
+        vault.all_secrets(&call("p"), Which::default(), 9).await,
+        Err(Error::Failed(Failure::Unwritten))
+    ));
+    assert!(matches!(vault.follow(&call("p")).await, Err(Error::Failed(Failure::Unwritten))));
     fixture.audit_fails.work();
     assert_eq!(value(&fixture, &call("p"), id).await.unwrap(), "one");
     let secret = vault.secret(&call("p"), id).await.unwrap();

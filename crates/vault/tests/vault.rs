@@ -15,9 +15,9 @@ use store::{Change, unwitnessed};
 use testkit::{FaultyKeys, Fixture, by, call, later};
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{
-    Action, AuditSink, Error, FileSink, Grace, NewContainer, NewOrder, NewPayload, NewSecret, OnLoss,
-    OpenError, Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError, Vault, Wanted, check_trail,
-    unlock,
+    Absent, Action, AuditSink, Conflict, Denied, Error, Failure, FileSink, Grace, NewContainer, NewOrder,
+    NewPayload, NewSecret, OnLoss, OpenError, Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError,
+    Vault, Wanted, check_trail, unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -58,10 +58,10 @@ async fn what_goes_in_comes_out_also_after_a_restart() {
 async fn a_payload_is_filled_once() {
     let fixture = Fixture::new().await;
     let id = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
-    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::NoPayload(_))));
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Absent(Absent::Payload(_)))));
     fixture.vault.fill_payload(&call("p"), id, payload("one")).await.unwrap();
     let twice = fixture.vault.fill_payload(&call("p"), id, payload("two")).await;
-    assert!(matches!(twice, Err(Error::HasPayload(_))));
+    assert!(matches!(twice, Err(Error::Conflict(Conflict::Payload(_)))));
     assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "one");
 }
 
@@ -69,7 +69,10 @@ async fn a_payload_is_filled_once() {
 async fn other_projects_and_other_roles_are_denied_and_written_down() {
     let fixture = Fixture::new().await;
     let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
-    assert!(matches!(read(&fixture, &call("q"), id).await, Err(Error::Denied(Action::ReadPayload))));
+    assert!(matches!(
+        read(&fixture, &call("q"), id).await,
+        Err(Error::Denied(Denied::Action(Action::ReadPayload)))
+    ));
     let auditor = by("a", &["audit"], call("p"));
     assert!(matches!(read(&fixture, &auditor, id).await, Err(Error::Denied(_))));
     assert!(fixture.vault.secret(&auditor, id).await.is_ok());
@@ -99,10 +102,13 @@ async fn an_expired_secret_is_as_if_it_were_not_there() {
     let id = fixture.vault.create_secret(&call("p"), new).await.unwrap();
     assert!(fixture.vault.secret(&call("p"), id).await.is_ok());
     let late = later(1, call("p"));
-    assert!(matches!(fixture.vault.secret(&late, id).await, Err(Error::NotFound(_))));
-    assert!(matches!(read(&fixture, &late, id).await, Err(Error::NotFound(_))));
-    assert!(matches!(fixture.vault.metadata(&late, id).await, Err(Error::NotFound(_))));
-    assert!(matches!(fixture.vault.delete_secret(&late, id, false).await, Err(Error::NotFound(_))));
+    assert!(matches!(fixture.vault.secret(&late, id).await, Err(Error::Absent(Absent::Secret(_)))));
+    assert!(matches!(read(&fixture, &late, id).await, Err(Error::Absent(Absent::Secret(_)))));
+    assert!(matches!(fixture.vault.metadata(&late, id).await, Err(Error::Absent(Absent::Secret(_)))));
+    assert!(matches!(
+        fixture.vault.delete_secret(&late, id, false).await,
+        Err(Error::Absent(Absent::Secret(_)))
+    ));
 }
 
 #[tokio::test]
@@ -113,12 +119,15 @@ async fn a_private_secret_opens_for_no_ordinary_client_and_stays_private() {
     let admin = call("p");
     let set = |facet| vault.set_facet(&admin, id, Action::AddMetadatum, facet, Expect::Any);
     set(Facet::Private(true)).await.unwrap();
-    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Private(_))));
-    assert!(matches!(set(Facet::Private(false)).await, Err(Error::Facet(FacetError::StaysPrivate))));
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Denied(Denied::Private(_)))));
+    assert!(matches!(
+        set(Facet::Private(false)).await,
+        Err(Error::Conflict(Conflict::Facet(FacetError::StaysPrivate)))
+    ));
     let empty = vault.create_secret(&call("p"), secret(None)).await.unwrap();
     vault.replace_metadata(&call("p"), empty, vec![], vec![Facet::Private(true)]).await.unwrap();
     vault.fill_payload(&call("p"), empty, payload("y")).await.unwrap();
-    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::Private(_))));
+    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::Denied(Denied::Private(_)))));
     let metadata = vault.metadata(&call("p"), empty).await.unwrap();
     assert!(metadata.facets.private && metadata.user.is_empty());
 }
@@ -129,18 +138,21 @@ async fn nothing_is_done_that_cannot_be_written_down() {
     let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
     let empty = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
     fixture.audit_fails.fail_after(0);
-    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Unwritten)));
-    assert!(matches!(fixture.vault.secret(&call("p"), id).await, Err(Error::Unwritten)));
+    assert!(matches!(read(&fixture, &call("p"), id).await, Err(Error::Failed(Failure::Unwritten))));
+    assert!(matches!(fixture.vault.secret(&call("p"), id).await, Err(Error::Failed(Failure::Unwritten))));
     assert!(matches!(
         fixture.vault.create_secret(&call("p"), secret(Some("y"))).await,
-        Err(Error::Unwritten)
+        Err(Error::Failed(Failure::Unwritten))
     ));
-    assert!(matches!(fixture.vault.delete_secret(&call("p"), id, false).await, Err(Error::Unwritten)));
+    assert!(matches!(
+        fixture.vault.delete_secret(&call("p"), id, false).await,
+        Err(Error::Failed(Failure::Unwritten))
+    ));
     let filled = fixture.vault.fill_payload(&call("p"), empty, payload("z")).await;
-    assert!(matches!(filled, Err(Error::Unwritten)));
+    assert!(matches!(filled, Err(Error::Failed(Failure::Unwritten))));
     fixture.audit_fails.work();
     assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "x");
-    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::NoPayload(_))));
+    assert!(matches!(read(&fixture, &call("p"), empty).await, Err(Error::Absent(Absent::Payload(_)))));
 }
 
 #[tokio::test]
@@ -153,7 +165,7 @@ async fn a_store_that_fails_at_any_call_leaves_a_secret_whole_or_absent() {
         fixture.store_fails.work();
         match made {
             Ok(id) => assert_eq!(read(&fixture, &call(&project), id).await.unwrap(), "x"),
-            Err(Error::Store(_)) => {}
+            Err(Error::Failed(Failure::Store(_))) => {}
             Err(other) => panic!("{other}"),
         }
         let id = fixture.vault.create_secret(&call(&project), secret(Some("later"))).await.unwrap();
@@ -205,7 +217,7 @@ async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
         let got = read(&fixture, &call(project), to).await;
         if private {
             // No client gets as far as opening it, so ask the keys themselves.
-            assert!(matches!(got, Err(Error::Private(_))), "{got:?}");
+            assert!(matches!(got, Err(Error::Denied(Denied::Private(_)))), "{got:?}");
             let found = fixture.store.sealed(to).await.unwrap().unwrap();
             let wrapped = fixture.store.project_key(&found.access.project, None).await.unwrap().unwrap();
             let key =
@@ -213,7 +225,7 @@ async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
             let (_, sealed) = found.payload.unwrap();
             assert!(key.open(&seal::Bound { secret: to, private: true }, &sealed).is_err());
         } else {
-            assert!(matches!(got, Err(Error::Corrupt { .. })), "{project}: {got:?}");
+            assert!(matches!(got, Err(Error::Failed(Failure::Corrupt { .. }))), "{project}: {got:?}");
         }
     }
 }
@@ -442,8 +454,11 @@ async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() 
         on_loss: OnLoss::Refuse,
     };
     let vault = Vault::open(parts).await.unwrap();
-    assert!(matches!(vault.create_secret(&call("p"), secret(Some("x"))).await, Err(Error::Unwritten)));
-    let listed = fixture.vault.list_secrets(&call("p"), everything("p")).await.unwrap();
+    assert!(matches!(
+        vault.create_secret(&call("p"), secret(Some("x"))).await,
+        Err(Error::Failed(Failure::Unwritten))
+    ));
+    let listed = fixture.vault.list_secrets(&call("p"), &everything("p")).await.unwrap();
     assert_eq!(listed.total, 0);
 }
 
@@ -566,7 +581,7 @@ async fn what_belongs_to_secrets_and_projects_is_authorised_and_written_down() {
         secrets: vec![ContainerSecret { name: None, secret: id }],
     };
     let refused = vault.create_container(&thief, container.clone()).await;
-    assert!(matches!(refused, Err(Error::NoSuchReference(reference)) if reference == id));
+    assert!(matches!(refused, Err(Error::Absent(Absent::Reference(reference))) if reference == id));
     let held = vault.create_container(&owner, container).await.unwrap();
     assert!(matches!(vault.container(&thief, held).await, Err(Error::Denied(_))));
     assert_eq!(vault.container(&owner, held).await.unwrap().secrets.len(), 1);
@@ -577,10 +592,13 @@ async fn what_belongs_to_secrets_and_projects_is_authorised_and_written_down() {
     };
     assert!(matches!(vault.add_consumer(&thief, of, who()).await, Err(Error::Denied(_))));
     vault.add_consumer(&owner, of, who()).await.unwrap();
-    assert!(matches!(vault.delete_secret(&owner, id, true).await, Err(Error::HasConsumers(_))));
+    assert!(matches!(
+        vault.delete_secret(&owner, id, true).await,
+        Err(Error::Conflict(Conflict::Consumers(_)))
+    ));
     assert!(matches!(vault.change_acl(&thief, of, AclChange::Remove).await, Err(Error::Denied(_))));
     let absent = vault.container(&owner, ContainerId::random()).await;
-    assert!(matches!(absent, Err(Error::NoSuchContainer)));
+    assert!(matches!(absent, Err(Error::Absent(Absent::Container))));
     let lines = trail_of_things(&fixture);
     expect![[r#"
         secrets:post secret ok
@@ -614,7 +632,7 @@ async fn an_order_that_cannot_be_stored_or_written_down_leaves_nothing() {
     let id = fixture.vault.create_order(&owner, order(256)).await.unwrap();
     let OrderOutcome::Secret(made) = fixture.vault.order(&owner, id).await.unwrap().outcome else { panic!() };
     assert_eq!(fixture.vault.read_payload(&owner, made).await.unwrap().payload.expose().len(), 32);
-    assert!(matches!(fixture.vault.order(&call("q"), id).await, Err(Error::NoSuchOrder)));
+    assert!(matches!(fixture.vault.order(&call("q"), id).await, Err(Error::Absent(Absent::Order))));
     // Whichever step fails, no secret is there that no order names.
     for n in 0..8 {
         fixture.store_fails.fail_after(n);
@@ -622,11 +640,14 @@ async fn an_order_that_cannot_be_stored_or_written_down_leaves_nothing() {
         fixture.store_fails.work();
     }
     fixture.audit_fails.fail_after(0);
-    assert!(matches!(fixture.vault.create_order(&owner, order(256)).await, Err(Error::Unwritten)));
+    assert!(matches!(
+        fixture.vault.create_order(&owner, order(256)).await,
+        Err(Error::Failed(Failure::Unwritten))
+    ));
     fixture.audit_fails.work();
     let query = OrderQuery { project: owner.caller.project.clone(), meta: None, offset: 0, limit: 100 };
     let orders = fixture.vault.list_orders(&owner, &query).await.unwrap().total;
-    let secrets = fixture.vault.list_secrets(&owner, everything("p")).await.unwrap().total;
+    let secrets = fixture.vault.list_secrets(&owner, &everything("p")).await.unwrap().total;
     assert_eq!(orders, secrets);
 }
 
@@ -669,7 +690,7 @@ async fn what_has_expired_is_written_down_before_it_is_taken_away() {
     let at = |seconds| later(seconds, call("p")).time;
     assert!(fixture.vault.reap(at(60), grace).await.unwrap().is_nothing());
     fixture.audit_fails.fail_after(0);
-    assert!(matches!(fixture.vault.reap(at(61), grace).await, Err(Error::Unwritten)));
+    assert!(matches!(fixture.vault.reap(at(61), grace).await, Err(Error::Failed(Failure::Unwritten))));
     for id in &expiring {
         assert!(fixture.store.secret(*id).await.unwrap().is_some());
     }

@@ -82,7 +82,7 @@ impl Session {
         })?;
         let (door, call) = (Arc::clone(&self.door), self.vault_call());
         Ok(Step::Pending(PendingCall::new(header, Decides::Registration(callback), async move {
-            door.vault.may_follow(&call).await.map_err(|error| of_vault(&error, About::All))?;
+            door.vault.follow(&call).await.map_err(|error| of_vault(&error, About::All))?;
             number_reply(header, callback)
         })))
     }

@@ -5,7 +5,7 @@
 
 mod merged;
 
-use model::{ChangeKind, Guarded, Secret, SecretId};
+use model::{ChangeKind, Conflict, Guarded, Secret, SecretId};
 
 use crate::rules::{Answer, Effects, Nothing, SecretRow, Tables, Transaction};
 use crate::{Change, Error, Reseal};
@@ -94,8 +94,8 @@ where
                 effects.departed = true;
                 return carry(memory, durable, &found, secret, reseal.take(), witness, effects);
             }
-            (Some(_), _, true) => return Err(Error::IdTaken.into()), // Another project's.
-            (_, Some(_), false) => return Err(Error::IdTaken.into()), // Expired, and not gone yet.
+            (Some(_), _, true) => return Err(Conflict::Id(secret.id).into()), // Another project's.
+            (_, Some(_), false) => return Err(Conflict::Id(secret.id).into()), // Expired, and not gone yet.
             (None, _, true) => {}
             (_, None, false) => return transaction(durable, &*memory, witness, effects).apply(change),
         }
@@ -147,7 +147,7 @@ where
     let (time, of) = (secret.created, Guarded::Secret(secret.id));
     let redefined = transaction(from, &*to, witness, effects).defined_again(found, secret, reseal)?;
     if from.is_named(found)? {
-        return Err(Error::NamedOnDisk(found.id).into());
+        return Err(Conflict::NamedOnDisk(found.id).into());
     }
     witness()?;
     let mut record = from.record(found.row, &secret.project)?;

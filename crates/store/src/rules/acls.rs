@@ -1,10 +1,18 @@
 //! ACLs of secrets and of containers.
 
-use model::{Acl, AclChange, Guard, Guarded, Standing, Text, Timestamp};
+use model::{Absent, Acl, AclChange, Guard, Guarded, Standing, Text, Timestamp};
 
 use super::tables::{AclRow, Answer, Tables};
 use super::transaction::{Beside, Transaction};
-use crate::{AclStep, Error, Guarding, Regard};
+use crate::{AclStep, Guarding, Regard};
+
+/// What is missing where a secret or a container is not there.
+fn absent(of: Guarded) -> Absent {
+    match of {
+        Guarded::Secret(id) => Absent::Secret(id),
+        Guarded::Container(_) => Absent::Container,
+    }
+}
 
 /// Whether the project may read, and the users that an ACL is to name.
 type Terms = (bool, Vec<Text>);
@@ -31,7 +39,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         guarding: &mut Guarding,
         time: Timestamp,
     ) -> Answer<(), T> {
-        let found = self.here.acl(of)?.ok_or(Error::NotFound)?;
+        let found = self.here.acl(of)?.ok_or_else(|| absent(of))?;
         let terms = changed_terms(found.acl.as_ref(), change);
         let access = terms.as_ref().is_none_or(|(access, _)| *access);
         let guard = self.guard_with(of, &found, access, terms.as_ref(), guarding)?;

@@ -1,13 +1,13 @@
 //! Consumers of secrets and of containers.
 
-use model::{Consumer, Counted, Guarded, ProjectId, Uses};
+use model::{Absent, Conflict, Consumer, Counted, Guarded, ProjectId, Uses};
 
 use super::outcome::require;
 use super::quotas::Room;
 use super::tables::{Answer, RowNumber, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::limits::PARTS_MAX;
-use crate::{Error, Limit};
+use crate::{Error, Failure, Limit};
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     /// The row of a secret or a container that has to be there.
@@ -19,12 +19,12 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     }
 
     pub(super) fn add_consumer(&mut self, of: Guarded, consumer: &Consumer, limit: Limit) -> Answer<(), T> {
-        require(consumer.who.is_of(of), Error::Corrupt("a consumer of something else"))?;
+        require(consumer.who.is_of(of), Failure::Corrupt("a consumer of something else"))?;
         let row = self.row_of(of)?;
         if self.here.registered_from(of, row, &consumer.who)?.is_some() {
             return Ok(self.witness()?);
         }
-        require(self.here.consumers_of(of, row)? < PARTS_MAX, Error::TooManyParts)?;
+        require(self.here.consumers_of(of, row)? < PARTS_MAX, Conflict::TooManyParts)?;
         let (counted, now) = (Counted::Consumers, consumer.created);
         let room = Room { project: &consumer.project, counted, limit, now };
         self.require_room(&room, Tally::of_consumers(of))?;
@@ -39,9 +39,9 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         who: &Uses,
         only_of: Option<&ProjectId>,
     ) -> Answer<(), T> {
-        require(who.is_of(of), Error::NotFound)?;
+        require(who.is_of(of), Absent::Consumer)?;
         let row = self.row_of(of)?;
-        let from = self.here.registered_from(of, row, who)?.ok_or(Error::NotFound)?;
+        let from = self.here.registered_from(of, row, who)?.ok_or(Absent::Consumer)?;
         if let Some(only_of) = only_of {
             require(self.here.project(only_of)? == Some(from), Error::OthersConsumer)?;
         }

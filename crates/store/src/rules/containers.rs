@@ -1,18 +1,20 @@
 //! Containers, and what is in them.
 
-use model::{Container, ContainerId, ContainerSecret, Counted, ProjectId, SecretId, Timestamp};
+use model::{
+    Absent, Conflict, Container, ContainerId, ContainerSecret, Counted, ProjectId, SecretId, Timestamp,
+};
 
 use super::outcome::require;
 use super::quotas::Room;
 use super::tables::{Answer, ContainerRow, RowNumber, Tables, Tally};
 use super::transaction::{Beside, Transaction};
+use crate::Limit;
 use crate::limits::PARTS_MAX;
-use crate::{Error, Limit};
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     /// A container that has to be there.
     pub(super) fn container(&self, id: ContainerId) -> Answer<ContainerRow, T> {
-        Ok(self.here.container(id)?.ok_or(Error::NotFound)?)
+        Ok(self.here.container(id)?.ok_or(Absent::Container)?)
     }
 
     /// The row of a secret that a container of a project may hold.
@@ -21,8 +23,8 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         match self.here.secret(id)? {
             Some(secret) if Some(secret.project) == number && !secret.is_expired(time) => Ok(secret.row),
             // Whether another project's secret is ephemeral is nobody's business.
-            _ if self.beside.has_secret(project, id, time)? => Err(Error::EphemeralReference(id).into()),
-            _ => Err(Error::NoSuchReference(id).into()),
+            _ if self.beside.has_secret(project, id, time)? => Err(Conflict::EphemeralPart(id).into()),
+            _ => Err(Absent::Reference(id).into()),
         }
     }
 
@@ -33,7 +35,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         limit: Limit,
     ) -> Answer<(), T> {
         let (counted, now) = (Counted::Containers, container.created);
-        require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Error::TooManyParts)?;
+        require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Conflict::TooManyParts)?;
         let room = Room { project: &container.project, counted, limit, now };
         self.require_room(&room, Tally::Containers)?;
         let rows = secrets
@@ -70,8 +72,8 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let project = self.here.project_name(container.project)?;
         let row = self.reference(secret.secret, &project, time)?;
         let taken = self.here.part(container.row, row, secret.name.as_ref())?.is_some();
-        require(!taken, Error::ReferenceTaken(secret.secret))?;
-        require(self.here.parts(container.row)? < PARTS_MAX, Error::TooManyParts)?;
+        require(!taken, Conflict::Part(secret.secret))?;
+        require(self.here.parts(container.row)? < PARTS_MAX, Conflict::TooManyParts)?;
         self.witness()?;
         self.here.add_part(container.row, row, secret.name.as_ref())?;
         self.here.touch_container(container.row, time)
@@ -86,9 +88,9 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let container = self.container(id)?;
         let found = self.here.secret(secret.secret)?;
         let found = found.filter(|found| found.project == container.project && !found.is_expired(time));
-        let row = found.ok_or(Error::NoSuchReference(secret.secret))?.row;
+        let row = found.ok_or(Absent::Reference(secret.secret))?.row;
         let part = self.here.part(container.row, row, secret.name.as_ref())?;
-        let part = part.ok_or(Error::NotInContainer(secret.secret))?;
+        let part = part.ok_or(Absent::Part(secret.secret))?;
         self.witness()?;
         self.here.delete_part(part)?;
         self.here.touch_container(container.row, time)

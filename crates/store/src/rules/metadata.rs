@@ -1,13 +1,13 @@
 //! User metadata.
 
-use model::{Expect, Facet, Metadatum, SecretId, Timestamp};
+use model::{Absent, Conflict, Expect, Facet, Metadatum, SecretId, Timestamp};
 
 use super::outcome::require;
 use super::secrets::changed_facets;
 use super::tables::{Answer, Tables};
 use super::transaction::{Beside, Transaction};
+use crate::Reseal;
 use crate::limits::METADATA_PAIRS_MAX;
-use crate::{Error, Reseal};
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     pub(super) fn replace_metadata(
@@ -19,7 +19,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         time: Timestamp,
     ) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        require(user.len() <= METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+        require(user.len() <= METADATA_PAIRS_MAX, Conflict::TooManyMetadata)?;
         let redefined = match facets.is_empty() {
             true => None,
             false => {
@@ -37,15 +37,15 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
 
     pub(super) fn add_metadatum(&mut self, id: SecretId, datum: &Metadatum) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        require(!self.here.has_metadatum(secret.row, &datum.key)?, Error::MetadatumExists)?;
-        require(self.here.metadata_pairs(secret.row)? < METADATA_PAIRS_MAX, Error::TooManyMetadata)?;
+        require(!self.here.has_metadatum(secret.row, &datum.key)?, Conflict::Metadatum)?;
+        require(self.here.metadata_pairs(secret.row)? < METADATA_PAIRS_MAX, Conflict::TooManyMetadata)?;
         self.witness()?;
         self.here.add_metadatum(secret.row, datum)
     }
 
     pub(super) fn set_metadatum(&mut self, id: SecretId, datum: &Metadatum) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        require(self.here.has_metadatum(secret.row, &datum.key)?, Error::MetadatumNotFound)?;
+        require(self.here.has_metadatum(secret.row, &datum.key)?, Absent::Metadatum)?;
         self.witness()?;
         self.here.set_metadatum(secret.row, datum)
     }

@@ -25,6 +25,8 @@ pub use tables::{
 };
 pub use transaction::{Beside, Nothing, Transaction};
 
+use model::Absent;
+
 use crate::limits::REAPED_AT_ONCE;
 use crate::{Change, Error};
 use outcome::require;
@@ -95,7 +97,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
                 self.create_order(order, secrets, container, *limit)
             }
             Change::DeleteOrder(id) => {
-                let order = self.here.order(*id)?.ok_or(Error::NotFound)?;
+                let order = self.here.order(*id)?.ok_or(Absent::Order)?;
                 self.witness()?;
                 self.here.delete_order(order)
             }
@@ -109,7 +111,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
                 self.here.set_quotas(project, quotas)
             }
             Change::DeleteProjectQuotas(project) => {
-                require(self.here.quotas(project)?.is_some(), Error::NotFound)?;
+                require(self.here.quotas(project)?.is_some(), Absent::Quotas)?;
                 self.witness()?;
                 self.here.delete_quotas(project)
             }
@@ -118,7 +120,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
                 self.here.insert_transport_key(key)
             }
             Change::DeleteTransportKey(id) => {
-                let key = self.here.transport_key(*id)?.ok_or(Error::NotFound)?;
+                let key = self.here.transport_key(*id)?.ok_or(Absent::TransportKey)?;
                 self.witness()?;
                 self.here.delete_transport_key(key)
             }

@@ -1,11 +1,11 @@
 //! Orders, and what came of them.
 
-use model::{Container, ContainerSecret, Counted, Order, Secret};
+use model::{Absent, Container, ContainerSecret, Counted, Order, Secret};
 
 use super::quotas::Room;
 use super::tables::{Answer, Tables, Tally};
 use super::transaction::{Beside, Transaction};
-use crate::{Error, Limit};
+use crate::Limit;
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     /// Adds an order with the secrets that were made, and the container they are in.
@@ -27,7 +27,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         if let Some((container, parts)) = container {
             let row = |part: &ContainerSecret| {
                 let found = made.iter().find(|(id, _)| *id == part.secret);
-                found.map(|(_, row)| *row).ok_or(Error::NoSuchReference(part.secret))
+                found.map(|(_, row)| *row).ok_or(Absent::Reference(part.secret))
             };
             let rows = parts.iter().map(row).collect::<Result<Vec<_>, _>>()?;
             self.insert_container(project, container, parts, &rows)?;

@@ -1,6 +1,8 @@
 //! What comes of a change: why it was not done, or what its keeper has to do besides writing its rows.
 
-use crate::Error;
+use model::{Absent, Conflict};
+
+use crate::{Error, Failure};
 
 /// Why a change was not done.
 #[derive(Debug)]
@@ -11,11 +13,16 @@ pub enum Failed<E> {
     Keeper(E),
 }
 
-impl<E> From<Error> for Failed<E> {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
+macro_rules! refused {
+    ($($error:ty),+) => {
+        $(impl<E> From<$error> for Failed<E> {
+            fn from(error: $error) -> Self {
+                Self::Refused(error.into())
+            }
+        })+
+    };
 }
+refused!(Error, Absent, Conflict, Failure);
 
 impl<E> Failed<E> {
     /// The same failure where the keeper's errors are of another type.
@@ -28,8 +35,8 @@ impl<E> Failed<E> {
 }
 
 /// Refuses a change unless a condition holds.
-pub(crate) fn require(holds: bool, otherwise: Error) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(otherwise) }
+pub(crate) fn require(holds: bool, otherwise: impl Into<Error>) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
 }
 
 /// What a transaction did besides its rows.

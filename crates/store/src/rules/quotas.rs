@@ -1,11 +1,11 @@
 //! Whether a project has room for one more of something.
 
-use model::{Counted, ProjectId, Timestamp};
+use model::{Conflict, Counted, ProjectId, Timestamp};
 
 use super::outcome::require;
 use super::tables::{Answer, Tables, Tally};
 use super::transaction::{Beside, Transaction};
-use crate::{Error, Limit};
+use crate::Limit;
 
 /// Room for one more row in a project.
 pub(super) struct Room<'a> {
@@ -28,7 +28,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         // Secrets that have expired and are still there do not count, which only matters where all are too many.
         let here = project.map_or(Ok(0), |project| self.here.live_secrets(project, room.now, limit))?;
         let beside = self.beside.live_secrets(room.project, room.now, limit)?;
-        Ok(require(here + beside < limit, Error::QuotaReached(room.counted))?)
+        Ok(require(here + beside < limit, Conflict::Quota(room.counted))?)
     }
 
     /// Refuses one more row where its project has as many as it may have.
@@ -37,7 +37,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let project = self.here.project(room.project)?;
         let here = project.map_or(Ok(0), |project| self.here.tally(project, tally))?;
         let rows = here + self.beside.tally(room.project, tally)?;
-        Ok(require(rows < limit, Error::QuotaReached(room.counted))?)
+        Ok(require(rows < limit, Conflict::Quota(room.counted))?)
     }
 
     /// The most rows that the project may have, unless that is any number.

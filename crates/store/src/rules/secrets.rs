@@ -1,8 +1,8 @@
 //! Secrets: created, defined, filled, redefined, deleted.
 
 use model::{
-    ChangeKind, ContentType, Counted, Encoding, Expect, Facet, Facets, Guard, Guarded, ProjectId, Secret,
-    SecretId, Standing, Timestamp, Usage,
+    Absent, ChangeKind, Conflict, ContentType, Counted, Encoding, Expect, Facet, Facets, Guard, Guarded,
+    ProjectId, Secret, SecretId, Standing, Timestamp, Usage,
 };
 
 use super::outcome::require;
@@ -27,9 +27,11 @@ pub(super) fn changed_facets(before: &Facets, changes: Vec<Facet>, expect: Expec
     let mut facets = before.clone();
     for change in changes {
         match expect {
-            Expect::Default if before.is_set(&change) => return Err(Error::MetadatumExists),
-            Expect::Set if !before.is_set(&change) => return Err(Error::MetadatumNotFound),
-            Expect::Any | Expect::Default | Expect::Set => facets = facets.with(change)?,
+            Expect::Default if before.is_set(&change) => return Err(Conflict::Metadatum.into()),
+            Expect::Set if !before.is_set(&change) => return Err(Absent::Metadatum.into()),
+            Expect::Any | Expect::Default | Expect::Set => {
+                facets = facets.with(change).map_err(Conflict::from)?
+            }
         }
     }
     Ok(facets)
@@ -57,7 +59,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             return self.add_secret(secret, None, limit, None);
         };
         if found.is_expired(time) {
-            require(self.here.project_name(found.project)? == secret.project, Error::IdTaken)?;
+            require(self.here.project_name(found.project)? == secret.project, Conflict::Id(secret.id))?;
             return self.add_secret(secret, None, limit, Some(found));
         }
         let redefined = self.defined_again(&found, secret, reseal)?;
@@ -116,7 +118,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         time: Timestamp,
     ) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        require(!secret.filled, Error::HasPayload)?;
+        require(!secret.filled, Conflict::Payload(id))?;
         require(secret.private == private, Error::Changed)?; // The envelope is bound to the flag.
         self.witness()?;
         self.here.set_payload(secret.row, payload, secret.encoding, time)?;
@@ -149,7 +151,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let secret = self.secret(id)?;
         if unless_used {
             let used = self.here.consumers_of(Guarded::Secret(id), secret.row)? > 0;
-            require(!used, Error::HasConsumers)?;
+            require(!used, Conflict::Consumers(id))?;
         }
         self.witness()?;
         self.take_away(&secret, time)
@@ -157,7 +159,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
 
     pub(super) fn reap_secret(&mut self, id: SecretId, by: Timestamp, time: Timestamp) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        require(secret.is_expired(by), Error::NotFound)?;
+        require(secret.is_expired(by), Absent::Secret(id))?;
         self.witness()?;
         self.take_away(&secret, time)
     }
@@ -191,8 +193,8 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         secret: &Secret,
         reseal: Option<Reseal>,
     ) -> Answer<Redefined, T> {
-        require(self.here.project_name(found.project)? == secret.project, Error::IdTaken)?;
-        let facets = |before: &Facets| Ok(before.redefined(secret.facets.clone())?);
+        require(self.here.project_name(found.project)? == secret.project, Conflict::Id(secret.id))?;
+        let facets = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Conflict::from)?);
         self.redefined(found, facets, reseal, secret.created)
     }
 
@@ -244,11 +246,11 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         time: Timestamp,
     ) -> Answer<Option<SecretRow>, T> {
         if let Some(holder) = self.beside.holder(project, usage)?.filter(|id| Some(*id) != except) {
-            return Err(Error::UsageTaken(holder).into());
+            return Err(Conflict::Usage(holder).into());
         }
         let holder = self.here.holder(project, usage)?.filter(|holder| Some(holder.id) != except);
         match holder {
-            Some(holder) if !holder.is_expired(time) => Err(Error::UsageTaken(holder.id).into()),
+            Some(holder) if !holder.is_expired(time) => Err(Conflict::Usage(holder.id).into()),
             expired => Ok(expired),
         }
     }

@@ -1,6 +1,6 @@
 //! What a change has at hand: the rows, the secrets that are kept elsewhere, its witness and its effects.
 
-use model::{ChangeKind, ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
+use model::{Absent, ChangeKind, ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
 
 use super::outcome::{Effects, Failed};
 use super::tables::{Answer, ChangeLogRow, RowNumber, SecretRow, Tables, Tally};
@@ -94,7 +94,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
 
     /// A secret that has to be there.
     pub(super) fn secret(&self, id: SecretId) -> Answer<SecretRow, T> {
-        Ok(self.here.secret(id)?.ok_or(Error::NotFound)?)
+        Ok(self.here.secret(id)?.ok_or(Absent::Secret(id))?)
     }
 
     /// The row of a project, which is added if it has none.

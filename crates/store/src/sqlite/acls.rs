@@ -7,7 +7,7 @@ use super::guards::guard;
 use super::reader::Reader;
 use super::rows::{moment, short_text, user};
 use crate::rules::{AclRow, RowNumber};
-use crate::{Error, GuardedAcl};
+use crate::{Error, Failure, GuardedAcl};
 
 /// The statements about ACLs of secrets, or of containers.
 pub(super) struct Statements {
@@ -63,7 +63,7 @@ pub(super) fn find_acl(connection: &Connection, of: Guarded) -> Result<Option<Ac
     let acl = match moment(row, 2)?.zip(moment(row, 3)?) {
         Some((created, updated)) => Some(Acl { project_access, users, created, updated }),
         None if users.is_empty() => None,
-        None => return Err(Error::Unguarded), // Only a hand puts users where there is no ACL.
+        None => return Err(Failure::Unguarded(of).into()), // Only a hand puts users where there is no ACL.
     };
     Ok(Some(AclRow {
         row: RowNumber(seq),

@@ -10,7 +10,7 @@ use super::list::PATTERN_BYTES_MAX;
 use super::reader::Reader;
 use super::rows::{named, short, user};
 use super::slices::{self, Rows};
-use crate::{Error, Slice, Sliced};
+use crate::{Error, Failure, Slice, Sliced};
 
 /// The name of the table, under which its rows are counted.
 const KIND: &str = "containers";
@@ -38,7 +38,7 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         updated: Timestamp::from_micros(row.get(4)?),
         name: short(row, 5)?,
         container_type: named(row, 6, ContainerType::parse, "container_type")?
-            .ok_or(Error::Corrupt("container_type"))?,
+            .ok_or(Failure::Corrupt("container_type"))?,
         project_access: row.get(7)?,
     })
 }

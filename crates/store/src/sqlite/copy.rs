@@ -14,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{SqliteStore, opening, private};
-use crate::{CopyError, Error};
+use crate::{CopyError, Error, Failure};
 
 /// Pages copied between two reports of progress: 1 MiB.
 const STEP_PAGES: i32 = 256;
@@ -78,7 +78,7 @@ impl SqliteStore {
                 match step {
                     StepResult::Done => return Ok(Copied { bytes: all, newest_change }),
                     StepResult::More => {}
-                    _ => return Err(Error::Unavailable("the copy is locked".into()).into()),
+                    _ => return Err(Error::from(Failure::Unavailable("the copy is locked".into())).into()),
                 }
                 if go_on(CopyProgress { done: all - bytes(progress.remaining), all }).is_break() {
                     return Err(CopyError::Stopped);
@@ -101,7 +101,7 @@ impl SqliteStore {
         self.integrity_while(|| true)
     }
 
-    /// The same, ended with [`Error::TookTooLong`] when `go_on`, which is asked now and then, says so.
+    /// The same, ended with [`Failure::TookTooLong`] when `go_on`, which is asked now and then, says so.
     pub fn integrity_while(
         &self,
         mut go_on: impl FnMut() -> bool + Send + 'static,
@@ -110,8 +110,8 @@ impl SqliteStore {
             connection.progress_handler(TICK_EACH, Some(move || !go_on()))?;
             let lines = lines(connection, "PRAGMA integrity_check(10)");
             connection.progress_handler(TICK_EACH, None::<fn() -> bool>)?;
-            if lines.as_ref().is_err_and(|error| matches!(Error::of_sqlite(error), Error::Unreadable)) {
-                return Ok(vec![Error::Unreadable.to_string()]); // The check ends there.
+            if lines.as_ref().is_err_and(|error| matches!(Failure::of_sqlite(error), Failure::Unreadable)) {
+                return Ok(vec![Failure::Unreadable.to_string()]); // The check ends there.
             }
             Ok(lines?.into_iter().filter(|line| line != "ok").collect())
         })

@@ -7,13 +7,13 @@ use rusqlite::types::ValueRef;
 use super::acls;
 use super::reader::Reader;
 use super::rows::{ACCESS, access};
-use crate::{Error, Kind, Regarded, RegardedRow};
+use crate::{Error, Failure, Kind, Regarded, RegardedRow};
 
 /// From one column.
 pub(super) fn guard(row: &Row<'_>, column: usize) -> Result<Option<Guard>, Error> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_blob().map_err(|_| Error::Corrupt("guard"))?.to_vec().into())),
+        value => Ok(Some(value.as_blob().map_err(|_| Failure::Corrupt("guard"))?.to_vec().into())),
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn access_after(
 }
 
 fn guarded(kind: Kind, row: &Row<'_>) -> Result<Guarded, Error> {
-    let id = row.get(1).map_err(|_| Error::Corrupt("an id of a secret or a container"))?;
+    let id = row.get(1).map_err(|_| Failure::Corrupt("an id of a secret or a container"))?;
     Ok(match kind {
         Kind::Secrets => Guarded::Secret(SecretId::from_bytes(id)),
         Kind::Containers => Guarded::Container(ContainerId::from_bytes(id)),

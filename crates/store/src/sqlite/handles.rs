@@ -7,7 +7,7 @@ use rusqlite::{Params, Row};
 use super::list::Kept;
 use super::reader::Reader;
 use super::rows::{ACCESS, access, project_number};
-use crate::Error;
+use crate::{Error, Failure};
 
 /// Bytes of usages in one list: more than any message that shows one may have.
 const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
@@ -55,7 +55,7 @@ fn listed(row: &Row<'_>) -> Result<Listed, Error> {
 pub(super) fn usage(row: &Row<'_>, first: usize) -> Result<Option<Usage>, Error> {
     match (row.get_ref(first)?, row.get_ref(first + 1)?) {
         (ValueRef::Text(usage_type), ValueRef::Text(id)) => {
-            let corrupt = || Error::Corrupt("a usage");
+            let corrupt = || Failure::Corrupt("a usage");
             let usage_type = std::str::from_utf8(usage_type).ok().and_then(UsageType::parse);
             let id = std::str::from_utf8(id).map_err(|_| corrupt())?.to_owned();
             Ok(Some(Usage { usage_type: usage_type.ok_or_else(corrupt)?, id }))
@@ -107,7 +107,7 @@ pub(super) fn all(
         let next = listed(row)?;
         bytes += next.usage.as_ref().map_or(0, |usage| usage.id.len());
         if bytes > LIST_BYTES_MAX {
-            return Err(Error::ListTooLong);
+            return Err(Failure::ListTooLong.into());
         }
         found.push(next);
     }

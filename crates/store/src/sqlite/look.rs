@@ -7,7 +7,7 @@ use model::SecretId;
 
 use super::reader::Reader;
 use super::{Purpose, guards, rows};
-use crate::{Error, Kind, RegardedRow, SealedSecret};
+use crate::{Error, Failure, Kind, RegardedRow, SealedSecret};
 
 /// Rows in one piece of a sweep.
 const SWEEP_ROWS: u32 = 256;
@@ -73,7 +73,7 @@ impl Look {
         for (seq, id) in rows {
             let id = <[u8; 16]>::try_from(id.as_slice()).ok().map(SecretId::from_bytes);
             let row = match id {
-                None => Err(Error::Corrupt("secrets.id")),
+                None => Err(Failure::Corrupt("secrets.id").into()),
                 Some(id) => self.one(id),
             };
             let payload = row.as_ref().ok().and_then(|row| row.payload.as_ref());
@@ -88,10 +88,10 @@ impl Look {
 
     /// All that a request may read of it.
     fn one(&mut self, id: SecretId) -> Result<SealedSecret, Error> {
-        let missing = Error::Corrupt("secrets_by_id");
+        let missing = || Error::from(Failure::Corrupt("secrets_by_id"));
         if rows::secret(&mut self.reader, id)?.is_none() {
-            return Err(missing);
+            return Err(missing());
         }
-        rows::sealed(&mut self.reader, id)?.ok_or(missing)
+        rows::sealed(&mut self.reader, id)?.ok_or_else(missing)
     }
 }

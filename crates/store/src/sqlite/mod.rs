@@ -55,8 +55,8 @@ use tokio::sync::{mpsc, watch};
 use crate::ephemeral::{at_one_moment, durable_part, find_in_either, merged_page};
 use crate::limits::{CHANGES_KEPT_FOR, WAITING_MAX};
 use crate::{
-    AuditAnchor, Change, Error, GuardedAcl, Kind, NodeName, Numbers, OpenError, RegardedRow, SealedSecret,
-    Slice, Sliced, Store, StoreId, Witness, WrappedKey,
+    AuditAnchor, Change, Error, Failure, GuardedAcl, Kind, NodeName, Numbers, OpenError, RegardedRow,
+    SealedSecret, Slice, Sliced, Store, StoreId, Witness, WrappedKey,
 };
 use memory::Memory;
 use opening::{Locked, Opened, private};
@@ -458,13 +458,13 @@ impl Store for SqliteStore {
     }
 
     async fn apply(&self, change: Change, witness: Witness) -> Result<(), Error> {
-        let queue = self.queue.as_ref().ok_or_else(|| Error::Unavailable("opened to look only".into()))?;
+        let queue = self.queue.as_ref().ok_or_else(|| Failure::Unavailable("opened to look only".into()))?;
         let (job, done) = Job::new(change, witness);
         queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Busy,
-            mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the writer has ended".into()),
+            mpsc::error::TrySendError::Full(_) => Failure::Busy,
+            mpsc::error::TrySendError::Closed(_) => Failure::Unavailable("the writer has ended".into()),
         })?;
-        done.await.unwrap_or_else(|_| Err(Error::Unavailable("the writer has ended".into())))
+        done.await.unwrap_or_else(|_| Err(Failure::Unavailable("the writer has ended".into()).into()))
     }
 }
 
@@ -472,5 +472,5 @@ impl Store for SqliteStore {
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Unavailable(error.to_string()))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Unavailable(error.to_string()))?
 }

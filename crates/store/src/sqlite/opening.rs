@@ -21,7 +21,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use crate::{Error, OpenError};
+use crate::{Error, Failure, OpenError};
 
 /// How long a statement waits for a lock. Connections of one process need none, so it is another program that had the
 /// file before us.
@@ -82,7 +82,7 @@ impl Locked {
         (self.inode.0, self.inode.1)
     }
 
-    /// [`Error::TakenAway`] if the name leads elsewhere by now.
+    /// [`Failure::TakenAway`] if the name leads elsewhere by now.
     pub(super) fn require_in_place(&self) -> Result<(), Error> {
         require(&self.path, self.inode)
     }
@@ -121,7 +121,7 @@ impl Files {
         Self { files: std::iter::once((locked.path.clone(), locked.inode)).chain(log).collect() }
     }
 
-    /// [`Error::TakenAway`] if a file was deleted, moved or replaced: what is written to it now, nobody would find again.
+    /// [`Failure::TakenAway`] if a file was deleted, moved or replaced: what is written to it now, nobody would find again.
     pub(super) fn require_in_place(&self) -> Result<(), Error> {
         self.files.iter().try_for_each(|(path, inode)| require(path, *inode))
     }
@@ -129,7 +129,7 @@ impl Files {
 
 fn require(path: &Path, inode: Inode) -> Result<(), Error> {
     match Inode::at(path) {
-        Ok(now) if now != Some(inode) => Err(Error::TakenAway(path.to_owned())),
+        Ok(now) if now != Some(inode) => Err(Failure::TakenAway(path.to_owned()).into()),
         _ => Ok(()),
     }
 }
@@ -354,9 +354,9 @@ fn migrate(connection: &Connection, old: i64) -> rusqlite::Result<()> {
 /// Why SQLite does not open a file.
 pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
     match unusable(path, error) {
-        Error::DiskFull => OpenError::DiskFull(path.to_owned()),
+        Failure::DiskFull => OpenError::DiskFull(path.to_owned()),
         _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => OpenError::InUse(path.to_owned()),
-        Error::Unreadable if error.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) => {
+        Failure::Unreadable if error.sqlite_error_code() != Some(ErrorCode::DatabaseCorrupt) => {
             OpenError::Unreadable(path.to_owned())
         }
         _ => OpenError::Database { path: path.to_owned(), message: error.to_string() },
@@ -366,12 +366,12 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
 /// What an error of a change is to those who asked for it. SQLite says that the disk is full where a write to the log or
 /// the database had no room. Where a file system finds that out later, or has a quota, it says that the write failed: then
 /// the file system is asked whether it has room.
-pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> Error {
+pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> Failure {
     match error.sqlite_error() {
         Some(ffi::Error { extended_code, .. }) if is_failed_write(*extended_code) && has_no_room(path) => {
-            Error::DiskFull
+            Failure::DiskFull
         }
-        _ => Error::of_sqlite(error),
+        _ => Failure::of_sqlite(error),
     }
 }
 

@@ -6,7 +6,7 @@ use rusqlite::Row;
 use super::reader::Reader;
 use super::rows::{named, user};
 use super::slices::{self, Rows};
-use crate::{Error, Slice, Sliced};
+use crate::{Error, Failure, Slice, Sliced};
 
 /// The longest text that metadata is searched for: comparing takes as long as both are long, multiplied.
 const META_PATTERN_BYTES_MAX: usize = 1024;
@@ -32,7 +32,7 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         (Some(secret), None, None) => OrderOutcome::Secret(SecretId::from_bytes(secret)),
         (None, Some(container), None) => OrderOutcome::Container(ContainerId::from_bytes(container)),
         (None, None, Some(code)) => OrderOutcome::Failed { code, reason: row.get(10)? },
-        _ => return Err(Error::Corrupt("what came of an order")),
+        _ => return Err(Failure::Corrupt("what came of an order").into()),
     };
     Ok(Record {
         project: row.get(0)?,
@@ -40,7 +40,7 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         creator: user(row, 2)?,
         created: Timestamp::from_micros(row.get(3)?),
         updated: Timestamp::from_micros(row.get(4)?),
-        order_type: named(row, 5, OrderType::parse, "order_type")?.ok_or(Error::Corrupt("order_type"))?,
+        order_type: named(row, 5, OrderType::parse, "order_type")?.ok_or(Failure::Corrupt("order_type"))?,
         meta: row.get(6)?,
         outcome,
     })

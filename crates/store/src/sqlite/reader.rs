@@ -16,8 +16,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::gate::{Closed, Gate};
 use super::opening::{Locked, Purpose, connect};
-use crate::Error;
 use crate::limits::SCAN_TIME_MAX;
+use crate::{Error, Failure};
 
 /// How many of SQLite's instructions pass between two looks at the clock: those of some ten rows, of which each may take
 /// long to compare.
@@ -88,7 +88,7 @@ impl Readers {
         self.read_on(&self.quick, thread, read)
     }
 
-    /// Reads what may take long, on a connection that no quick read waits for. [`Error::TookTooLong`] after
+    /// Reads what may take long, on a connection that no quick read waits for. [`Failure::TookTooLong`] after
     /// [`SCAN_TIME_MAX`].
     pub(super) fn scan<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
         self.scan_whole(|reader| {
@@ -120,11 +120,11 @@ impl Readers {
         number: usize,
         read: impl FnOnce(&mut Reader) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let reader = readers.get(number % readers.len()).ok_or(Error::Corrupt("no connection"))?;
+        let reader = readers.get(number % readers.len()).ok_or(Failure::Corrupt("no connection"))?;
         let mut reader = lock(reader);
         reader.renew(self.committed.load(Ordering::Acquire))?;
         let result = read(&mut reader);
-        if matches!(result, Err(Error::Unavailable(_) | Error::Unreadable)) {
+        if matches!(result, Err(Error::Failed(Failure::Unavailable(_) | Failure::Unreadable))) {
             reader.release(); // Whatever was wrong, the next read begins afresh.
         }
         result
@@ -243,7 +243,7 @@ impl Reader {
             .connection
             .prepare_cached("SELECT name FROM projects WHERE id = ?1")?
             .query_row([number], |row| row.get(0))?;
-        let name = ProjectId::try_from(name.as_str()).map_err(|_| Error::Corrupt("projects.name"))?;
+        let name = ProjectId::try_from(name.as_str()).map_err(|_| Failure::Corrupt("projects.name"))?;
         if self.projects.len() >= PROJECTS_KEPT {
             self.projects.clear();
         }
@@ -259,7 +259,7 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
 /// What SQLite says of a page that the disk does not give.
 const UNREAD: [i32; 3] = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
 
-impl Error {
+impl Failure {
     /// What an error of SQLite's means.
     pub(super) fn of_sqlite(error: &rusqlite::Error) -> Self {
         let extended_code = error.sqlite_error().map_or(0, |error| error.extended_code);
@@ -276,6 +276,6 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::of_sqlite(&error)
+        Failure::of_sqlite(&error).into()
     }
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::guards::guard;
 use super::handles::usage;
 use super::reader::Reader;
-use crate::{AuditAnchor, Error, NodeName, SealedSecret, WrappedKey};
+use crate::{AuditAnchor, Error, Failure, NodeName, SealedSecret, WrappedKey};
 
 /// The columns that [`record`] reads, in its order.
 pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
@@ -63,7 +63,8 @@ pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedS
         let Some(row) = rows.next()? else { return Ok(None) };
         let payload = match row.get_ref(7)? {
             ValueRef::Blob(sealed) => {
-                let content_type = ContentType::parse(text(row, 6)?).ok_or(Error::Corrupt("content_type"))?;
+                let content_type =
+                    ContentType::parse(text(row, 6)?).ok_or(Failure::Corrupt("content_type"))?;
                 Some((content_type, sealed.to_vec()))
             }
             _ => None,
@@ -136,7 +137,7 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Pie
         while let Some(row) = rows.next()? {
             let cursor = ChangeCursor::from_number(row.get(0)?);
             let secret = SecretId::from_bytes(row.get(1)?);
-            let kind = ChangeKind::parse(text(row, 3)?).ok_or(Error::Corrupt("changes.kind"))?;
+            let kind = ChangeKind::parse(text(row, 3)?).ok_or(Failure::Corrupt("changes.kind"))?;
             let (time, usage) = (Timestamp::from_micros(row.get(4)?), usage(row, 5)?);
             bytes += usage.as_ref().map_or(0, |usage| usage.id.len());
             let build = move |project| ChangeRow { cursor, secret, project, kind, time, usage };
@@ -161,7 +162,7 @@ pub(super) fn access(
     row: &Row<'_>,
     first: usize,
 ) -> Result<impl FnOnce(&mut Reader) -> Result<Access, Error> + use<>, Error> {
-    let unreadable = |_| Error::Corrupt("a fact that decides about access");
+    let unreadable = |_| Failure::Corrupt("a fact that decides about access");
     let (project, creator) = (row.get(first)?, user(row, first + 1)?);
     let project_access = row.get(first + 2).map_err(unreadable)?;
     let (private, expiration) = (row.get(first + 3).map_err(unreadable)?, moment(row, first + 4)?);
@@ -188,15 +189,15 @@ pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret +
         algorithm: short(row, 9)?,
         bit_length: match row.get::<_, Option<i64>>(10)? {
             None => None,
-            Some(bits) => Some(BitLength::try_from(bits).map_err(|_| Error::Corrupt("bit_length"))?),
+            Some(bits) => Some(BitLength::try_from(bits).map_err(|_| Failure::Corrupt("bit_length"))?),
         },
         mode: short(row, 11)?,
-        secret_type: SecretType::parse(text(row, 7)?).ok_or(Error::Corrupt("secret_type"))?,
+        secret_type: SecretType::parse(text(row, 7)?).ok_or(Failure::Corrupt("secret_type"))?,
         expiration: moment(row, 5)?,
     };
     let (id, creator) = (SecretId::from_bytes(row.get(1)?), user(row, 2)?);
     let (created, updated) = (Timestamp::from_micros(row.get(3)?), Timestamp::from_micros(row.get(4)?));
-    let status = Status::parse(text(row, 6)?).ok_or(Error::Corrupt("status"))?;
+    let status = Status::parse(text(row, 6)?).ok_or(Failure::Corrupt("status"))?;
     let content_type = named(row, 19, ContentType::parse, "content_type")?;
     let project_access = row.get(12)?;
     Ok(move |project| Secret {
@@ -227,11 +228,11 @@ pub(super) fn facets(row: &Row<'_>, first: usize) -> Result<Facets, Error> {
 }
 
 pub(super) fn encoding(row: &Row<'_>, column: usize) -> Result<Encoding, Error> {
-    Encoding::parse(text(row, column)?).ok_or(Error::Corrupt("encoding"))
+    Encoding::parse(text(row, column)?).ok_or(Failure::Corrupt("encoding").into())
 }
 
 fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
-    row.get_ref(column)?.as_str().map_err(|_| Error::Corrupt("a text"))
+    row.get_ref(column)?.as_str().map_err(|_| Failure::Corrupt("a text").into())
 }
 
 pub(super) fn named<T>(
@@ -242,7 +243,7 @@ pub(super) fn named<T>(
 ) -> Result<Option<T>, Error> {
     match row.get_ref(column)? {
         ValueRef::Null => Ok(None),
-        value => value.as_str().ok().and_then(parse).map(Some).ok_or(Error::Corrupt(what)),
+        value => value.as_str().ok().and_then(parse).map(Some).ok_or(Failure::Corrupt(what).into()),
     }
 }
 
@@ -252,7 +253,7 @@ pub(super) fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error>
 
 /// A text that is always there.
 pub(super) fn short_text(row: &Row<'_>, column: usize) -> Result<Text, Error> {
-    short(row, column)?.ok_or(Error::Corrupt("a short text"))
+    short(row, column)?.ok_or(Failure::Corrupt("a short text").into())
 }
 
 pub(super) fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {

@@ -16,7 +16,7 @@ use super::{acls, consumers, guards, handles, quotas, rows};
 use crate::rules::{
     AclRow, Beside, ChangeLogRow, ContainerRow, Definition, Failed, RowNumber, SecretRow, Tables, Tally,
 };
-use crate::{AuditAnchor, Error, NodeName};
+use crate::{AuditAnchor, Failure, NodeName};
 
 /// The tables of the file, or of memory.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Tables for SqlTables<'_> {
 
     fn project_name(&self, project: RowNumber) -> Answer<ProjectId> {
         let name: String = self.number("SELECT name FROM projects WHERE id = ?1", [project.0])?;
-        Ok(ProjectId::try_from(name.as_str()).map_err(|_| Error::Corrupt("projects.name"))?)
+        Ok(ProjectId::try_from(name.as_str()).map_err(|_| Failure::Corrupt("projects.name"))?)
     }
 
     fn add_project(&mut self, project: &ProjectId) -> Answer<RowNumber> {
@@ -207,7 +207,7 @@ impl Tables for SqlTables<'_> {
              project_access, guard FROM secrets WHERE seq = ?1",
         )?;
         let mut rows = statement.query([secret.0])?;
-        let row = rows.next()?.ok_or(Error::NotFound)?;
+        let row = rows.next()?.ok_or(Failure::Corrupt("a secret that was there"))?;
         Ok(Definition {
             facets: facets(row, 0)?,
             sealed: row.get(6)?,
@@ -220,7 +220,7 @@ impl Tables for SqlTables<'_> {
     fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<Secret> {
         let mut statement = self.0.prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE seq = ?1"))?;
         let mut rows = statement.query([secret.0])?;
-        Ok(record(rows.next()?.ok_or(Error::NotFound)?)?(project.clone()))
+        Ok(record(rows.next()?.ok_or(Failure::Corrupt("a secret that was there"))?)?(project.clone()))
     }
 
     fn is_named(&self, secret: &SecretRow) -> Answer<bool> {

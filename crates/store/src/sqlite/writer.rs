@@ -21,7 +21,7 @@ use super::tables::SqlTables;
 use super::trim::Trim;
 use super::{Gauges, Serving};
 use crate::rules::{Effects, Failed, Transaction};
-use crate::{Change, Error, Numbers, Unwitnessed, Witness, ephemeral};
+use crate::{Change, Error, Failure, Numbers, Unwitnessed, Witness, ephemeral};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
@@ -61,7 +61,7 @@ impl Job {
     /// Answers, once what follows the commit is done. What promises that ciphertext is gone is not done if it is not.
     fn answer(self, answer: Result<Done, Error>, purged: &rusqlite::Result<()>) {
         let answer = match (purged, answer) {
-            (Err(error), Ok(Done { deleted: true })) => Err(Error::of_sqlite(error)),
+            (Err(error), Ok(Done { deleted: true })) => Err(Failure::of_sqlite(error).into()),
             (_, answer) => answer.map(drop),
         };
         let _ = self.done.send(answer); // Nobody waits for an answer whose client has gone.
@@ -349,7 +349,7 @@ impl Writer {
                 self.tell_failure(&why, batch.len());
                 self.roll_back();
                 for job in batch.drain(..) {
-                    let _ = job.done.send(Err(unusable(self.locked.path(), &error)));
+                    let _ = job.done.send(Err(unusable(self.locked.path(), &error).into()));
                 }
             }
         }
@@ -375,11 +375,13 @@ impl Writer {
             Ok(()) => Ok(()),
             Err(Failed::Refused(error)) => Err(error),
             // What goes to the file is the file's to refuse.
-            Err(Failed::Keeper(error)) if is_full(&error) && !effects.departed => Err(Error::MemoryFull),
+            Err(Failed::Keeper(error)) if is_full(&error) && !effects.departed => {
+                Err(Failure::MemoryFull.into())
+            }
             Err(Failed::Keeper(error)) => {
                 let error = unusable(self.locked.path(), &error);
                 self.tell_failure(&error, 1);
-                Err(error)
+                Err(error.into())
             }
         };
         if answer.is_err() {
@@ -411,7 +413,7 @@ impl Writer {
 
     /// Logs a failed transaction: those of one reason once in [`FAILURE_LOG_EVERY`], with the number of those before it that
     /// were not logged.
-    fn tell_failure(&mut self, error: &Error, changes: usize) {
+    fn tell_failure(&mut self, error: &Failure, changes: usize) {
         let why = error.to_string();
         if self
             .failure_told
@@ -583,7 +585,7 @@ fn transaction(
         let numbered = is_numbered(change);
         let mut witness = || {
             let number = numbered.then(|| here.numbers.next());
-            witness(number).map_err(|Unwitnessed| Error::Unwitnessed)?;
+            witness(number).map_err(|Unwitnessed| Failure::Unwitnessed)?;
             newest = number.unwrap_or(newest);
             Ok(())
         };
@@ -623,7 +625,7 @@ fn both(
         let numbered = ephemeral::is_durable(&durable, change)?;
         let mut witness = || {
             newest = numbered.then(|| here.numbers.next());
-            witness(newest).map_err(|Unwitnessed| Error::Unwitnessed)
+            witness(newest).map_err(|Unwitnessed| Failure::Unwitnessed.into())
         };
         ephemeral::apply(&mut durable, &mut kept, change, &mut witness, effects)?;
         if let Some(newest) = newest {

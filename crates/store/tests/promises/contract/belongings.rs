@@ -129,7 +129,7 @@ async fn an_acl_says_what_the_last_change_made_of_it() {
             guarding: Guarding::none(),
             time: NOW,
         };
-        assert!(matches!(fixture.apply(nobody).await, Err(Error::NotFound)));
+        assert!(matches!(fixture.apply(nobody).await, Err(Error::Absent(_))));
     }
 }
 
@@ -160,12 +160,15 @@ async fn a_consumer_is_registered_once_and_a_used_secret_stays_if_asked() {
                 assert!(matches!(fixture.apply(remove(Some(other))).await, Err(Error::OthersConsumer)));
             }
             fixture.apply(remove(Some("p"))).await.unwrap();
-            assert!(matches!(fixture.apply(remove(None)).await, Err(Error::NotFound)));
+            assert!(matches!(fixture.apply(remove(None)).await, Err(Error::Absent(_))));
             assert_eq!(fixture.used_by(of).await, [second]);
         }
         for id in [stored, in_memory] {
             let delete = |unless_used| Change::DeleteSecret { id, unless_used, time: NOW };
-            assert!(matches!(fixture.apply(delete(true)).await, Err(Error::HasConsumers)));
+            assert!(matches!(
+                fixture.apply(delete(true)).await,
+                Err(Error::Conflict(Conflict::Consumers(_)))
+            ));
             fixture.apply(delete(false)).await.unwrap();
             assert_eq!(fixture.used_by(Guarded::Secret(id)).await, []);
         }
@@ -206,14 +209,20 @@ async fn what_is_named_on_disk_does_not_become_ephemeral() {
         };
         for secret in [&held, &made] {
             let refused = fixture.apply(define(secret)).await;
-            assert!(matches!(refused, Err(Error::NamedOnDisk(id)) if id == secret.id), "{refused:?}");
+            assert!(
+                matches!(refused, Err(Error::Conflict(Conflict::NamedOnDisk(id))) if id == secret.id),
+                "{refused:?}"
+            );
         }
         assert_eq!(fixture.store.container_secrets(contents.id).await.unwrap(), [named("a", held.id)]);
         fixture.apply(Change::DeleteContainer(contents.id)).await.unwrap();
         fixture.apply(Change::DeleteOrder(ordered.id)).await.unwrap();
         for secret in [held, made] {
             let refused = fixture.apply(define(&secret)).await;
-            assert!(!matches!(refused, Err(Error::NamedOnDisk(_))), "nothing names it any more: {refused:?}");
+            assert!(
+                !matches!(refused, Err(Error::Conflict(Conflict::NamedOnDisk(_)))),
+                "nothing names it any more: {refused:?}"
+            );
         }
     }
 }

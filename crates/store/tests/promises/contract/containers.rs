@@ -14,16 +14,16 @@ async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_delete
         let held = container("p", "c");
         for wrong in [foreign, expired, SecretId::random()] {
             let refused = fixture.contain(&held, vec![named("a", a), named("x", wrong)]).await;
-            assert!(matches!(refused, Err(Error::NoSuchReference(id)) if id == wrong));
+            assert!(matches!(refused, Err(Error::Absent(Absent::Reference(id))) if id == wrong));
         }
         let refused = fixture.contain(&held, vec![named("x", in_memory)]).await;
-        assert!(matches!(refused, Err(Error::EphemeralReference(id)) if id == in_memory));
+        assert!(matches!(refused, Err(Error::Conflict(Conflict::EphemeralPart(id))) if id == in_memory));
         let mut gone = unwritten("p");
         gone.attributes.expiration = Some(NOW);
         let nobodys = [fixture.add(unwritten("q")).await, fixture.add(gone).await];
         for id in nobodys {
             let refused = fixture.contain(&held, vec![named("x", id)]).await;
-            assert!(matches!(refused, Err(Error::NoSuchReference(of)) if of == id), "{refused:?}");
+            assert!(matches!(refused, Err(Error::Absent(Absent::Reference(of))) if of == id), "{refused:?}");
         }
         assert_eq!(fixture.store.container(held.id).await.unwrap(), None);
 
@@ -32,14 +32,23 @@ async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_delete
         fixture.apply(put(named("c", a))).await.unwrap();
         fixture.apply(put(ContainerSecret { name: None, secret: a })).await.unwrap();
         for taken in [named("a", a), ContainerSecret { name: None, secret: a }] {
-            assert!(matches!(fixture.apply(put(taken)).await, Err(Error::ReferenceTaken(_))));
+            assert!(matches!(fixture.apply(put(taken)).await, Err(Error::Conflict(Conflict::Part(_)))));
         }
-        assert!(matches!(fixture.apply(put(named("d", foreign))).await, Err(Error::NoSuchReference(_))));
-        assert!(matches!(fixture.apply(put(named("d", in_memory))).await, Err(Error::EphemeralReference(_))));
+        assert!(matches!(
+            fixture.apply(put(named("d", foreign))).await,
+            Err(Error::Absent(Absent::Reference(_)))
+        ));
+        assert!(matches!(
+            fixture.apply(put(named("d", in_memory))).await,
+            Err(Error::Conflict(Conflict::EphemeralPart(_)))
+        ));
         let take = |secret| Change::RemoveContainerSecret { id: held.id, secret, time: LATER };
         fixture.apply(take(named("c", a))).await.unwrap();
-        assert!(matches!(fixture.apply(take(named("c", a))).await, Err(Error::NotInContainer(_))));
-        assert!(matches!(fixture.apply(take(named("c", foreign))).await, Err(Error::NoSuchReference(_))));
+        assert!(matches!(fixture.apply(take(named("c", a))).await, Err(Error::Absent(Absent::Part(_)))));
+        assert!(matches!(
+            fixture.apply(take(named("c", foreign))).await,
+            Err(Error::Absent(Absent::Reference(_)))
+        ));
 
         let fixture = fixture.restart();
         let nameless = ContainerSecret { name: None, secret: a };
@@ -54,7 +63,7 @@ async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_delete
 
         fixture.register(Guarded::Container(held.id), &consumer("p", uses_container("lb"))).await.unwrap();
         fixture.apply(Change::DeleteContainer(held.id)).await.unwrap();
-        assert!(matches!(fixture.apply(Change::DeleteContainer(held.id)).await, Err(Error::NotFound)));
+        assert!(matches!(fixture.apply(Change::DeleteContainer(held.id)).await, Err(Error::Absent(_))));
         assert!(fixture.store.secret(a).await.unwrap().is_some());
         assert_eq!(fixture.used_by(Guarded::Container(held.id)).await, []);
     }
@@ -110,10 +119,16 @@ async fn an_order_and_what_came_of_it_are_one_change() {
             container: Some((Box::new(pair.clone()), parts.clone())),
             limit,
         };
-        assert!(matches!(fixture.apply(create(Limit(0))).await, Err(Error::QuotaReached(Counted::Orders))));
+        assert!(matches!(
+            fixture.apply(create(Limit(0))).await,
+            Err(Error::Conflict(Conflict::Quota(Counted::Orders)))
+        ));
         assert_eq!(fixture.store.secret(public.id).await.unwrap(), None);
         fixture.apply(create(Limit(1))).await.unwrap();
-        assert!(matches!(fixture.apply(create(Limit(1))).await, Err(Error::QuotaReached(Counted::Orders))));
+        assert!(matches!(
+            fixture.apply(create(Limit(1))).await,
+            Err(Error::Conflict(Conflict::Quota(Counted::Orders)))
+        ));
 
         let failed = order("p", OrderOutcome::Failed { code: 400, reason: "no".to_owned() });
         fixture.order(&failed, Vec::new()).await.unwrap();
@@ -142,7 +157,7 @@ async fn an_order_and_what_came_of_it_are_one_change() {
             assert_eq!(fixture.store.orders(&query).await.unwrap().total, total);
         }
         fixture.apply(Change::DeleteOrder(ordered.id)).await.unwrap();
-        assert!(matches!(fixture.apply(Change::DeleteOrder(ordered.id)).await, Err(Error::NotFound)));
+        assert!(matches!(fixture.apply(Change::DeleteOrder(ordered.id)).await, Err(Error::Absent(_))));
         assert!(fixture.store.secret(public.id).await.unwrap().is_some());
         assert_eq!(fixture.store.orders(&query).await.unwrap().total, 1);
     }
@@ -171,7 +186,7 @@ async fn a_list_ends_in_time_and_nobody_waits_for_it() {
         fixture.add(plain).await;
         assert!(lists.iter().any(|list| !list.is_finished()), "the changes did not wait for them");
         for list in lists {
-            assert!(matches!(list.await.unwrap(), Err(Error::TookTooLong)));
+            assert!(matches!(list.await.unwrap(), Err(Error::Failed(Failure::TookTooLong))));
         }
         let short = OrderQuery { project: project("p"), meta: Some("aaa".to_owned()), offset: 0, limit: 9 };
         assert_eq!(
@@ -203,7 +218,7 @@ async fn transport_keys_are_kept_and_listed_by_their_back_end() {
             std::slice::from_ref(&b)
         );
         fixture.apply(Change::DeleteTransportKey(b.id)).await.unwrap();
-        assert!(matches!(fixture.apply(Change::DeleteTransportKey(b.id)).await, Err(Error::NotFound)));
+        assert!(matches!(fixture.apply(Change::DeleteTransportKey(b.id)).await, Err(Error::Absent(_))));
     }
 }
 
@@ -236,7 +251,7 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
         assert_eq!(fixture.store.expired(NOW, 0).await.unwrap(), []);
         let reap = |id, by| fixture.apply(Change::ReapSecret { id, by, time: LATER });
         for (id, by) in [(lasting, LATER), (later, NOW), (SecretId::random(), LATER)] {
-            assert!(matches!(reap(id, by).await, Err(Error::NotFound)));
+            assert!(matches!(reap(id, by).await, Err(Error::Absent(_))));
         }
         reap(first, NOW).await.unwrap();
         reap(in_memory, NOW).await.unwrap();

@@ -78,7 +78,9 @@ async fn a_definition_creates_once_and_then_changes_by_the_rules() {
             let mut other = secret.clone();
             other.facets.usage_id = Some("d".into());
             let refused = fixture.define(&other).await;
-            assert!(matches!(refused, Err(Error::Facet(FacetError::UsageStays(Some(id)))) if id == "c"));
+            assert!(
+                matches!(refused, Err(Error::Conflict(Conflict::Facet(FacetError::UsageStays(Some(id))))) if id == "c")
+            );
             let mut private = secret.clone();
             private.facets.private = true;
             assert!(
@@ -94,9 +96,12 @@ async fn a_definition_creates_once_and_then_changes_by_the_rules() {
                 Change::DefineSecret { secret: Box::new(private), reseal: Some(reseal), limit: Limit::NONE };
             fixture.apply(change).await.unwrap();
             assert_eq!(fixture.envelope(secret.id).await.unwrap(), b"bound");
-            assert!(matches!(fixture.define(&secret).await, Err(Error::Facet(FacetError::StaysPrivate))));
+            assert!(matches!(
+                fixture.define(&secret).await,
+                Err(Error::Conflict(Conflict::Facet(FacetError::StaysPrivate)))
+            ));
             let foreign = Secret { project: project("q"), ..secret.clone() };
-            assert!(matches!(fixture.define(&foreign).await, Err(Error::IdTaken)));
+            assert!(matches!(fixture.define(&foreign).await, Err(Error::Conflict(Conflict::Id(_)))));
         }
     }
 }
@@ -113,12 +118,14 @@ async fn a_usage_is_unique_in_file_and_memory_together() {
             let holder = first(secret("c"));
             fixture.define(&holder).await.unwrap();
             let taken = fixture.define(&second(secret("c"))).await;
-            assert!(matches!(taken, Err(Error::UsageTaken(by)) if by == holder.id));
+            assert!(matches!(taken, Err(Error::Conflict(Conflict::Usage(by))) if by == holder.id));
             let mut other = second(secret("d"));
             fixture.define(&other).await.unwrap();
             let facet = Facet::UsageId(Some("c".into()));
             let set = Change::SetFacet { id: other.id, facet, expect: Expect::Any, reseal: None, time: NOW };
-            assert!(matches!(fixture.apply(set).await, Err(Error::UsageTaken(by)) if by == holder.id));
+            assert!(
+                matches!(fixture.apply(set).await, Err(Error::Conflict(Conflict::Usage(by))) if by == holder.id)
+            );
             other.facets.usage_type = Some(UsageType::Iscsi);
             fixture.define(&other).await.unwrap();
             let found = |usage: Usage| {
@@ -281,7 +288,7 @@ async fn memory_that_is_full_refuses_more_and_loses_nothing() {
             }
             assert!(defined < 100, "there is no bound");
         };
-        assert!(matches!(refused, Error::MemoryFull), "{refused}");
+        assert!(matches!(refused, Error::Failed(Failure::MemoryFull)), "{refused}");
         assert_eq!(fixture.store.count(&project("p"), Which::default(), NOW).await.unwrap(), defined);
         fixture.apply(Change::DeleteSecret { id: first.id, unless_used: false, time: NOW }).await.unwrap();
         fixture.define(&first).await.unwrap();

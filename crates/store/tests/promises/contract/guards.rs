@@ -118,11 +118,11 @@ async fn a_change_of_what_a_guard_is_of_asks_for_another_before_it_is_witnessed(
             store.apply(change, unwitnessed()).await.unwrap();
             assert_eq!(*asked.lock().unwrap(), "second false>false false>true same");
 
-            let refusing = Guarding::by(|_| Err(Error::Unguarded));
+            let refusing = Guarding::by(|_| Err(Failure::Unguarded(Guarded::Secret(SecretId::NIL)).into()));
             let change = Change::SetAcl { of, change: AclChange::Remove, guarding: refusing, time: NOW };
             let witness =
                 Box::new(|_| -> Result<(), Unwitnessed> { panic!("it is not to be written down as done") });
-            assert!(matches!(store.apply(change, witness).await, Err(Error::Unguarded)));
+            assert!(matches!(store.apply(change, witness).await, Err(Error::Failed(Failure::Unguarded(_)))));
             assert!(store.acl(of).await.unwrap().unwrap().acl.is_some(), "nothing was done");
         }
     }

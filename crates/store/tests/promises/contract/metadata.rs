@@ -19,10 +19,10 @@ async fn metadata_changes_do_what_they_say() {
         let apply = |change| store.apply(change, unwitnessed());
         apply(Change::AddMetadatum { id, datum: datum("k", "v") }).await.unwrap();
         let again = apply(Change::AddMetadatum { id, datum: datum("k", "w") }).await;
-        assert!(matches!(again, Err(Error::MetadatumExists)));
+        assert!(matches!(again, Err(Error::Conflict(Conflict::Metadatum))));
         apply(Change::SetMetadatum { id, datum: datum("k", "w") }).await.unwrap();
         let missing = apply(Change::SetMetadatum { id, datum: datum("no", "w") }).await;
-        assert!(matches!(missing, Err(Error::MetadatumNotFound)));
+        assert!(matches!(missing, Err(Error::Absent(Absent::Metadatum))));
         assert_eq!(store.metadata(id).await.unwrap(), [datum("k", "w")]);
         let user = vec![datum("b", "1"), datum("a", "2"), datum("b", "3")];
         apply(Change::ReplaceMetadata { id, user, facets: vec![], reseal: None, time: NOW }).await.unwrap();
@@ -43,9 +43,9 @@ async fn facets_follow_their_rules_and_a_failed_change_changes_nothing() {
         let facets = || async { store.secret(id).await.unwrap().unwrap().facets };
         apply(set(id, Facet::Encoding(Encoding::Hex), Expect::Default)).await.unwrap();
         let twice = apply(set(id, Facet::Encoding(Encoding::Raw), Expect::Default)).await;
-        assert!(matches!(twice, Err(Error::MetadatumExists)));
+        assert!(matches!(twice, Err(Error::Conflict(Conflict::Metadatum))));
         let absent = apply(set(id, Facet::Description(None), Expect::Set)).await;
-        assert!(matches!(absent, Err(Error::MetadatumNotFound)));
+        assert!(matches!(absent, Err(Error::Absent(Absent::Metadatum))));
         assert_eq!(facets().await.encoding, Encoding::Hex);
 
         let blind = apply(set(id, Facet::Private(true), Expect::Any)).await;
@@ -73,7 +73,10 @@ async fn facets_follow_their_rules_and_a_failed_change_changes_nothing() {
             reseal: None,
             time: NOW,
         };
-        assert!(matches!(apply(public).await, Err(Error::Facet(FacetError::StaysPrivate))));
+        assert!(matches!(
+            apply(public).await,
+            Err(Error::Conflict(Conflict::Facet(FacetError::StaysPrivate)))
+        ));
         assert!(store.metadata(id).await.unwrap().is_empty());
         assert_eq!(facets().await.description, None);
     }
@@ -93,12 +96,12 @@ async fn a_usage_is_unique_in_its_project() {
         add(&store, with_usage("q"), None).await;
         let change =
             Change::CreateSecret { secret: Box::new(with_usage("p")), sealed: None, limit: Limit::NONE };
-        assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::UsageTaken(_))));
+        assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::Conflict(Conflict::Usage(_)))));
         let other = add(&store, plain("p"), None).await;
         let apply = |change| store.apply(change, unwitnessed());
         apply(set(other, Facet::UsageId(Some("/dev/x".into())), Expect::Any)).await.unwrap();
         let taken = apply(set(other, Facet::UsageType(Some(UsageType::Volume)), Expect::Any)).await;
-        assert!(matches!(taken, Err(Error::UsageTaken(_))));
+        assert!(matches!(taken, Err(Error::Conflict(Conflict::Usage(_)))));
         apply(set(other, Facet::UsageType(Some(UsageType::Tls)), Expect::Any)).await.unwrap();
     }
 }
@@ -112,10 +115,13 @@ async fn a_secret_has_a_bounded_number_of_metadata_pairs() {
         let replace = |user| Change::ReplaceMetadata { id, user, facets: vec![], reseal: None, time: NOW };
         let max = limits::METADATA_PAIRS_MAX;
         let over = store.apply(replace(pairs(max + 1)), unwitnessed()).await;
-        assert!(matches!(over, Err(Error::TooManyMetadata)));
+        assert!(matches!(over, Err(Error::Conflict(Conflict::TooManyMetadata))));
         store.apply(replace(pairs(max)), unwitnessed()).await.unwrap();
         let one_more = Change::AddMetadatum { id, datum: datum("more", "v") };
-        assert!(matches!(store.apply(one_more, unwitnessed()).await, Err(Error::TooManyMetadata)));
+        assert!(matches!(
+            store.apply(one_more, unwitnessed()).await,
+            Err(Error::Conflict(Conflict::TooManyMetadata))
+        ));
         assert_eq!(store.metadata(id).await.unwrap().len(), max);
     }
 }

@@ -26,8 +26,8 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
         }
         let (mut created, mut registered) = (0, 0);
         for (create, register) in tasks.join_all().await {
-            assert!(matches!(create, Ok(()) | Err(Error::QuotaReached(Counted::Secrets))));
-            assert!(matches!(register, Ok(()) | Err(Error::QuotaReached(Counted::Consumers))));
+            assert!(matches!(create, Ok(()) | Err(Error::Conflict(Conflict::Quota(Counted::Secrets)))));
+            assert!(matches!(register, Ok(()) | Err(Error::Conflict(Conflict::Quota(Counted::Consumers)))));
             created += u32::from(create.is_ok());
             registered += u32::from(register.is_ok());
         }
@@ -40,7 +40,7 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
             sealed: Some(b"x".to_vec()),
             limit: Limit::NONE,
         };
-        assert!(matches!(fixture.apply(create(&late)).await, Err(Error::QuotaReached(_))));
+        assert!(matches!(fixture.apply(create(&late)).await, Err(Error::Conflict(Conflict::Quota(_)))));
         let who = fixture.used_by(shared).await[0].who.clone();
         fixture.apply(Change::RemoveConsumer { of: shared, who, only_of: None }).await.unwrap();
         fixture.register(shared, &consumer("p", uses_secret("again"))).await.unwrap();
@@ -65,7 +65,9 @@ async fn a_quota_counts_what_has_not_expired_however_much_has() {
                 let create = Change::CreateSecret { secret: Box::new(new), sealed, limit: Limit(limit) };
                 match fixture.apply(create).await {
                     Ok(()) => lasting += 1,
-                    refused => assert!(matches!(refused, Err(Error::QuotaReached(Counted::Secrets)))),
+                    refused => {
+                        assert!(matches!(refused, Err(Error::Conflict(Conflict::Quota(Counted::Secrets)))))
+                    }
                 }
             }
             assert_eq!(lasting, limit);
@@ -89,10 +91,10 @@ async fn quotas_are_merged_listed_and_forgotten() {
         let refused = fixture
             .order(&order("p", OrderOutcome::Failed { code: 400, reason: String::new() }), Vec::new())
             .await;
-        assert!(matches!(refused, Err(Error::QuotaReached(Counted::Orders))));
+        assert!(matches!(refused, Err(Error::Conflict(Conflict::Quota(Counted::Orders)))));
         fixture.apply(Change::DeleteProjectQuotas(project("p"))).await.unwrap();
         assert_eq!(fixture.store.project_quotas(&project("p")).await.unwrap(), None);
         let again = fixture.apply(Change::DeleteProjectQuotas(project("p"))).await;
-        assert!(matches!(again, Err(Error::NotFound)));
+        assert!(matches!(again, Err(Error::Absent(_))));
     }
 }

@@ -94,7 +94,7 @@ async fn an_unwitnessed_change_leaves_no_trace() {
         let id = secret.id;
         let change = Change::CreateSecret { secret: Box::new(secret), sealed: None, limit: Limit::NONE };
         let refused = store.apply(change, Box::new(|_| Err(Unwitnessed))).await;
-        assert!(matches!(refused, Err(Error::Unwitnessed)));
+        assert!(matches!(refused, Err(Error::Failed(Failure::Unwitnessed))));
         assert!(store.secret(id).await.unwrap().is_none());
         assert!(store.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().is_empty());
         assert_eq!(store.list(&everything("p"), NOW).await.unwrap().total, 0);
@@ -157,7 +157,7 @@ async fn of_many_fills_at_once_exactly_one_is_done() {
             for task in tasks {
                 match task.await.unwrap() {
                     Ok(n) => done.push(n),
-                    Err(Error::HasPayload) => {}
+                    Err(Error::Conflict(Conflict::Payload(_))) => {}
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -218,7 +218,7 @@ async fn a_deleted_secret_is_gone_with_all_it_had() {
             Change::AddMetadatum { id, datum: datum("k", "v") },
             set(id, Facet::Private(true), Expect::Any),
         ] {
-            assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::NotFound)));
+            assert!(matches!(store.apply(change, unwitnessed()).await, Err(Error::Absent(_))));
         }
     }
 }

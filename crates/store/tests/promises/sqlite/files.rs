@@ -10,7 +10,7 @@ use model::{
     Usage, UsageType,
 };
 use store::sqlite::{Purpose, Serving};
-use store::{Change, Error, Limit, OpenError, SqliteStore, Store, unwitnessed};
+use store::{Change, Error, Failure, Limit, OpenError, SqliteStore, Store, unwitnessed};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -191,11 +191,14 @@ async fn what_is_changed_after_a_file_was_taken_away_is_refused() {
         let (path, aside) = (fixture.path(name), fixture.path("aside"));
         fs::rename(&path, &aside).unwrap();
         let refused = fixture.create(b"lost", None).await;
-        assert!(matches!(&refused, Err(Error::TakenAway(_))), "{name} gone: {refused:?}");
+        assert!(matches!(&refused, Err(Error::Failed(Failure::TakenAway(_)))), "{name} gone: {refused:?}");
         // Another file in its place is not it.
         fs::copy(&aside, &path).unwrap();
         let refused = fixture.create(b"lost", None).await;
-        assert!(matches!(&refused, Err(Error::TakenAway(_))), "{name} replaced: {refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::Failed(Failure::TakenAway(_)))),
+            "{name} replaced: {refused:?}"
+        );
         assert!(fixture.has(id).await, "what was acknowledged is read");
         let copy = fixture.path("copy.db");
         fixture.store().copy_to(&copy, |_| ControlFlow::Continue(())).unwrap();

@@ -83,7 +83,7 @@ async fn what_has_expired_on_disk_is_in_no_ephemeral_ones_way() {
     foreign.attributes.expiration = Some(NOW.plus_micros(5));
     fixture.define(&foreign).await.unwrap();
     let same = ephemeral(Secret { created: NOW.plus_micros(9), id: foreign.id, ..secret("") });
-    assert!(matches!(fixture.define(&same).await, Err(Error::IdTaken)));
+    assert!(matches!(fixture.define(&same).await, Err(Error::Conflict(Conflict::Id(_)))));
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_payload_is_set_again_and_again_and_the_one_before_is_gone_soon() {
     assert_eq!(fixture.envelope(secret.id).await.unwrap(), b"the-one-after-it");
     assert!(matches!(fixture.set_bound(secret.id, b"x", true).await, Err(Error::Changed)));
     let missing = fixture.set(SecretId::random(), b"x").await;
-    assert!(matches!(missing, Err(Error::NotFound)));
+    assert!(matches!(missing, Err(Error::Absent(_))));
     while !fixture.files_with(b"the-envelope-that-was-first").is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await; // Nobody has to ask for it.
     }
