@@ -1,4 +1,4 @@
-//! The admin socket: who may use it, what it says to what is no request, and how it comes and goes.
+//! The admin socket: its users, its answers to malformed requests, its beginning and its end.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -44,7 +44,7 @@ impl Asking {
 }
 
 #[test]
-fn it_answers_several_requests_at_once_and_says_what_is_wrong_with_others() {
+fn it_answers_several_requests_at_once_and_names_the_error_of_malformed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     server.connect().create(r#"{"payload": "x", "payload_content_type": "text/plain"}"#).unwrap();
@@ -123,7 +123,7 @@ fn python_for_all() -> &'static str {
     if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" }
 }
 
-/// The mode of the socket keeps others out; if it is widened, who they are does. Needs root, to become somebody else.
+/// The mode of the socket keeps other users out; if it is widened, their identity does. Needs root, to become another user.
 #[test]
 fn another_user_is_refused_and_the_log_says_so() {
     if !rustix::process::geteuid().is_root() {
@@ -154,7 +154,7 @@ fn another_user_is_refused_and_the_log_says_so() {
 
 /// A client that asks for much and reads nothing is cut off, and others are answered meanwhile.
 #[test]
-fn who_reads_nothing_keeps_nobody_waiting() {
+fn a_client_that_reads_nothing_holds_up_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let _server = Server::start(folder.path());
     let mut deaf = Asking::connect(folder.path());

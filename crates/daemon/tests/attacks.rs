@@ -1,8 +1,8 @@
-//! donjond attacked as it is run in earnest: callers by Keystone's tokens, users whom polkit has not let in, and the
+//! Attacks on donjond in its real set-ups: with Keystone's tokens, with users whom polkit has not admitted, and as the
 //! packaged unit under systemd.
 //!
-//! Requests are made by a generator (`attacks/hostile.rs`) whose seed is printed. `DONJON_TEST_ATTACKS` says how many
-//! there are, `DONJON_TEST_SEED` another seed; the number of a request that did harm is in the message.
+//! A generator (`attacks/hostile.rs`) makes the requests and prints its seed. `DONJON_TEST_ATTACKS` sets their number,
+//! `DONJON_TEST_SEED` another seed. The message of a failure has the number of the harmful request.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -35,23 +35,23 @@ const ATTACKS: u64 = 4000;
 const UNIT_ATTACKS: u64 = 500;
 /// Attackers at once.
 const ATTACKERS: usize = 12;
-/// The honest client's token, and what it keeps.
+/// The honest client's token and its payload.
 const HONEST: &str = "honest-tokmark7f3a";
 const HONEST_PAYLOAD: &str = "the honest one's paymark9c1e";
 const KNOWN: &[(&str, &str)] = &[("member-tokmark7f3a", "attacker"), (HONEST, "victim")];
-/// What a request may be answered. 501 and 505 are for codings and versions that there are not.
+/// The allowed statuses. 501 and 505 are for unknown codings and versions.
 const STATUSES: &[u16] = &[
     100, 200, 201, 202, 204, 300, 400, 401, 403, 404, 405, 406, 408, 409, 413, 414, 415, 417, 431, 501, 503,
     505,
 ];
-/// What the server may have in memory with all of that, without optimisation: 48 MiB were seen.
+/// The most memory of the server under attack, without optimisation: 48 MiB were measured.
 const RESIDENT_KIB_MAX: i64 = 128 * 1024;
 
 fn number_from(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// A client that does what is right, while others do not.
+/// An honest client, beside the attackers.
 struct Honest {
     client: Client,
     token: &'static str,
@@ -68,7 +68,7 @@ impl Honest {
         self.client.ask_as(method, path, &headers, body.as_bytes()).unwrap()
     }
 
-    /// The id of what was made.
+    /// The id of the created object.
     fn make(&mut self, path: &str, body: &str) -> String {
         let answer = self.ask("POST", path, body);
         assert!(matches!(answer.status, 201 | 202), "{path}: {}", answer.text());
@@ -86,7 +86,7 @@ impl Honest {
     }
 }
 
-/// A server that asks a Keystone which lies, and what attackers have to begin with.
+/// A server with a lying Keystone, and the means of the attackers.
 struct Place {
     folder: tempfile::TempDir,
     keystone: Liar,
@@ -102,7 +102,7 @@ impl Place {
         Self { folder, keystone, server }
     }
 
-    /// What the server wrote down, by file.
+    /// The server's files, by name.
     fn told(&self) -> Vec<(String, Vec<u8>)> {
         let names = ["stderr.txt", "audit.log"].map(|name| self.folder.path().join(name));
         names.into_iter().map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
@@ -140,7 +140,7 @@ fn world(address: SocketAddr) -> World {
     world
 }
 
-/// Sends what it is told to, and returns all that was answered until the connection ended.
+/// Sends bytes, and returns all responses until the connection ends.
 fn send(address: SocketAddr, attack: &Hostile) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -157,7 +157,7 @@ fn send(address: SocketAddr, attack: &Hostile) -> std::io::Result<Vec<u8>> {
     let mut answers = Vec::new();
     match attack.pace {
         Pace::ThenGone => return Ok(answers),
-        // Where its requests are whole, the first bytes of the answer come before the end of what is sent.
+        // The response to a complete request comes before the rest is sent.
         Pace::ThenNoMore => {
             let mut some = [0; 65_536];
             stream.set_read_timeout(Some(Duration::from_millis(100)))?;
@@ -185,12 +185,12 @@ fn send(address: SocketAddr, attack: &Hostile) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// A reset is an end; it is no end that none comes in time.
+/// A reset counts as an end; silence does not.
 fn ended(answers: Vec<u8>, error: std::io::Error) -> std::io::Result<Vec<u8>> {
     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) { Err(error) } else { Ok(answers) }
 }
 
-/// Whether what came so far is whole answers.
+/// Whether the bytes so far are complete responses.
 fn stops_here(answers: &[u8]) -> bool {
     !answers.is_empty() && read_answers(answers).is_ok_and(|(_, rest)| rest == 0)
 }
@@ -223,7 +223,7 @@ fn read_answers(mut bytes: &[u8]) -> Result<(Vec<(u16, String)>, usize), String>
     Ok((answers, 0))
 }
 
-/// What is wrong about all that was answered to an attack.
+/// The faults in the responses to an attack.
 fn wrong(answers: &[u8]) -> Option<String> {
     let (heads, _) = match read_answers(answers) {
         Ok(read) => read,
@@ -244,7 +244,7 @@ fn wrong(answers: &[u8]) -> Option<String> {
     shows(HONEST).then(|| "another's token".to_owned())
 }
 
-/// What the attacks came to.
+/// The outcome of the attacks.
 #[derive(Debug, Default)]
 struct Tally {
     answers: std::collections::BTreeMap<u16, u64>,
@@ -340,7 +340,7 @@ fn hostile_requests_in_keystone_mode_harm_nobody() {
     assert!(place.server.is_running());
     honest.go_round();
 
-    // The generator reaches what it is to reach.
+    // The generator reaches every part of the API.
     for status in [200, 201, 204, 400, 401, 403, 404, 405, 503] {
         assert!(tally.answers.contains_key(&status), "{status} never came: {tally:?}");
     }
@@ -373,7 +373,7 @@ fn hostile_requests_in_keystone_mode_harm_nobody() {
 
 /// polkit and the system bus are the real ones, in namespaces: see `polkit.py`.
 #[test]
-fn hostile_frames_of_users_whom_polkit_has_not_let_in_harm_nobody() {
+fn hostile_frames_of_unauthorised_users_harm_nobody() {
     let data = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/polkit_attacks.py");
     let output = std::process::Command::new("python3")
@@ -391,7 +391,7 @@ fn hostile_frames_of_users_whom_polkit_has_not_let_in_harm_nobody() {
 
 /// systemd is the first process of a container there: see `unit.py`.
 #[test]
-fn the_packaged_unit_holds_what_it_promises_and_what_is_thrown_at_it() {
+fn the_packaged_unit_keeps_its_promises_under_attack() {
     let folder = tempfile::tempdir().unwrap();
     let keystone = Liar::start(KNOWN);
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

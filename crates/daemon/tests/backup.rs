@@ -1,5 +1,5 @@
-//! `donjond backup`: a copy that is made while the server works has every secret that was acknowledged before, stands by itself,
-//! and is put back by the guide's own commands.
+//! `donjond backup`: a copy of a busy server has every secret that was acknowledged before, is complete by itself, and is
+//! restored by the guide's own commands.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -91,7 +91,7 @@ fn a_backup_under_load_has_every_secret_and_is_restored_by_the_guide() {
     assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!data.join("donjon.db.copy").exists());
 
-    // What is there stays, with a server and without.
+    // An existing file stays, with a server and without.
     let bytes = std::fs::read(&copy).unwrap();
     let refused = |output: Output| {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -116,7 +116,7 @@ fn a_backup_under_load_has_every_secret_and_is_restored_by_the_guide() {
 }
 
 #[test]
-fn what_is_served_is_saved_after_its_file_was_deleted_or_replaced() {
+fn a_backup_has_the_served_data_after_the_file_was_deleted_or_replaced() {
     for replaced in [false, true] {
         let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (data, copy) = (folder.path(), copies.path().join("copy.db"));
@@ -249,7 +249,7 @@ fn nothing_is_left_of_a_backup_that_is_stopped() {
         assert!(left.iter().all(|name| !name.contains("partial")), "{left:?}");
     }
     assert!(stopped > 0, "none was stopped in time");
-    // What the server made for them goes too.
+    // The server removes its own files for them, too.
     until("nothing is left beside the database", || !data.join("donjon.db.copy").exists());
     server.kill();
     std::fs::write(data.join("donjon.db.copy"), "of a server that was killed").unwrap();

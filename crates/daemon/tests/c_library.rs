@@ -1,9 +1,7 @@
-//! The C library against the built binary: recorded answers, bindings and programs that nobody changed, and what watches
-//! over memory.
+//! The C library against the built binary: recorded answers, unmodified bindings and programs, and memory checkers.
 //!
-//! `cargo xtask test` builds and stages the library, installs what the tests need, and says where both are in
-//! DONJON_TEST_LIBRARY and DONJON_TEST_BINDINGS. Without them the tests find them where it puts them, or fail and say
-//! what to run.
+//! `cargo xtask test` builds the library, installs the programs, and sets DONJON_TEST_LIBRARY and DONJON_TEST_BINDINGS.
+//! Without these the tests look below the target folder, or fail and name the command to run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -13,7 +11,7 @@ use std::process::Command;
 
 use support::{DONJOND, Server, root};
 
-/// What is named, or else lies below the target folder.
+/// The path in a variable, or the default below the target folder.
 fn found(variable: &str, below_target: &str) -> PathBuf {
     let target = Path::new(DONJOND).ancestors().nth(2).unwrap().to_owned();
     let path = std::env::var_os(variable).map_or_else(|| target.join(below_target), PathBuf::from);
@@ -40,7 +38,7 @@ fn tests(name: &str) -> PathBuf {
     root().join("crates/virsecret/tests").join(name)
 }
 
-/// Runs a command that loads our library, and gives back what it said.
+/// Runs a command that loads our library, and returns its output.
 #[track_caller]
 fn run(command: &mut Command) -> String {
     let folder = prefix().join("lib");
@@ -131,7 +129,7 @@ fn exactly_the_symbols_of_libvirt_are_exported_with_their_versions() {
 }
 
 #[test]
-fn the_headers_declare_what_libvirts_do() {
+fn the_headers_declare_the_same_as_libvirts() {
     run(Command::new("python3").arg(tests("headers.py")).arg(prefix().join("include")));
 }
 
@@ -204,7 +202,7 @@ fn a_connection_that_has_ended_answers_as_libvirts() {
     }
 }
 
-/// What a program said on our library, and what it said on libvirt's.
+/// Compares the output of a program on our library with that on libvirt's.
 #[track_caller]
 fn assert_same_lines(ours: &str, libvirts: &str) {
     let (ours, libvirts): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), libvirts.lines().collect());
@@ -249,7 +247,7 @@ fn the_libraries_beside_it_are_there_with_their_symbols_and_versions() {
 }
 
 #[test]
-fn ruby_go_java_and_perl_see_here_what_they_see_on_libvirt() {
+fn ruby_go_java_and_perl_see_the_same_as_on_libvirt() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let script = |language: &str, name: &str| {
@@ -310,7 +308,7 @@ fn valgrind() -> Command {
 }
 
 #[test]
-fn connections_that_end_are_told_of_and_let_go() {
+fn ended_connections_are_reported_and_freed() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
     let sanitized = compile(&tests("life.c"), other.path(), &["-O1", "-fsanitize=address,undefined"]);
@@ -324,7 +322,7 @@ fn connections_that_end_are_told_of_and_let_go() {
     }
 }
 
-/// A program with a daemon that does what no real one can be made to do at the right moment.
+/// A program with a daemon that misbehaves at a chosen moment, as no real one can be made to.
 fn beside_a_stub(mode: &str, folder: &Path, program: &Path) -> Command {
     let socket = folder.join(mode);
     let mut stub = Command::new("python3");
@@ -334,7 +332,7 @@ fn beside_a_stub(mode: &str, folder: &Path, program: &Path) -> Command {
 }
 
 #[test]
-fn events_that_were_lost_are_told_of_once_for_each_gap() {
+fn lost_events_are_reported_once_for_each_gap() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(&tests("life.c"), folder.path(), &["-O1"]);
     let log = folder.path().join("log");
@@ -382,7 +380,7 @@ fn the_log_tells_of_openings_calls_and_errors_and_never_a_value() {
     ] {
         assert!(told.contains(text), "{text}\n{told}");
     }
-    // Each line is of libvirt's form, by its own expression for what may stand in one.
+    // Each line has libvirt's form, by libvirt's own expression.
     for line in told.lines() {
         let (time, rest) = line.split_at(28);
         let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
@@ -395,7 +393,7 @@ fn the_log_tells_of_openings_calls_and_errors_and_never_a_value() {
     run(&mut python("", &to_file, "1:secret"));
     let told = std::fs::read_to_string(&log).unwrap();
     assert!(told.contains("virSecretGetValue:") && !told.contains("virConnectClose:"), "{told}");
-    // What is not well written is refused as libvirt refuses it.
+    // A malformed value is refused as libvirt refuses it.
     for (level, outputs, filters) in
         [("9", "", ""), ("", "1:nowhere", ""), ("", "", "x"), ("", "1:file:/nonexistent/x", "")]
     {

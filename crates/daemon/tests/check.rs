@@ -1,5 +1,5 @@
-//! `donjond check` opens every payload: what is damaged on disk is named, by the command and by a running server, and such a
-//! secret answers 500, not 503, in words that an operator can use.
+//! `donjond check` opens every payload. The command and a running server name damaged secrets, which answer 500, not 503,
+//! with a text for the operator.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use support::{DONJOND, Server};
 
-/// The exit code, and what is said on stdout and stderr.
+/// The exit code, stdout and stderr.
 fn check(data: &Path, more: &[&str]) -> (i32, String, String) {
     let output = Command::new(DONJOND).args(["check", "--data-dir"]).arg(data).args(more).output().unwrap();
     let text =
@@ -130,7 +130,7 @@ fn a_damaged_payload_is_named_and_answers_500_and_is_counted() {
 
 /// A project's key that does not unwrap closes all of its secrets, and none of another's.
 #[test]
-fn a_damaged_project_key_is_told_of_each_of_its_secrets() {
+fn a_damaged_project_key_is_reported_for_each_of_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let mut server = Server::start(data);

@@ -1,4 +1,4 @@
-//! `donjond` as an operator meets it: the built binary, its exit codes, what it says, and what signals do.
+//! `donjond` as an operator sees it: exit codes, output and signals of the built binary.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests too")]
 
@@ -27,7 +27,7 @@ fn donjond<A: AsRef<OsStr>>(args: &[A]) -> Output {
     Command::new(DONJOND).args(args).output().expect("donjond starts")
 }
 
-/// What is said on stderr, and the exit code, with the folder of the test called DIR.
+/// The stderr and the exit code, with DIR for the folder of the test.
 #[track_caller]
 fn refused(dir: &Path, args: &[&str], code: i32, expect: Expect) {
     let output = donjond(args);
@@ -74,7 +74,7 @@ struct Server {
     said: Receiver<String>,
     rest: String,
     metrics: String,
-    /// Everything said until it was ready.
+    /// The output until it was ready.
     banner: Vec<String>,
 }
 
@@ -224,7 +224,7 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn a_flag_says_what_is_allowed() {
+fn a_wrong_flag_is_told_the_allowed_values() {
     let place = Place::new();
     refused(
         place.dir(),
@@ -239,7 +239,7 @@ fn a_flag_says_what_is_allowed() {
 }
 
 #[test]
-fn every_wrong_line_of_the_file_is_told() {
+fn every_wrong_line_of_the_file_is_reported() {
     let place = Place::new();
     let file = place.write("donjon.toml", "lissten = \"127.0.0.1:9311\"\n\n[limits]\nconnections = 0\n");
     let keys = "allowed: admin_socket, audit, audit_sync, auth, cors, data_dir, host_href, hosts, insecure_listen, keystone, libvirt_auth, \
@@ -258,7 +258,7 @@ fn every_wrong_line_of_the_file_is_told() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told() {
+fn a_missing_file_is_reported() {
     let place = Place::new();
     let file = place.path("absent.toml").display().to_string();
     refused(
@@ -288,7 +288,7 @@ fn everybodys_network_needs_a_word() {
 }
 
 #[test]
-fn where_it_listens_concerns_only_who_listens() {
+fn refused_addresses_matter_only_to_commands_that_listen() {
     let place = Place::new();
     let file = place.write("donjon.toml", "listen = \"0.0.0.0:9311\"\n");
     for command in ["init", "check"] {
@@ -419,7 +419,7 @@ fn a_schema_of_another_version_is_refused() {
 }
 
 #[test]
-fn what_is_no_database_is_refused() {
+fn a_file_that_is_not_a_database_is_refused() {
     let place = Place::new();
     let file = place.write("letter.txt", &"Dear operator, this is no database. ".repeat(100));
     let store = format!("sqlite:{file}");
@@ -447,7 +447,7 @@ fn what_is_no_database_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_written_is_not_served() {
+fn a_read_only_database_is_not_served() {
     let place = Place::new();
     let data = place.data();
     fs::create_dir(place.path("folder")).unwrap(); // Not to be written by root either, whom no mode keeps out.
@@ -490,7 +490,7 @@ fn check_of_nothing_makes_nothing() {
 }
 
 #[test]
-fn an_address_in_use_is_told() {
+fn an_address_in_use_is_reported() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -519,7 +519,7 @@ fn the_printed_commands_work_by_copy_and_paste() {
 }
 
 #[test]
-fn what_was_stored_is_there_after_a_restart() {
+fn stored_secrets_are_there_after_a_restart() {
     let place = Place::new();
     let server = Server::start(&place);
     let id = server.store("kept");
@@ -666,7 +666,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn what_does_not_finish_is_cut_off_when_the_time_is_over() {
+fn unfinished_requests_are_cut_off_when_the_time_is_over() {
     let place = Place::new();
     let file = place.write("donjon.toml", "[limits]\ndrain_seconds = 1\n");
     let mut server = Server::start_with(&place, &["--config", &file]);
@@ -694,7 +694,7 @@ fn a_hangup_opens_the_audit_trail_anew() {
 }
 
 #[test]
-fn a_hangup_reads_the_log_filter_and_names_what_waits_for_a_restart() {
+fn a_hangup_reads_the_log_filter_and_names_settings_that_need_a_restart() {
     let place = Place::new();
     let file = place.write("donjon.toml", "log = \"info\"\n");
     let server = Server::start_with(&place, &["--config", &file]);
@@ -707,10 +707,10 @@ fn a_hangup_reads_the_log_filter_and_names_what_waits_for_a_restart() {
     server.stop();
 }
 
-// Who may do what.
+// The policy.
 
 #[test]
-fn a_wrong_policy_file_is_told_line_by_line_and_nothing_is_made() {
+fn a_wrong_policy_file_is_reported_line_by_line_and_no_file_is_made() {
     let place = Place::new();
     let file =
         place.write("policy.yaml", "# ours\n\"secret:delte\": \"role:a\"\n\"secret:get\": \"role:a or\"\n");
@@ -749,7 +749,7 @@ See the rules there are, and what they say, with: donjond policy
 }
 
 #[test]
-fn the_policy_is_printed_and_what_is_printed_is_a_policy_file() {
+fn the_printed_policy_is_a_policy_file() {
     let place = Place::new();
     let file = place.write("policy.yaml", "\"secrets:get\": \"role:auditor\"\nversion:get: '@'\n");
     let printed = succeeds(&["policy", "--policy", "secure-rbac", "--policy-file", &file]);
@@ -895,7 +895,7 @@ fn a_passed_socket_is_no_way_around_the_refusal() {
 }
 
 #[test]
-fn the_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
+fn the_service_manager_learns_when_it_is_ready_and_when_it_stops() {
     let place = Place::new();
     let path = place.path("notify");
     let manager = UnixDatagram::bind(&path).unwrap();

@@ -1,7 +1,7 @@
 //! Real clients against the built binary: python-barbicanclient and its command line, unmodified.
 //!
-//! `cargo xtask test` installs them and says where in DONJON_TEST_PYTHON. Without it a python3 that can import
-//! barbicanclient will do; without that the test fails and says what to run.
+//! `cargo xtask test` installs them and sets DONJON_TEST_PYTHON. Without it any python3 with barbicanclient is used; without
+//! one the test fails and names the command to run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

@@ -1,6 +1,6 @@
-//! What real Barbican 23.0.0 answered, asked of the built binary.
+//! The answers of the real Barbican 23.0.0, compared with those of the built binary.
 //!
-//! The recorded answers and the tool that asks for them are in `tests/recorded/barbican`.
+//! The recorded answers and the program that asks are in `tests/recorded/barbican`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -13,7 +13,7 @@ use serde_json::json;
 use support::Server;
 use support::keystone::Keystone;
 
-/// What the accounts that the cases count on are made by expects of Keystone's admin.
+/// The password of Keystone's admin that `keystone_seed.py` uses.
 const ADMIN_PASSWORD: &str = "adminpw";
 
 /// The host that a case is sent to beside the server's address.
@@ -88,7 +88,7 @@ fn with_tokens(suite: &Path, keystone: &Keystone, policy: &str) -> Vec<Differing
     differs
 }
 
-/// Sends the cases and gathers what is not as recorded.
+/// Sends the cases and collects the differing answers.
 fn replay(suite: &Path, arguments: &[&str]) -> Vec<Differing> {
     let said = python(suite, "replay.py", arguments);
     assert!(said.contains("recorded cases the same"), "{said}");

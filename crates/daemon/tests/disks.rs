@@ -1,5 +1,5 @@
-//! Disks that are full, and a block that cannot be read, on real file systems in loop devices: an answer, a line in the
-//! log, and no end of the process. Skipped with a word where no file system can be mounted.
+//! Full disks and an unreadable block, on real file systems in loop devices: the server answers, logs a line, and goes on.
+//! Skipped with a message where no file system can be mounted.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -119,7 +119,7 @@ fn full(mkfs: &[&str], mebibytes: u64) {
     let payload = |n: usize| format!("{n}-{}", "x".repeat(9000));
     let mut kept = vec![create(&mut client, &payload(0)).id()];
     disk.fill();
-    // A file system may still have room for some, behind what it says.
+    // A file system may have room for some, although it says that it is full.
     let refused = loop {
         let answer = create(&mut client, &payload(kept.len()));
         if answer.status != 201 {
@@ -140,7 +140,7 @@ fn full(mkfs: &[&str], mebibytes: u64) {
         }
     };
     read(&server, &kept);
-    // A restart makes no room, and needs none.
+    // A restart makes no room and needs none.
     server.kill();
     let mut server = start(data.path(), &disk);
     read(&server, &kept);

@@ -1,4 +1,4 @@
-//! `donjon` against `donjond`, both as they are built: what goes in at one door comes out at the other.
+//! `donjon` against `donjond`, both as built: secrets of one door are there at the other.
 //!
 //! `donjon` is another package's program, so cargo does not build it for this test; `cargo build --workspace` does.
 
@@ -22,7 +22,7 @@ struct Place {
     folder: TempDir,
 }
 
-/// What a run of the program came to.
+/// The outcome of a run.
 #[derive(Debug)]
 struct Done {
     code: i32,
@@ -53,7 +53,7 @@ impl Place {
         Done { code: output.status.code().unwrap(), out: output.stdout, err }
     }
 
-    /// What it prints, when all goes well.
+    /// Its output, if it succeeds.
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
         let done = self.run_with(b"", arguments);
@@ -61,7 +61,7 @@ impl Place {
         String::from_utf8(done.out).unwrap().trim_end().to_owned()
     }
 
-    /// How it ends, and what it says of that.
+    /// Its exit code and its message, if it fails.
     #[track_caller]
     fn fails(&self, arguments: &[&str], code: i32, says: &str) {
         let done = self.run_with(b"", arguments);
@@ -119,7 +119,7 @@ fn private_and_ephemeral_are_seen_and_kept() {
 }
 
 #[test]
-fn what_goes_in_at_one_door_comes_out_at_the_other() {
+fn secrets_of_one_door_are_there_at_the_other() {
     let place = Place::new();
     let uuid = place.run(&["define", "--usage", "ceph:client.x"]);
     assert_eq!(place.run_with(b"hunter2", &["set-value", &uuid]).code, 0);
@@ -134,7 +134,7 @@ fn what_goes_in_at_one_door_comes_out_at_the_other() {
 }
 
 #[test]
-fn events_are_told_as_they_happen() {
+fn events_are_printed_as_they_happen() {
     let place = Place::new();
     let mut watching = place
         .command(&["events", "--json", "--count", "3", "--timeout", "60"])
@@ -169,7 +169,7 @@ fn several_are_undefined_although_one_is_not_there() {
 }
 
 #[test]
-fn a_daemon_that_is_gone_is_said_to_be() {
+fn a_daemon_that_is_gone_is_reported() {
     let place = Place::new();
     place.run(&["list"]);
     let Place { server, folder } = place;

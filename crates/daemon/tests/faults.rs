@@ -1,4 +1,4 @@
-//! What the real Barbican gets wrong under load, races and malformed requests does not happen here.
+//! Faults of the real Barbican under load, in races and with malformed requests do not happen here.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -142,7 +142,7 @@ fn said(server: &Server, sent: &str) -> (u16, String) {
 }
 
 #[test]
-fn who_names_no_host_is_referred_to_where_the_server_listens() {
+fn references_without_a_host_header_name_the_listening_address() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let (status, text) = said(&server, "GET /v1 HTTP/1.0\r\nX-Project-Id: p\r\n\r\n");
@@ -232,7 +232,7 @@ fn expect_100_continue_is_answered() {
 }
 
 #[test]
-fn a_client_that_stops_half_way_is_let_go_and_nobody_waits_for_it() {
+fn a_client_that_stops_half_way_is_cut_off_and_holds_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("donjon.toml");
     std::fs::write(&config, "[limits]\nheader_seconds = 1\nbody_seconds = 1\n").unwrap();

@@ -1,4 +1,4 @@
-//! Somebody wrote in the database while the server was down: both doors say so of what was changed, and of nothing else.
+//! A database that was changed by hand while the server was down: both doors report the changed secrets, and no others.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

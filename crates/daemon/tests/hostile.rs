@@ -1,5 +1,4 @@
-//! Hostile requests where callers are known by Keystone's tokens: nobody is let in, nothing but 503 of the 5xx is answered, and who is
-//! somebody goes on.
+//! Hostile requests with Keystone: no attacker is admitted, no 5xx but 503 is answered, and honest callers go on.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -28,7 +27,7 @@ impl Numbers {
     }
 }
 
-/// Something between a request and none.
+/// A distorted request.
 fn request(numbers: &mut Numbers, id: &str) -> Vec<u8> {
     let method =
         numbers.one(&["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "get", "\0", "PRI"]);
@@ -92,7 +91,7 @@ fn request(numbers: &mut Numbers, id: &str) -> Vec<u8> {
 }
 
 #[test]
-fn nobody_comes_in_by_hostile_requests_and_others_go_on() {
+fn hostile_requests_admit_nobody_and_honest_callers_go_on() {
     let (keystone, folder) = (Keystone::start(), tempfile::tempdir().unwrap());
     let config = folder.path().join("donjon.toml");
     std::fs::write(

@@ -1,4 +1,4 @@
-//! The Keystone that the tests run: real, quick to start, and with the accounts that they count on.
+//! The Keystone of the tests: it is real, starts quickly, and has the accounts of the tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

@@ -1,6 +1,6 @@
-//! Callers by their tokens, with a real Keystone: who is let in, who is not any more, and what happens while it is gone.
+//! Callers with tokens of a real Keystone: admission, revocation, and Keystone's absence.
 //!
-//! What only shows with a Keystone that is counted or that lies is in `barbican/tests/door/keystone.rs`.
+//! Tests with a counted or lying Keystone are in `barbican/tests/door/keystone.rs`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -147,7 +147,7 @@ fn a_token_of_a_project_is_let_in_and_no_other() {
 }
 
 #[test]
-fn what_keystone_takes_back_is_taken_back_by_every_thread() {
+fn a_revoked_token_is_refused_by_every_thread() {
     let (keystone, folder) = (Keystone::start(), tempfile::tempdir().unwrap());
     let server = start_as_service(folder.path(), &keystone.url(), "token_cache_time = 1\n");
     let threads = std::thread::available_parallelism().unwrap().get();
@@ -195,7 +195,7 @@ fn an_expired_token_needs_a_service_beside_it() {
 }
 
 #[test]
-fn a_wrong_password_is_told_and_a_right_one_found_without_a_restart() {
+fn a_wrong_password_is_reported_and_a_corrected_one_works_without_a_restart() {
     let (keystone, folder) = (Keystone::start(), tempfile::tempdir().unwrap());
     let password = folder.path().join("password");
     std::fs::write(&password, "wrong\n").unwrap();
@@ -260,7 +260,7 @@ impl Drop for Way {
 }
 
 #[test]
-fn while_keystone_is_gone_or_hangs_who_is_known_goes_on() {
+fn known_callers_go_on_while_keystone_is_gone_or_hangs() {
     let (keystone, folder) = (Keystone::start(), tempfile::tempdir().unwrap());
     // Nobody else listens at this address of the loopback, so its port stays free until it is needed.
     let address = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! kill -9 in the middle of a load, over and over: what was acknowledged is there and opens, nothing is half there.
+//! kill -9 under load, again and again: acknowledged secrets are there and open, and no secret is half there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

@@ -1,6 +1,6 @@
-//! What real libvirtd 12.8.0 answered virsh 9.0.0 and a raw client, asked of the built binary by the same.
+//! The answers of the real libvirtd 12.8.0 to virsh 9.0.0 and a raw client, compared with those of the built binary.
 //!
-//! The recorded answers and the tools that ask for them are in `tests/recorded/libvirt`.
+//! The recorded answers and the programs that ask are in `tests/recorded/libvirt`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

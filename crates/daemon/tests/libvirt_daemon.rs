@@ -1,5 +1,4 @@
-//! The libvirt door as an operator meets it: its sockets, its limits, how it ends, and what it does under the name of
-//! libvirt's own daemon.
+//! The libvirt door as an operator sees it: sockets, limits, its end, and its behaviour under the name of libvirt's daemon.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -20,7 +19,7 @@ use support::rpc::{self, Raw};
 use support::{DONJOND, Server, until};
 use tempfile::TempDir;
 
-/// Longer than any `--timeout` in these tests, and than what passes between two looks at it.
+/// Longer than any `--timeout` in these tests, and than the pause between two checks of it.
 const LONGER: Duration = Duration::from_secs(3);
 
 fn mode(path: &Path) -> u32 {
@@ -35,7 +34,7 @@ fn refused(args: &[&str]) -> Output {
 // The sockets.
 
 #[test]
-fn who_is_one_too_many_waits_until_another_leaves() {
+fn a_client_beyond_the_limit_waits_until_another_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("donjon.toml");
     fs::write(&config, "[limits]\nlibvirt_connections = 3\n").unwrap();
@@ -85,7 +84,7 @@ fn a_socket_that_was_left_is_taken_over() {
 }
 
 #[test]
-fn a_second_server_is_told_what_to_do() {
+fn a_second_server_is_refused_with_advice() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Server::start(folder.path());
     let socket = server.socket().to_str().unwrap();
@@ -96,7 +95,7 @@ fn a_second_server_is_told_what_to_do() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("another program listens there") && said.contains("--libvirt-socket"), "{said}");
     assert_eq!(Raw::open(server.socket()).unwrap().count().unwrap(), 0, "the first one does not notice");
-    // What is no socket is nobody's to take away.
+    // A file that is not a socket is not removed.
     let file = other.path().join("file");
     fs::write(&file, "somebody's").unwrap();
     let output = refused(&[&args[..], &["--libvirt-socket", file.to_str().unwrap()]].concat());
@@ -107,7 +106,7 @@ fn a_second_server_is_told_what_to_do() {
 // The end.
 
 #[test]
-fn at_the_end_what_was_begun_is_answered_and_the_sockets_go() {
+fn at_the_end_begun_calls_are_answered_and_the_sockets_go() {
     const WRITERS: u64 = 8;
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path());
@@ -186,7 +185,7 @@ impl Units {
         self.path("virtsecretd-sock")
     }
 
-    /// Starts a program as systemd does, after the first client has come: that is what starts it.
+    /// Starts a program as systemd does, when the first client connects.
     fn activate(&self, program: &Path, args: &[&str]) -> (Ending, Raw) {
         let listen = |name| {
             let _ = fs::remove_file(self.path(name));
@@ -226,7 +225,7 @@ fn sockets_that_systemd_passes_are_served_and_stay() {
 }
 
 #[test]
-fn with_a_timeout_it_ends_when_nobody_is_there_and_nothing_would_be_lost() {
+fn with_a_timeout_it_ends_without_clients_if_nothing_would_be_lost() {
     let units = Units::new();
     let (mut server, mut client) = units.activate(Path::new(DONJOND), &["virtsecretd", "--timeout", "1"]);
     std::thread::sleep(LONGER);

@@ -1,4 +1,4 @@
-//! What clients of the libvirt door do wrong, or for too long, concerns them alone.
+//! Faulty and slow clients of the libvirt door affect only themselves.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -12,7 +12,7 @@ use support::rpc::{self, Event, Id, Raw, Refused};
 use support::{Server, until};
 use tempfile::TempDir;
 
-/// `FRAME_TIME_MAX`, and what a client that asked for keepalive has: five pings, five seconds apart, and the last wait.
+/// `FRAME_TIME_MAX`, which is also the time of a client with keepalive: five pings, five seconds apart, and the last wait.
 const PATIENCE_OF_THE_SERVER: Duration = Duration::from_secs(30);
 /// How much later that may be noticed on a busy machine.
 const LATE: Duration = Duration::from_secs(20);
@@ -69,7 +69,7 @@ fn refused<T>(code: i32, text: &str) -> Result<T, Refused> {
 // Bytes that are no messages.
 
 #[test]
-fn what_is_no_message_ends_its_connection_is_logged_once_and_concerns_nobody_else() {
+fn bytes_that_are_not_a_message_end_only_their_connection_and_are_logged_once() {
     let place = Place::new();
     let mut other = place.open();
     let id = store(&mut other, 1, "", b"hunter2");
@@ -88,7 +88,7 @@ fn what_is_no_message_ends_its_connection_is_logged_once_and_concerns_nobody_els
         assert_eq!(other.value(id).unwrap().unwrap(), b"hunter2");
         until("it is logged", || place.logged("not_a_message") == before + 1);
     }
-    // In the middle of a conversation too, and what was asked before is still answered.
+    // Also within a conversation: earlier calls are still answered.
     let mut client = place.open();
     let good = rpc::message(Procedure::ConnectNumOfSecrets, 9, |_| {});
     client.send(&[&good[..], &[0; 40]].concat()).unwrap();
@@ -112,7 +112,7 @@ fn a_flood_of_bad_connections_is_counted_and_fills_no_log() {
 }
 
 #[test]
-fn arguments_that_are_none_are_answered_and_the_connection_stays() {
+fn undecodable_arguments_are_answered_and_the_connection_stays() {
     let place = Place::new();
     let mut client = place.open();
     for procedure in Procedure::ALL.iter().filter(|known| !matches!(known, Procedure::ConnectClose)) {
@@ -145,7 +145,7 @@ fn replies_and_events_from_a_client_are_dropped() {
 // Messages that do not become whole.
 
 #[test]
-fn half_a_call_is_not_executed_and_a_whole_one_is() {
+fn half_a_call_is_not_executed_and_a_complete_one_is() {
     let place = Place::new();
     let mut other = place.open();
     let define =
@@ -165,7 +165,7 @@ fn half_a_call_is_not_executed_and_a_whole_one_is() {
 }
 
 #[test]
-fn who_stops_half_way_is_waited_for_thirty_seconds_and_nobody_waits_with_them() {
+fn a_client_that_stops_half_way_is_cut_off_after_thirty_seconds_and_holds_up_nobody() {
     let place = Place::new();
     let whole = rpc::message(Procedure::ConnectNumOfSecrets, 5, |_| {});
     let begin = Instant::now();
@@ -205,7 +205,7 @@ fn who_stops_half_way_is_waited_for_thirty_seconds_and_nobody_waits_with_them() 
 }
 
 #[test]
-fn who_leaves_answers_or_events_unread_is_let_go_after_a_minute() {
+fn a_client_that_leaves_replies_or_events_unread_is_cut_off_after_a_minute() {
     const MINUTE: Duration = Duration::from_secs(60); // `UNREAD_TIME_MAX`
     let place = Place::new();
     let mut other = place.open();
@@ -246,7 +246,7 @@ fn who_leaves_answers_or_events_unread_is_let_go_after_a_minute() {
 // Keepalive.
 
 #[test]
-fn who_asked_to_be_pinged_and_does_not_answer_is_let_go_and_who_answers_stays() {
+fn a_client_that_does_not_answer_pings_is_cut_off_and_one_that_answers_stays() {
     let place = Place::new();
     let pinged = || {
         let mut client = place.open();
@@ -285,7 +285,7 @@ fn who_asked_to_be_pinged_and_does_not_answer_is_let_go_and_who_answers_stays() 
 }
 
 #[test]
-fn a_ping_is_answered_before_anything_else_is_said() {
+fn a_ping_is_answered_before_any_other_message() {
     let place = Place::new();
     let mut client = place.connect();
     client.send(&frame::empty(Header::keepalive(PING))).unwrap();
@@ -323,7 +323,7 @@ fn registrations_have_a_limit_and_belong_to_their_connection() {
     assert_eq!(one.count().unwrap(), 0, "no event came before this answer");
 }
 
-// Who may what.
+// Permissions.
 
 #[test]
 fn a_private_value_leaves_only_for_the_right_token() {
@@ -364,7 +364,7 @@ fn an_identity_is_written_down_when_it_is_believed() {
     let own = rustix::process::getuid().as_raw();
     assert!(place.audit().contains(&format!("\"user\":\"unix:{own}\"")));
     if own == 0 {
-        // Root may say whom it acts for.
+        // Root may name the user of a call.
         client.identify(Some(4711), None).unwrap().unwrap();
         client.value(id).unwrap().unwrap();
         assert!(place.audit().contains("\"user\":\"unix:4711\""));
@@ -379,7 +379,7 @@ fn an_identity_is_written_down_when_it_is_believed() {
 }
 
 #[test]
-fn the_read_only_socket_refuses_what_writes_and_shows_no_value() {
+fn the_read_only_socket_refuses_changes_and_shows_no_value() {
     let place = Place::new();
     let id = store(&mut place.open(), 1, "", b"hunter2");
     let mut reader = place.open_read_only();

@@ -1,5 +1,5 @@
-//! kill -9 in the middle of a load at the libvirt door, over and over: what was acknowledged is there and opens, what was
-//! undefined stays away, what was ephemeral is gone, and no file is left behind that has a value in it.
+//! kill -9 under load at the libvirt door, again and again: acknowledged secrets are there and open, undefined ones stay
+//! away, ephemeral ones are gone, and no file with a value is left.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -20,10 +20,10 @@ const KILLS: u64 = 25;
 const CLIENTS: u64 = 4;
 /// Secrets that a client has at once.
 const SECRETS: usize = 12;
-/// What every value is made of, as long as there is room.
+/// The text that every value consists of.
 const TEXT: &[u8] = b"hunter2 and a number, over and over: ";
 
-/// What a secret is. Without one it is not there.
+/// The state of a secret; `None` if it does not exist.
 type State = Option<Secret>;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,7 +67,7 @@ impl Secret {
         rpc::xml(id, &attributes, &rest)
     }
 
-    /// What a server says of it.
+    /// The state that a server shows.
     fn read(client: &mut Raw, id: Id) -> Self {
         let xml = client.xml(id).unwrap().unwrap();
         let between = |from, to| xml.split_once(from).unwrap().1.split_once(to).unwrap().0;
@@ -103,7 +103,7 @@ impl Dice {
     }
 }
 
-/// One client's secrets, as they were acknowledged, and what was asked for and not answered.
+/// The acknowledged secrets of one client, and its unanswered call.
 struct Keeper {
     number: u64,
     dice: Dice,
@@ -197,7 +197,7 @@ impl Keeper {
         self.known.insert(id, state);
     }
 
-    /// Compares what there is after a kill with what must be: of what was asked for last either outcome will do.
+    /// Compares the secrets after a kill with the acknowledged ones. The unanswered call may be done or not.
     fn check(&mut self, client: &mut Raw, listed: &[Id]) -> usize {
         let on_disk = |state: State| state.filter(|secret| !secret.ephemeral);
         let pending = self.pending.take();
@@ -224,7 +224,7 @@ fn open_with_token(server: &Server, data: &Path) -> Raw {
     client
 }
 
-/// The files that there may be, and what must not be in them.
+/// The allowed files, and the text that must not be in them.
 fn check_files(data: &Path) {
     const KNOWN: [&str; 7] = [
         "audit.log",
@@ -279,7 +279,7 @@ fn acknowledged_changes_survive_kills_and_nothing_else_does() {
     }
 }
 
-/// What there is, and how many secrets that are: no fewer than were kept, and no more.
+/// Checks the secrets and their number.
 fn verify(server: &Server, data: &Path, keepers: &mut [Keeper]) -> usize {
     let mut client = open_with_token(server, data);
     let listed = client.list().unwrap();

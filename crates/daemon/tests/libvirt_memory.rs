@@ -1,7 +1,6 @@
-//! What clients of the libvirt door may cost in memory, and what of a secret stays there: nothing.
+//! The memory that clients of the libvirt door cost, and that no secret stays in it.
 //!
-//! Sizes are those of the process as the kernel sees it (`VmRSS`), with some room: the real daemon grew by hundreds of
-//! MiB where these are a few.
+//! Sizes are the kernel's (`VmRSS`), with some room: the real daemon grew by hundreds of MiB where this one grows by a few.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -21,10 +20,10 @@ use support::rpc::{self, Event, Id, Raw};
 use support::{DONJOND, Server, until};
 
 const MIB: i64 = 1024;
-/// Nobody waits longer because of others. Far above what it takes, so that a busy machine does not matter.
+/// The longest wait because of others: far above the usual, so that a busy machine does not matter.
 const NOTICED: Duration = Duration::from_secs(5);
 
-/// What a server grew by since the last look, and how long others waited.
+/// The growth of a server since the last look, and the waits of other clients.
 struct Watch {
     pid: u32,
     before_kib: i64,
@@ -159,7 +158,7 @@ fn idle_connections_cost_little_and_slow_nobody_down() {
 }
 
 #[test]
-fn who_asks_and_never_reads_the_answers_is_asked_to_wait() {
+fn a_client_that_never_reads_replies_has_to_wait() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let mut watch = Watch::new(&server);
@@ -191,7 +190,7 @@ fn who_asks_and_never_reads_the_answers_is_asked_to_wait() {
 }
 
 #[test]
-fn listeners_that_never_read_are_cut_off_and_the_others_are_told_everything_in_order() {
+fn listeners_that_never_read_are_cut_off_and_others_get_every_event_in_order() {
     const EVENTS: usize = 4000;
     const LISTENERS: usize = 20;
     let folder = tempfile::tempdir().unwrap();
@@ -305,7 +304,7 @@ fn no_value_stays_in_memory_or_in_any_file() {
     for (name, bytes) in files(folder.path()) {
         assert_eq!(forms.map(|form| count_in(&bytes, form)), [0; 2], "a value is in {name}");
     }
-    // The search finds what is there.
+    // The search itself works.
     let mut client = Raw::open(server.socket()).unwrap();
     client
         .define(&rpc::xml(rpc::id(1), "", &format!("<description>{marker}</description>")))

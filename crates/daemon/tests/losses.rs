@@ -1,5 +1,5 @@
-//! What was acknowledged and is gone is noticed, an operator can declare it, and what a crash leaves is told from a hand.
-//! Nor does the audit trail cut, follow or wait for what somebody planted.
+//! Lost changes are noticed, an operator can declare them, and the traces of a crash are told from those of a hand. The audit
+//! trail does not cut, follow or wait for planted files.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -53,7 +53,7 @@ impl Place {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What is said, by a command that changes nothing.
+    /// The output of a command that changes nothing.
     #[track_caller]
     fn refused(&self, args: &[&str]) -> String {
         let before = self.contents();
@@ -66,7 +66,7 @@ impl Place {
         };
         let output = self.donjond(&args);
         let said = String::from_utf8(output.stderr).unwrap();
-        // What an operator has to decide is not tried again by systemd, which exit code 2 tells.
+        // Exit code 2 tells systemd not to try again: an operator has to decide.
         let code = if said.contains("changes are lost") { 2 } else { 1 };
         assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
         assert_eq!(self.contents(), before, "{args:?} changed something: {said}");
@@ -114,7 +114,7 @@ fn serve_and_create(place: &Place, more: &[&str], many: usize) -> Vec<String> {
     ids
 }
 
-/// What the server says of itself at its admin socket.
+/// The server's status at its admin socket.
 fn status(place: &Place) -> Value {
     let mut socket = UnixStream::connect(place.path("admin-sock")).unwrap();
     socket.write_all(b"{\"id\":1,\"ask\":\"status\"}\n").unwrap();
@@ -167,7 +167,7 @@ fn an_older_database_put_back_is_refused_until_the_operator_declares_it() {
 }
 
 #[test]
-fn what_was_accepted_is_declared_before_anything_else_happens() {
+fn an_accepted_loss_is_declared_before_anything_else_happens() {
     let place = Place::new();
     serve_and_create(&place, &[], 1);
     let older = place.keep();
@@ -242,7 +242,7 @@ fn no_new_database_is_made_beside_a_trail_but_by_init() {
 }
 
 #[test]
-fn a_missing_trail_is_said_and_does_not_keep_from_serving() {
+fn a_missing_trail_is_reported_and_the_server_starts() {
     let place = Place::new();
     serve_and_create(&place, &[], 2);
     fs::remove_file(place.path("audit.log")).unwrap();
@@ -289,7 +289,7 @@ fn lines_broken_by_a_power_cut_are_told_from_a_hand() {
     assert!(said.contains("damaged by a crash before line "), "{said}");
     assert_eq!(changes(&place.lines()).last(), Some(&31));
 
-    // The same in what was known to be on disk is a hand.
+    // The same damage in synced lines comes from a hand.
     trail.write_all_at(&[0; 64], hole / 2).unwrap();
     serve_and_create(&place, &[], 1);
     let said = place.refused(&["check", "--audit"]);
@@ -297,7 +297,7 @@ fn lines_broken_by_a_power_cut_are_told_from_a_hand() {
 }
 
 #[test]
-fn rotation_keeps_what_is_known_of_changes() {
+fn rotation_keeps_the_known_changes() {
     let place = Place::new();
     serve_and_create(&place, &[], 0);
     let older = place.keep();
@@ -385,7 +385,7 @@ fn only_an_audit_trail_of_our_own_is_written() {
 }
 
 #[test]
-fn what_callers_call_themselves_breaks_no_line_of_trail_or_log() {
+fn names_of_callers_break_no_line_of_trail_or_log() {
     let place = Place::new();
     let server = Server::start_with(place.data(), &["--log", "debug"]);
     let odd = "a\u{2028}b\u{2029}c\u{85}d\u{9b}31me\u{202e}f";

@@ -1,4 +1,4 @@
-//! The metrics listener answers whoever asks, however many others ask nothing or read nothing.
+//! The metrics listener answers, however many idle clients there are.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{PATIENCE, Server};
 const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn clients_that_ask_nothing_or_read_nothing_keep_nobody_out() {
+fn idle_clients_keep_nobody_out() {
     let folder = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let _server = Server::start_with(folder.path(), &["--metrics-listen", &port]);

@@ -1,6 +1,6 @@
-//! polkit itself against the built binary: who may use it is what polkit's rules say, and who knows a password.
+//! The real polkit against the built binary: polkit's rules and passwords decide about access.
 //!
-//! `cargo xtask test` installs polkit, the system bus and virsh. Without them the test fails and says what to run.
+//! `cargo xtask test` installs polkit, the system bus and virsh. Without them the test fails and names the command to run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

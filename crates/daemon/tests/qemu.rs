@@ -1,8 +1,8 @@
 //! libvirt's own QEMU driver against the built binary: guests start from encrypted disks whose passphrases are private
-//! secrets of Donjon's, found by UUID and by usage, and from nothing else.
+//! secrets of Donjon, found by UUID and by usage.
 //!
-//! `cargo xtask test` installs libvirt and QEMU and says where the emulator is in DONJON_TEST_EMULATOR. Without it the
-//! one that it left in the target folder will do, or the machine's; without that the test fails and says what to run.
+//! `cargo xtask test` installs libvirt and QEMU and sets DONJON_TEST_EMULATOR. Without it the emulator in the target folder is
+//! used, or the machine's; without one the test fails and names the command to run.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

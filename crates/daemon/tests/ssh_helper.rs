@@ -1,6 +1,6 @@
-//! `secret+ssh://host/system` by libvirt's own virsh, to a host that has Donjon and no helper but ours.
+//! `secret+ssh://host/system` by libvirt's own virsh, to a host with Donjon and only its helper.
 //!
-//! `cargo xtask test` installs sshd and virsh. Without them the test fails and says what to run.
+//! `cargo xtask test` installs sshd and virsh. Without them the test fails and names the command to run.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails may panic")]
 
 use std::path::Path;

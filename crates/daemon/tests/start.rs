@@ -1,4 +1,4 @@
-//! Starting where the system gives too little: an error that says what is too little, exit code 1, and no panic.
+//! A start with too few resources: an error names the missing resource, the exit code is 1, and there is no panic.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use support::{DONJOND, PATIENCE};
 
-/// Users that have no processes of their own, one for each test: the limit of threads counts all of a user's, and root has none.
+/// Users without processes, one for each test: the limit of threads counts all threads of a user, and root has no limit.
 static NOBODY: AtomicU32 = AtomicU32::new(64_321);
 
-/// A folder that the user who runs the server may use, and the program in it.
+/// A folder of the server's user, with the program in it.
 struct Place {
     folder: tempfile::TempDir,
     program: PathBuf,
@@ -31,7 +31,7 @@ impl Place {
         Self { folder, program, user: NOBODY.fetch_add(1, Ordering::Relaxed), number: 0.into() }
     }
 
-    /// Starts a server under a limit. None if it serves; else its exit code and what it said.
+    /// Starts a server under a limit. Returns `None` if it serves, or else its exit code and output.
     fn start(&self, limit: &str) -> Option<(Option<i32>, String)> {
         self.number.set(self.number.get() + 1);
         let data = self.folder.path().join(self.number.get().to_string());
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// Goes up from too little until it serves; each time before it says what is too little.
+    /// Raises the limit until the server starts. Each failure must name the missing resource.
     #[track_caller]
     fn climb(&self, limits: impl Iterator<Item = String>, says: &[&str]) {
         for (refused, limit) in limits.enumerate() {
@@ -86,9 +86,9 @@ impl Place {
     }
 }
 
-/// What others can change is refused, and what they can read is told.
+/// Files that others can change are refused, and files that they can read are reported.
 #[test]
-fn what_others_can_change_is_not_used() {
+fn files_that_others_can_change_are_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut server = support::Server::start(&{
@@ -152,13 +152,13 @@ fn what_others_can_change_is_not_used() {
 }
 
 #[test]
-fn few_open_files_are_told_as_such() {
+fn a_low_limit_of_open_files_is_reported() {
     let limits = (12..=40).step_by(4).chain((64..4096).step_by(64)).map(|files| format!("--nofile={files}"));
     Place::new().climb(limits, &["the limit of open files is "]);
 }
 
 #[test]
-fn few_threads_are_told_as_such() {
+fn a_low_limit_of_threads_is_reported() {
     if !rustix::process::geteuid().is_root() {
         return println!("skipped: only root runs a server as a user with no other processes");
     }
@@ -167,7 +167,7 @@ fn few_threads_are_told_as_such() {
 }
 
 #[test]
-fn little_memory_is_told_as_such() {
+fn a_low_limit_of_memory_is_reported() {
     let place = Place::new();
     let mut last = None;
     for megabytes in (16..400).step_by(4) {

@@ -1,5 +1,5 @@
-//! What another project's callers can do to what is not theirs: nothing, and they learn no more than Barbican tells them.
-//! And what many creations at once can do to a quota.
+//! Callers of another project can do nothing with a secret and learn no more than from Barbican. Many creates at once do not
+//! exceed a quota.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

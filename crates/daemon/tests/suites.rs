@@ -1,7 +1,7 @@
 //! The functional tests of Barbican, its client and castellan, unmodified, against the built binary and a real Keystone.
 //!
-//! What passes on the real Barbican 23.0.0 has to pass here: `suites/*.txt` has what became of every test there.
-//! `cargo xtask test` installs the suites and says where in DONJON_TEST_SUITES.
+//! A test that passes on the real Barbican 23.0.0 must pass here: `suites/*.txt` has the outcome of every test there.
+//! `cargo xtask test` installs the suites and sets DONJON_TEST_SUITES.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -13,7 +13,7 @@ use std::process::Command;
 use support::keystone::Keystone;
 use support::{DONJOND, Server};
 
-/// At one time: two cores are what the tests may count on, and each suite is asked for by a thread of its own.
+/// Suites at once: the tests may count on two cores, and each suite has a thread.
 const PROCESSES: &str = "2";
 
 #[test]
@@ -63,7 +63,7 @@ fn check(suite: &str) {
     );
 }
 
-/// The folder of a Python environment that has what the suites need, and their sources in `src`.
+/// The folder of the Python environment of the suites, with their sources in `src`.
 fn installed() -> PathBuf {
     let target = Path::new(DONJOND).ancestors().nth(2).unwrap();
     let folder =

@@ -1,5 +1,5 @@
-//! A system in trouble: no more threads, and a clock that is wrong by millennia. A library that is loaded before the
-//! program's own makes it so (`support/trouble.c`).
+//! A system in trouble: no more threads, and a clock that is wrong by millennia. A preloaded library simulates both
+//! (`support/trouble.c`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -57,7 +57,7 @@ fn without_another_thread_lists_and_orders_are_answered() {
 }
 
 #[test]
-fn a_clock_that_no_date_can_be_written_of_is_told_and_survived() {
+fn a_clock_beyond_all_dates_is_reported_and_survived() {
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
     let server = start(folder.path());

@@ -1,7 +1,7 @@
 //! One secret, two doors: real, unmodified clients of Barbican and of libvirt at one server.
 //!
-//! python-barbicanclient is where `clients.rs` says; virsh and libvirt-python are the system's. `cargo xtask test` installs
-//! them all.
+//! `clients.rs` says where python-barbicanclient is; virsh and libvirt-python are the system's. `cargo xtask test` installs all
+//! of them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! The packaged unit is one that systemd understands, as it is and with every line that its comments offer, and stays closed.
+//! systemd understands the packaged unit, as it is and with every line that its comments offer, and the unit stays closed.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -9,7 +9,7 @@ use std::process::Command;
 
 const UNIT: &str = include_str!("../../../packaging/systemd/donjond.service");
 const DONJOND: &str = env!("CARGO_BIN_EXE_donjond");
-/// What `systemd-analyze security` may say of it at the most, in tenths: 16 is what it is.
+/// The worst allowed score of `systemd-analyze security`, in tenths: the unit has 16.
 const EXPOSURE_MAX: &str = "20";
 
 /// Has systemd read a unit; skipped, with a word, where there is no systemd to ask.

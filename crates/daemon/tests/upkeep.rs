@@ -1,4 +1,4 @@
-//! What has expired, and orders with nothing to show, are taken away while the server runs.
+//! Expired secrets and spent orders are removed while the server runs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 mod support;
@@ -17,7 +17,7 @@ fn secrets_on_disk(data: &std::path::Path) -> u64 {
 }
 
 #[test]
-fn what_is_spent_is_gone_from_the_database_without_anybody_asking() {
+fn expired_secrets_and_spent_orders_leave_the_database_by_themselves() {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("donjon.toml");
     let text =
@@ -44,7 +44,7 @@ fn what_is_spent_is_gone_from_the_database_without_anybody_asking() {
         let log = std::fs::read_to_string(folder.path().join("stderr.txt")).unwrap();
         log.lines().any(|line| line.contains("what had expired was taken away") && line.contains("secrets=1"))
     });
-    // The default quota holds, and what has gone makes room.
+    // The default quota holds, and removed secrets make room.
     let statuses: Vec<_> = (0..3).map(|_| client.create("{}").unwrap().status).collect();
     assert_eq!(statuses, [201, 201, 403]);
     drop(client);

@@ -1,7 +1,7 @@
-//! Requests that no honest client sends, made of honest ones by a seeded generator: the same seed, the same bytes.
+//! Hostile requests, made of honest ones by a seeded generator: the same seed gives the same bytes.
 //!
-//! One request is a template of the API with up to three mutations of its line, head, token or body, and of all its
-//! bytes. What is true of each: a token and a payload in it are marked, so that they are found where they must not be.
+//! A request is a template of the API with up to three mutations of its line, head, token, body or bytes. Its token and its
+//! payload are marked, so that the tests find them where they must not be.
 
 use std::fmt::Write as _;
 
@@ -80,7 +80,7 @@ struct Parts {
     body: Vec<u8>,
 }
 
-/// What there is to be asked for: ids of the attacker's own things, and of somebody else's.
+/// Ids for the requests: those of the attacker's own objects and of another caller's.
 pub(crate) struct World {
     pub(crate) secrets: Vec<String>,
     pub(crate) containers: Vec<String>,
@@ -124,7 +124,7 @@ pub(crate) fn hostile(seed: u64, number: u64, world: &World) -> Hostile {
     Hostile { bytes, pace }
 }
 
-/// An honest request of an attacker who has a token of a project of their own.
+/// An honest request of an attacker with a token of their own project.
 fn template(dice: &mut Dice, number: u64, world: &World) -> Parts {
     let secret = dice.pick(&world.secrets).clone();
     let container = dice.pick(&world.containers).clone();
@@ -373,7 +373,7 @@ fn header(dice: &mut Dice, parts: &mut Parts) {
             parts.headers.push((dice.pick(names).to_vec(), b"v".to_vec()));
         }
         9 => {
-            // What a proxy would have set.
+            // A header that only a proxy sets.
             for name in ["X-Roles", "X-User-Id", "X-Project-Id", "X-Identity-Status", "X-Service-Catalog"] {
                 parts.headers.push((name.into(), b"admin".to_vec()));
             }
@@ -667,7 +667,7 @@ fn negotiation(dice: &mut Dice, parts: &mut Parts) {
     }
 }
 
-/// Without any regard to what it is.
+/// Any bytes, without regard to the format.
 fn corrupt(dice: &mut Dice, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;

@@ -1,6 +1,6 @@
-//! A Keystone that knows a few tokens, counts who asks, and about some tokens does not answer as it should.
+//! A Keystone that knows a few tokens, counts questions, and gives wrong answers about some tokens.
 //!
-//! It stays as long as the test's process.
+//! It lives as long as the process of the test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-/// What it was asked so far.
+/// The questions so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) validations: AtomicUsize,
@@ -74,7 +74,7 @@ fn serve(stream: TcpStream, known: &[(&str, &str)], counts: &Counts) -> std::io:
     }
 }
 
-/// A token that begins with `lie` is told a different lie by its last letter.
+/// The last letter of a token that begins with `lie` chooses the wrong answer.
 fn answer_about(subject: &str, known: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
     if let Some((_, project)) = known.iter().find(|(token, _)| subject == *token) {
         return (200, String::new(), valid(project).into_bytes());

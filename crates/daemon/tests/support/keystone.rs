@@ -1,6 +1,6 @@
-//! A real Keystone, with an account for every role, ended with the test.
+//! A real Keystone with an account for every role. It ends with the test.
 //!
-//! `cargo xtask test` installs it and says where its Python is in DONJON_TEST_KEYSTONE. `tests/keystone/serve.py` makes
+//! `cargo xtask test` installs it and sets DONJON_TEST_KEYSTONE. `tests/keystone/serve.py` makes
 //! its database once, below the target folder, and lists the accounts.
 
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ impl Keystone {
         client.answer().unwrap()
     }
 
-    /// The id of what has this name: `users`, `projects`, `roles`, `services`.
+    /// The id of a user, project, role or service by its name.
     #[track_caller]
     pub fn id(&self, plural: &str, name: &str) -> String {
         let found = self.ask("GET", &format!("/{plural}?name={name}"), Some(&self.admin()), None).json();

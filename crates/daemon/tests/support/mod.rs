@@ -1,4 +1,4 @@
-//! The built binary on a folder of its own, and a client that only does what HTTP/1.1 says.
+//! The built binary on a folder of its own, and a plain HTTP/1.1 client.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -247,7 +247,7 @@ impl Client {
         self.ask_as(method, path, &format!("X-Project-Id: p\r\n{headers}"), body)
     }
 
-    /// One request of whoever the headers say, and its answer.
+    /// Sends a request with the headers of a caller, and returns the response.
     pub fn ask_as(
         &mut self,
         method: &str,

@@ -1,4 +1,4 @@
-//! What a running server has: memory, and files.
+//! The memory and the files of a running server.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub fn count_in(bytes: &[u8], needle: &[u8]) -> usize {
     begins.filter(|(at, _)| bytes[*at..].starts_with(needle)).count()
 }
 
-/// Every file in a folder and below, but for sockets, and what is in it.
+/// Every file below a folder with its content, without sockets.
 pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

@@ -1,4 +1,4 @@
-//! A client of the libvirt door that sends what it is told to, byte for byte, and waits only where it is told to.
+//! A client of the libvirt door that sends given bytes and waits only on demand.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -23,11 +23,11 @@ pub type Id = [u8; 16];
 pub struct Raw {
     stream: UnixStream,
     serial: u32,
-    /// What came before an answer that was waited for.
+    /// Messages that came before an awaited reply.
     events: VecDeque<Message>,
 }
 
-/// What the server sent.
+/// A message of the server.
 #[derive(Debug)]
 pub struct Message {
     pub header: Header,
@@ -44,7 +44,7 @@ pub struct Refused {
 /// The payload of a reply, or the error in its place.
 pub type Answer = Result<Vec<u8>, Refused>;
 
-/// What an event says.
+/// The content of an event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
     Defined(Id),
@@ -217,7 +217,7 @@ impl Raw {
         })
     }
 
-    /// Says whom it acts for, and what proves it.
+    /// Sets the identity of the connection.
     pub fn identify(&mut self, user: Option<u64>, token: Option<&str>) -> io::Result<Answer> {
         let user = user.map(|user| ("unix-user-id", ParameterValue::ULLong(user)));
         let token = token.map(|token| ("system.token", ParameterValue::String(token.as_bytes())));
@@ -247,12 +247,12 @@ pub fn define(xml: &str) -> impl FnOnce(&mut Encoder) {
     move |to| DefineXml { xml: xml.as_bytes(), flags: 0 }.encode(to).unwrap()
 }
 
-/// Arguments of what sets a value.
+/// The arguments of setting a value.
 pub fn set_value(id: Id, value: &[u8]) -> impl FnOnce(&mut Encoder) {
     move |to| SetValue { secret: handle(id), value, flags: 0 }.encode(to).unwrap()
 }
 
-/// Arguments of what reads a value or a definition.
+/// The arguments of reading a value or a definition.
 pub fn get(id: Id) -> impl FnOnce(&mut Encoder) {
     move |to| Get { secret: handle(id), flags: 0 }.encode(to).unwrap()
 }
