@@ -8,7 +8,6 @@ use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
-use crate::routes::Verb;
 use crate::schema::{self, mismatch};
 use crate::schemas::ACL;
 use crate::secrets::require_json;
@@ -17,18 +16,8 @@ use crate::write::{Object, list, quoted};
 /// The name of the schema in error texts.
 const SCHEMA: &str = "ACL";
 
-/// The answer to any method.
-pub(crate) async fn answer(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    match ask.route.verb {
-        Verb::Get => read(ask, of).await,
-        Verb::Put => replace(ask, of).await,
-        Verb::Patch => amend(ask, of).await,
-        Verb::Delete | Verb::Post => remove(ask, of).await, // It has no POST.
-    }
-}
-
 /// `GET …/acl`
-async fn read(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn read(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     let acl = ask.vault.acl(ask.call, of).await.map_err(|error| ask.failed(&error))?;
     let mut object = Object::new();
     object.json("read", write(acl.as_ref()));
@@ -46,7 +35,7 @@ fn write(acl: Option<&Acl>) -> String {
 }
 
 /// `PUT …/acl`: what is not said is as without an ACL.
-async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     change(ask, of, |Said { project_access, users, is_empty }| match is_empty {
         true => AclChange::Remove,
         false => AclChange::Replace {
@@ -58,12 +47,12 @@ async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
 }
 
 /// `PATCH …/acl`: what is not said stays.
-async fn amend(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn amend(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     change(ask, of, |Said { project_access, users, .. }| AclChange::Amend { project_access, users }).await
 }
 
 /// `DELETE …/acl`
-async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     ask.vault.change_acl(ask.call, of, AclChange::Remove).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::json(StatusCode::OK, "null".to_owned()))
 }

@@ -8,24 +8,14 @@ use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
-use crate::routes::Verb;
 use crate::schema::{self, mismatch};
 use crate::schemas::{CONSUMER, SECRET_CONSUMER};
 use crate::secrets::{self, require_json};
 use crate::write::Object;
 use crate::{containers, list};
 
-/// The answer to any method.
-pub(crate) async fn answer(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    match ask.route.verb {
-        Verb::Get => read_all(ask, of).await,
-        Verb::Delete => remove(ask, of).await,
-        Verb::Patch | Verb::Post | Verb::Put => add(ask, of).await, // Of these it has POST alone.
-    }
-}
-
 /// `GET …/consumers`
-async fn read_all(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn read_all(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     let slice = match list::slice(ask.query) {
         Ok(slice) => slice,
         Err(problem) => return Err(ask.refuse_of(reading(of), of, problem).await),
@@ -78,7 +68,7 @@ fn name(object: &mut Object, who: &Uses) {
 }
 
 /// `POST …/consumers`
-async fn add(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn add(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     let action = match of {
         Guarded::Secret(_) => Action::AddConsumer,
         Guarded::Container(_) => Action::AddContainerConsumer,
@@ -94,7 +84,7 @@ async fn add(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
 }
 
 /// `DELETE …/consumers`
-async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
     let action = match of {
         Guarded::Secret(_) => Action::RemoveConsumer,
         Guarded::Container(_) => Action::RemoveContainerConsumer,

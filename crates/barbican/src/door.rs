@@ -35,16 +35,13 @@ use crate::metrics::{Asked, Metrics};
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
-use crate::path::{self, App, Found, NO_CHOICE_OF_STORES, Path, Place, Rest};
+use crate::path::{self, App, Found, Path, Rest};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
-use crate::routes::{Route, Verb, resource_at};
+use crate::routes::{self, Place, Route, Verb, resource_at};
 use crate::write::Object;
-use crate::{
-    acls, consumers, containers, list, media_types, metadata, orders, payload, quotas, secrets, stores,
-    transport_keys, versions,
-};
+use crate::{media_types, orders, secrets, versions};
 
 /// When to come again while Keystone does not answer: it is tried once a second then.
 const RETRY_AFTER_S: u8 = 1;
@@ -151,9 +148,7 @@ impl Door {
                 }
                 Ok(App::Versions(rest)) => {
                     let origin = self.origin(head, &target, here);
-                    let (mut asked, mut spoken) = (elsewhere, None);
-                    let reply = self.versions(head, &accept, &origin, rest, &mut asked, &mut spoken);
-                    (asked, finish(reply, spoken, RequestId::next()))
+                    self.versions(head, &accept, &origin, rest).finish(RequestId::next())
                 }
                 Ok(App::Healthcheck) => (elsewhere, Response::default()), // Answered above.
                 Err(bad) => (elsewhere, refused(StatusCode::BAD_REQUEST, bad)),
@@ -172,25 +167,21 @@ impl Door {
     }
 
     /// The part before the API: a list of versions, for anybody.
-    fn versions(
-        &self,
-        head: &Parts,
-        accept: &Accept<'_>,
-        origin: &Origin<'_>,
-        rest: &str,
-        asked: &mut Asked,
-        spoken: &mut Option<Microversion>,
-    ) -> Reply {
-        let reply = match Microversion::of(&head.headers) {
-            Err(bad) => bad_version(&bad, accept),
+    fn versions(&self, head: &Parts, accept: &Accept<'_>, origin: &Origin<'_>, rest: &str) -> Answered {
+        let elsewhere = Asked::elsewhere(Verb::of(&head.method));
+        let answered = match Microversion::of(&head.headers) {
+            Err(bad) => Answered { asked: elsewhere, spoken: None, reply: bad_version(&bad, accept) },
             Ok(version) => {
-                *spoken = Some(version);
-                self.versions_in(head, accept, origin, rest, asked, version)
+                let (asked, reply) = self.versions_in(head, accept, origin, rest, version);
+                Answered { asked: asked.unwrap_or(elsewhere), spoken: Some(version), reply }
             }
         };
-        let is_page = reply.status.is_client_error() || reply.status.is_redirection();
-        let is_page = is_page && reply.status != StatusCode::MULTIPLE_CHOICES;
-        if head.method == Method::HEAD && is_page { page::without_body(reply) } else { reply }
+        let status = answered.reply.status;
+        let is_page = status.is_client_error() || status.is_redirection();
+        if head.method == Method::HEAD && is_page && status != StatusCode::MULTIPLE_CHOICES {
+            return Answered { reply: page::without_body(answered.reply), ..answered };
+        }
+        answered
     }
 
     fn versions_in(
@@ -199,29 +190,40 @@ impl Door {
         accept: &Accept<'_>,
         origin: &Origin<'_>,
         rest: &str,
-        asked: &mut Asked,
         version: Microversion,
-    ) -> Reply {
+    ) -> (Option<Asked>, Reply) {
         let (rest, extension) = media_types::without_extension(rest);
         let found = path::versions(&rest);
         let verb = Verb::of(&head.method);
-        if found.rest == Rest::Nothing {
-            *asked = Asked::of(&found.place, verb);
-        }
+        let asked = (found.rest == Rest::Nothing).then(|| Asked::of(&found.place, verb));
         let route = match choose(&found, verb, accept, extension) {
             Ok(route) => route,
-            Err(problem) => return versions_page(&problem, &head.method, accept),
+            Err(problem) => return (asked, versions_page(&problem, &head.method, accept)),
         };
         let Ok(query) = Query::parse(head.uri.query()) else {
-            return Page::BadRequest(String::new()).reply_of_versions(accept, Some(""));
+            return (asked, Page::BadRequest(String::new()).reply_of_versions(accept, Some("")));
         };
         debug_assert_eq!(route.verb, Verb::Get, "the only method of the only place here");
-        versions::list_versions(version, origin, accept, &query)
-            .unwrap_or_else(|url| Page::Found(url).reply(accept))
+        let reply = versions::list_versions(version, origin, accept, &query)
+            .unwrap_or_else(|url| Page::Found(url).reply(accept));
+        (asked, reply)
     }
 
     fn origin<'r>(&'r self, head: &Parts, target: &Target<'r>, here: SocketAddr) -> Origin<'r> {
         Origin::new(self.host_href.as_deref(), self.browsers.names(), &head.headers, target, here)
+    }
+}
+
+/// An answer, what it counts as, and the version that was agreed on.
+struct Answered {
+    asked: Asked,
+    spoken: Option<Microversion>,
+    reply: Reply,
+}
+
+impl Answered {
+    fn finish(self, request: RequestId) -> (Asked, Response<Body>) {
+        (self.asked, finish(self.reply, self.spoken, request))
     }
 }
 
@@ -238,42 +240,36 @@ impl Turn<'_> {
     async fn answer<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> (Asked, Response<Body>) {
         let (request, head) = (self.request, self.head);
         let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
-        let (mut asked, mut spoken) = (Asked::elsewhere(Verb::of(&head.method)), None);
-        let reply = self.api(rest, body, &mut asked, &mut spoken).instrument(span).await;
-        debug!(%request, status = reply.status.as_u16(), "answered");
-        (asked, finish(reply, spoken, request))
+        let answered = self.api(rest, body).instrument(span).await;
+        debug!(%request, status = answered.reply.status.as_u16(), "answered");
+        answered.finish(request)
     }
 
-    async fn api<B: HttpBody>(
-        &self,
-        rest: &str,
-        body: &mut Arriving<'_, B>,
-        asked: &mut Asked,
-        spoken: &mut Option<Microversion>,
-    ) -> Reply {
+    async fn api<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> Answered {
         let (rest, extension) = media_types::without_extension(rest);
         let found = path::v1(&rest);
         let verb = Verb::of(&self.head.method);
         // Before it is known whose it is: what is refused to a stranger counts as what was asked for.
-        if let Ok(found) = &found {
-            *asked = Asked::of(&found.place, verb);
-        }
+        let asked = match &found {
+            Ok(found) => Asked::of(&found.place, verb),
+            Err(_) => Asked::elsewhere(verb),
+        };
         let caller = match self.door.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
-            Err(why) => return self.unidentified(why),
+            Err(why) => return Answered { asked, spoken: None, reply: self.unidentified(why) },
         };
         let version = match Microversion::of(&self.head.headers) {
             Ok(version) => version,
-            Err(bad) => return self.page(&bad_version_page(&bad)),
+            Err(bad) => return Answered { asked, spoken: None, reply: self.page(&bad_version_page(&bad)) },
         };
-        *spoken = Some(version);
         let time = SystemTime::now().into();
         let call = Call { caller, time, request: self.request, door: model::Door::Rest };
         let answered = match found {
             Ok(found) => self.aimed(&found, verb, extension, body, version, &call).await,
             Err(problem) => Err(problem),
         };
-        answered.unwrap_or_else(|problem| Reply::problem(&problem))
+        let reply = answered.unwrap_or_else(|problem| Reply::problem(&problem));
+        Answered { asked, spoken: Some(version), reply }
     }
 
     /// The answer to nobody.
@@ -392,7 +388,6 @@ impl Turn<'_> {
         Ok(body)
     }
 
-    /// Pairs the rows of the table with their handlers.
     async fn handle(
         &self,
         aim: Aim<'_>,
@@ -412,55 +407,8 @@ impl Turn<'_> {
             origin: self.origin,
             body: body.bytes.expose(),
         };
-        match (aim.place, aim.route.verb) {
-            (Place::Version, _) => Ok(versions::version(version, self.origin)),
-            (Place::Secrets, Verb::Get) => list::list_secrets(&ask).await,
-            (Place::Secrets, _) => secrets::create(&ask).await,
-            (Place::Secret(id), Verb::Get) => secrets::read(&ask, id).await,
-            (Place::Secret(id), Verb::Put) => secrets::fill(&ask, id).await,
-            (Place::Secret(id), _) => secrets::delete(&ask, id).await,
-            (Place::Payload(id), _) => payload::read(&ask, id).await,
-            (Place::Metadata(id), Verb::Get) => metadata::read_all(&ask, id).await,
-            (Place::Metadata(id), Verb::Put) => metadata::replace_all(&ask, id).await,
-            (Place::Metadata(id), _) => metadata::add(&ask, id).await,
-            (Place::Metadatum(id, key), Verb::Get) => metadata::read_one(&ask, id, key).await,
-            (Place::Metadatum(id, key), Verb::Put) => metadata::set(&ask, id, key).await,
-            (Place::Metadatum(id, key), _) => metadata::remove(&ask, id, key).await,
-            (Place::SecretAcl(id), _) => acls::answer(&ask, Guarded::Secret(id)).await,
-            (Place::SecretConsumers(id), _) => consumers::answer(&ask, Guarded::Secret(id)).await,
-            (Place::SecretConsumer(id, one), _) => consumers::read_one(&ask, Guarded::Secret(id), one).await,
-            (Place::Containers, Verb::Get) => containers::read_all(&ask).await,
-            (Place::Containers, _) => containers::create(&ask).await,
-            (Place::Container(id), Verb::Get) => containers::read(&ask, id).await,
-            (Place::Container(id), _) => containers::delete(&ask, id).await,
-            (Place::ContainerAcl(id), _) => acls::answer(&ask, Guarded::Container(id)).await,
-            (Place::ContainerSecrets(id), Verb::Post) => containers::add_secret(&ask, id).await,
-            (Place::ContainerSecrets(id), _) => containers::remove_secret(&ask, id).await,
-            (Place::ContainerConsumers(id), _) => consumers::answer(&ask, Guarded::Container(id)).await,
-            (Place::ContainerConsumer(id, one), _) => {
-                consumers::read_one(&ask, Guarded::Container(id), one).await
-            }
-            (Place::Orders, Verb::Get) => orders::read_all(&ask).await,
-            (Place::Orders, Verb::Post) => orders::create(&ask).await,
-            (Place::Orders, _) => Err(orders::update(&ask).await),
-            (Place::Order(name), Verb::Get) => orders::read(&ask, name).await,
-            (Place::Order(name), _) => orders::delete(&ask, name).await,
-            (Place::Quotas, _) => quotas::read_own(&ask).await,
-            (Place::ProjectQuotas, _) => quotas::read_all(&ask).await,
-            (Place::ProjectQuota(name), Verb::Get) => quotas::read(&ask, name).await,
-            (Place::ProjectQuota(name), Verb::Put) => quotas::set(&ask, name).await,
-            (Place::ProjectQuota(name), _) => quotas::delete(&ask, name).await,
-            (Place::SecretStores, _) => Err(stores::answer(&ask, Action::ListSecretStores).await),
-            (Place::GlobalDefaultStore, _) => Err(stores::answer(&ask, Action::ReadGlobalDefaultStore).await),
-            (Place::PreferredStore, _) => Err(stores::answer(&ask, Action::ReadPreferredStore).await),
-            // Barbican looks for the store first, and there is no choice of any.
-            (Place::SecretStore | Place::StorePreference, _) => Err(Problem::not_found(NO_CHOICE_OF_STORES)),
-            (Place::TransportKeys, Verb::Get) => transport_keys::read_all(&ask).await,
-            (Place::TransportKeys, _) => transport_keys::create(&ask).await,
-            (Place::TransportKey(id), Verb::Get) => transport_keys::read(&ask, id).await,
-            (Place::TransportKey(id), _) => transport_keys::delete(&ask, id).await,
-            (Place::Versions, _) => Err(Problem::not_found("")), // Answered before the API.
-        }
+        let handled = routes::handle(aim.place, aim.route.verb, &ask).await;
+        handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The place has the row, so there is one.
     }
 }
 

@@ -25,8 +25,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::path::Place;
-use crate::routes::{Verb, resource_at};
+use crate::routes::{PLACES, Place, Verb, resource_at};
 
 /// The upper bounds of the histogram, in seconds: a payload read takes some tens of microseconds, a durable write some
 /// milliseconds.
@@ -35,8 +34,6 @@ const SECONDS: [f64; 12] =
 
 /// Methods that are told apart: those of [`Verb`], and all others together.
 const VERBS: usize = 6;
-/// Places that are told apart.
-const PLACES: usize = 28;
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OperationLabel {
@@ -160,8 +157,8 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// A method at a place.
-    pub(crate) const fn of(place: &Place<'_>, verb: Option<Verb>) -> Self {
-        Self { place: Some((number(place), resource_at(place).template)), verb }
+    pub(crate) fn of(place: &Place<'_>, verb: Option<Verb>) -> Self {
+        Self { place: Some((place.number(), resource_at(place).template)), verb }
     }
 
     /// A method somewhere else.
@@ -184,40 +181,6 @@ impl Asked {
     fn name(self) -> String {
         let verb = self.verb.map_or("other", Verb::as_str);
         format!("{verb} {}", self.place.map_or("elsewhere", |(_, template)| template))
-    }
-}
-
-/// A number of its own for every place.
-const fn number(place: &Place<'_>) -> usize {
-    match place {
-        Place::Versions => 0,
-        Place::Version => 1,
-        Place::Secrets => 2,
-        Place::Secret(_) => 3,
-        Place::Payload(_) => 4,
-        Place::Metadata(_) => 5,
-        Place::Metadatum(..) => 6,
-        Place::SecretAcl(_) => 7,
-        Place::SecretConsumers(_) => 8,
-        Place::SecretConsumer(..) => 9,
-        Place::Containers => 10,
-        Place::Container(_) => 11,
-        Place::ContainerAcl(_) => 12,
-        Place::ContainerSecrets(_) => 13,
-        Place::ContainerConsumers(_) => 14,
-        Place::ContainerConsumer(..) => 15,
-        Place::Orders => 16,
-        Place::Order(_) => 17,
-        Place::Quotas => 18,
-        Place::ProjectQuotas => 19,
-        Place::ProjectQuota(_) => 20,
-        Place::SecretStores => 21,
-        Place::GlobalDefaultStore => 22,
-        Place::PreferredStore => 23,
-        Place::SecretStore => 24,
-        Place::StorePreference => 25,
-        Place::TransportKeys => 26,
-        Place::TransportKey(_) => 27,
     }
 }
 

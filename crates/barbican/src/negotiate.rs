@@ -83,7 +83,7 @@ impl Offers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::Place;
+    use crate::routes::Place;
 
     fn check(rest: Rest, verb: &str, accept: Option<&str>, extension: Option<&str>, expect: &str) {
         let found = Found { place: Place::Secrets, rest };

@@ -97,9 +97,9 @@ pub(crate) async fn delete(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> 
 }
 
 /// `PUT /v1/orders`
-pub(crate) async fn update(ask: &Ask<'_>) -> Problem {
+pub(crate) async fn update(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Order update is not supported.");
-    ask.refuse(Action::ChangeOrder, None, problem).await
+    Err(ask.refuse(Action::ChangeOrder, None, problem).await)
 }
 
 /// `POST /v1/orders`

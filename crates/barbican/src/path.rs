@@ -15,6 +15,7 @@ use model::{ConsumerId, ContainerId, Guarded, SecretId, TransportKeyId};
 
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
+use crate::routes::Place;
 
 /// A path, decoded, with single slashes.
 #[derive(Debug)]
@@ -43,67 +44,6 @@ pub(crate) enum App<'p> {
     V1(&'p str),
     /// The list of versions.
     Versions(&'p str),
-}
-
-/// A resource, with what names it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Place<'p> {
-    /// `/`
-    Versions,
-    /// `/v1`
-    Version,
-    /// `/v1/secrets`
-    Secrets,
-    /// `/v1/secrets/{id}`
-    Secret(SecretId),
-    /// `/v1/secrets/{id}/payload`
-    Payload(SecretId),
-    /// `/v1/secrets/{id}/metadata`
-    Metadata(SecretId),
-    /// `/v1/secrets/{id}/metadata/{key}`
-    Metadatum(SecretId, &'p str),
-    /// `/v1/secrets/{id}/acl`
-    SecretAcl(SecretId),
-    /// `/v1/secrets/{id}/consumers`
-    SecretConsumers(SecretId),
-    /// `/v1/secrets/{id}/consumers/{id}`
-    SecretConsumer(SecretId, ConsumerId),
-    /// `/v1/containers`
-    Containers,
-    /// `/v1/containers/{id}`
-    Container(ContainerId),
-    /// `/v1/containers/{id}/acl`
-    ContainerAcl(ContainerId),
-    /// `/v1/containers/{id}/secrets`
-    ContainerSecrets(ContainerId),
-    /// `/v1/containers/{id}/consumers`
-    ContainerConsumers(ContainerId),
-    /// `/v1/containers/{id}/consumers/{id}`
-    ContainerConsumer(ContainerId, ConsumerId),
-    /// `/v1/orders`
-    Orders,
-    /// `/v1/orders/{id}`
-    Order(&'p str),
-    /// `/v1/quotas`
-    Quotas,
-    /// `/v1/project-quotas`
-    ProjectQuotas,
-    /// `/v1/project-quotas/{project}`
-    ProjectQuota(&'p str),
-    /// `/v1/secret-stores`
-    SecretStores,
-    /// `/v1/secret-stores/global-default`
-    GlobalDefaultStore,
-    /// `/v1/secret-stores/preferred`
-    PreferredStore,
-    /// `/v1/secret-stores/{id}`
-    SecretStore,
-    /// `/v1/secret-stores/{id}/preferred`
-    StorePreference,
-    /// `/v1/transport_keys`
-    TransportKeys,
-    /// `/v1/transport_keys/{id}`
-    TransportKey(TransportKeyId),
 }
 
 impl Place<'_> {
@@ -281,10 +221,6 @@ fn transport_keys(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
     }
 }
 
-/// What Barbican says of every store while it has only one, as here.
-pub(crate) const NO_CHOICE_OF_STORES: &str =
-    "Not Found. Multiple backends support is not enabled in service configuration.";
-
 fn secret_stores(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
     match steps.next_step() {
         None | Some("index") => Ok(steps.end_at(Place::SecretStores)),
@@ -412,6 +348,21 @@ mod tests {
             ("/v1/orders/abc".to_owned(), "Order(\"abc\")".to_owned()),
         ] {
             assert_eq!(follow(&path), expect, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_to_every_resource_of_the_table() {
+        for template in crate::routes::templates() {
+            let filled = template.replace("{id}", ID).replace("{key}", "k").replace("{project}", "p");
+            let path = Path::parse(&filled).unwrap();
+            let found = match path.app() {
+                App::Healthcheck => panic!("{template} is the liveness probe"),
+                App::Versions(rest) => versions(rest),
+                App::V1(rest) => v1(rest).unwrap(),
+            };
+            assert_eq!(crate::routes::resource_at(&found.place).template, template);
+            assert_eq!(found.rest, Rest::Nothing, "{template}");
         }
     }
 

@@ -1,12 +1,20 @@
 //! The table: every resource of Barbican's v1 API, which methods it has, what each operation is called in error texts,
 //! and which types of answer it offers.
 //!
-//! The handlers are paired with the rows in `door.rs`, by place and method.
+//! Each row of an operation ends in the handler that does it, so there is none without, and [`handle`] has no arm that
+//! could do anything else. Which path leads to a resource is in `path.rs`.
 
 use http::Method;
+use model::{ConsumerId, ContainerId, Guarded, SecretId, TransportKeyId};
+use vault::Action;
 
-use self::Offers::{Any, Html, Json, JsonOrHome};
-use crate::path::Place;
+use crate::ask::Ask;
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::{
+    acls, consumers, containers, list, metadata, orders, payload, quotas, secrets, stores, transport_keys,
+    versions,
+};
 
 /// The methods that any resource has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,16 +27,12 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Delete, Self::Patch];
+
     /// The method, if any resource has it.
     pub(crate) fn of(method: &Method) -> Option<Self> {
-        match *method {
-            Method::DELETE => Some(Self::Delete),
-            Method::GET => Some(Self::Get),
-            Method::PATCH => Some(Self::Patch),
-            Method::POST => Some(Self::Post),
-            Method::PUT => Some(Self::Put),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|verb| *method == verb.as_str())
     }
 
     /// The name of the method.
@@ -80,203 +84,191 @@ pub(crate) struct Resource {
     pub says_allow: Option<&'static str>,
 }
 
-const fn delete(name: &'static str, offers: Offers) -> Route {
-    Route { verb: Verb::Delete, name, offers }
-}
-const fn get(name: &'static str, offers: Offers) -> Route {
-    Route { verb: Verb::Get, name, offers }
-}
-const fn patch(name: &'static str, offers: Offers) -> Route {
-    Route { verb: Verb::Patch, name, offers }
-}
-const fn post(name: &'static str, offers: Offers) -> Route {
-    Route { verb: Verb::Post, name, offers }
-}
-const fn put(name: &'static str, offers: Offers) -> Route {
-    Route { verb: Verb::Put, name, offers }
-}
+/// Makes the table, the places it lists, and what finds the row and the handler of a place.
+///
+/// ```text
+/// Place(parameters) "template" options of the resource {
+///     Verb | Verb "name in error texts" Offers => handler of the request `ask`;
+/// }
+/// ```
+macro_rules! resources {
+    ($ask:ident;
+     $($place:ident $(($($parameter:ident: $type:ty),+))? $template:literal
+       otherwise($otherwise:expr) says_allow($says_allow:expr)
+       { $($($verb:ident)|+ $name:literal $offers:ident => $handler:expr;)+ })+) => {
+        /// A resource, with what names it.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub(crate) enum Place<'p> {
+            $(#[doc = concat!("`", $template, "`")] $place $(($($type),+))?,)+
+        }
 
-/// A resource as most are.
-const fn resource(template: &'static str, allow: &'static str, routes: &'static [Route]) -> Resource {
-    Resource { template, routes, otherwise: Some(Html), says_allow: Some(allow) }
-}
+        /// The numbers of the rows.
+        enum Row { $($place,)+ }
 
-static VERSIONS: Resource = resource("/", "GET", &[get("Versions retrieval", JsonOrHome)]);
-static VERSION: Resource = resource("/v1", "GET", &[get("Version retrieval", JsonOrHome)]);
-static SECRETS: Resource =
-    resource("/v1/secrets", "GET, POST", &[get("Secret(s) retrieval", Json), post("Secret creation", Json)]);
-static SECRET: Resource = resource(
-    "/v1/secrets/{id}",
-    "DELETE, GET, PUT",
-    &[delete("Secret deletion", Any), get("Secret retrieval", Any), put("Secret update", Any)],
-);
-static PAYLOAD: Resource = Resource {
-    template: "/v1/secrets/{id}/payload",
-    routes: &[get("Secret payload retrieval", Any)],
-    otherwise: Some(Any),
-    says_allow: None,
-};
-static METADATA: Resource = resource(
-    "/v1/secrets/{id}/metadata",
-    "GET, POST, PUT",
-    &[
-        get("Secret metadata retrieval", Json),
-        post("Secret metadatum creation", Json),
-        put("Secret metadata creation", Json),
-    ],
-);
-static METADATUM: Resource = Resource {
-    template: "/v1/secrets/{id}/metadata/{key}",
-    routes: &[
-        delete("Secret metadatum removal", Json),
-        get("Secret metadatum retrieval", Json),
-        put("Secret metadatum update", Json),
-    ],
-    otherwise: None,
-    says_allow: None,
-};
-static SECRET_ACL: Resource = resource(
-    "/v1/secrets/{id}/acl",
-    "DELETE, GET, PATCH, PUT",
-    &[
-        delete("SecretACL(s) deletion", Json),
-        get("SecretACL(s) retrieval", Json),
-        patch("SecretACL(s) Update", Json),
-        put("SecretACL(s) Update", Json),
-    ],
-);
-static SECRET_CONSUMERS: Resource = resource(
-    "/v1/secrets/{id}/consumers",
-    "DELETE, GET, POST",
-    &[
-        delete("SecretConsumer deletion", Json),
-        get("SecretConsumers(s) retrieval", Json),
-        post("SecretConsumer creation", Json),
-    ],
-);
-static SECRET_CONSUMER: Resource =
-    resource("/v1/secrets/{id}/consumers/{id}", "GET", &[get("SecretConsumer retrieval", Json)]);
-static CONTAINERS: Resource = Resource {
-    otherwise: Some(Json),
-    ..resource(
-        "/v1/containers",
-        "GET, POST",
-        &[get("Containers(s) retrieval", Json), post("Container creation", Json)],
-    )
-};
-static CONTAINER: Resource = Resource {
-    otherwise: Some(Json),
-    ..resource(
-        "/v1/containers/{id}",
-        "DELETE, GET",
-        &[delete("Container deletion", Any), get("Container retrieval", Json)],
-    )
-};
-static CONTAINER_ACL: Resource = resource(
-    "/v1/containers/{id}/acl",
-    "DELETE, GET, PATCH, PUT",
-    &[
-        delete("ContainerACL(s) deletion", Json),
-        get("ContainerACL(s) retrieval", Json),
-        patch("ContainerACL(s) Update", Json),
-        put("ContainerACL(s) Update", Json),
-    ],
-);
-static CONTAINER_SECRETS: Resource = resource(
-    "/v1/containers/{id}/secrets",
-    "DELETE, POST",
-    &[delete("Container Secret deletion", Any), post("Container Secret creation", Json)],
-);
-static CONTAINER_CONSUMERS: Resource = resource(
-    "/v1/containers/{id}/consumers",
-    "DELETE, GET, POST",
-    &[
-        delete("ContainerConsumer deletion", Json),
-        get("ContainerConsumers(s) retrieval", Json),
-        post("ContainerConsumer creation", Json),
-    ],
-);
-static CONTAINER_CONSUMER: Resource =
-    resource("/v1/containers/{id}/consumers/{id}", "GET", &[get("ContainerConsumer retrieval", Json)]);
-static ORDERS: Resource = resource(
-    "/v1/orders",
-    "GET, POST, PUT",
-    &[get("Order(s) retrieval", Json), post("Order creation", Json), put("Order update", Json)],
-);
-static ORDER: Resource = resource(
-    "/v1/orders/{id}",
-    "DELETE, GET",
-    &[delete("Order deletion", Any), get("Order retrieval", Json)],
-);
-static QUOTAS: Resource = resource("/v1/quotas", "GET", &[get("Quotas", Json)]);
-static PROJECT_QUOTAS: Resource = resource("/v1/project-quotas", "GET", &[get("Project Quotas", Json)]);
-static PROJECT_QUOTA: Resource = resource(
-    "/v1/project-quotas/{project}",
-    "DELETE, GET, PUT",
-    &[delete("Project Quotas", Any), get("Project Quotas", Json), put("Project Quotas", Json)],
-);
-static SECRET_STORES: Resource =
-    resource("/v1/secret-stores", "GET", &[get("List available secret stores", Json)]);
-/// Barbican looks at no method of these while it has only one store.
-const fn any_method(template: &'static str, routes: &'static [Route]) -> Resource {
-    Resource { template, routes, otherwise: Some(Json), says_allow: None }
-}
-macro_rules! of_every_method {
-    ($name:literal) => {
-        &[delete($name, Json), get($name, Json), patch($name, Json), post($name, Json), put($name, Json)]
+        static RESOURCES: [Resource; PLACES] = [
+            $(Resource {
+                template: $template,
+                routes: &[$($(Route { verb: Verb::$verb, name: $name, offers: Offers::$offers }),+),+],
+                otherwise: $otherwise,
+                says_allow: $says_allow,
+            },)+
+        ];
+
+        /// How many resources there are.
+        pub(crate) const PLACES: usize = [$(Row::$place,)+].len();
+
+        impl Place<'_> {
+            /// The number of its row.
+            pub(crate) const fn number(&self) -> usize {
+                match self {
+                    $(Self::$place { .. } => Row::$place as usize,)+
+                }
+            }
+        }
+
+        /// Does one operation; nothing if the place does not have the method.
+        pub(crate) async fn handle(
+            place: Place<'_>,
+            verb: Verb,
+            $ask: &Ask<'_>,
+        ) -> Option<Result<Reply, Problem>> {
+            match place {
+                $(Place::$place $(($($parameter),+))? => {
+                    $(if matches!(verb, $(Verb::$verb)|+) {
+                        return Some($handler.await);
+                    })+
+                })+
+            }
+            None
+        }
     };
 }
-static GLOBAL_DEFAULT_STORE: Resource =
-    any_method("/v1/secret-stores/global-default", of_every_method!("Secret store retrieval"));
-static PREFERRED_STORE: Resource =
-    any_method("/v1/secret-stores/preferred", of_every_method!("Secret store retrieval"));
-static SECRET_STORE: Resource =
-    any_method("/v1/secret-stores/{id}", of_every_method!("Secret store retrieval"));
-static STORE_PREFERENCE: Resource =
-    any_method("/v1/secret-stores/{id}/preferred", of_every_method!("Setting preferred secret store"));
-static TRANSPORT_KEYS: Resource = resource(
-    "/v1/transport_keys",
-    "GET, POST",
-    &[get("Transport Key(s) retrieval", Json), post("Transport Key Creation", Json)],
-);
-static TRANSPORT_KEY: Resource = resource(
-    "/v1/transport_keys/{id}",
-    "DELETE, GET",
-    &[delete("Transport Key deletion", Html), get("Transport Key retrieval", Html)],
-);
+
+resources! { ask;
+    Versions "/" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "Versions retrieval" JsonOrHome => versions::not_here();
+    }
+    Version "/v1" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "Version retrieval" JsonOrHome => versions::read(ask);
+    }
+    Secrets "/v1/secrets" otherwise(Some(Offers::Html)) says_allow(Some("GET, POST")) {
+        Get "Secret(s) retrieval" Json => list::list_secrets(ask);
+        Post "Secret creation" Json => secrets::create(ask);
+    }
+    Secret(id: SecretId) "/v1/secrets/{id}" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, PUT")) {
+        Delete "Secret deletion" Any => secrets::delete(ask, id);
+        Get "Secret retrieval" Any => secrets::read(ask, id);
+        Put "Secret update" Any => secrets::fill(ask, id);
+    }
+    Payload(id: SecretId) "/v1/secrets/{id}/payload" otherwise(Some(Offers::Any)) says_allow(None) {
+        Get "Secret payload retrieval" Any => payload::read(ask, id);
+    }
+    Metadata(id: SecretId) "/v1/secrets/{id}/metadata" otherwise(Some(Offers::Html)) says_allow(Some("GET, POST, PUT")) {
+        Get "Secret metadata retrieval" Json => metadata::read_all(ask, id);
+        Post "Secret metadatum creation" Json => metadata::add(ask, id);
+        Put "Secret metadata creation" Json => metadata::replace_all(ask, id);
+    }
+    Metadatum(id: SecretId, key: &'p str) "/v1/secrets/{id}/metadata/{key}" otherwise(None) says_allow(None) {
+        Delete "Secret metadatum removal" Json => metadata::remove(ask, id, key);
+        Get "Secret metadatum retrieval" Json => metadata::read_one(ask, id, key);
+        Put "Secret metadatum update" Json => metadata::set(ask, id, key);
+    }
+    SecretAcl(id: SecretId) "/v1/secrets/{id}/acl" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, PATCH, PUT")) {
+        Delete "SecretACL(s) deletion" Json => acls::remove(ask, Guarded::Secret(id));
+        Get "SecretACL(s) retrieval" Json => acls::read(ask, Guarded::Secret(id));
+        Patch "SecretACL(s) Update" Json => acls::amend(ask, Guarded::Secret(id));
+        Put "SecretACL(s) Update" Json => acls::replace(ask, Guarded::Secret(id));
+    }
+    SecretConsumers(id: SecretId) "/v1/secrets/{id}/consumers" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, POST")) {
+        Delete "SecretConsumer deletion" Json => consumers::remove(ask, Guarded::Secret(id));
+        Get "SecretConsumers(s) retrieval" Json => consumers::read_all(ask, Guarded::Secret(id));
+        Post "SecretConsumer creation" Json => consumers::add(ask, Guarded::Secret(id));
+    }
+    SecretConsumer(id: SecretId, consumer: ConsumerId) "/v1/secrets/{id}/consumers/{id}" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "SecretConsumer retrieval" Json => consumers::read_one(ask, Guarded::Secret(id), consumer);
+    }
+    Containers "/v1/containers" otherwise(Some(Offers::Json)) says_allow(Some("GET, POST")) {
+        Get "Containers(s) retrieval" Json => containers::read_all(ask);
+        Post "Container creation" Json => containers::create(ask);
+    }
+    Container(id: ContainerId) "/v1/containers/{id}" otherwise(Some(Offers::Json)) says_allow(Some("DELETE, GET")) {
+        Delete "Container deletion" Any => containers::delete(ask, id);
+        Get "Container retrieval" Json => containers::read(ask, id);
+    }
+    ContainerAcl(id: ContainerId) "/v1/containers/{id}/acl" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, PATCH, PUT")) {
+        Delete "ContainerACL(s) deletion" Json => acls::remove(ask, Guarded::Container(id));
+        Get "ContainerACL(s) retrieval" Json => acls::read(ask, Guarded::Container(id));
+        Patch "ContainerACL(s) Update" Json => acls::amend(ask, Guarded::Container(id));
+        Put "ContainerACL(s) Update" Json => acls::replace(ask, Guarded::Container(id));
+    }
+    ContainerSecrets(id: ContainerId) "/v1/containers/{id}/secrets" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, POST")) {
+        Delete "Container Secret deletion" Any => containers::remove_secret(ask, id);
+        Post "Container Secret creation" Json => containers::add_secret(ask, id);
+    }
+    ContainerConsumers(id: ContainerId) "/v1/containers/{id}/consumers" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, POST")) {
+        Delete "ContainerConsumer deletion" Json => consumers::remove(ask, Guarded::Container(id));
+        Get "ContainerConsumers(s) retrieval" Json => consumers::read_all(ask, Guarded::Container(id));
+        Post "ContainerConsumer creation" Json => consumers::add(ask, Guarded::Container(id));
+    }
+    ContainerConsumer(id: ContainerId, consumer: ConsumerId) "/v1/containers/{id}/consumers/{id}" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "ContainerConsumer retrieval" Json => consumers::read_one(ask, Guarded::Container(id), consumer);
+    }
+    Orders "/v1/orders" otherwise(Some(Offers::Html)) says_allow(Some("GET, POST, PUT")) {
+        Get "Order(s) retrieval" Json => orders::read_all(ask);
+        Post "Order creation" Json => orders::create(ask);
+        Put "Order update" Json => orders::update(ask);
+    }
+    Order(name: &'p str) "/v1/orders/{id}" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET")) {
+        Delete "Order deletion" Any => orders::delete(ask, name);
+        Get "Order retrieval" Json => orders::read(ask, name);
+    }
+    Quotas "/v1/quotas" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "Quotas" Json => quotas::read_own(ask);
+    }
+    ProjectQuotas "/v1/project-quotas" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "Project Quotas" Json => quotas::read_all(ask);
+    }
+    ProjectQuota(project: &'p str) "/v1/project-quotas/{project}" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET, PUT")) {
+        Delete "Project Quotas" Any => quotas::delete(ask, project);
+        Get "Project Quotas" Json => quotas::read(ask, project);
+        Put "Project Quotas" Json => quotas::set(ask, project);
+    }
+    SecretStores "/v1/secret-stores" otherwise(Some(Offers::Html)) says_allow(Some("GET")) {
+        Get "List available secret stores" Json => stores::refuse(ask, Action::ListSecretStores);
+    }
+    // Barbican looks at no method of these four while it has only one store.
+    GlobalDefaultStore "/v1/secret-stores/global-default" otherwise(Some(Offers::Json)) says_allow(None) {
+        Delete | Get | Patch | Post | Put "Secret store retrieval" Json => stores::refuse(ask, Action::ReadGlobalDefaultStore);
+    }
+    PreferredStore "/v1/secret-stores/preferred" otherwise(Some(Offers::Json)) says_allow(None) {
+        Delete | Get | Patch | Post | Put "Secret store retrieval" Json => stores::refuse(ask, Action::ReadPreferredStore);
+    }
+    SecretStore "/v1/secret-stores/{id}" otherwise(Some(Offers::Json)) says_allow(None) {
+        Delete | Get | Patch | Post | Put "Secret store retrieval" Json => stores::no_choice();
+    }
+    StorePreference "/v1/secret-stores/{id}/preferred" otherwise(Some(Offers::Json)) says_allow(None) {
+        Delete | Get | Patch | Post | Put "Setting preferred secret store" Json => stores::no_choice();
+    }
+    TransportKeys "/v1/transport_keys" otherwise(Some(Offers::Html)) says_allow(Some("GET, POST")) {
+        Get "Transport Key(s) retrieval" Json => transport_keys::read_all(ask);
+        Post "Transport Key Creation" Json => transport_keys::create(ask);
+    }
+    TransportKey(id: TransportKeyId) "/v1/transport_keys/{id}" otherwise(Some(Offers::Html)) says_allow(Some("DELETE, GET")) {
+        Delete "Transport Key deletion" Html => transport_keys::delete(ask, id);
+        Get "Transport Key retrieval" Html => transport_keys::read(ask, id);
+    }
+}
 
 /// The row of a place.
-pub(crate) const fn resource_at(place: &Place<'_>) -> &'static Resource {
-    match place {
-        Place::Versions => &VERSIONS,
-        Place::Version => &VERSION,
-        Place::Secrets => &SECRETS,
-        Place::Secret(_) => &SECRET,
-        Place::Payload(_) => &PAYLOAD,
-        Place::Metadata(_) => &METADATA,
-        Place::Metadatum(..) => &METADATUM,
-        Place::SecretAcl(_) => &SECRET_ACL,
-        Place::SecretConsumers(_) => &SECRET_CONSUMERS,
-        Place::SecretConsumer(..) => &SECRET_CONSUMER,
-        Place::Containers => &CONTAINERS,
-        Place::Container(_) => &CONTAINER,
-        Place::ContainerAcl(_) => &CONTAINER_ACL,
-        Place::ContainerSecrets(_) => &CONTAINER_SECRETS,
-        Place::ContainerConsumers(_) => &CONTAINER_CONSUMERS,
-        Place::ContainerConsumer(..) => &CONTAINER_CONSUMER,
-        Place::Orders => &ORDERS,
-        Place::Order(_) => &ORDER,
-        Place::Quotas => &QUOTAS,
-        Place::ProjectQuotas => &PROJECT_QUOTAS,
-        Place::ProjectQuota(_) => &PROJECT_QUOTA,
-        Place::SecretStores => &SECRET_STORES,
-        Place::GlobalDefaultStore => &GLOBAL_DEFAULT_STORE,
-        Place::PreferredStore => &PREFERRED_STORE,
-        Place::SecretStore => &SECRET_STORE,
-        Place::StorePreference => &STORE_PREFERENCE,
-        Place::TransportKeys => &TRANSPORT_KEYS,
-        Place::TransportKey(_) => &TRANSPORT_KEY,
-    }
+#[expect(clippy::indexing_slicing, reason = "places and rows are made of the same lines")]
+pub(crate) fn resource_at(place: &Place<'_>) -> &'static Resource {
+    &RESOURCES[place.number()]
+}
+
+/// The template of every resource.
+#[cfg(test)]
+pub(crate) fn templates() -> impl Iterator<Item = &'static str> {
+    RESOURCES.iter().map(|resource| resource.template)
 }
 
 impl Resource {
@@ -292,38 +284,25 @@ mod tests {
 
     #[test]
     fn allow_lists_the_methods_there_are() {
-        let places = [
-            Place::Versions,
-            Place::Version,
-            Place::Secrets,
-            Place::Containers,
-            Place::Orders,
-            Place::Order(""),
-            Place::Quotas,
-            Place::ProjectQuotas,
-            Place::ProjectQuota(""),
-            Place::SecretStores,
-            Place::TransportKeys,
-            Place::TransportKey(model::TransportKeyId::random()),
-        ];
-        let (id, container) = (model::SecretId::random(), model::ContainerId::random());
-        let consumer = model::ConsumerId::random();
-        let belongings = [
-            Place::Secret(id),
-            Place::Metadata(id),
-            Place::SecretAcl(id),
-            Place::SecretConsumers(id),
-            Place::SecretConsumer(id, consumer),
-            Place::Container(container),
-            Place::ContainerAcl(container),
-            Place::ContainerSecrets(container),
-            Place::ContainerConsumers(container),
-            Place::ContainerConsumer(container, consumer),
-        ];
-        for place in places.into_iter().chain(belongings) {
-            let resource = resource_at(&place);
+        for resource in &RESOURCES {
             let methods: Vec<_> = resource.routes.iter().map(|route| route.verb.as_str()).collect();
-            assert_eq!(resource.says_allow, Some(methods.join(", ").as_str()), "{}", resource.template);
+            assert!(methods.is_sorted(), "{}", resource.template);
+            if let Some(allow) = resource.says_allow {
+                assert_eq!(allow, methods.join(", "), "{}", resource.template);
+            }
         }
+    }
+
+    #[test]
+    fn a_place_and_its_row_are_of_one_line() {
+        let key = TransportKeyId::random();
+        for (place, template) in [
+            (Place::Versions, "/"),
+            (Place::Metadatum(SecretId::random(), "k"), "/v1/secrets/{id}/metadata/{key}"),
+            (Place::TransportKey(key), "/v1/transport_keys/{id}"),
+        ] {
+            assert_eq!(resource_at(&place).template, template);
+        }
+        assert_eq!(Place::TransportKey(key).number(), PLACES - 1);
     }
 }

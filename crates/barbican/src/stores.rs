@@ -4,10 +4,19 @@
 use vault::Action;
 
 use crate::ask::Ask;
-use crate::path::NO_CHOICE_OF_STORES;
 use crate::problem::Problem;
+use crate::reply::Reply;
 
-/// The answer to any method: whoever may, by the rule of the action, learns that there is nothing to choose.
-pub(crate) async fn answer(ask: &Ask<'_>, action: Action) -> Problem {
-    ask.refuse(action, None, Problem::not_found(NO_CHOICE_OF_STORES)).await
+/// What Barbican says of every store while it has only one, as here.
+const NO_CHOICE_OF_STORES: &str =
+    "Not Found. Multiple backends support is not enabled in service configuration.";
+
+/// The answer to any method: a caller who may ask, by the rule of the action, learns that there is nothing to choose.
+pub(crate) async fn refuse(ask: &Ask<'_>, action: Action) -> Result<Reply, Problem> {
+    Err(ask.refuse(action, None, Problem::not_found(NO_CHOICE_OF_STORES)).await)
+}
+
+/// The answer where Barbican looks for the store first, and there is no choice of any.
+pub(crate) async fn no_choice() -> Result<Reply, Problem> {
+    Err(Problem::not_found(NO_CHOICE_OF_STORES))
 }

@@ -3,8 +3,9 @@
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::accept::Accept;
-use crate::ask::Origin;
+use crate::ask::{Ask, Origin};
 use crate::microversion::Microversion;
+use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::write::{Object, list};
@@ -45,10 +46,15 @@ pub(crate) fn list_versions(
 }
 
 /// `GET /v1`
-pub(crate) fn version(version: Microversion, origin: &Origin<'_>) -> Reply {
+pub(crate) async fn read(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut object = Object::new();
-    object.json("version", document(version, origin));
-    Reply::json(StatusCode::OK, object.end())
+    object.json("version", document(ask.version, ask.origin));
+    Ok(Reply::json(StatusCode::OK, object.end()))
+}
+
+/// The list of versions is answered before the API.
+pub(crate) async fn not_here() -> Result<Reply, Problem> {
+    Err(Problem::not_found(""))
 }
 
 /// What there is to say of the one version. Microversions are a later idea than its first form.
