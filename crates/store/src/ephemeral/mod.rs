@@ -7,7 +7,7 @@ mod merged;
 
 use model::{ChangeKind, Conflict, Guarded, Secret, SecretId};
 
-use crate::rules::{Answer, Effects, Nothing, SecretRow, Tables, Transaction};
+use crate::rules::{Answer, Effects, Nothing, SecretRow, Table, Tables, Transaction};
 use crate::{Change, Error, Reseal};
 
 pub(crate) use merged::{durable_part, merged_page};
@@ -88,11 +88,11 @@ where
         let (stored, kept) = (durable.secret(secret.id)?, memory.secret(secret.id)?);
         match (stored, kept, secret.facets.ephemeral) {
             (Some(found), _, true) if !found.is_expired(secret.created) => {
-                return carry(durable, memory, &found, secret, reseal.take(), witness, effects);
+                return carry(durable, memory, &found, secret, reseal.as_mut(), witness, effects);
             }
             (_, Some(found), false) if !found.is_expired(secret.created) => {
                 effects.departed = true;
-                return carry(memory, durable, &found, secret, reseal.take(), witness, effects);
+                return carry(memory, durable, &found, secret, reseal.as_mut(), witness, effects);
             }
             (Some(_), _, true) => return Err(Conflict::Id(secret.id).into()), // Another project's.
             (_, Some(_), false) => return Err(Conflict::Id(secret.id).into()), // Expired, and not gone yet.
@@ -136,7 +136,7 @@ fn carry<X, Y>(
     to: &mut Y,
     found: &SecretRow,
     secret: &Secret,
-    reseal: Option<Reseal>,
+    reseal: Option<&mut Reseal>,
     witness: Witness<'_>,
     effects: &mut Effects,
 ) -> Answer<(), X>
@@ -149,32 +149,29 @@ where
     if from.is_named(found)? {
         return Err(Conflict::NamedOnDisk(found.id).into());
     }
-    witness()?;
-    let mut record = from.record(found.row, &secret.project)?;
     let metadata = from.metadata(found.row)?;
     let acl = from.acl(of)?.and_then(|found| found.acl);
     let consumers = from.consumers(of, found.row)?;
-    from.delete_secret(found.row)?;
+    witness()?;
+    from.delete(Table::Secrets, found.row)?;
     effects.deleted |= found.filled && !effects.departed;
-    if let Some(expired) = redefined.in_the_way {
-        transaction(from, Nothing, witness, effects).take_away(&expired, time)?;
+    if let Some(expired) = &redefined.in_the_way {
+        transaction(from, Nothing, witness, effects).take_away(expired, time)?;
     }
-    (record.facets, record.guard) = (redefined.facets, redefined.guard);
-    let mut to = transaction(to, Nothing, witness, effects);
+    let (secret, mut to) = (&redefined.secret, transaction(to, Nothing, witness, effects));
     let project = to.ensure_project(&secret.project)?;
-    let row = to.here.insert_secret(project, &record, redefined.sealed.as_deref())?;
+    let row = to.here.insert_secret(project, secret, redefined.sealed.as_deref())?;
     for datum in &metadata {
         to.here.add_metadatum(row, datum)?;
     }
-    if let Some(acl) = acl {
-        to.here.set_acl_users(of, row, &acl.users)?;
-        to.here.set_acl_times(of, row, Some((acl.created, acl.updated)))?;
+    if acl.is_some() {
+        to.here.set_acl(of, row, acl.as_ref(), secret.guard.as_ref())?;
     }
     for consumer in &consumers {
         let project = to.ensure_project(&consumer.project)?;
         to.here.add_consumer(of, row, project, consumer)?;
     }
-    to.log((found.id, project, record.facets.usage().as_ref()), ChangeKind::Redefined, time)
+    to.log((found.id, project, secret.facets.usage().as_ref()), ChangeKind::Redefined, time)
 }
 
 /// Reads one thing that is in either set of tables. A secret that left memory for the durable tables between the two

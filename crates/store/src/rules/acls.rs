@@ -1,6 +1,6 @@
 //! ACLs of secrets and of containers.
 
-use model::{Absent, Acl, AclChange, Guard, Guarded, Standing, Text, Timestamp};
+use model::{Absent, Acl, AclChange, Guard, Guarded, Standing, Timestamp};
 
 use super::tables::{AclRow, Answer, Tables};
 use super::transaction::{Beside, Transaction};
@@ -14,21 +14,19 @@ fn absent(of: Guarded) -> Absent {
     }
 }
 
-/// Whether the project may read, and the users that an ACL is to name.
-type Terms = (bool, Vec<Text>);
-
-/// The terms of an ACL after a change; none if there is to be no ACL.
-fn changed_terms(before: Option<&Acl>, change: &AclChange) -> Option<Terms> {
-    match change {
-        AclChange::Replace { project_access, users } => Some((*project_access, users.clone())),
-        AclChange::Remove => None,
-        AclChange::Amend { project_access: None, users: None } if before.is_none() => None,
+/// An ACL after a change; none if there is to be none.
+fn changed_acl(before: Option<&Acl>, change: &AclChange, time: Timestamp) -> Option<Acl> {
+    let (project_access, users) = match change {
+        AclChange::Replace { project_access, users } => (*project_access, users.clone()),
+        AclChange::Remove => return None,
+        AclChange::Amend { project_access: None, users: None } if before.is_none() => return None,
         AclChange::Amend { project_access, users } => {
             let access = project_access.or(before.map(|acl| acl.project_access)).unwrap_or(true);
             let users = users.clone().or_else(|| before.map(|acl| acl.users.clone())).unwrap_or_default();
-            Some((access, users))
+            (access, users)
         }
-    }
+    };
+    Some(Acl { project_access, users, created: before.map_or(time, |acl| acl.created), updated: time })
 }
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
@@ -40,24 +38,18 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         time: Timestamp,
     ) -> Answer<(), T> {
         let found = self.here.acl(of)?.ok_or_else(|| absent(of))?;
-        let terms = changed_terms(found.acl.as_ref(), change);
-        let access = terms.as_ref().is_none_or(|(access, _)| *access);
-        let guard = self.guard_with(of, &found, access, terms.as_ref(), guarding)?;
+        let acl = changed_acl(found.acl.as_ref(), change, time);
+        let guard = self.guard_with(of, &found, acl.as_ref(), guarding)?;
         self.witness()?;
-        let users = terms.as_ref().map_or(&[][..], |(_, users)| users);
-        self.here.set_acl_users(of, found.row, users)?;
-        self.here.set_access(of, found.row, access, guard.as_ref())?;
-        let times = terms.map(|_| (found.acl.as_ref().map_or(time, |acl| acl.created), time));
-        self.here.set_acl_times(of, found.row, times)
+        self.here.set_acl(of, found.row, acl.as_ref(), guard.as_ref())
     }
 
     /// The guard of something after a change of its ACL.
-    fn guard_with(
+    fn guard_with<'a>(
         &self,
         of: Guarded,
-        found: &AclRow,
-        access: bool,
-        terms: Option<&Terms>,
+        found: &'a AclRow,
+        acl: Option<&'a Acl>,
         guarding: &mut Guarding,
     ) -> Answer<Option<Guard>, T> {
         let project = self.here.project_name(found.project)?;
@@ -69,11 +61,9 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             private: found.private,
             expiration: found.expiration,
         };
-        let acl = AclStep {
-            before: found.acl.as_ref().map(|acl| acl.users.as_slice()),
-            after: terms.map(|(_, users)| users.as_slice()),
-        };
-        let after = Standing { project_access: access, ..before };
-        Ok(guarding.make(&Regard { before, guard: found.guard.as_ref(), after, acl: Some(acl) })?)
+        let after = Standing { project_access: acl.is_none_or(|acl| acl.project_access), ..before };
+        let users = |acl: Option<&'a Acl>| acl.map(|acl| acl.users.as_slice());
+        let step = AclStep { before: users(found.acl.as_ref()), after: users(acl) };
+        Ok(guarding.make(&Regard { before, guard: found.guard.as_ref(), after, acl: Some(step) })?)
     }
 }

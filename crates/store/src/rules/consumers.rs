@@ -4,7 +4,7 @@ use model::{Absent, Conflict, Consumer, Counted, Guarded, ProjectId, Uses};
 
 use super::outcome::require;
 use super::quotas::Room;
-use super::tables::{Answer, RowNumber, Tables, Tally};
+use super::tables::{Answer, Parts, RowNumber, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::limits::PARTS_MAX;
 use crate::{Error, Failure, Limit};
@@ -24,10 +24,14 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         if self.here.registered_from(of, row, &consumer.who)?.is_some() {
             return Ok(self.witness()?);
         }
-        require(self.here.consumers_of(of, row)? < PARTS_MAX, Conflict::TooManyParts)?;
+        let (parts, tally) = match of {
+            Guarded::Secret(_) => (Parts::SecretConsumers, Tally::SecretConsumers),
+            Guarded::Container(_) => (Parts::ContainerConsumers, Tally::ContainerConsumers),
+        };
+        require(self.here.count(row, parts)? < PARTS_MAX, Conflict::TooManyParts)?;
         let (counted, now) = (Counted::Consumers, consumer.created);
         let room = Room { project: &consumer.project, counted, limit, now };
-        self.require_room(&room, Tally::of_consumers(of))?;
+        self.require_room(&room, tally)?;
         self.witness()?;
         let project = self.ensure_project(&consumer.project)?;
         self.here.add_consumer(of, row, project, consumer)

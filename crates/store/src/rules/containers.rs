@@ -6,7 +6,7 @@ use model::{
 
 use super::outcome::require;
 use super::quotas::Room;
-use super::tables::{Answer, ContainerRow, RowNumber, Tables, Tally};
+use super::tables::{Answer, ContainerRow, Parts, RowNumber, Table, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::Limit;
 use crate::limits::PARTS_MAX;
@@ -57,7 +57,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     ) -> Answer<(), T> {
         let container = self.here.insert_container(project, container)?;
         for (secret, row) in secrets.iter().zip(rows) {
-            self.here.add_part(container, *row, secret.name.as_ref())?;
+            self.here.add_container_secret(container, *row, secret.name.as_ref())?;
         }
         Ok(())
     }
@@ -71,11 +71,14 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let container = self.container(id)?;
         let project = self.here.project_name(container.project)?;
         let row = self.reference(secret.secret, &project, time)?;
-        let taken = self.here.part(container.row, row, secret.name.as_ref())?.is_some();
+        let taken = self.here.container_secret(container.row, row, secret.name.as_ref())?.is_some();
         require(!taken, Conflict::Part(secret.secret))?;
-        require(self.here.parts(container.row)? < PARTS_MAX, Conflict::TooManyParts)?;
+        require(
+            self.here.count(container.row, Parts::ContainerSecrets)? < PARTS_MAX,
+            Conflict::TooManyParts,
+        )?;
         self.witness()?;
-        self.here.add_part(container.row, row, secret.name.as_ref())?;
+        self.here.add_container_secret(container.row, row, secret.name.as_ref())?;
         self.here.touch_container(container.row, time)
     }
 
@@ -89,10 +92,10 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         let found = self.here.secret(secret.secret)?;
         let found = found.filter(|found| found.project == container.project && !found.is_expired(time));
         let row = found.ok_or(Absent::Reference(secret.secret))?.row;
-        let part = self.here.part(container.row, row, secret.name.as_ref())?;
+        let part = self.here.container_secret(container.row, row, secret.name.as_ref())?;
         let part = part.ok_or(Absent::Part(secret.secret))?;
         self.witness()?;
-        self.here.delete_part(part)?;
+        self.here.delete(Table::ContainerSecrets, part)?;
         self.here.touch_container(container.row, time)
     }
 }

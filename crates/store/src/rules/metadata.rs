@@ -4,7 +4,7 @@ use model::{Absent, Conflict, Expect, Facet, Metadatum, SecretId, Timestamp};
 
 use super::outcome::require;
 use super::secrets::changed_facets;
-use super::tables::{Answer, Tables};
+use super::tables::{Answer, Parts, Tables};
 use super::transaction::{Beside, Transaction};
 use crate::Reseal;
 use crate::limits::METADATA_PAIRS_MAX;
@@ -14,8 +14,8 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         &mut self,
         id: SecretId,
         user: &[Metadatum],
-        facets: Vec<Facet>,
-        reseal: Option<Reseal>,
+        facets: &[Facet],
+        reseal: Option<&mut Reseal>,
         time: Timestamp,
     ) -> Answer<(), T> {
         let secret = self.secret(id)?;
@@ -28,17 +28,18 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             }
         };
         self.witness()?;
-        self.here.delete_metadata(secret.row)?;
+        self.here.delete_metadata(secret.row, None)?;
         for datum in user {
             self.here.add_metadatum(secret.row, datum)?;
         }
-        redefined.map_or(Ok(()), |redefined| self.redefine(&secret, redefined, time))
+        redefined.map_or(Ok(()), |redefined| self.redefine(&secret, &redefined, time))
     }
 
     pub(super) fn add_metadatum(&mut self, id: SecretId, datum: &Metadatum) -> Answer<(), T> {
         let secret = self.secret(id)?;
         require(!self.here.has_metadatum(secret.row, &datum.key)?, Conflict::Metadatum)?;
-        require(self.here.metadata_pairs(secret.row)? < METADATA_PAIRS_MAX, Conflict::TooManyMetadata)?;
+        let pairs = self.here.count(secret.row, Parts::Metadata)?;
+        require(usize::try_from(pairs).is_ok_and(|n| n < METADATA_PAIRS_MAX), Conflict::TooManyMetadata)?;
         self.witness()?;
         self.here.add_metadatum(secret.row, datum)
     }
@@ -53,6 +54,6 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     pub(super) fn remove_metadatum(&mut self, id: SecretId, key: &str) -> Answer<(), T> {
         let secret = self.secret(id)?;
         self.witness()?;
-        self.here.delete_metadatum(secret.row, key)
+        self.here.delete_metadata(secret.row, Some(key))
     }
 }

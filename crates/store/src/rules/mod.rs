@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Nothing is written before the witness has agreed, and nothing is checked after, so a change that is refused has
-//! written nothing. Here are no queries and no transactions: whoever keeps the rows has those.
+//! written nothing. Nothing is taken out of a change, so it can be done again. Queries and transactions are the keeper's:
+//! it implements [`Tables`], which is the seam between all stores and these rules.
 
 mod acls;
 mod consumers;
@@ -19,9 +20,9 @@ mod secrets;
 mod tables;
 mod transaction;
 
-pub use outcome::{Effects, Failed};
+pub use outcome::{Effects, NotDone};
 pub use tables::{
-    AclRow, Answer, ChangeLogRow, ContainerRow, Definition, RowNumber, SecretRow, Tables, Tally,
+    AclRow, Answer, ChangeLogRow, ContainerRow, Parts, RowNumber, SecretRow, Table, Tables, Tally,
 };
 pub use transaction::{Beside, Nothing, Transaction};
 
@@ -55,10 +56,10 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
                 self.here.add_project_key(project, *version, wrapped)
             }
             Change::CreateSecret { secret, sealed, limit } => {
-                self.create_secret(secret, sealed.as_deref(), *limit)
+                self.add_secret(secret, sealed.as_deref(), *limit, None)
             }
             Change::DefineSecret { secret, reseal, limit } => {
-                self.define_secret(secret, reseal.take(), *limit)
+                self.define_secret(secret, reseal.as_mut(), *limit)
             }
             Change::FillPayload { id, private, content_type, sealed, time } => {
                 self.fill_payload(*id, *private, (*content_type, sealed), *time)
@@ -69,10 +70,10 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             Change::DeleteSecret { id, unless_used, time } => self.delete_secret(*id, *unless_used, *time),
             Change::ReapSecret { id, by, time } => self.reap_secret(*id, *by, *time),
             Change::SetFacet { id, facet, expect, reseal, time } => {
-                self.set_facet(*id, facet, *expect, reseal.take(), *time)
+                self.set_facet(*id, facet, *expect, reseal.as_mut(), *time)
             }
             Change::ReplaceMetadata { id, user, facets, reseal, time } => {
-                self.replace_metadata(*id, user, std::mem::take(facets), reseal.take(), *time)
+                self.replace_metadata(*id, user, facets, reseal.as_mut(), *time)
             }
             Change::AddMetadatum { id, datum } => self.add_metadatum(*id, datum),
             Change::SetMetadatum { id, datum } => self.set_metadatum(*id, datum),
@@ -90,7 +91,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             Change::DeleteContainer(id) => {
                 let container = self.container(*id)?;
                 self.witness()?;
-                self.here.delete_container(container.row)
+                self.here.delete(Table::Containers, container.row)
             }
             Change::CreateOrder { order, secrets, container, limit } => {
                 let container = container.as_ref().map(|(container, parts)| (&**container, parts.as_slice()));
@@ -99,7 +100,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             Change::DeleteOrder(id) => {
                 let order = self.here.order(*id)?.ok_or(Absent::Order)?;
                 self.witness()?;
-                self.here.delete_order(order)
+                self.here.delete(Table::Orders, order)
             }
             Change::ReapOrders { before } => {
                 self.witness()?;
@@ -122,7 +123,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             Change::DeleteTransportKey(id) => {
                 let key = self.here.transport_key(*id)?.ok_or(Absent::TransportKey)?;
                 self.witness()?;
-                self.here.delete_transport_key(key)
+                self.here.delete(Table::TransportKeys, key)
             }
             Change::AnchorAudit { node, anchor } => {
                 self.witness()?;

@@ -6,7 +6,7 @@ use crate::{Error, Failure};
 
 /// Why a change was not done.
 #[derive(Debug)]
-pub enum Failed<E> {
+pub enum NotDone<E> {
     /// The rules refuse it, or one row cannot be understood. The rest of the transaction is done.
     Refused(Error),
     /// The keeper of the rows failed, and with it the whole transaction.
@@ -15,7 +15,7 @@ pub enum Failed<E> {
 
 macro_rules! refused {
     ($($error:ty),+) => {
-        $(impl<E> From<$error> for Failed<E> {
+        $(impl<E> From<$error> for NotDone<E> {
             fn from(error: $error) -> Self {
                 Self::Refused(error.into())
             }
@@ -24,12 +24,12 @@ macro_rules! refused {
 }
 refused!(Error, Absent, Conflict, Failure);
 
-impl<E> Failed<E> {
+impl<E> NotDone<E> {
     /// The same failure where the keeper's errors are of another type.
-    pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> Failed<F> {
+    pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> NotDone<F> {
         match self {
-            Self::Refused(error) => Failed::Refused(error),
-            Self::Keeper(error) => Failed::Keeper(convert(error)),
+            Self::Refused(error) => NotDone::Refused(error),
+            Self::Keeper(error) => NotDone::Keeper(convert(error)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use model::{Conflict, Counted, ProjectId, Timestamp};
 
-use super::outcome::require;
+use super::outcome::{NotDone, require};
 use super::tables::{Answer, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::Limit;
@@ -17,27 +17,18 @@ pub(super) struct Room<'a> {
 }
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
-    /// Refuses one more secret where its project has as many as it may have.
-    pub(super) fn require_room_for_secret(&self, room: &Room<'_>) -> Answer<(), T> {
-        let Some(limit) = self.limit(room)? else { return Ok(()) };
-        let project = self.here.project(room.project)?;
-        let here = project.map_or(Ok(0), |project| self.here.secrets(project))?;
-        if here + self.beside.secrets(room.project)? < limit {
-            return Ok(());
-        }
-        // Secrets that have expired and are still there do not count, which only matters where all are too many.
-        let here = project.map_or(Ok(0), |project| self.here.live_secrets(project, room.now, limit))?;
-        let beside = self.beside.live_secrets(room.project, room.now, limit)?;
-        Ok(require(here + beside < limit, Conflict::Quota(room.counted))?)
-    }
-
     /// Refuses one more row where its project has as many as it may have.
     pub(super) fn require_room(&self, room: &Room<'_>, tally: Tally) -> Answer<(), T> {
         let Some(limit) = self.limit(room)? else { return Ok(()) };
         let project = self.here.project(room.project)?;
-        let here = project.map_or(Ok(0), |project| self.here.tally(project, tally))?;
-        let rows = here + self.beside.tally(room.project, tally)?;
-        Ok(require(rows < limit, Conflict::Quota(room.counted))?)
+        let is_below = |tally| {
+            let here = project.map_or(Ok(0), |project| self.here.tally(project, tally))?;
+            Ok::<_, NotDone<_>>(here + self.beside.tally(room.project, tally)? < limit)
+        };
+        // Secrets that have expired and are still there do not count, which only matters where all are too many.
+        let fits = is_below(tally)?
+            || tally == Tally::Secrets && is_below(Tally::LiveSecrets { now: room.now, limit })?;
+        Ok(require(fits, Conflict::Quota(room.counted))?)
     }
 
     /// The most rows that the project may have, unless that is any number.

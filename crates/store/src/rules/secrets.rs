@@ -1,21 +1,23 @@
 //! Secrets: created, defined, filled, redefined, deleted.
 
+use std::borrow::Cow;
+use std::slice;
+
 use model::{
-    Absent, ChangeKind, Conflict, ContentType, Counted, Encoding, Expect, Facet, Facets, Guard, Guarded,
-    ProjectId, Secret, SecretId, Standing, Timestamp, Usage,
+    Absent, ChangeKind, Conflict, ContentType, Counted, Encoding, Expect, Facet, Facets, ProjectId, Secret,
+    SecretId, Standing, Timestamp, Usage,
 };
 
 use super::outcome::require;
 use super::quotas::Room;
-use super::tables::{Answer, Definition, RowNumber, SecretRow, Tables};
+use super::tables::{Answer, Parts, RowNumber, SecretRow, Table, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::{Error, Limit, Regard, Reseal};
 
-/// Facets, envelope and guard as they are to be.
-pub(crate) struct Redefined {
-    pub(crate) facets: Facets,
-    pub(crate) sealed: Option<Vec<u8>>,
-    pub(crate) guard: Option<Guard>,
+/// A secret as it is to be after a change of its facets.
+pub(crate) struct Redefined<'a> {
+    pub(crate) secret: Secret,
+    pub(crate) sealed: Option<Cow<'a, [u8]>>,
     /// The envelope is another one, and the one before is not to be left lying about.
     resealed: bool,
     /// An expired secret that still has the usage.
@@ -23,14 +25,14 @@ pub(crate) struct Redefined {
 }
 
 /// The facets after some changes of one each.
-pub(super) fn changed_facets(before: &Facets, changes: Vec<Facet>, expect: Expect) -> Result<Facets, Error> {
+pub(super) fn changed_facets(before: &Facets, changes: &[Facet], expect: Expect) -> Result<Facets, Error> {
     let mut facets = before.clone();
     for change in changes {
         match expect {
-            Expect::Default if before.is_set(&change) => return Err(Conflict::Metadatum.into()),
-            Expect::Set if !before.is_set(&change) => return Err(Absent::Metadatum.into()),
+            Expect::Default if before.is_set(change) => return Err(Conflict::Metadatum.into()),
+            Expect::Set if !before.is_set(change) => return Err(Absent::Metadatum.into()),
             Expect::Any | Expect::Default | Expect::Set => {
-                facets = facets.with(change).map_err(Conflict::from)?
+                facets = facets.with(change.clone()).map_err(Conflict::from)?
             }
         }
     }
@@ -38,20 +40,11 @@ pub(super) fn changed_facets(before: &Facets, changes: Vec<Facet>, expect: Expec
 }
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
-    pub(super) fn create_secret(
-        &mut self,
-        secret: &Secret,
-        sealed: Option<&[u8]>,
-        limit: Limit,
-    ) -> Answer<(), T> {
-        self.add_secret(secret, sealed, limit, None)
-    }
-
     /// Adds a secret, or gives the one that is there other facets.
     pub(super) fn define_secret(
         &mut self,
         secret: &Secret,
-        reseal: Option<Reseal>,
+        reseal: Option<&mut Reseal>,
         limit: Limit,
     ) -> Answer<(), T> {
         let time = secret.created;
@@ -64,11 +57,11 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         }
         let redefined = self.defined_again(&found, secret, reseal)?;
         self.witness()?;
-        self.redefine(&found, redefined, time)
+        self.redefine(&found, &redefined, time)
     }
 
     /// Adds a secret, in the place of one that has expired and is still there.
-    fn add_secret(
+    pub(super) fn add_secret(
         &mut self,
         secret: &Secret,
         sealed: Option<&[u8]>,
@@ -76,7 +69,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         replaced: Option<SecretRow>,
     ) -> Answer<(), T> {
         let (counted, now) = (Counted::Secrets, secret.created);
-        self.require_room_for_secret(&Room { project: &secret.project, counted, limit, now })?;
+        self.require_room(&Room { project: &secret.project, counted, limit, now }, Tally::Secrets)?;
         let usage = secret.facets.usage();
         let except = replaced.as_ref().map(|replaced| replaced.id);
         let in_the_way = match &usage {
@@ -150,7 +143,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
     ) -> Answer<(), T> {
         let secret = self.secret(id)?;
         if unless_used {
-            let used = self.here.consumers_of(Guarded::Secret(id), secret.row)? > 0;
+            let used = self.here.count(secret.row, Parts::SecretConsumers)? > 0;
             require(!used, Conflict::Consumers(id))?;
         }
         self.witness()?;
@@ -169,71 +162,87 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         id: SecretId,
         facet: &Facet,
         expect: Expect,
-        reseal: Option<Reseal>,
+        reseal: Option<&mut Reseal>,
         time: Timestamp,
     ) -> Answer<(), T> {
         let secret = self.secret(id)?;
-        let facets = |before: &_| changed_facets(before, vec![facet.clone()], expect);
+        let facets = |before: &_| changed_facets(before, slice::from_ref(facet), expect);
         let redefined = self.redefined(&secret, facets, reseal, time)?;
         self.witness()?;
-        self.redefine(&secret, redefined, time)
+        self.redefine(&secret, &redefined, time)
     }
 
     /// Deletes a secret that was checked.
     pub(crate) fn take_away(&mut self, secret: &SecretRow, time: Timestamp) -> Answer<(), T> {
-        self.here.delete_secret(secret.row)?;
+        self.here.delete(Table::Secrets, secret.row)?;
         self.effects.deleted |= secret.filled;
         self.log_secret(secret, ChangeKind::Deleted, time)
     }
 
     /// Checks a definition of a secret that is there.
-    pub(crate) fn defined_again(
+    pub(crate) fn defined_again<'r>(
         &self,
         found: &SecretRow,
         secret: &Secret,
-        reseal: Option<Reseal>,
-    ) -> Answer<Redefined, T> {
+        reseal: Option<&'r mut Reseal>,
+    ) -> Answer<Redefined<'r>, T> {
         require(self.here.project_name(found.project)? == secret.project, Conflict::Id(secret.id))?;
         let facets = |before: &Facets| Ok(before.redefined(secret.facets.clone()).map_err(Conflict::from)?);
         self.redefined(found, facets, reseal, secret.created)
     }
 
     /// Checks a change of facets.
-    pub(super) fn redefined(
+    pub(super) fn redefined<'r>(
         &self,
-        secret: &SecretRow,
+        found: &SecretRow,
         facets: impl FnOnce(&Facets) -> Result<Facets, Error>,
-        reseal: Option<Reseal>,
+        reseal: Option<&'r mut Reseal>,
         time: Timestamp,
-    ) -> Answer<Redefined, T> {
-        let before = self.here.definition(secret.row)?;
-        let facets = facets(&before.facets)?;
-        let project = self.here.project_name(secret.project)?;
+    ) -> Answer<Redefined<'r>, T> {
+        let project = self.here.project_name(found.project)?;
+        let (mut secret, before) = self.here.record(found.row, &project)?;
+        let facets = facets(&secret.facets)?;
         let in_the_way = match facets.usage() {
-            Some(usage) if secret.usage.as_ref() != Some(&usage) => {
-                self.require_free_usage(&project, &usage, Some(secret.id), time)?
+            Some(usage) if found.usage.as_ref() != Some(&usage) => {
+                self.require_free_usage(&project, &usage, Some(found.id), time)?
             }
             _ => None,
         };
-        let resealed = reseal.is_some() && before.sealed.is_some();
-        let (sealed, guard) = bound_anew(before, secret, &project, facets.private, reseal)?;
-        Ok(Redefined { facets, sealed, guard, resealed, in_the_way })
+        let resealed = reseal.is_some() && before.is_some();
+        // The envelope and the guard are bound to the private flag, so the three change together or not at all.
+        let sealed = match reseal {
+            None => {
+                require(secret.facets.private == facets.private, Error::Changed)?;
+                before.map(Cow::Owned)
+            }
+            Some(Reseal { from, to, guarding }) => {
+                require(*from == before, Error::Changed)?;
+                let standing = secret.standing();
+                let after = Standing { private: facets.private, ..standing };
+                let guard = secret.guard.as_ref();
+                let guard = guarding.make(&Regard { before: standing, guard, after, acl: None })?;
+                secret.guard = guard;
+                to.as_deref().map(Cow::Borrowed)
+            }
+        };
+        secret.facets = facets;
+        Ok(Redefined { secret, sealed, resealed, in_the_way })
     }
 
     /// Writes a change of facets that was checked.
     pub(super) fn redefine(
         &mut self,
-        secret: &SecretRow,
-        redefined: Redefined,
+        found: &SecretRow,
+        redefined: &Redefined<'_>,
         time: Timestamp,
     ) -> Answer<(), T> {
-        let Redefined { facets, sealed, guard, resealed, in_the_way } = redefined;
+        let Redefined { secret, sealed, resealed, in_the_way } = redefined;
         if let Some(expired) = in_the_way {
-            self.take_away(&expired, time)?;
+            self.take_away(expired, time)?;
         }
-        self.here.set_definition(secret.row, &facets, sealed.as_deref(), guard.as_ref())?;
-        self.effects.deleted |= resealed;
-        self.log((secret.id, secret.project, facets.usage().as_ref()), ChangeKind::Redefined, time)
+        self.here.set_facets(found.row, secret, sealed.as_deref())?;
+        self.effects.deleted |= *resealed;
+        self.log((found.id, found.project, secret.facets.usage().as_ref()), ChangeKind::Redefined, time)
     }
 
     /// Refuses a usage that another secret of the project has. A secret that has expired and is still here is as if it were
@@ -254,31 +263,4 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             expired => Ok(expired),
         }
     }
-}
-
-/// The envelope and the guard after a change of facets. Both are bound to the private flag, so the three change together
-/// or not at all.
-fn bound_anew(
-    before: Definition,
-    secret: &SecretRow,
-    project: &ProjectId,
-    private: bool,
-    reseal: Option<Reseal>,
-) -> Result<(Option<Vec<u8>>, Option<Guard>), Error> {
-    let Some(Reseal { from, to, mut guarding }) = reseal else {
-        let stays = before.facets.private == private;
-        return if stays { Ok((before.sealed, before.guard)) } else { Err(Error::Changed) };
-    };
-    require(from == before.sealed, Error::Changed)?;
-    let standing = Standing {
-        of: Guarded::Secret(secret.id),
-        project,
-        creator: before.creator.as_ref(),
-        project_access: before.project_access,
-        private: before.facets.private,
-        expiration: secret.expiration,
-    };
-    let after = Standing { private, ..standing };
-    let regard = Regard { before: standing, guard: before.guard.as_ref(), after, acl: None };
-    Ok((to, guarding.make(&regard)?))
 }

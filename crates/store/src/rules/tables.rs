@@ -5,12 +5,12 @@
 //! that the rules can ask two keepers at once.
 
 use model::{
-    Acl, Consumer, Container, ContainerId, ContentType, Encoding, Facets, Guard, Guarded, KeyVersion,
+    Acl, ChangeKind, Consumer, Container, ContainerId, ContentType, Encoding, Guard, Guarded, KeyVersion,
     Metadatum, Order, OrderId, ProjectId, ProjectQuotas, Secret, SecretId, Text, Timestamp, TransportKey,
     TransportKeyId, Usage, UserId, Uses,
 };
 
-use super::outcome::Failed;
+use super::outcome::NotDone;
 use crate::{AuditAnchor, NodeName};
 
 /// Names a row within its table, for as long as a transaction lasts.
@@ -43,21 +43,6 @@ impl SecretRow {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expiration.is_some_and(|expiration| expiration <= now)
     }
-}
-
-/// What a redefinition of a secret changes, and what its guard is of.
-#[derive(Clone, Debug)]
-pub struct Definition {
-    /// The facets.
-    pub facets: Facets,
-    /// The envelope.
-    pub sealed: Option<Vec<u8>>,
-    /// Who created the secret.
-    pub creator: Option<UserId>,
-    /// Whether its project may read it by its roles.
-    pub project_access: bool,
-    /// Its guard.
-    pub guard: Option<Guard>,
 }
 
 /// Something that can have an ACL, with it.
@@ -100,16 +85,25 @@ pub struct ChangeLogRow<'a> {
     /// The row of its project.
     pub project: RowNumber,
     /// What happened.
-    pub kind: model::ChangeKind,
+    pub kind: ChangeKind,
     /// When.
     pub time: Timestamp,
     /// What the secret is used for.
     pub usage: Option<&'a Usage>,
 }
 
-/// The rows of a project that a keeper counts as they come and go.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+/// Rows of a project that count against its quotas. A keeper counts them as they come and go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tally {
+    /// Secrets, expired ones among them.
+    Secrets,
+    /// Secrets that have not expired, if they are fewer than `limit`; otherwise any number that is not less.
+    LiveSecrets {
+        /// The time of the change.
+        now: Timestamp,
+        /// The most that the project may have.
+        limit: u64,
+    },
     /// Containers.
     Containers,
     /// Orders.
@@ -120,30 +114,46 @@ pub enum Tally {
     ContainerConsumers,
 }
 
-impl Tally {
-    /// The consumers of a kind of thing.
-    pub fn of_consumers(of: Guarded) -> Self {
-        match of {
-            Guarded::Secret(_) => Self::SecretConsumers,
-            Guarded::Container(_) => Self::ContainerConsumers,
-        }
-    }
+/// Rows that belong to a secret or a container.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Parts {
+    /// The pairs of a secret's user metadata.
+    Metadata,
+    /// The consumers of a secret.
+    SecretConsumers,
+    /// The consumers of a container.
+    ContainerConsumers,
+    /// The secrets in a container.
+    ContainerSecrets,
+}
+
+/// Where rows are deleted one by one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Table {
+    /// Secrets, with everything that belongs to one.
+    Secrets,
+    /// Containers, with everything that belongs to one.
+    Containers,
+    /// The places of secrets in containers.
+    ContainerSecrets,
+    /// Orders.
+    Orders,
+    /// Transport keys.
+    TransportKeys,
 }
 
 /// What a keeper answers.
-pub type Answer<V, T> = Result<V, Failed<<T as Tables>::Error>>;
+pub type Answer<V, T> = Result<V, NotDone<<T as Tables>::Error>>;
 
 /// The rows of a store, within one transaction.
 pub trait Tables {
     /// Why a row cannot be asked for or written: then the whole transaction fails.
     type Error;
 
-    /// What tells the right master key.
+    /// The check that tells the right master key from a wrong one.
     fn key_check(&self) -> Answer<Option<Vec<u8>>, Self>;
-    /// Writes what tells the right master key.
+    /// Writes that check.
     fn set_key_check(&mut self, check: &[u8]) -> Answer<(), Self>;
-    /// Gives a secret or a container a guard if it has none.
-    fn put_guard(&mut self, of: Guarded, guard: &Guard) -> Answer<(), Self>;
     /// Writes where a node's audit trail stands.
     fn set_audit_anchor(&mut self, node: &NodeName, anchor: &AuditAnchor) -> Answer<(), Self>;
     /// Adds a row to the change log.
@@ -156,33 +166,27 @@ pub trait Tables {
     /// Adds a project.
     fn add_project(&mut self, project: &ProjectId) -> Answer<RowNumber, Self>;
     /// Gives a project a key, unless it has that version.
-    fn add_project_key(
-        &mut self,
-        project: RowNumber,
-        version: KeyVersion,
-        wrapped: &[u8],
-    ) -> Answer<(), Self>;
+    fn add_project_key(&mut self, project: RowNumber, key: KeyVersion, wrapped: &[u8]) -> Answer<(), Self>;
     /// A project's own quotas.
     fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>, Self>;
     /// Sets those of a project's quotas that are named.
     fn set_quotas(&mut self, project: RowNumber, quotas: &ProjectQuotas) -> Answer<(), Self>;
     /// Removes a project's own quotas.
     fn delete_quotas(&mut self, project: &ProjectId) -> Answer<(), Self>;
-    /// The number of rows that a project has.
+    /// The number of a project's rows.
     fn tally(&self, project: RowNumber, tally: Tally) -> Answer<u64, Self>;
-    /// The number of secrets that a project has, expired ones among them.
-    fn secrets(&self, project: RowNumber) -> Answer<u64, Self>;
-    /// The number of secrets of a project that have not expired, if it is less than `limit`; otherwise any number that is not.
-    fn live_secrets(&self, project: RowNumber, now: Timestamp, limit: u64) -> Answer<u64, Self>;
+
+    /// The number of rows that belong to a row.
+    fn count(&self, of: RowNumber, parts: Parts) -> Answer<u64, Self>;
+    /// Deletes a row.
+    fn delete(&mut self, table: Table, row: RowNumber) -> Answer<(), Self>;
 
     /// A secret by its id, expired or not.
     fn secret(&self, id: SecretId) -> Answer<Option<SecretRow>, Self>;
     /// The secret of a project with a usage, expired or not.
     fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretRow>, Self>;
-    /// The definition of a secret.
-    fn definition(&self, secret: RowNumber) -> Answer<Definition, Self>;
-    /// The record of a secret, which is of this project, without its guard.
-    fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<Secret, Self>;
+    /// The record of a secret, which is of this project, and its envelope.
+    fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<(Secret, Option<Vec<u8>>), Self>;
     /// Whether a container or an order names a secret.
     fn is_named(&self, secret: &SecretRow) -> Answer<bool, Self>;
     /// Adds a secret.
@@ -200,56 +204,35 @@ pub trait Tables {
         encoding: Encoding,
         time: Timestamp,
     ) -> Answer<(), Self>;
-    /// Changes the facets of a secret, and the envelope and the guard that are bound to them.
-    fn set_definition(
-        &mut self,
-        secret: RowNumber,
-        facets: &Facets,
-        sealed: Option<&[u8]>,
-        guard: Option<&Guard>,
-    ) -> Answer<(), Self>;
-    /// Deletes a secret and all that belongs to it.
-    fn delete_secret(&mut self, secret: RowNumber) -> Answer<(), Self>;
+    /// Writes the facets of a secret, and the guard and the envelope that are bound to them.
+    fn set_facets(&mut self, row: RowNumber, secret: &Secret, sealed: Option<&[u8]>) -> Answer<(), Self>;
+    /// Gives a secret or a container a guard if it has none.
+    fn put_guard(&mut self, of: Guarded, guard: &Guard) -> Answer<(), Self>;
 
     /// The user metadata of a secret.
     fn metadata(&self, secret: RowNumber) -> Answer<Vec<Metadatum>, Self>;
-    /// The number of a secret's pairs.
-    fn metadata_pairs(&self, secret: RowNumber) -> Answer<usize, Self>;
     /// Whether a secret has a key.
     fn has_metadatum(&self, secret: RowNumber, key: &str) -> Answer<bool, Self>;
     /// Adds a pair, unless the secret has the key.
     fn add_metadatum(&mut self, secret: RowNumber, datum: &Metadatum) -> Answer<(), Self>;
     /// Changes the value of a key.
     fn set_metadatum(&mut self, secret: RowNumber, datum: &Metadatum) -> Answer<(), Self>;
-    /// Removes a pair, if it is there.
-    fn delete_metadatum(&mut self, secret: RowNumber, key: &str) -> Answer<(), Self>;
-    /// Removes all pairs of a secret.
-    fn delete_metadata(&mut self, secret: RowNumber) -> Answer<(), Self>;
+    /// Removes a pair, if it is there, or all pairs.
+    fn delete_metadata(&mut self, secret: RowNumber, key: Option<&str>) -> Answer<(), Self>;
 
     /// Something with its ACL.
     fn acl(&self, of: Guarded) -> Answer<Option<AclRow>, Self>;
-    /// Writes who an ACL names, in place of all whom it named.
-    fn set_acl_users(&mut self, of: Guarded, row: RowNumber, users: &[Text]) -> Answer<(), Self>;
-    /// Writes when an ACL was made and changed, or that there is none.
-    fn set_acl_times(
+    /// Writes the ACL of something in place of the one before, and the guard that is bound to it.
+    fn set_acl(
         &mut self,
         of: Guarded,
         row: RowNumber,
-        times: Option<(Timestamp, Timestamp)>,
-    ) -> Answer<(), Self>;
-    /// Writes whether the project may read something by its roles, and the guard that is bound to it.
-    fn set_access(
-        &mut self,
-        of: Guarded,
-        row: RowNumber,
-        project_access: bool,
+        acl: Option<&Acl>,
         guard: Option<&Guard>,
     ) -> Answer<(), Self>;
 
     /// The consumers of something, in order of registration.
     fn consumers(&self, of: Guarded, row: RowNumber) -> Answer<Vec<Consumer>, Self>;
-    /// The number of something's consumers.
-    fn consumers_of(&self, of: Guarded, row: RowNumber) -> Answer<u64, Self>;
     /// The row of the project that a consumer was registered from.
     fn registered_from(&self, of: Guarded, row: RowNumber, who: &Uses) -> Answer<Option<RowNumber>, Self>;
     /// Adds a consumer, registered from a project.
@@ -269,28 +252,25 @@ pub trait Tables {
     fn insert_container(&mut self, project: RowNumber, container: &Container) -> Answer<RowNumber, Self>;
     /// Writes when a container was changed.
     fn touch_container(&mut self, container: RowNumber, time: Timestamp) -> Answer<(), Self>;
-    /// Deletes a container and all that belongs to it.
-    fn delete_container(&mut self, container: RowNumber) -> Answer<(), Self>;
-    /// The number of secrets in a container.
-    fn parts(&self, container: RowNumber) -> Answer<u64, Self>;
     /// The place of a secret in a container under a name.
-    fn part(
+    fn container_secret(
         &self,
         container: RowNumber,
         secret: RowNumber,
         name: Option<&Text>,
     ) -> Answer<Option<RowNumber>, Self>;
     /// Puts a secret into a container.
-    fn add_part(&mut self, container: RowNumber, secret: RowNumber, name: Option<&Text>) -> Answer<(), Self>;
-    /// Takes a secret out of a container.
-    fn delete_part(&mut self, part: RowNumber) -> Answer<(), Self>;
+    fn add_container_secret(
+        &mut self,
+        container: RowNumber,
+        secret: RowNumber,
+        name: Option<&Text>,
+    ) -> Answer<(), Self>;
 
     /// An order by its id.
     fn order(&self, id: OrderId) -> Answer<Option<RowNumber>, Self>;
     /// Adds an order.
     fn insert_order(&mut self, project: RowNumber, order: &Order) -> Answer<(), Self>;
-    /// Deletes an order.
-    fn delete_order(&mut self, order: RowNumber) -> Answer<(), Self>;
     /// Deletes orders that failed or whose outcome is gone, oldest first, at most `limit`.
     fn delete_spent_orders(&mut self, before: Timestamp, limit: u32) -> Answer<(), Self>;
 
@@ -298,6 +278,4 @@ pub trait Tables {
     fn transport_key(&self, id: TransportKeyId) -> Answer<Option<RowNumber>, Self>;
     /// Adds a transport key.
     fn insert_transport_key(&mut self, key: &TransportKey) -> Answer<(), Self>;
-    /// Deletes a transport key.
-    fn delete_transport_key(&mut self, key: RowNumber) -> Answer<(), Self>;
 }

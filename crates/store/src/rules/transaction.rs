@@ -2,7 +2,7 @@
 
 use model::{Absent, ChangeKind, ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
 
-use super::outcome::{Effects, Failed};
+use super::outcome::{Effects, NotDone};
 use super::tables::{Answer, ChangeLogRow, RowNumber, SecretRow, Tables, Tally};
 use crate::Error;
 
@@ -13,17 +13,13 @@ const USAGE_BYTES_A_ROW: u64 = 1024;
 /// Secrets that are kept elsewhere, which a change does not touch, but which may be in its way.
 pub trait Beside<E> {
     /// A project's own quotas.
-    fn quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Failed<E>>;
-    /// The number of rows that a project has.
-    fn tally(&self, project: &ProjectId, tally: Tally) -> Result<u64, Failed<E>>;
-    /// The number of secrets that a project has, expired ones among them.
-    fn secrets(&self, project: &ProjectId) -> Result<u64, Failed<E>>;
-    /// As [`Tables::live_secrets`].
-    fn live_secrets(&self, project: &ProjectId, now: Timestamp, limit: u64) -> Result<u64, Failed<E>>;
+    fn quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, NotDone<E>>;
+    /// The number of a project's rows.
+    fn tally(&self, project: &ProjectId, tally: Tally) -> Result<u64, NotDone<E>>;
     /// The secret of a project with a usage, expired or not.
-    fn holder(&self, project: &ProjectId, usage: &Usage) -> Result<Option<SecretId>, Failed<E>>;
+    fn holder(&self, project: &ProjectId, usage: &Usage) -> Result<Option<SecretId>, NotDone<E>>;
     /// Whether a project has a secret that has not expired.
-    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Result<bool, Failed<E>>;
+    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Result<bool, NotDone<E>>;
 }
 
 /// No secret is kept elsewhere.
@@ -31,22 +27,16 @@ pub trait Beside<E> {
 pub struct Nothing;
 
 impl<E> Beside<E> for Nothing {
-    fn quotas(&self, _: &ProjectId) -> Result<Option<ProjectQuotas>, Failed<E>> {
+    fn quotas(&self, _: &ProjectId) -> Result<Option<ProjectQuotas>, NotDone<E>> {
         Ok(None)
     }
-    fn tally(&self, _: &ProjectId, _: Tally) -> Result<u64, Failed<E>> {
+    fn tally(&self, _: &ProjectId, _: Tally) -> Result<u64, NotDone<E>> {
         Ok(0)
     }
-    fn secrets(&self, _: &ProjectId) -> Result<u64, Failed<E>> {
-        Ok(0)
-    }
-    fn live_secrets(&self, _: &ProjectId, _: Timestamp, _: u64) -> Result<u64, Failed<E>> {
-        Ok(0)
-    }
-    fn holder(&self, _: &ProjectId, _: &Usage) -> Result<Option<SecretId>, Failed<E>> {
+    fn holder(&self, _: &ProjectId, _: &Usage) -> Result<Option<SecretId>, NotDone<E>> {
         Ok(None)
     }
-    fn has_secret(&self, _: &ProjectId, _: SecretId, _: Timestamp) -> Result<bool, Failed<E>> {
+    fn has_secret(&self, _: &ProjectId, _: SecretId, _: Timestamp) -> Result<bool, NotDone<E>> {
         Ok(false)
     }
 }
@@ -58,12 +48,6 @@ impl<T: Tables> Beside<T::Error> for &T {
     }
     fn tally(&self, project: &ProjectId, tally: Tally) -> Answer<u64, T> {
         self.project(project)?.map_or(Ok(0), |project| T::tally(self, project, tally))
-    }
-    fn secrets(&self, project: &ProjectId) -> Answer<u64, T> {
-        self.project(project)?.map_or(Ok(0), |project| T::secrets(self, project))
-    }
-    fn live_secrets(&self, project: &ProjectId, now: Timestamp, limit: u64) -> Answer<u64, T> {
-        self.project(project)?.map_or(Ok(0), |project| T::live_secrets(self, project, now, limit))
     }
     fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretId>, T> {
         Ok(T::holder(self, project, usage)?.map(|holder| holder.id))

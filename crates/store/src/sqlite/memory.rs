@@ -7,13 +7,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::SecretId;
+use model::{ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
 use rusqlite::Connection;
 
 use super::opening::create_schema;
 use super::reader::Reader;
+use super::tables::SqlTables;
 use crate::Error;
 use crate::limits::EPHEMERAL_MIB_MAX;
+use crate::rules::{Beside, NotDone, Tally};
 
 /// SQLite's default, said so that the bound on pages is one on bytes.
 const PAGE_BYTES: u64 = 4096;
@@ -102,5 +104,31 @@ impl Memory {
         let reader = self.lock();
         let mut statement = reader.connection().prepare_cached("SELECT 1 FROM secrets WHERE id = ?1")?;
         Ok(statement.exists([id.as_bytes()])?)
+    }
+
+    /// Asks the tables here, if there is anything in them.
+    fn look<V: Default>(&self, ask: impl FnOnce(&SqlTables<'_>) -> Answer<V>) -> Answer<V> {
+        if self.is_empty() {
+            return Ok(V::default());
+        }
+        ask(&SqlTables(self.lock().connection()))
+    }
+}
+
+type Answer<V> = Result<V, NotDone<rusqlite::Error>>;
+
+/// The secrets in memory, which are looked at only if there are any.
+impl Beside<rusqlite::Error> for &Memory {
+    fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>> {
+        self.look(|tables| Beside::quotas(&tables, project))
+    }
+    fn tally(&self, project: &ProjectId, tally: Tally) -> Answer<u64> {
+        self.look(|tables| Beside::tally(&tables, project, tally))
+    }
+    fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretId>> {
+        self.look(|tables| Beside::holder(&tables, project, usage))
+    }
+    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Answer<bool> {
+        self.look(|tables| Beside::has_secret(&tables, project, id, now))
     }
 }

@@ -3,18 +3,17 @@
 //! What is checked and decided is in `rules/`. Nothing here is called outside the writer's transaction.
 
 use model::{
-    Consumer, Container, ContainerId, ContentType, Counted, Encoding, Facets, Guard, Guarded, KeyVersion,
+    Acl, Consumer, Container, ContainerId, ContentType, Counted, Encoding, Guard, Guarded, KeyVersion,
     Metadatum, Order, OrderId, OrderOutcome, ProjectId, ProjectQuotas, Secret, SecretId, Text, Timestamp,
     TransportKey, TransportKeyId, Usage, UserId, Uses,
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::list::Kept;
-use super::memory::Memory;
-use super::rows::{RECORD, facets, project_number, record, user};
+use super::rows::{GUARD, RECORD, project_number, record};
 use super::{acls, consumers, guards, handles, quotas, rows};
 use crate::rules::{
-    AclRow, Beside, ChangeLogRow, ContainerRow, Definition, Failed, RowNumber, SecretRow, Tables, Tally,
+    AclRow, ChangeLogRow, ContainerRow, NotDone, Parts, RowNumber, SecretRow, Table, Tables, Tally,
 };
 use crate::{AuditAnchor, Failure, NodeName};
 
@@ -22,21 +21,11 @@ use crate::{AuditAnchor, Failure, NodeName};
 #[derive(Debug)]
 pub(super) struct SqlTables<'c>(pub(super) &'c Connection);
 
-type Answer<V> = Result<V, Failed<rusqlite::Error>>;
+type Answer<V> = Result<V, NotDone<rusqlite::Error>>;
 
-impl From<rusqlite::Error> for Failed<rusqlite::Error> {
+impl From<rusqlite::Error> for NotDone<rusqlite::Error> {
     fn from(error: rusqlite::Error) -> Self {
         Self::Keeper(error)
-    }
-}
-
-/// The name under which rows are counted: that of their table.
-pub(super) const fn counted_as(tally: Tally) -> &'static str {
-    match tally {
-        Tally::Containers => "containers",
-        Tally::Orders => "orders",
-        Tally::SecretConsumers => "secret_consumers",
-        Tally::ContainerConsumers => "container_consumers",
     }
 }
 
@@ -76,8 +65,8 @@ impl SqlTables<'_> {
         Ok(self.0.prepare_cached(sql)?.query_row(values, |row| row.get(0).map(RowNumber)).optional()?)
     }
 
-    /// The number that a question finds.
-    fn number<N: rusqlite::types::FromSql>(&self, sql: &str, values: impl Params) -> Answer<N> {
+    /// The value that a question finds.
+    fn value<N: rusqlite::types::FromSql>(&self, sql: &str, values: impl Params) -> Answer<N> {
         Ok(self.0.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     }
 }
@@ -137,7 +126,7 @@ impl Tables for SqlTables<'_> {
     }
 
     fn project_name(&self, project: RowNumber) -> Answer<ProjectId> {
-        let name: String = self.number("SELECT name FROM projects WHERE id = ?1", [project.0])?;
+        let name: String = self.value("SELECT name FROM projects WHERE id = ?1", [project.0])?;
         Ok(ProjectId::try_from(name.as_str()).map_err(|_| Failure::Corrupt("projects.name"))?)
     }
 
@@ -145,10 +134,10 @@ impl Tables for SqlTables<'_> {
         self.insert("INSERT INTO projects (name) VALUES (?1)", [project.as_str()])
     }
 
-    fn add_project_key(&mut self, project: RowNumber, version: KeyVersion, wrapped: &[u8]) -> Answer<()> {
+    fn add_project_key(&mut self, project: RowNumber, key: KeyVersion, wrapped: &[u8]) -> Answer<()> {
         self.write(
             "INSERT OR IGNORE INTO project_keys (project, version, wrapped) VALUES (?1, ?2, ?3)",
-            (project.0, version.0, wrapped),
+            (project.0, key.0, wrapped),
         )
     }
 
@@ -176,15 +165,38 @@ impl Tables for SqlTables<'_> {
     }
 
     fn tally(&self, project: RowNumber, tally: Tally) -> Answer<u64> {
-        Ok(quotas::tally(self.0, project.0, counted_as(tally))?)
+        let kind = match tally {
+            Tally::Secrets => return Ok(Kept::secrets_of(self.0, project.0)?),
+            Tally::LiveSecrets { now, limit } => {
+                return Ok(Kept::of_project(project.0, now).total_up_to(self.0, limit)?);
+            }
+            Tally::Containers => "containers",
+            Tally::Orders => "orders",
+            Tally::SecretConsumers => "secret_consumers",
+            Tally::ContainerConsumers => "container_consumers",
+        };
+        Ok(quotas::tally(self.0, project.0, kind)?)
     }
 
-    fn secrets(&self, project: RowNumber) -> Answer<u64> {
-        Ok(Kept::secrets_of(self.0, project.0)?)
+    fn count(&self, of: RowNumber, parts: Parts) -> Answer<u64> {
+        let select = match parts {
+            Parts::Metadata => "SELECT count(*) FROM secret_metadata WHERE secret = ?1",
+            Parts::SecretConsumers => "SELECT count(*) FROM secret_consumers WHERE secret = ?1",
+            Parts::ContainerConsumers => "SELECT count(*) FROM container_consumers WHERE container = ?1",
+            Parts::ContainerSecrets => "SELECT count(*) FROM container_secrets WHERE container = ?1",
+        };
+        self.value(select, [of.0])
     }
 
-    fn live_secrets(&self, project: RowNumber, now: Timestamp, limit: u64) -> Answer<u64> {
-        Ok(Kept::of_project(project.0, now).total_up_to(self.0, limit)?)
+    fn delete(&mut self, table: Table, row: RowNumber) -> Answer<()> {
+        let delete = match table {
+            Table::Secrets => "DELETE FROM secrets WHERE seq = ?1",
+            Table::Containers => "DELETE FROM containers WHERE seq = ?1",
+            Table::ContainerSecrets => "DELETE FROM container_secrets WHERE seq = ?1",
+            Table::Orders => "DELETE FROM orders WHERE seq = ?1",
+            Table::TransportKeys => "DELETE FROM transport_keys WHERE seq = ?1",
+        };
+        self.write(delete, [row.0])
     }
 
     fn secret(&self, id: SecretId) -> Answer<Option<SecretRow>> {
@@ -201,30 +213,17 @@ impl Tables for SqlTables<'_> {
         secret_row(statement.query((project.as_str(), usage.usage_type.as_str(), &usage.id))?.next()?)
     }
 
-    fn definition(&self, secret: RowNumber) -> Answer<Definition> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT private, ephemeral, encoding, description, usage_type, usage_id, sealed, creator, \
-             project_access, guard FROM secrets WHERE seq = ?1",
-        )?;
+    fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<(Secret, Option<Vec<u8>>)> {
+        let select = format!("SELECT {RECORD}, guard, sealed FROM secrets WHERE seq = ?1");
+        let mut statement = self.0.prepare_cached(&select)?;
         let mut rows = statement.query([secret.0])?;
-        let row = rows.next()?.ok_or(Failure::Corrupt("a secret that was there"))?;
-        Ok(Definition {
-            facets: facets(row, 0)?,
-            sealed: row.get(6)?,
-            creator: user(row, 7)?,
-            project_access: row.get(8)?,
-            guard: guards::guard(row, 9)?,
-        })
-    }
-
-    fn record(&self, secret: RowNumber, project: &ProjectId) -> Answer<Secret> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {RECORD} FROM secrets WHERE seq = ?1"))?;
-        let mut rows = statement.query([secret.0])?;
-        Ok(record(rows.next()?.ok_or(Failure::Corrupt("a secret that was there"))?)?(project.clone()))
+        let row = rows.next()?.ok_or(Failure::Corrupt("secrets.seq"))?;
+        let guard = guards::guard(row, GUARD)?;
+        Ok((Secret { guard, ..record(row)?(project.clone()) }, row.get(GUARD + 1)?))
     }
 
     fn is_named(&self, secret: &SecretRow) -> Answer<bool> {
-        self.number(
+        self.value(
             "SELECT EXISTS (SELECT 1 FROM container_secrets WHERE secret = ?1) \
              OR EXISTS (SELECT 1 FROM orders WHERE secret = ?2)",
             (secret.row.0, secret.id.as_bytes()),
@@ -283,18 +282,13 @@ impl Tables for SqlTables<'_> {
         )
     }
 
-    fn set_definition(
-        &mut self,
-        secret: RowNumber,
-        facets: &Facets,
-        sealed: Option<&[u8]>,
-        guard: Option<&Guard>,
-    ) -> Answer<()> {
+    fn set_facets(&mut self, row: RowNumber, secret: &Secret, sealed: Option<&[u8]>) -> Answer<()> {
+        let facets = &secret.facets;
         self.write(
             "UPDATE secrets SET private = ?2, ephemeral = ?3, encoding = ?4, description = ?5, usage_type = ?6, \
              usage_id = ?7, sealed = ?8, guard = ?9 WHERE seq = ?1",
             (
-                secret.0,
+                row.0,
                 facets.private,
                 facets.ephemeral,
                 facets.encoding.as_str(),
@@ -302,13 +296,9 @@ impl Tables for SqlTables<'_> {
                 facets.usage_type.map(|usage| usage.as_str()),
                 &facets.usage_id,
                 sealed,
-                guard.map(Guard::as_bytes),
+                secret.guard.as_ref().map(Guard::as_bytes),
             ),
         )
-    }
-
-    fn delete_secret(&mut self, secret: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM secrets WHERE seq = ?1", [secret.0])
     }
 
     fn metadata(&self, secret: RowNumber) -> Answer<Vec<Metadatum>> {
@@ -318,10 +308,6 @@ impl Tables for SqlTables<'_> {
             .query_map([secret.0], |row| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? }))?
             .collect::<Result<_, _>>()?;
         Ok(pairs)
-    }
-
-    fn metadata_pairs(&self, secret: RowNumber) -> Answer<usize> {
-        self.number("SELECT count(*) FROM secret_metadata WHERE secret = ?1", [secret.0])
     }
 
     fn has_metadatum(&self, secret: RowNumber, key: &str) -> Answer<bool> {
@@ -343,31 +329,34 @@ impl Tables for SqlTables<'_> {
         )
     }
 
-    fn delete_metadatum(&mut self, secret: RowNumber, key: &str) -> Answer<()> {
-        self.write("DELETE FROM secret_metadata WHERE secret = ?1 AND key = ?2", (secret.0, key))
-    }
-
-    fn delete_metadata(&mut self, secret: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM secret_metadata WHERE secret = ?1", [secret.0])
+    fn delete_metadata(&mut self, secret: RowNumber, key: Option<&str>) -> Answer<()> {
+        match key {
+            None => self.write("DELETE FROM secret_metadata WHERE secret = ?1", [secret.0]),
+            Some(key) => {
+                self.write("DELETE FROM secret_metadata WHERE secret = ?1 AND key = ?2", (secret.0, key))
+            }
+        }
     }
 
     fn acl(&self, of: Guarded) -> Answer<Option<AclRow>> {
         Ok(acls::find_acl(self.0, of)?)
     }
 
-    fn set_acl_users(&mut self, of: Guarded, row: RowNumber, users: &[Text]) -> Answer<()> {
-        let statements = acls::statements_of(of);
-        self.write(statements.clear_users, [row.0])?;
-        users.iter().try_for_each(|user| self.write(statements.add_user, (row.0, user.as_str())))
-    }
-
-    fn set_acl_times(
+    fn set_acl(
         &mut self,
         of: Guarded,
         row: RowNumber,
-        times: Option<(Timestamp, Timestamp)>,
+        acl: Option<&Acl>,
+        guard: Option<&Guard>,
     ) -> Answer<()> {
-        let times = times.map(|(created, updated)| (created.micros(), updated.micros()));
+        let statements = acls::statements_of(of);
+        let access = acl.is_none_or(|acl| acl.project_access);
+        self.write(statements.clear_users, [row.0])?;
+        self.write(statements.set_access, (row.0, access, guard.map(Guard::as_bytes)))?;
+        for user in acl.iter().flat_map(|acl| &acl.users) {
+            self.write(statements.add_user, (row.0, user.as_str()))?;
+        }
+        let times = acl.map(|acl| (acl.created.micros(), acl.updated.micros()));
         match (of, times) {
             (Guarded::Secret(_), None) => self.write("DELETE FROM secret_acls WHERE secret = ?1", [row.0]),
             (Guarded::Secret(_), Some((created, updated))) => self.write(
@@ -384,24 +373,9 @@ impl Tables for SqlTables<'_> {
         }
     }
 
-    fn set_access(
-        &mut self,
-        of: Guarded,
-        row: RowNumber,
-        project_access: bool,
-        guard: Option<&Guard>,
-    ) -> Answer<()> {
-        let values = (row.0, project_access, guard.map(Guard::as_bytes));
-        self.write(acls::statements_of(of).set_access, values)
-    }
-
     fn consumers(&self, of: Guarded, row: RowNumber) -> Answer<Vec<Consumer>> {
         let found = consumers::rows(self.0, of, row.0, crate::Slice::ALL)?;
         found.into_iter().map(|(project, build)| Ok(build(self.project_name(RowNumber(project))?))).collect()
-    }
-
-    fn consumers_of(&self, of: Guarded, row: RowNumber) -> Answer<u64> {
-        self.number(consumers::statements_of(of).count, [row.0])
     }
 
     fn registered_from(&self, of: Guarded, row: RowNumber, who: &Uses) -> Answer<Option<RowNumber>> {
@@ -467,15 +441,7 @@ impl Tables for SqlTables<'_> {
         self.write("UPDATE containers SET updated = ?2 WHERE seq = ?1", (container.0, time.micros()))
     }
 
-    fn delete_container(&mut self, container: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM containers WHERE seq = ?1", [container.0])
-    }
-
-    fn parts(&self, container: RowNumber) -> Answer<u64> {
-        self.number("SELECT count(*) FROM container_secrets WHERE container = ?1", [container.0])
-    }
-
-    fn part(
+    fn container_secret(
         &self,
         container: RowNumber,
         secret: RowNumber,
@@ -487,15 +453,16 @@ impl Tables for SqlTables<'_> {
         )
     }
 
-    fn add_part(&mut self, container: RowNumber, secret: RowNumber, name: Option<&Text>) -> Answer<()> {
+    fn add_container_secret(
+        &mut self,
+        container: RowNumber,
+        secret: RowNumber,
+        name: Option<&Text>,
+    ) -> Answer<()> {
         self.write(
             "INSERT INTO container_secrets (container, secret, name) VALUES (?1, ?2, ?3)",
             (container.0, secret.0, name.map(Text::as_str)),
         )
-    }
-
-    fn delete_part(&mut self, part: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM container_secrets WHERE seq = ?1", [part.0])
     }
 
     fn order(&self, id: OrderId) -> Answer<Option<RowNumber>> {
@@ -530,10 +497,6 @@ impl Tables for SqlTables<'_> {
         )
     }
 
-    fn delete_order(&mut self, order: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM orders WHERE seq = ?1", [order.0])
-    }
-
     fn delete_spent_orders(&mut self, before: Timestamp, limit: u32) -> Answer<()> {
         self.write(
             "DELETE FROM orders WHERE seq IN (SELECT seq FROM orders INDEXED BY orders_spent \
@@ -551,40 +514,5 @@ impl Tables for SqlTables<'_> {
             "INSERT INTO transport_keys (id, created, updated, plugin, key) VALUES (?1, ?2, ?3, ?4, ?5)",
             (key.id.as_bytes(), key.created.micros(), key.updated.micros(), key.plugin.as_str(), &key.key),
         )
-    }
-
-    fn delete_transport_key(&mut self, key: RowNumber) -> Answer<()> {
-        self.write("DELETE FROM transport_keys WHERE seq = ?1", [key.0])
-    }
-}
-
-/// The secrets in memory, which are looked at only if there are any.
-impl Beside<rusqlite::Error> for &Memory {
-    fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>> {
-        self.look(|tables| Beside::quotas(&tables, project))
-    }
-    fn tally(&self, project: &ProjectId, tally: Tally) -> Answer<u64> {
-        self.look(|tables| Beside::tally(&tables, project, tally))
-    }
-    fn secrets(&self, project: &ProjectId) -> Answer<u64> {
-        self.look(|tables| Beside::secrets(&tables, project))
-    }
-    fn live_secrets(&self, project: &ProjectId, now: Timestamp, limit: u64) -> Answer<u64> {
-        self.look(|tables| Beside::live_secrets(&tables, project, now, limit))
-    }
-    fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretId>> {
-        self.look(|tables| Beside::holder(&tables, project, usage))
-    }
-    fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Answer<bool> {
-        self.look(|tables| Beside::has_secret(&tables, project, id, now))
-    }
-}
-
-impl Memory {
-    fn look<V: Default>(&self, ask: impl FnOnce(&SqlTables<'_>) -> Answer<V>) -> Answer<V> {
-        if self.is_empty() {
-            return Ok(V::default());
-        }
-        ask(&SqlTables(self.lock().connection()))
     }
 }

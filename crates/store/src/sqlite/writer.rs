@@ -20,7 +20,7 @@ use super::reader::Readers;
 use super::tables::SqlTables;
 use super::trim::Trim;
 use super::{Gauges, Serving};
-use crate::rules::{Effects, Failed, Transaction};
+use crate::rules::{Effects, NotDone, Transaction};
 use crate::{Change, Error, Failure, Numbers, Unwitnessed, Witness, ephemeral};
 
 /// Pages of log after which it is folded into the database: 32 MiB.
@@ -373,12 +373,12 @@ impl Writer {
         }
         let answer = match done {
             Ok(()) => Ok(()),
-            Err(Failed::Refused(error)) => Err(error),
+            Err(NotDone::Refused(error)) => Err(error),
             // What goes to the file is the file's to refuse.
-            Err(Failed::Keeper(error)) if is_full(&error) && !effects.departed => {
+            Err(NotDone::Keeper(error)) if is_full(&error) && !effects.departed => {
                 Err(Failure::MemoryFull.into())
             }
-            Err(Failed::Keeper(error)) => {
+            Err(NotDone::Keeper(error)) => {
                 let error = unusable(self.locked.path(), &error);
                 self.tell_failure(&error, 1);
                 Err(error.into())
@@ -595,8 +595,8 @@ fn transaction(
             Transaction { here: &mut tables, beside: memory, witness: &mut witness, effects: &mut *effects };
         answers.push(match transaction.apply(change) {
             Ok(()) => Ok(Done { deleted: effects.deleted }),
-            Err(Failed::Refused(error)) => Err(error),
-            Err(Failed::Keeper(error)) => return Err(error),
+            Err(NotDone::Refused(error)) => Err(error),
+            Err(NotDone::Keeper(error)) => return Err(error),
         });
         effects.deleted |= deleted_before;
     }
@@ -615,7 +615,7 @@ fn both(
     memory: &Connection,
     job: &mut Job,
     effects: &mut Effects,
-) -> Result<(), Failed<rusqlite::Error>> {
+) -> Result<(), NotDone<rusqlite::Error>> {
     let Job { change, witness, .. } = job;
     let (file, mut newest) = (here.file, None);
     let done = (|| {
