@@ -3,9 +3,8 @@
 use model::{Acl, Guarded, Text};
 use rusqlite::Connection;
 
-use super::guards::guard;
+use super::columns::{guard, moment, short_text, user};
 use super::reader::Reader;
-use super::rows::{moment, short_text, user};
 use crate::rules::{AclRow, RowNumber};
 use crate::{Error, Failure, GuardedAcl};
 

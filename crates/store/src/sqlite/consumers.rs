@@ -3,8 +3,8 @@
 use model::{Consumer, ConsumerId, Guarded, ProjectId, Timestamp, Uses};
 use rusqlite::{Connection, Row, Statement};
 
+use super::columns::short_text;
 use super::reader::Reader;
-use super::rows::short_text;
 use crate::{Error, Slice, Sliced};
 
 /// The statements about consumers of secrets, or of containers.

@@ -5,10 +5,9 @@ use model::{
 };
 use rusqlite::{Connection, Row};
 
-use super::guards::guard;
+use super::columns::{guard, named, short, user};
 use super::list::PATTERN_BYTES_MAX;
 use super::reader::Reader;
-use super::rows::{named, short, user};
 use super::slices::{self, Rows};
 use crate::{Error, Failure, Slice, Sliced};
 

@@ -13,7 +13,8 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteStore, opening, private};
+use super::opening::{self, private};
+use super::store::SqliteStore;
 use crate::{CopyError, Error, Failure};
 
 /// Pages copied between two reports of progress: 1 MiB.

@@ -1,21 +1,12 @@
 //! The guards of rows, read with what they are of.
 
-use model::{Access, ContainerId, Guard, Guarded, SecretId};
+use model::{Access, ContainerId, Guarded, SecretId};
 use rusqlite::Row;
-use rusqlite::types::ValueRef;
 
 use super::acls;
+use super::columns::{ACCESS, access};
 use super::reader::Reader;
-use super::rows::{ACCESS, access};
 use crate::{Error, Failure, Kind, Regarded, RegardedRow};
-
-/// From one column.
-pub(super) fn guard(row: &Row<'_>, column: usize) -> Result<Option<Guard>, Error> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_blob().map_err(|_| Failure::Corrupt("guard"))?.to_vec().into())),
-    }
-}
 
 /// The columns of a container that stand for [`ACCESS`].
 const CONTAINER_ACCESS: &str = "project, creator, project_access, 0, NULL, guard";

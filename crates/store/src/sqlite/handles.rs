@@ -1,12 +1,12 @@
 //! What points at secrets: handles looked up by id or usage, and lists of all, from indexes that hold all they show.
 
-use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage, UsageType};
-use rusqlite::types::ValueRef;
+use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage};
 use rusqlite::{Params, Row};
 
+use super::columns::{ACCESS, access, usage};
 use super::list::Kept;
 use super::reader::Reader;
-use super::rows::{ACCESS, access, project_number};
+use super::rows::project_number;
 use crate::{Error, Failure};
 
 /// Bytes of usages in one list: more than any message that shows one may have.
@@ -49,19 +49,6 @@ fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<O
 /// From three columns: id, usage_type, usage_id.
 fn listed(row: &Row<'_>) -> Result<Listed, Error> {
     Ok(Listed { id: SecretId::from_bytes(row.get(0)?), usage: usage(row, 1)? })
-}
-
-/// From two columns; half a usage is none.
-pub(super) fn usage(row: &Row<'_>, first: usize) -> Result<Option<Usage>, Error> {
-    match (row.get_ref(first)?, row.get_ref(first + 1)?) {
-        (ValueRef::Text(usage_type), ValueRef::Text(id)) => {
-            let corrupt = || Failure::Corrupt("a usage");
-            let usage_type = std::str::from_utf8(usage_type).ok().and_then(UsageType::parse);
-            let id = std::str::from_utf8(id).map_err(|_| corrupt())?.to_owned();
-            Ok(Some(Usage { usage_type: usage_type.ok_or_else(corrupt)?, id }))
-        }
-        _ => Ok(None),
-    }
 }
 
 /// How many there are. Without a choice nothing is counted but what has expired and is still there.

@@ -16,17 +16,16 @@ use model::{
 use rusqlite::types::Value;
 use rusqlite::{Connection, ToSql, params_from_iter};
 
+use super::columns::{RECORD, record};
 use super::reader::Reader;
-use super::rows::{RECORD, project_number, record};
-use super::slices;
+use super::rows::project_number;
+use super::slices::{self, QUICK_OFFSET_MAX};
 use crate::Error;
 
 /// Up to so many matches are sorted; of more, the page is found by walking the index of the sort key.
 const SORTED_ROWS_MAX: u64 = 1000;
 /// What is found or has expired is counted where requests are served up to this; more is counted elsewhere.
 const QUICK_ROWS_MAX: u64 = 10_000;
-/// An offset beyond this takes long enough not to be walked where requests are served.
-pub(super) const QUICK_OFFSET_MAX: u64 = 1000;
 /// The longest pattern that can match anything worth finding: SQLite refuses one five times as long, and names have 255.
 pub(super) const PATTERN_BYTES_MAX: usize = 10_000;
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use model::SecretId;
 
+use super::opening::Purpose;
 use super::reader::Reader;
-use super::{Purpose, guards, rows};
+use super::{guards, rows};
 use crate::{Error, Failure, Kind, RegardedRow, SealedSecret};
 
 /// Rows in one piece of a sweep.

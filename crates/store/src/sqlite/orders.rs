@@ -3,8 +3,8 @@
 use model::{ContainerId, Order, OrderId, OrderOutcome, OrderQuery, OrderType, SecretId, Timestamp, UserId};
 use rusqlite::Row;
 
+use super::columns::{named, user};
 use super::reader::Reader;
-use super::rows::{named, user};
 use super::slices::{self, Rows};
 use crate::{Error, Failure, Slice, Sliced};
 

@@ -1,24 +1,15 @@
-//! Rows to values: every statement that reads one thing.
+//! Statements that read one thing of the file or of memory.
 
 use model::{
-    Access, Attributes, BitLength, ChangeCursor, ChangeKind, ChangeRow, ContentType, Encoding, Facets,
-    KeyVersion, Metadatum, ProjectId, Secret, SecretId, SecretType, Status, Text, Timestamp, UsageType,
-    UserId,
+    ChangeCursor, ChangeKind, ChangeRow, ContentType, KeyVersion, Metadatum, ProjectId, Secret, SecretId,
+    Timestamp,
 };
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _};
 
-use super::guards::guard;
-use super::handles::usage;
+use super::columns::{GUARD, RECORD, access, encoding, guard, record, text, usage};
 use super::reader::Reader;
 use crate::{AuditAnchor, Error, Failure, NodeName, SealedSecret, WrappedKey};
-
-/// The columns that [`record`] reads, in its order.
-pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
-     algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, usage_id, \
-     content_type";
-/// The column that follows them where the guard is read too, which lists do not show.
-pub(super) const GUARD: usize = 20;
 
 pub(super) fn key_check(reader: &mut Reader) -> Result<Option<Vec<u8>>, Error> {
     Ok(reader.connection().query_row("SELECT key_check FROM store", [], |row| row.get(0))?)
@@ -154,112 +145,10 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Pie
     Ok(Piece { rows: rows.collect::<Result<_, Error>>()?, cut })
 }
 
-/// The columns of a secret that [`access`] reads, in its order.
-pub(super) const ACCESS: &str = "project, creator, project_access, private, expiration, guard";
-
-/// Reads what decides about access, but for the name of the project, which is looked up once the row is done with.
-pub(super) fn access(
-    row: &Row<'_>,
-    first: usize,
-) -> Result<impl FnOnce(&mut Reader) -> Result<Access, Error> + use<>, Error> {
-    let unreadable = |_| Failure::Corrupt("a fact that decides about access");
-    let (project, creator) = (row.get(first)?, user(row, first + 1)?);
-    let project_access = row.get(first + 2).map_err(unreadable)?;
-    let (private, expiration) = (row.get(first + 3).map_err(unreadable)?, moment(row, first + 4)?);
-    let guard = guard(row, first + 5)?;
-    Ok(move |reader: &mut Reader| {
-        let project = reader.project(project)?;
-        Ok(Access { project, creator, project_access, private, expiration, guard })
-    })
-}
-
 /// The number of a project, if any secret or key of it was ever stored.
 pub(super) fn project_number(connection: &Connection, project: &ProjectId) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT id FROM projects WHERE name = ?1")?
         .query_row([project.as_str()], |row| row.get(0))
         .optional()
-}
-
-/// A row of [`RECORD`], but for the name of its project, which is looked up once the row is done with.
-pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret + use<>, Error> {
-    let facets = facets(row, 13)?;
-    let attributes = Attributes {
-        name: short(row, 8)?,
-        algorithm: short(row, 9)?,
-        bit_length: match row.get::<_, Option<i64>>(10)? {
-            None => None,
-            Some(bits) => Some(BitLength::try_from(bits).map_err(|_| Failure::Corrupt("bit_length"))?),
-        },
-        mode: short(row, 11)?,
-        secret_type: SecretType::parse(text(row, 7)?).ok_or(Failure::Corrupt("secret_type"))?,
-        expiration: moment(row, 5)?,
-    };
-    let (id, creator) = (SecretId::from_bytes(row.get(1)?), user(row, 2)?);
-    let (created, updated) = (Timestamp::from_micros(row.get(3)?), Timestamp::from_micros(row.get(4)?));
-    let status = Status::parse(text(row, 6)?).ok_or(Failure::Corrupt("status"))?;
-    let content_type = named(row, 19, ContentType::parse, "content_type")?;
-    let project_access = row.get(12)?;
-    Ok(move |project| Secret {
-        id,
-        project,
-        attributes,
-        creator,
-        created,
-        updated,
-        status,
-        content_type,
-        project_access,
-        facets,
-        guard: None,
-    })
-}
-
-/// Facets from six columns: private, ephemeral, encoding, description, usage_type, usage_id.
-pub(super) fn facets(row: &Row<'_>, first: usize) -> Result<Facets, Error> {
-    Ok(Facets {
-        private: row.get(first)?,
-        ephemeral: row.get(first + 1)?,
-        encoding: encoding(row, first + 2)?,
-        description: row.get(first + 3)?,
-        usage_type: named(row, first + 4, UsageType::parse, "usage_type")?,
-        usage_id: row.get(first + 5)?,
-    })
-}
-
-pub(super) fn encoding(row: &Row<'_>, column: usize) -> Result<Encoding, Error> {
-    Encoding::parse(text(row, column)?).ok_or(Failure::Corrupt("encoding").into())
-}
-
-fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
-    row.get_ref(column)?.as_str().map_err(|_| Failure::Corrupt("a text").into())
-}
-
-pub(super) fn named<T>(
-    row: &Row<'_>,
-    column: usize,
-    parse: impl FnOnce(&str) -> Option<T>,
-    what: &'static str,
-) -> Result<Option<T>, Error> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(None),
-        value => value.as_str().ok().and_then(parse).map(Some).ok_or(Failure::Corrupt(what).into()),
-    }
-}
-
-pub(super) fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error> {
-    named(row, column, |text| Text::try_from(text).ok(), "a short text")
-}
-
-/// A text that is always there.
-pub(super) fn short_text(row: &Row<'_>, column: usize) -> Result<Text, Error> {
-    short(row, column)?.ok_or(Failure::Corrupt("a short text").into())
-}
-
-pub(super) fn user(row: &Row<'_>, column: usize) -> Result<Option<UserId>, Error> {
-    named(row, column, |text| UserId::try_from(text).ok(), "a user")
-}
-
-pub(super) fn moment(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, Error> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
 }

@@ -4,10 +4,12 @@ use model::ProjectId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::list::QUICK_OFFSET_MAX;
 use super::quotas::tally;
 use super::rows::project_number;
 use crate::{Error, Slice, Sliced};
+
+/// An offset beyond this takes long enough not to be walked where requests are served.
+pub(super) const QUICK_OFFSET_MAX: u64 = 1000;
 
 /// Whether finding a part may take longer than a request's thread should be kept.
 pub(super) fn may_take_long(is_filtered: bool, slice: Slice) -> bool {

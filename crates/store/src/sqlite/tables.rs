@@ -9,9 +9,10 @@ use model::{
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
+use super::columns::{self, GUARD, RECORD, record};
 use super::list::Kept;
-use super::rows::{GUARD, RECORD, project_number, record};
-use super::{acls, consumers, guards, handles, quotas, rows};
+use super::rows::project_number;
+use super::{acls, consumers, quotas};
 use crate::rules::{
     AclRow, ChangeLogRow, ContainerRow, NotDone, Parts, RowNumber, SecretRow, Table, Tables, Tally,
 };
@@ -40,9 +41,9 @@ fn secret_row(row: Option<&Row<'_>>) -> Answer<Option<SecretRow>> {
         project: RowNumber(row.get(1)?),
         filled: row.get(2)?,
         private: row.get(3)?,
-        expiration: rows::moment(row, 4)?,
-        usage: handles::usage(row, 5)?,
-        encoding: rows::encoding(row, 7)?,
+        expiration: columns::moment(row, 4)?,
+        usage: columns::usage(row, 5)?,
+        encoding: columns::encoding(row, 7)?,
         id: SecretId::from_bytes(row.get(8)?),
     }))
 }
@@ -218,7 +219,7 @@ impl Tables for SqlTables<'_> {
         let mut statement = self.0.prepare_cached(&select)?;
         let mut rows = statement.query([secret.0])?;
         let row = rows.next()?.ok_or(Failure::Corrupt("secrets.seq"))?;
-        let guard = guards::guard(row, GUARD)?;
+        let guard = columns::guard(row, GUARD)?;
         Ok((Secret { guard, ..record(row)?(project.clone()) }, row.get(GUARD + 1)?))
     }
 

@@ -3,8 +3,8 @@
 use model::{Timestamp, TransportKey, TransportKeyId};
 use rusqlite::Row;
 
+use super::columns::short_text;
 use super::reader::Reader;
-use super::rows::short_text;
 use crate::{Error, Slice, Sliced};
 
 const RECORD: &str = "id, created, updated, plugin, key";
