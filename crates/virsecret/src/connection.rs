@@ -24,24 +24,17 @@ use libvirt_rpc::procedures::Procedure;
 use libvirt_rpc::xdr::{DecodeError, Decoder, EncodeError, Encoder};
 use uuid::Uuid;
 
+use crate::access::Access;
+use crate::close::CloseReason;
 use crate::error::{Error, ProtocolError, Result};
 use crate::events::{Event, EventKind, Registration};
 use crate::limits::{CLOSE_WAIT_MAX, EVENT_WAIT_MAX, REPLY_WAIT_MAX, SECRETS_MAX, VALUE_BYTES_MAX};
-use crate::link::{CloseReason, Link};
+use crate::link::Link;
 use crate::reach;
 use crate::secret::{Filter, Secret, UsageType};
 use crate::stream::Stream;
 use crate::uri::Uri;
 use crate::value::Value;
-
-/// What a connection is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
-    /// Everything.
-    ReadWrite,
-    /// Looking: the daemon refuses to define, undefine, and to set or tell a value.
-    ReadOnly,
-}
 
 /// Whether the daemon compares XML with the schema of secrets before it defines one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

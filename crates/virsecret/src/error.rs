@@ -7,7 +7,7 @@ use libvirt_rpc::error::{Code, RemoteError};
 use libvirt_rpc::frame::BadLength;
 use libvirt_rpc::xdr::{DecodeError, EncodeError};
 
-use crate::link::CloseReason;
+use crate::close::CloseReason;
 use crate::uri::UriError;
 
 /// What every method gives.

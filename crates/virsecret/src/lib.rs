@@ -33,6 +33,8 @@
 //! `abi`.
 
 mod abi;
+mod access;
+mod close;
 mod connection;
 mod error;
 mod events;
@@ -46,16 +48,18 @@ mod secret;
 mod socket;
 mod stream;
 mod tls;
+mod transfer;
 mod uri;
 mod value;
 
 pub use libvirt_rpc::error::RemoteError;
 pub use uuid::Uuid;
 
-pub use connection::{Access, Connection, Validate};
+pub use access::Access;
+pub use close::CloseReason;
+pub use connection::{Connection, Validate};
 pub use error::{Error, Result, TlsError, Unfit};
 pub use events::{Change, Event, EventKind, Registration};
-pub use link::CloseReason;
 pub use secret::{Filter, Secret, UsageType};
 pub use uri::{Mode, Uri, UriError};
 pub use value::Value;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::connection::Access;
+use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::limits::CONNECT_WAIT_MAX;
 use crate::socket;

@@ -1,22 +1,20 @@
 //! The way to the daemon: a socket, one with TLS on it, or a program that carries what is said to one.
-//!
-//! Sending never raises SIGPIPE, whatever program this is a part of.
 
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{Shutdown, shutdown};
 
 use crate::error::Result;
 use crate::limits::{HANDSHAKE_WAIT_MAX, SEND_WAIT_MAX};
 use crate::tls::{Credentials, Session};
+use crate::transfer;
 use crate::uri::Uri;
 
 /// A stream socket to the daemon, or to the program that is the way there.
@@ -72,7 +70,7 @@ impl Stream {
     pub(crate) fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
         match &self.session {
             Some(session) => session.send_all(&self.socket, bytes),
-            None => send_all(&self.socket, bytes),
+            None => transfer::send_all(&self.socket, bytes),
         }
     }
 
@@ -81,13 +79,13 @@ impl Stream {
     pub(crate) fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
         match &self.session {
             Some(session) => session.receive(&self.socket, room, wait),
-            None => receive(&self.socket, room, wait),
+            None => transfer::receive(&self.socket, room, wait),
         }
     }
 
     /// Whether something can be received before this moment.
     pub(crate) fn wait_until(&self, deadline: Instant) -> io::Result<bool> {
-        Ok(self.holds_some() || wait(&self.socket, PollFlags::IN, Some(deadline))?)
+        Ok(self.holds_some() || transfer::wait(&self.socket, PollFlags::IN, Some(deadline))?)
     }
 
     /// Ends both directions; whoever receives is told.
@@ -96,102 +94,6 @@ impl Stream {
             session.say_goodbye(&self.socket);
         }
         let _ = shutdown(&self.socket, Shutdown::Both); // It may be gone already.
-    }
-}
-
-pub(crate) fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match send(&socket, bytes, SendFlags::NOSIGNAL) {
-            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// As much as the socket takes at once.
-pub(crate) fn send_some(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    Ok(rustix::io::retry_on_intr(|| send(&socket, bytes, flags))?)
-}
-
-/// Sleeps in poll(2): who sleeps in recv(2) on a UNIX socket is woken once more, and for nothing, when the daemon has
-/// received what was sent, because there is room to send again. (Linux net/unix/af_unix.c, unix_write_space)
-pub(crate) fn receive(socket: impl AsFd, room: &mut [u8], wait: bool) -> io::Result<usize> {
-    let lookout = wait.then(Lookout::begin);
-    let mut looks = lookout.as_ref().map_or(0, |lookout| lookout.looks);
-    loop {
-        if wait && looks == 0 {
-            self::wait(&socket, PollFlags::IN, None)?;
-        }
-        match recv(&socket, &mut *room, RecvFlags::DONTWAIT) {
-            Ok((_, received)) => {
-                lookout.inspect(|lookout| lookout.came(looks));
-                return Ok(received);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) if wait => {
-                looks = looks.saturating_sub(1);
-                std::thread::yield_now();
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// How often a thread looks before it sleeps: some tens of microseconds, in which a daemon on this machine has answered
-/// most calls. To sleep and to be woken would take longer.
-const LOOKS_MAX: u32 = 60;
-/// So often in a row it was in vain, and then it is tried only now and then: these calls take longer.
-const VAIN_MAX: u32 = 4;
-const VAIN_EACH: u32 = 32;
-
-/// Threads of this process that wait to receive.
-static WAITING: AtomicU32 = AtomicU32::new(0);
-/// How often in a row nothing came while somebody looked.
-static VAIN: AtomicU32 = AtomicU32::new(0);
-
-/// A thread that waits to receive, and how often it may look.
-struct Lookout {
-    looks: u32,
-}
-
-impl Lookout {
-    /// Where several wait, the cores are better left to who works for them.
-    fn begin() -> Self {
-        let vain = VAIN.load(Ordering::Relaxed);
-        let is_alone = WAITING.fetch_add(1, Ordering::Relaxed) == 0;
-        let is_worth_it = vain < VAIN_MAX || vain.is_multiple_of(VAIN_EACH);
-        Self { looks: if is_alone && is_worth_it { LOOKS_MAX } else { 0 } }
-    }
-
-    /// What was waited for came, when there were so many looks left.
-    fn came(&self, left: u32) {
-        match (self.looks, left) {
-            (0, _) | (_, 0) => drop(VAIN.fetch_add(1, Ordering::Relaxed)),
-            _ => VAIN.store(0, Ordering::Relaxed),
-        }
-    }
-}
-
-impl Drop for Lookout {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Whether a direction is ready before this moment; if there is none, it is waited for as long as it takes.
-pub(crate) fn wait(socket: impl AsFd, direction: PollFlags, deadline: Option<Instant>) -> io::Result<bool> {
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.and_then(|left| Timespec::try_from(left.max(Duration::from_millis(1))).ok());
-        match poll(&mut [PollFd::new(&socket, direction)], timeout.as_ref()) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) if left.is_none_or(|left| !left.is_zero()) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::connection::Access;
+use crate::access::Access;
 
 /// Where the sockets of the system's daemons are.
 const SYSTEM_FOLDER: &str = "/run/libvirt";

@@ -23,8 +23,8 @@ use super::handle::{Connect, Secret};
 use super::log::{self, Level, Place};
 use super::raw::Opaque;
 use crate::Connection;
+use crate::close::CloseReason;
 use crate::events::{Change, Event};
-use crate::link::CloseReason;
 
 /// `virConnectSecretEventGenericCallback`, which is also that of value-changed.
 type Generic = unsafe extern "C" fn(*const Connect, *const Secret, *mut c_void);

@@ -14,7 +14,7 @@ use super::handle::Connect;
 use super::log::{self, Level, Place};
 use super::raw;
 use super::typed::{self, TypedParameter};
-use crate::link::{CloseReason, Notice};
+use crate::close::{CloseReason, Notice};
 use crate::uri::Uri;
 use crate::{Access, Connection};
 

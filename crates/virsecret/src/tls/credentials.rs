@@ -36,7 +36,6 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::certificate::{Facts, Validity};
-use super::provider;
 use crate::error::{TlsError, Unfit};
 use crate::limits::CREDENTIALS_BYTES_MAX;
 use crate::uri::Uri;
@@ -383,6 +382,11 @@ impl ServerCertVerifier for Anybody {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The library that does all the cryptography of the rest of Donjon too.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod credentials;
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
@@ -29,10 +29,12 @@ use rustls::ClientConnection;
 
 use crate::error::{Error, Result, TlsError};
 use crate::limits::TLS_READS_MAX;
-use crate::stream;
+use crate::transfer;
 use crate::uri::Uri;
 
 pub(crate) use credentials::Credentials;
+#[cfg(test)]
+use credentials::provider;
 
 /// What a daemon says in the session once it has accepted our certificate and address.
 const ACCEPTED: u8 = 1;
@@ -91,7 +93,7 @@ impl Session {
             if taken == 0 {
                 return Err(io::ErrorKind::WriteZero.into()); // Cannot be: all that was there has just been taken.
             }
-            stream::send_all(socket, &outgoing)?;
+            transfer::send_all(socket, &outgoing)?;
             outgoing.clear();
             bytes = bytes.get(taken..).unwrap_or_default();
         }
@@ -113,7 +115,7 @@ impl Session {
             }
             match received {
                 Err(error) if wait && error.kind() == io::ErrorKind::WouldBlock => {
-                    stream::wait(socket, PollFlags::IN, None)?;
+                    transfer::wait(socket, PollFlags::IN, None)?;
                 }
                 other => return other,
             }
@@ -210,7 +212,7 @@ fn shake_hands(state: &mut ClientConnection, socket: &OwnedFd, deadline: Instant
 }
 
 fn wait(socket: &OwnedFd, direction: PollFlags, deadline: Instant) -> io::Result<()> {
-    let ready = stream::wait(socket, direction, Some(deadline))?;
+    let ready = transfer::wait(socket, direction, Some(deadline))?;
     if ready { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
 }
 
@@ -232,13 +234,13 @@ struct Ready<'a>(BorrowedFd<'a>);
 
 impl Read for Ready<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        stream::receive(self.0, room, false)
+        transfer::receive(self.0, room, false)
     }
 }
 
 impl Write for Ready<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        stream::send_some(self.0, bytes)
+        transfer::send_some(self.0, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -251,15 +253,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The library that does all the cryptography of the rest of Donjon too.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
     use std::thread::JoinHandle;
     use std::time::Duration;
 
@@ -472,9 +469,9 @@ mod tests {
         let answer = link.call(Procedure::ConnectGetUri as i32, 0, |_| Ok(()), Some(PATIENCE)).unwrap();
         assert_eq!(answer.payload().len(), 9_004);
         // Nothing more comes: what came must have been looked at.
-        assert_eq!(told.try_recv(), Ok(crate::link::Notice::Events));
+        assert_eq!(told.try_recv(), Ok(crate::close::Notice::Events));
         assert_eq!(link.take_events().1.len(), 1);
-        link.close(crate::link::CloseReason::Client);
+        link.close(crate::close::CloseReason::Client);
         acting.join().unwrap();
     }
 }
