@@ -28,8 +28,8 @@ use vault::Grace;
 use file::FileError;
 use keystone::{Keystone, KeystoneFault};
 use policy::PolicyFileError;
-pub(crate) use rows::{Config, Settings, Upkeep};
-use rows::{Limits, ProjectQuotas};
+use rows::ProjectQuotas;
+pub(crate) use rows::{Config, Limits, Settings, Upkeep};
 use surroundings::Surroundings;
 use values::{AuditTarget, Auth, KeySource, SocketAt, SocketMode, StoreUrl};
 

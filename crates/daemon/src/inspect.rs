@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use vault::Opener;
 
 use crate::admin::protocol::{Finding, Inspected, Progress, Step};
-use crate::error::Error;
+use crate::error::{BackupError, Error};
 
 /// Damaged secrets that are remembered, so that each is told once; of more, some may be told twice.
 const TOLD_MAX: usize = 100_000;
@@ -78,7 +78,7 @@ pub(crate) fn copy(store: &SqliteStore, to: &Path, watch: &Arc<dyn Watch>) -> Re
     match copied {
         Ok(copied) => Ok(copied.bytes),
         Err(CopyError::Stopped) => Err(Error::Interrupted),
-        Err(CopyError::File { path, source }) => Err(Error::CopyFile { path, source }),
+        Err(CopyError::File { path, source }) => Err(BackupError::File { path, source }.into()),
         Err(CopyError::Store(error)) => Err(error.into()),
     }
 }

@@ -10,12 +10,14 @@ use seal::StoreAge;
 use store::AuditAnchor;
 use vault::{Lost, LostChanges, TrailEnd, TrailError};
 
+use crate::build;
 use crate::commands::check;
 use crate::config::Config;
 use crate::config::values::AuditTarget;
 use crate::console::say;
-use crate::error::Error;
-use crate::serve::{self, Known};
+use crate::error::{Error, StoreError};
+use crate::stored::{self, Known};
+use crate::threads;
 
 /// Which database is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,16 +84,16 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
         say("changes     unknown: an audit trail on standard output cannot be read back");
         return Ok(());
     };
-    let runtime = serve::runtime()?;
-    let Known { master, anchor } = serve::known(config, runtime.handle())?;
-    let end = TrailEnd::read(path, &master.chain_key()).map_err(|error| Error::Trail {
+    let runtime = threads::main_runtime()?;
+    let Known { master, anchor } = stored::known(config, runtime.handle())?;
+    let end = TrailEnd::read(path, &master.chain_key()).map_err(|error| StoreError::Trail {
         files: path.display().to_string(),
         source: TrailError::Read(error),
     })?;
     match (end, anchor) {
         // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
         (Some(end), _) => {
-            let has = serve::witnessed(config, runtime.handle())?;
+            let has = stored::witnessed(config, runtime.handle())?;
             tell(config, which, &check::rotated(&config.general.audit)?, has, end.committed)
         }
         (None, Some(AuditAnchor { number, .. })) => {
@@ -112,7 +114,7 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
 pub(crate) fn explain(config: &Config, error: vault::OpenError) -> Error {
     match (error, check::rotated(&config.general.audit)) {
         (vault::OpenError::Lost(lost), Ok(files)) => Loss::of(config, &files, lost),
-        (source, _) => Error::Vault { source, store: config.general.store.path().clone() },
+        (error, _) => Error::vault(error, config.general.store.path()),
     }
 }
 
@@ -120,7 +122,7 @@ pub(crate) fn explain(config: &Config, error: vault::OpenError) -> Error {
 pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
     match existing_trail(config) {
         Some(trail) if !has_content(config.general.store.path()) => {
-            Err(Error::StoreMissing { store: config.general.store.path().clone(), trail })
+            Err(StoreError::Missing { store: config.general.store.path().clone(), trail }.into())
         }
         _ => Ok(()),
     }
@@ -130,13 +132,13 @@ pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
 pub(crate) fn require_fitting_trail(config: &Config) -> Result<(), Error> {
     let Some(trail) = existing_trail(config) else { return Ok(()) };
     let another =
-        || Error::TrailOfAnother { trail: trail.clone(), key: config.general.master_key.to_string() };
-    let keys = serve::key_provider(&config.general.master_key).map_err(|_| another())?;
+        || StoreError::TrailOfAnother { trail: trail.clone(), key: config.general.master_key.to_string() };
+    let keys = build::key_provider(config).map_err(|_| another())?;
     let master = keys.master_key(StoreAge::Existing).map_err(|_| another())?;
     match TrailEnd::read(&trail, &master.chain_key()) {
         Ok(Some(TrailEnd { linked: (0, _) | (_, 1..), .. })) => Ok(()),
         Ok(None) => Ok(()),
-        Ok(Some(_)) | Err(_) => Err(another()),
+        Ok(Some(_)) | Err(_) => Err(another().into()),
     }
 }
 

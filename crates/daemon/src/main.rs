@@ -10,6 +10,7 @@
 
 mod admin;
 mod banner;
+mod build;
 mod cli;
 mod commands;
 mod config;
@@ -25,6 +26,7 @@ mod permissions;
 mod process;
 mod progress;
 mod serve;
+mod stored;
 mod threads;
 mod token;
 mod unix_socket;
@@ -36,7 +38,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use error::Error;
+use error::{Error, SystemError};
 use serve::Idle;
 
 /// Requests, with their tokens and bodies, leave nothing in memory that was freed.
@@ -64,7 +66,7 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
 }
 
 fn run(command: Command) -> Result<(), Error> {
-    process::harden().map_err(|errno| Error::Harden(errno.into()))?;
+    process::harden().map_err(|errno| SystemError::Harden(errno.into()))?;
     match command {
         Command::Serve(flags) => serve::run(flags, Idle::Never),
         Command::Virtsecretd(flags) => commands::virtsecretd::run(flags),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::config::values::{AuditTarget, KeySource};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 
 /// Everybody's right to write.
 const OTHERS_WRITE: u32 = 0o002;
@@ -106,5 +106,5 @@ fn look(path: &Path, mut at: impl FnMut(&Metadata) -> Result<(), Error>) -> Resu
 }
 
 fn exposed(path: &Path, why: &str, how: &'static str) -> Error {
-    Error::Exposed { path: path.to_owned(), why: why.to_owned(), how }
+    StoreError::Exposed { path: path.to_owned(), why: why.to_owned(), how }.into()
 }

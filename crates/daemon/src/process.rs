@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::Mode;
 use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 
-use crate::error::Error;
+use crate::error::{Error, SystemError};
 
 /// Files that a server has open before anybody connects, about, and some for who does.
 const OPEN_FILES_MIN: usize = 64;
@@ -48,15 +48,15 @@ pub(crate) fn require_room(serving: NonZeroUsize) -> Result<(), Error> {
         .current
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     if limit < needed {
-        return Err(Error::FewFiles { limit, needed });
+        return Err(SystemError::FewFiles { limit, needed }.into());
     }
     let mut memory: Vec<u8> = Vec::new();
     memory
         .try_reserve_exact(MEMORY_MIN)
-        .map_err(|_| Error::LittleMemory { mib: MEMORY_MIN / 1024 / 1024 })?;
+        .map_err(|_| SystemError::LittleMemory { mib: MEMORY_MIN / 1024 / 1024 })?;
     drop(memory);
     let threads = THREADS_EACH * serving.get() + THREADS_BESIDE;
-    all_at_once(threads).map_err(|source| Error::FewThreads { threads, source })
+    Ok(all_at_once(threads).map_err(|source| SystemError::FewThreads { threads, source })?)
 }
 
 /// Starts so many threads, and ends them when all are there, or no more can be.
@@ -80,6 +80,6 @@ mod tests {
     fn there_is_room_here_and_not_for_a_billion_threads() {
         require_room(NonZeroUsize::MIN).unwrap();
         let many = NonZeroUsize::new(1_000_000_000).unwrap();
-        assert!(matches!(require_room(many), Err(Error::FewFiles { .. })));
+        assert!(matches!(require_room(many), Err(Error::System(SystemError::FewFiles { .. }))));
     }
 }

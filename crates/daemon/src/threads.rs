@@ -22,11 +22,29 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
+use crate::error::{Error, SystemError};
+
 /// Threads that each worker may have for what takes long. The store scans on two connections, so more would only wait
 /// with a stack of their own instead of in a queue.
 const LONG_THREADS_MAX: usize = 4;
+/// Threads beside for what takes long and is no connection's: upkeep, and looking up where Keystone is.
+const MAIN_LONG_THREADS_MAX: usize = 16;
 /// How long they stay without work: for good, or a system that has no more threads to give would be left without one.
-pub(crate) const LONG_THREAD_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
+const LONG_THREAD_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A runtime for all but the connections, which have [`Threads`]: signals, accepting, metrics.
+pub(crate) fn main_runtime() -> Result<Runtime, Error> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(MAIN_LONG_THREADS_MAX)
+        .thread_keep_alive(LONG_THREAD_KEPT)
+        .thread_name("main-2")
+        .enable_all()
+        .build()
+        .map_err(SystemError::Runtime)?;
+    start_long_thread(&runtime).map_err(SystemError::Runtime)?;
+    Ok(runtime)
+}
 
 /// Takes connections and serves each on one of the threads.
 #[derive(Clone, Debug)]
@@ -86,7 +104,7 @@ pub(crate) fn start(count: NonZeroUsize) -> io::Result<(Workers, Threads)> {
     let mut workers = Vec::new();
     let mut threads = Vec::new();
     for number in 0..count.get() {
-        let runtime = runtime(number)?;
+        let runtime = worker_runtime(number)?;
         workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
         let (ending, alive) = (ending.clone(), alive.clone());
         threads.push(thread::Builder::new().name(format!("door-{number}")).spawn(move || {
@@ -97,7 +115,7 @@ pub(crate) fn start(count: NonZeroUsize) -> io::Result<(Workers, Threads)> {
     Ok((Workers(workers.into()), Threads { threads, end, running }))
 }
 
-fn runtime(number: usize) -> io::Result<Runtime> {
+fn worker_runtime(number: usize) -> io::Result<Runtime> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(LONG_THREADS_MAX)
@@ -110,7 +128,7 @@ fn runtime(number: usize) -> io::Result<Runtime> {
 
 /// Starts the first of a runtime's threads for what takes long. With one there, what finds no other waits for it in line;
 /// without any tokio panics, and with it whatever request asked. So it is started while the system has threads, and kept.
-pub(crate) fn start_long_thread(runtime: &Runtime) -> io::Result<()> {
+fn start_long_thread(runtime: &Runtime) -> io::Result<()> {
     // An error here, where tokio would panic.
     let _ = thread::Builder::new().name("first".to_owned()).spawn(|| ())?.join();
     drop(runtime.spawn_blocking(|| ()));

@@ -25,7 +25,7 @@ use super::protocol::{
     Ask, Fault, Finding, Greeting, Kind, Lines, Progress, Reply, Request, Said, TooLong, line,
 };
 pub(crate) use super::work::{Served, clean};
-use crate::error::Error;
+use crate::error::{BackupError, Error};
 use crate::inspect::Watch;
 
 /// Clients connected at once; further ones are told that the server is busy.
@@ -247,7 +247,7 @@ fn to_value<T: Serialize>(value: &T) -> Value {
 
 fn kind_of(error: &Error) -> Kind {
     match error {
-        Error::NoRoom { .. } => Kind::NoRoom,
+        Error::Backup(BackupError::NoRoom { .. }) => Kind::NoRoom,
         _ => Kind::Failed,
     }
 }

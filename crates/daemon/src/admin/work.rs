@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use vault::Vault;
 
 use super::protocol::{BackedUp, Inspected, Status};
-use crate::error::Error;
+use crate::error::{BackupError, Error};
 use crate::inspect::{Watch, copy, inspect};
 
 /// Room that a copy must leave on the disk: the server goes on writing there meanwhile.
@@ -63,8 +63,7 @@ impl Served {
         let found = {
             let copy = SqliteStore::open(&scratch.0, Purpose::Inspect)?;
             let opener = self.vault.opener();
-            let failed = |source| Error::Vault { source, store: scratch.0.clone() };
-            runtime.block_on(opener.fits(&copy)).map_err(failed)?;
+            runtime.block_on(opener.fits(&copy)).map_err(|error| Error::vault(error, &scratch.0))?;
             inspect(&copy, &opener, watch, runtime)?
         };
         // A secret that is damaged here is damaged in the store, and no reason to have no backup of the others. Pages that
@@ -124,11 +123,11 @@ fn require_room(beside: &Path, bytes: u64) -> Result<(), Error> {
     if free >= needed {
         return Ok(());
     }
-    Err(Error::NoRoom { folder: folder.to_owned(), needed, free })
+    Err(BackupError::NoRoom { folder: folder.to_owned(), needed, free }.into())
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::CopyFile { path: path.to_owned(), source }
+    BackupError::file(path)(source)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -28,10 +28,11 @@ use crate::admin::protocol::{BackedUp, Inspected, Progress, Step};
 use crate::cli;
 use crate::config::Config;
 use crate::console::say;
-use crate::error::Error;
+use crate::error::{BackupError, Error, StoreError, SystemError};
 use crate::inspect::{Watch, copy, inspect};
 use crate::progress::Teller;
-use crate::serve;
+use crate::stored;
+use crate::threads;
 
 /// Bytes that are copied or compared at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -51,7 +52,7 @@ pub(crate) fn run(flags: cli::Backup) -> Result<(), Error> {
     ));
     tell_found(&found);
     if found.damaged > 0 {
-        return Err(Error::BackedUpDamaged { to: flags.to, damaged: found.damaged });
+        return Err(BackupError::Damaged { to: flags.to, damaged: found.damaged }.into());
     }
     say("The master key is not in it: keep a copy of that elsewhere.");
     Ok(())
@@ -73,13 +74,13 @@ pub(crate) fn tell_found(found: &Inspected) {
 pub(crate) fn until_signal<T: Send + 'static>(
     work: impl FnOnce(Arc<Teller>, &Handle) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let runtime = serve::runtime()?;
+    let runtime = threads::main_runtime()?;
     let handle = runtime.handle().clone();
     let teller = Teller::new();
     let done = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(SystemError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(SystemError::Runtime)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(SystemError::Runtime)?;
         let telling = Arc::clone(&teller);
         let mut working = tokio::task::spawn_blocking(move || work(telling, &handle));
         let done = tokio::select! {
@@ -88,7 +89,7 @@ pub(crate) fn until_signal<T: Send + 'static>(
             _ = terminate.recv() => { teller.stop(); working.await }
             _ = hangup.recv() => { teller.stop(); working.await }
         };
-        done.map_err(|error| Error::Runtime(io::Error::other(error)))?
+        done.map_err(|error| SystemError::Runtime(io::Error::other(error)))?
     });
     teller.end();
     match done {
@@ -99,11 +100,11 @@ pub(crate) fn until_signal<T: Send + 'static>(
 
 fn back_up(config: &Config, to: &Path, teller: &Arc<Teller>, runtime: &Handle) -> Result<BackedUp, Error> {
     if std::fs::symlink_metadata(to).is_ok() {
-        return Err(Error::BackupExists(to.to_owned()));
+        return Err(BackupError::Exists(to.to_owned()).into());
     }
     let partial = Partial::of(to);
     let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
-    let done = match serve::running(config)? {
+    let done = match stored::running(config)? {
         Some(server) => from_server(server, &partial, &watch)?,
         None => from_file(config, &partial, &watch, runtime)?,
     };
@@ -126,7 +127,7 @@ fn from_server(mut server: Client, partial: &Partial, watch: &Arc<dyn Watch>) ->
     let opened = SqliteStore::open(&partial.path, Purpose::Inspect)?;
     let counts = opened.look()?.counted()?;
     if counts != (done.found.secrets, done.found.projects) {
-        return Err(Error::CopyDiffers(partial.path.clone()));
+        return Err(BackupError::Differs(partial.path.clone()).into());
     }
     Ok(done)
 }
@@ -137,7 +138,7 @@ fn from_file(
     watch: &Arc<dyn Watch>,
     runtime: &Handle,
 ) -> Result<BackedUp, Error> {
-    let (store, opener) = serve::unlock(config, runtime)?;
+    let (store, opener) = stored::unlock(config, runtime)?;
     let bytes = partial.made(copy(&store, &partial.path, watch))?;
     drop(store);
     let found = inspect(&SqliteStore::open(&partial.path, Purpose::Inspect)?, &opener, watch, runtime)?;
@@ -145,7 +146,7 @@ fn from_file(
 }
 
 pub(crate) fn unsound(found: Inspected) -> Error {
-    Error::Unsound { damaged: found.damaged, complaints: found.complaints }
+    StoreError::Unsound { damaged: found.damaged, complaints: found.complaints }.into()
 }
 
 /// The file while it is not whole: taken away at the end, unless it was finished.
@@ -169,7 +170,7 @@ impl Partial {
                 .create_new(true)
                 .mode(0o600)
                 .open(&self.path)
-                .map_err(|source| Error::CopyFile { path: self.path.clone(), source }),
+                .map_err(BackupError::file(&self.path)),
         )
     }
 
@@ -180,10 +181,10 @@ impl Partial {
                 self.is_ours.set(true);
                 Ok(made)
             }
-            Err(Error::CopyFile { path, source })
+            Err(Error::Backup(BackupError::File { path, source }))
                 if path == self.path && source.kind() == io::ErrorKind::AlreadyExists =>
             {
-                Err(Error::BackupBegun(path))
+                Err(BackupError::Begun(path).into())
             }
             Err(error) => Err(error),
         }
@@ -221,7 +222,7 @@ impl Partial {
                 _ => with.read_exact_at(theirs, at).is_ok() && theirs == ours,
             };
             if !is_same {
-                return Err(Error::CopyDiffers(self.path.clone()));
+                return Err(BackupError::Differs(self.path.clone()).into());
             }
             if length == 0 {
                 return Ok(());
@@ -247,17 +248,17 @@ impl Partial {
         match named {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::BackupExists(to.to_owned()));
+                return Err(BackupError::Exists(to.to_owned()).into());
             }
-            Err(source) => return Err(Error::CopyFile { path: to.to_owned(), source }),
+            Err(source) => return Err(BackupError::file(to)(source)),
         }
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|open| open.sync_all());
-        synced.map_err(|source| Error::CopyFile { path: folder.to_owned(), source })
+        synced.map_err(BackupError::file(folder))
     }
 
     fn failed<T>(&self, done: io::Result<T>) -> Result<T, Error> {
-        done.map_err(|source| Error::CopyFile { path: self.path.clone(), source })
+        done.map_err(BackupError::file(&self.path))
     }
 }
 
@@ -279,9 +280,9 @@ mod tests {
         let to = folder.path().join("copy.db");
         let partial = Partial::of(&to);
         partial.create().unwrap();
-        assert!(matches!(Partial::of(&to).create(), Err(Error::BackupBegun(_))));
+        assert!(matches!(Partial::of(&to).create(), Err(Error::Backup(BackupError::Begun(_)))));
         std::fs::write(&to, "somebody's").unwrap();
-        assert!(matches!(partial.finish(&to), Err(Error::BackupExists(_))));
+        assert!(matches!(partial.finish(&to), Err(Error::Backup(BackupError::Exists(_)))));
         assert_eq!(std::fs::read_to_string(&to).unwrap(), "somebody's");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

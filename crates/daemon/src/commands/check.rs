@@ -15,12 +15,13 @@ use crate::cli;
 use crate::config::values::AuditTarget;
 use crate::config::{AuthBy, Config};
 use crate::console::{say, tell};
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::inspect::{Watch, inspect};
 use crate::loss::{self, Which};
 use crate::permissions;
 use crate::progress::Teller;
-use crate::serve::{self, Known};
+use crate::stored::{self, Known};
+use crate::threads;
 
 /// Looks at a store, or with `--audit` at its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
@@ -71,14 +72,14 @@ fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspe
         say(format_args!("database    {}: schema known", config.general.store.path().display()));
         say(format_args!("master key  {}: fits", config.general.master_key));
     };
-    match serve::running(config)? {
+    match stored::running(config)? {
         Some(mut server) => {
             say(format_args!("server      process {} runs on it, and looks", server.status.pid));
             tell_parts();
             Ok(server.check(&watch)?)
         }
         None => {
-            let (store, opener) = serve::unlock(config, runtime)?;
+            let (store, opener) = stored::unlock(config, runtime)?;
             tell_parts();
             inspect(&store, &opener, &watch, runtime)
         }
@@ -87,17 +88,17 @@ fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspe
 
 fn check_audit(config: &Config, which: Which, files: &[PathBuf]) -> Result<(), Error> {
     // What is known of the end is read before the trail, which may grow meanwhile.
-    let runtime = serve::runtime()?;
-    let Known { master, anchor } = serve::known(config, runtime.handle())?;
+    let runtime = threads::main_runtime()?;
+    let Known { master, anchor } = stored::known(config, runtime.handle())?;
     let known = anchor.map(|anchor| (anchor.number, anchor.hash));
     let trail = open_all(files).map_err(TrailError::Read);
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
     let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-    let checked = checked.map_err(|source| Error::Trail { files: names.clone(), source })?;
+    let checked = checked.map_err(|source| StoreError::Trail { files: names.clone(), source })?;
     say(format_args!("audit trail {names}"));
     checked.notices.iter().for_each(|notice| say(format_args!("notice      {notice}")));
     // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
-    let has = serve::witnessed(config, runtime.handle())?;
+    let has = stored::witnessed(config, runtime.handle())?;
     say(format_args!("verified    {} lines, none missing or altered", checked.lines));
     loss::tell(config, which, files, has, checked.committed)
 }
@@ -114,7 +115,7 @@ pub(crate) fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>
 
 /// The file that `serve` writes, after those that logrotate has made of it (`.1` is the youngest).
 pub(crate) fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
-    let AuditTarget::File(current) = target else { return Err(Error::TrailElsewhere) };
+    let AuditTarget::File(current) = target else { return Err(StoreError::TrailElsewhere.into()) };
     let older = (1..).map(|number| numbered(current, number)).take_while(|path| path.exists());
     let mut files: Vec<_> = std::iter::once(current.clone()).chain(older).collect();
     files.reverse();

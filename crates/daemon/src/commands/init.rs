@@ -3,25 +3,28 @@
 use store::OpenError;
 use vault::{Begin, OnLoss};
 
+use crate::build::{Built, build};
 use crate::cli;
 use crate::config::Config;
 use crate::config::values::KeySource;
 use crate::console::say;
-use crate::error::Error;
+use crate::error::{Error, StoreError};
 use crate::loss;
-use crate::serve::{self, Built};
+use crate::threads;
 
 /// Makes a store, unless there is one.
 pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
     let config = Config::load(flags.settings.0, flags.config.as_deref())?;
     if loss::has_content(config.general.store.path()) {
-        return Err(Error::StoreExists(config.general.store.path().clone()));
+        return Err(StoreError::Exists(config.general.store.path().clone()).into());
     }
-    let runtime = serve::runtime()?;
-    let built = runtime.block_on(serve::build(&config, Begin::Init, OnLoss::Accept));
+    let runtime = threads::main_runtime()?;
+    let built = runtime.block_on(build(&config, Begin::Init, OnLoss::Accept));
     match built {
         // Somebody else was making it at the same moment.
-        Err(Error::Open { source: OpenError::InUse(path) }) => Err(Error::StoreExists(path)),
+        Err(Error::Store(StoreError::Open { source: OpenError::InUse(path) })) => {
+            Err(StoreError::Exists(path).into())
+        }
         Err(error) => Err(error),
         Ok(Built { .. }) => {
             tell_places(&config);

@@ -9,13 +9,14 @@ use std::path::Path;
 use crate::cli;
 use crate::config::values::Group;
 use crate::console::say;
-use crate::error::Error;
+use crate::error::{DoorError, Error};
 use crate::{token, unix_socket};
 
 /// Makes the token, unless it is there, and gives it to the group.
 pub(crate) fn run(flags: &cli::Token) -> Result<(), Error> {
     let path = &flags.file;
-    make(path, flags.group.as_ref()).map_err(|source| Error::TokenGiven { path: path.clone(), source })?;
+    make(path, flags.group.as_ref())
+        .map_err(|source| DoorError::TokenGiven { path: path.clone(), source })?;
     say(format_args!("system token {}", path.display()));
     Ok(())
 }
