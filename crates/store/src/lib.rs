@@ -17,6 +17,7 @@ mod error;
 mod guarding;
 pub mod limits;
 mod numbers;
+mod plan;
 pub mod rules;
 pub mod sqlite;
 

@@ -3,16 +3,14 @@
 use model::{
     Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, SecretId, Text, Timestamp, UserId,
 };
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 
 use super::columns::{guard, named, short, user};
-use super::list::PATTERN_BYTES_MAX;
 use super::reader::Reader;
-use super::slices::{self, Rows};
+use super::slices;
+use crate::plan::List;
 use crate::{Error, Failure, Slice, Sliced};
 
-/// The name of the table, under which its rows are counted.
-const KIND: &str = "containers";
 const RECORD: &str = "project, id, creator, created, updated, name, container_type, project_access";
 /// The column that follows them where the guard is read too, which lists do not show.
 const GUARD: usize = 8;
@@ -93,29 +91,9 @@ fn slice_of(query: &ContainerQuery) -> Slice {
 }
 
 pub(super) fn containers(reader: &mut Reader, query: &ContainerQuery) -> Result<Sliced<Container>, Error> {
-    let Some(rows) = matching(reader.connection(), query)? else { return Ok(slices::nothing()) };
-    let Sliced { items, total } = rows.slice(reader.connection(), slice_of(query), record)?;
-    let items = items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
-    Ok(Sliced { items, total })
-}
-
-/// None if nothing can match.
-fn matching(connection: &Connection, query: &ContainerQuery) -> Result<Option<Rows>, Error> {
-    let Some(mut rows) = Rows::of_project(connection, KIND, RECORD, &query.project)? else { return Ok(None) };
-    if let Some(name) = &query.name {
-        if name.as_str().len() > PATTERN_BYTES_MAX {
-            return Ok(None);
-        }
-        if name.is_exact() {
-            rows.which("name = ? COLLATE NOCASE", name.as_str().to_owned());
-        } else {
-            rows.which(&slices::is_like("name"), slices::like(name.as_str()));
-        }
-    }
-    match query.container_type {
-        None => {}
-        Some(None) => return Ok(None),
-        Some(Some(container_type)) => rows.which("container_type = ?", container_type.as_str().to_owned()),
-    }
-    Ok(Some(rows))
+    let list = |project| List::of_containers(query, project);
+    let part = (RECORD, slice_of(query));
+    let found = slices::slice_of_project(reader.connection(), &query.project, list, part, record)?;
+    let items = found.items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
+    Ok(Sliced { items, total: found.total })
 }

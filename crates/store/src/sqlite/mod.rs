@@ -20,6 +20,7 @@ mod columns;
 mod consumers;
 mod containers;
 mod copy;
+mod dialect;
 mod gate;
 mod guards;
 mod handles;

@@ -5,13 +5,10 @@ use rusqlite::Row;
 
 use super::columns::{named, user};
 use super::reader::Reader;
-use super::slices::{self, Rows};
+use super::slices;
+use crate::plan::List;
 use crate::{Error, Failure, Slice, Sliced};
 
-/// The longest text that metadata is searched for: comparing takes as long as both are long, multiplied.
-const META_PATTERN_BYTES_MAX: usize = 1024;
-/// The name of the table, under which its rows are counted.
-const KIND: &str = "orders";
 const RECORD: &str =
     "project, id, creator, created, updated, order_type, meta, secret, container, code, reason";
 
@@ -74,15 +71,9 @@ fn slice_of(query: &OrderQuery) -> Slice {
 }
 
 pub(super) fn orders(reader: &mut Reader, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
-    let rows = Rows::of_project(reader.connection(), KIND, RECORD, &query.project)?;
-    let Some(mut rows) = rows else { return Ok(slices::nothing()) };
-    if let Some(meta) = &query.meta {
-        if meta.len() > META_PATTERN_BYTES_MAX {
-            return Ok(slices::nothing());
-        }
-        rows.which(&slices::is_like("meta"), slices::like(&format!("%{meta}%")));
-    }
-    let Sliced { items, total } = rows.slice(reader.connection(), slice_of(query), record)?;
-    let items = items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
-    Ok(Sliced { items, total })
+    let list = |project| List::of_orders(query, project);
+    let part = (RECORD, slice_of(query));
+    let found = slices::slice_of_project(reader.connection(), &query.project, list, part, record)?;
+    let items = found.items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
+    Ok(Sliced { items, total: found.total })
 }

@@ -4,6 +4,8 @@ use model::{Counted, ProjectId, ProjectQuotas};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::reader::Reader;
+use super::slices;
+use crate::plan::List;
 use crate::{Error, Slice, Sliced};
 
 /// In the order of [`Counted::ALL`].
@@ -40,25 +42,11 @@ pub(super) fn all_project_quotas(
     reader: &mut Reader,
     slice: Slice,
 ) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error> {
-    let total = reader.connection().query_row("SELECT count(*) FROM project_quotas", [], |row| row.get(0))?;
-    let found: Vec<(ProjectQuotas, i64)> = reader
-        .connection()
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, project FROM project_quotas ORDER BY project LIMIT ?1 OFFSET ?2"
-        ))?
-        .query_map((slice.limit, i64::try_from(slice.offset).unwrap_or(i64::MAX)), |row| {
-            Ok((quotas(row)?, row.get(Counted::ALL.len())?))
-        })?
-        .collect::<Result<_, _>>()?;
-    let items = found.into_iter().map(|(quotas, project)| Ok((reader.project(project)?, quotas)));
-    Ok(Sliced { items: items.collect::<Result<_, Error>>()?, total })
-}
-
-/// How many rows of a kind a project has.
-pub(super) fn tally(connection: &Connection, project: i64, kind: &str) -> rusqlite::Result<u64> {
-    let rows: Option<u64> = connection
-        .prepare_cached("SELECT rows FROM tallies WHERE project = ?1 AND kind = ?2")?
-        .query_row((project, kind), |row| row.get(0))
-        .optional()?;
-    Ok(rows.unwrap_or(0))
+    let list = List::of_table("project_quotas", "project");
+    let columns = format!("{COLUMNS}, project");
+    let found = slices::slice_of(reader.connection(), &list, (&columns, slice), |row| {
+        Ok((row.get(Counted::ALL.len())?, quotas(row)?))
+    })?;
+    let items = found.items.into_iter().map(|(project, quotas)| Ok((reader.project(project)?, quotas)));
+    Ok(Sliced { items: items.collect::<Result<_, Error>>()?, total: found.total })
 }

@@ -1,11 +1,11 @@
-//! Parts of the lists of what a project has, in order of commit.
+//! Parts of lists, and how long the lists are.
 
 use model::ProjectId;
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
 
-use super::quotas::tally;
+use super::dialect::Sqlite;
 use super::rows::project_number;
+use crate::plan::List;
 use crate::{Error, Slice, Sliced};
 
 /// An offset beyond this takes long enough not to be walked where requests are served.
@@ -16,75 +16,65 @@ pub(super) fn may_take_long(is_filtered: bool, slice: Slice) -> bool {
     is_filtered || slice.offset > QUICK_OFFSET_MAX
 }
 
-/// Rows of one project in one table.
-pub(super) struct Rows {
-    /// Its name, under which its rows are counted.
-    table: &'static str,
-    columns: &'static str,
-    project: i64,
-    conditions: String,
-    values: Vec<Value>,
+/// A part of a list of rows of one project, which are counted as they come and go. `list` makes it of the row of the
+/// project; it makes none if nothing can match.
+pub(super) fn slice_of_project<T>(
+    connection: &Connection,
+    project: &ProjectId,
+    list: impl FnOnce(i64) -> Option<List>,
+    (columns, slice): (&str, Slice),
+    build: impl FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Sliced<T>, Error> {
+    let nothing = Sliced { items: Vec::new(), total: 0 };
+    let Some(project) = project_number(connection, project)? else { return Ok(nothing) };
+    let Some(list) = list(project) else { return Ok(nothing) };
+    let total = match list.conditions.len() {
+        1 => tally(connection, project, list.table)?,
+        _ => count(connection, &list)?,
+    };
+    Ok(Sliced { items: rows_of(connection, &list.page::<Sqlite>(columns), &list, slice, build)?, total })
 }
 
-impl Rows {
-    /// None if the project has nothing at all.
-    pub(super) fn of_project(
-        connection: &Connection,
-        table: &'static str,
-        columns: &'static str,
-        project: &ProjectId,
-    ) -> Result<Option<Self>, Error> {
-        let Some(project) = project_number(connection, project)? else { return Ok(None) };
-        let values = vec![Value::from(project)];
-        Ok(Some(Self { table, columns, project, conditions: "project = ?".to_owned(), values }))
+/// A part of a list, all of which is counted.
+pub(super) fn slice_of<T>(
+    connection: &Connection,
+    list: &List,
+    (columns, slice): (&str, Slice),
+    build: impl FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Sliced<T>, Error> {
+    let total = count(connection, list)?;
+    Ok(Sliced { items: rows_of(connection, &list.page::<Sqlite>(columns), list, slice, build)?, total })
+}
+
+/// How many rows of a kind a project has.
+pub(super) fn tally(connection: &Connection, project: i64, kind: &str) -> rusqlite::Result<u64> {
+    let rows: Option<u64> = connection
+        .prepare_cached("SELECT rows FROM tallies WHERE project = ?1 AND kind = ?2")?
+        .query_row((project, kind), |row| row.get(0))
+        .optional()?;
+    Ok(rows.unwrap_or(0))
+}
+
+pub(super) fn count(connection: &Connection, list: &List) -> Result<u64, Error> {
+    let values = params_from_iter(list.values());
+    Ok(connection.prepare_cached(&list.count::<Sqlite>())?.query_row(values, |row| row.get(0))?)
+}
+
+/// The rows of a page, by the statement that finds them.
+pub(super) fn rows_of<T>(
+    connection: &Connection,
+    sql: &str,
+    list: &List,
+    slice: Slice,
+    mut build: impl FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let page: [&dyn ToSql; 2] = [&slice.limit, &i64::try_from(slice.offset).unwrap_or(i64::MAX)];
+    let values = list.values().map(|value| value as &dyn ToSql).chain(page);
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.push(build(row)?);
     }
-
-    /// Only those that meet a condition.
-    pub(super) fn which(&mut self, condition: &str, value: impl Into<Value>) {
-        self.conditions.push_str(" AND ");
-        self.conditions.push_str(condition);
-        self.values.push(value.into());
-    }
-
-    /// A part of them, and how many there are.
-    pub(super) fn slice<T>(
-        &self,
-        connection: &Connection,
-        slice: Slice,
-        mut build: impl FnMut(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Sliced<T>, Error> {
-        let Self { table, columns, project, conditions, values } = self;
-        let total = match values.len() {
-            1 => tally(connection, *project, table)?,
-            _ => connection
-                .prepare_cached(&format!("SELECT count(*) FROM {table} WHERE {conditions}"))?
-                .query_row(params_from_iter(values), |row| row.get(0))?,
-        };
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {columns} FROM {table} WHERE {conditions} ORDER BY seq LIMIT ? OFFSET ?"
-        ))?;
-        let page: [&dyn ToSql; 2] = [&slice.limit, &i64::try_from(slice.offset).unwrap_or(i64::MAX)];
-        let values = values.iter().map(|value| value as &dyn ToSql).chain(page);
-        let mut rows = statement.query(params_from_iter(values))?;
-        let mut items = Vec::new();
-        while let Some(row) = rows.next()? {
-            items.push(build(row)?);
-        }
-        Ok(Sliced { items, total })
-    }
-}
-
-/// That a column is like a pattern that [`like`] made.
-pub(super) fn is_like(column: &str) -> String {
-    format!(r"{column} LIKE ? ESCAPE '\'")
-}
-
-/// A pattern in which `%` is the one wildcard, for SQL's LIKE.
-pub(super) fn like(pattern: &str) -> String {
-    pattern.replace('\\', r"\\").replace('_', r"\_")
-}
-
-/// What a list is of nobody.
-pub(super) const fn nothing<T>() -> Sliced<T> {
-    Sliced { items: Vec::new(), total: 0 }
+    Ok(items)
 }

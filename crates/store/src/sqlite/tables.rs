@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use super::columns::{self, GUARD, RECORD, record};
 use super::list::Kept;
 use super::rows::project_number;
-use super::{acls, consumers, quotas};
+use super::{acls, consumers, quotas, slices};
 use crate::rules::{
     AclRow, ChangeLogRow, ContainerRow, NotDone, Parts, RowNumber, SecretRow, Table, Tables, Tally,
 };
@@ -176,7 +176,7 @@ impl Tables for SqlTables<'_> {
             Tally::SecretConsumers => "secret_consumers",
             Tally::ContainerConsumers => "container_consumers",
         };
-        Ok(quotas::tally(self.0, project.0, kind)?)
+        Ok(slices::tally(self.0, project.0, kind)?)
     }
 
     fn count(&self, of: RowNumber, parts: Parts) -> Answer<u64> {

@@ -5,6 +5,8 @@ use rusqlite::Row;
 
 use super::columns::short_text;
 use super::reader::Reader;
+use super::slices;
+use crate::plan::List;
 use crate::{Error, Slice, Sliced};
 
 const RECORD: &str = "id, created, updated, plugin, key";
@@ -31,17 +33,9 @@ pub(super) fn transport_keys(
     plugin: Option<&str>,
     slice: Slice,
 ) -> Result<Sliced<TransportKey>, Error> {
-    let total = reader
-        .connection()
-        .prepare_cached("SELECT count(*) FROM transport_keys WHERE plugin = coalesce(?1, plugin)")?
-        .query_row([plugin], |row| row.get(0))?;
-    let mut statement = reader.connection().prepare_cached(&format!(
-        "SELECT {RECORD} FROM transport_keys WHERE plugin = coalesce(?1, plugin) ORDER BY seq LIMIT ?2 OFFSET ?3"
-    ))?;
-    let mut rows = statement.query((plugin, slice.limit, i64::try_from(slice.offset).unwrap_or(i64::MAX)))?;
-    let mut items = Vec::new();
-    while let Some(row) = rows.next()? {
-        items.push(record(row)?);
+    let mut list = List::of_table("transport_keys", "seq");
+    if let Some(plugin) = plugin {
+        list.require_text("plugin", plugin);
     }
-    Ok(Sliced { items, total })
+    slices::slice_of(reader.connection(), &list, (RECORD, slice), record)
 }
