@@ -149,7 +149,7 @@ fn send(address: SocketAddr, attack: &Hostile) -> std::io::Result<Vec<u8>> {
     if attack.pace == Pace::Slowly {
         for piece in attack.bytes.chunks(attack.bytes.len().div_ceil(40).max(1)) {
             stream.write_all(piece)?;
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2)); // The pace is what is tested.
         }
     } else {
         stream.write_all(&attack.bytes)?;

@@ -241,6 +241,7 @@ fn nothing_is_left_of_a_backup_that_is_stopped() {
     let mut stopped = 0;
     for number in 0..8 {
         let mut child = begin(number);
+        // The backup is stopped at another moment each time.
         std::thread::sleep(std::time::Duration::from_millis(30 * number as u64));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

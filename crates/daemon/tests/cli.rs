@@ -152,6 +152,12 @@ impl Server {
         reference[..36].to_owned()
     }
 
+    /// Waits until the metrics have a line.
+    #[track_caller]
+    fn until_metric(&self, line: &str) {
+        until(|| http(&self.metrics, &get("/metrics")).lines().any(|found| found == line));
+    }
+
     fn read(&self, id: &str) -> String {
         http(&self.rest, &get(&format!("/v1/secrets/{id}/payload")))
     }
@@ -640,7 +646,8 @@ fn a_request_in_flight_is_answered_before_it_ends() {
     let mut stream = TcpStream::connect(&server.rest).unwrap();
     stream.write_all(first.as_bytes()).unwrap();
     let mut idle = TcpStream::connect(&server.rest).unwrap();
-    thread::sleep(Duration::from_millis(300)); // Until both are accepted and the first is being read.
+    server.until_metric("donjon_http_connections 2");
+    server.until_metric("donjon_http_requests_in_flight 1");
     server.signal(Signal::TERM);
     server.line_with("draining");
     assert_eq!(idle.read(&mut [0]).unwrap(), 0, "what is idle is closed");
@@ -657,8 +664,9 @@ fn a_second_signal_ends_it_at_once() {
     let place = Place::new();
     let mut server = Server::start(&place);
     let mut stream = TcpStream::connect(&server.rest).unwrap();
-    stream.write_all(&post("{}").as_bytes()[..100]).unwrap();
-    thread::sleep(Duration::from_millis(300));
+    let request = post("{}");
+    stream.write_all(&request.as_bytes()[..request.len() - 1]).unwrap();
+    server.until_metric("donjon_http_requests_in_flight 1");
     server.signal(Signal::TERM);
     server.line_with("draining");
     server.signal(Signal::INT);
@@ -671,8 +679,9 @@ fn unfinished_requests_are_cut_off_when_the_time_is_over() {
     let file = place.write("donjon.toml", "[limits]\ndrain_seconds = 1\n");
     let mut server = Server::start_with(&place, &["--config", &file]);
     let mut stream = TcpStream::connect(&server.rest).unwrap();
-    stream.write_all(&post("{}").as_bytes()[..100]).unwrap();
-    thread::sleep(Duration::from_millis(300));
+    let request = post("{}");
+    stream.write_all(&request.as_bytes()[..request.len() - 1]).unwrap();
+    server.until_metric("donjon_http_requests_in_flight 1");
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
 }

@@ -80,6 +80,7 @@ fn acknowledged_secrets_survive_fifty_kills() {
                 std::thread::spawn(move || load(address, seed, &acknowledged, &deleted, &stop))
             })
             .collect();
+        // The server is killed at another moment of the load each time.
         std::thread::sleep(Duration::from_millis(40 + (round as u64 * 53) % 160));
         server.kill();
         stop.store(true, Ordering::Relaxed);

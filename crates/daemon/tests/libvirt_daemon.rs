@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use libvirt_rpc::procedures::Procedure;
@@ -115,22 +116,25 @@ fn at_the_end_begun_calls_are_answered_and_the_sockets_go() {
     for writer in 0..WRITERS {
         idle.define(&rpc::xml(rpc::id(writer), "", "")).unwrap().unwrap();
     }
+    let changes = AtomicU64::new(0);
     // The last value that was acknowledged to each.
     let acknowledged: Vec<u64> = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let mut client = Raw::open(server.socket()).unwrap();
+                let changes = &changes;
                 scope.spawn(move || {
                     let mut last = 0_u64;
                     while let Ok(answer) = client.set_value(rpc::id(writer), &(last + 1).to_be_bytes()) {
                         answer.unwrap();
                         last += 1;
+                        changes.fetch_add(1, Ordering::Relaxed);
                     }
                     last
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(300));
+        until("the writers are at work", || changes.load(Ordering::Relaxed) > 10 * WRITERS);
         server.terminate();
         assert_eq!(server.wait().code(), Some(0));
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()

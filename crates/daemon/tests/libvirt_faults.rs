@@ -189,7 +189,7 @@ fn a_client_that_stops_half_way_is_cut_off_after_thirty_seconds_and_holds_up_nob
         let id = store(&mut other, 1, "", b"hunter2");
         assert_eq!(other.value(id).unwrap().unwrap(), b"hunter2");
         slowest = slowest.max(asked.elapsed());
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300)); // The client is slow.
     }
     assert_eq!(slow.message().unwrap().header.serial, 5);
     assert!(slowest < Duration::from_secs(5), "another client waited for {slowest:?}");
@@ -227,7 +227,7 @@ fn a_client_that_leaves_replies_or_events_unread_is_cut_off_after_a_minute() {
         slow.send(&rpc::message(Procedure::SecretGetValue, serial, rpc::get(id))).unwrap();
     }
     for _ in 0..14 {
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(4)); // The client is slow.
         assert_eq!(slow.message().unwrap().payload.len(), 65_540);
     }
     assert_eq!(place.logged("was cut off"), 0, "it is not time yet: {:?}", begin.elapsed());

@@ -257,6 +257,7 @@ fn acknowledged_changes_survive_kills_and_nothing_else_does() {
                 let socket = server.socket().to_owned();
                 scope.spawn(move || keeper.run(&socket));
             }
+            // The server is killed at another moment of the load each time.
             std::thread::sleep(Duration::from_millis(100 + dice.roll(500)));
             server.kill();
         });

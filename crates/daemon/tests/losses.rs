@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use support::{Client, DONJOND, Server, until};
@@ -330,6 +330,7 @@ fn a_kill_under_load_is_no_loss() {
     let place = Place::new();
     for _ in 0..8 {
         let server = Server::start(place.data());
+        let begin = place.trail().len();
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 let mut client = server.connect();
@@ -339,7 +340,7 @@ fn a_kill_under_load_is_no_loss() {
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(120));
+        until("the load is under way", || place.trail().len() > begin + 16_384);
         server.kill();
         clients.into_iter().for_each(|client| client.join().unwrap());
     }
