@@ -2,7 +2,7 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    if let Some(moment) = barbican::fuzzing::date(text) {
-        assert_eq!(barbican::fuzzing::date(&moment.to_string()), Some(moment), "{text:?} became {moment}");
+    if let Some(moment) = transport::fuzzing::date(text) {
+        assert_eq!(transport::fuzzing::date(&moment.to_string()), Some(moment), "{text:?} became {moment}");
     }
 });

@@ -1,7 +1,7 @@
 //! Any headers: the caller and the version are read or refused, and references are HTTP URLs.
 #![no_main]
 
-use barbican::fuzzing::{ROLE_CHARS_MAX, ROLES_MAX};
+use transport::{ROLE_CHARS_MAX, ROLES_MAX};
 
 libfuzzer_sys::fuzz_target!(|lines: &[u8]| {
     let (caller, origin) = barbican::fuzzing::headers(lines);

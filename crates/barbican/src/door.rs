@@ -19,26 +19,27 @@ use std::time::{Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Body as HttpBody;
+use hyper::body::{Body as HttpBody, Incoming};
 use model::{Call, Guarded, RequestId};
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, debug, debug_span};
+use transport::{
+    Arriving, Authenticator, BadTarget, BodyError, Browsers, Cors, Foreign, HostName, Limits, Metrics,
+    Origin, RequestBody, Service, Target, Unidentified, WebOrigin, serve_connection, set_request_id,
+};
 use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
-use crate::ask::{Ask, Origin, content_type};
-use crate::body::{Arriving, BodyError, RequestBody};
-use crate::browsers::{Browsers, Foreign, WebOrigin};
-use crate::host::{BadTarget, HostName, Target};
-use crate::identity::{Auth, Unidentified};
-use crate::limits::Limits;
-use crate::metrics::{Asked, Metrics};
+use crate::ask::{Ask, content_type};
+use crate::metrics::Asked;
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
 use crate::path::{self, App, Found, Path, Rest};
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::reply::{API_VERSION, Body, REQUEST_ID, Reply};
+use crate::reply::{API_VERSION, Body, Reply};
 use crate::routes::{self, Place, Route, Verb, resource_at};
 use crate::write::Object;
 use crate::{media_types, orders, secrets, versions};
@@ -46,11 +47,18 @@ use crate::{media_types, orders, secrets, versions};
 /// When to come again while Keystone does not answer: it is tried once a second then.
 const RETRY_AFTER_S: u8 = 1;
 
+/// Barbican's methods, and the headers that its CORS filter exposes and takes alike.
+const CORS: Cors = Cors {
+    methods: &["GET", "PUT", "POST", "DELETE", "PATCH"],
+    headers: "X-Auth-Token,X-Openstack-Request-Id,X-Project-Id,X-Identity-Status,X-User-Id,X-Storage-Token,\
+              X-Domain-Id,X-User-Domain-Id,X-Project-Domain-Id,X-Roles",
+};
+
 /// How the door behaves.
 #[derive(Clone, Debug, Default)]
 pub struct DoorConfig {
     /// How callers are identified.
-    pub auth: Auth,
+    pub auth: Authenticator,
     /// What references to this server begin with. Otherwise it is what the request was sent to.
     pub host_href: Option<String>,
     /// Names of this server, beside its addresses, `localhost` and that in [`Self::host_href`].
@@ -64,7 +72,7 @@ pub struct DoorConfig {
 /// Barbican's REST API over a vault.
 pub struct Door {
     vault: Arc<Vault>,
-    auth: Auth,
+    auth: Authenticator,
     host_href: Option<String>,
     browsers: Browsers,
     limits: Limits,
@@ -81,18 +89,27 @@ impl Door {
     /// A door to a vault.
     pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
         let DoorConfig { auth, host_href, hosts, allowed_origins, limits } = config;
-        let browsers = Browsers::new(&hosts, host_href.as_deref(), allowed_origins);
+        let browsers = Browsers::new(&hosts, host_href.as_deref(), allowed_origins, CORS);
         Self { vault, auth, host_href, browsers, limits, metrics }
     }
 
-    /// What a request may cost.
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// What the door counts.
+    pub fn register_metrics(registry: &mut Registry) -> Metrics {
+        Metrics::register::<Asked>(registry, "donjon_http")
     }
 
-    /// What is counted.
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// Serves one accepted connection until it ends: [`serve_connection`].
+    pub async fn serve_connection<I>(
+        self: Arc<Self>,
+        io: I,
+        here: SocketAddr,
+        drain: impl Future<Output = ()>,
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let _open = self.metrics.connection();
+        let limits = self.limits;
+        serve_connection(self, &limits, io, here, drain).await;
     }
 
     /// Answers one request, which came in at an address of this machine. There is an answer to every one, and no request
@@ -107,7 +124,7 @@ impl Door {
         if !body.finish(head.headers.contains_key(header::EXPECT), &self.limits).await {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.metrics.answered(asked, response.status(), started.elapsed());
+        self.metrics.answered(&asked, response.status(), started.elapsed());
         response
     }
 
@@ -132,7 +149,7 @@ impl Door {
             return (elsewhere, versions::healthcheck(&head.method, &accept).into_response());
         }
         let (asked, mut response) = match self.keep_out(head, &target) {
-            Err(foreign) => (elsewhere, refused(StatusCode::FORBIDDEN, &foreign)),
+            Err(foreign) => (elsewhere, refused(StatusCode::FORBIDDEN, &foreign_text(foreign))),
             Ok(()) if head.method == Method::OPTIONS => (elsewhere, Response::default()),
             Ok(()) => match app {
                 Ok(App::V1(rest)) => {
@@ -161,8 +178,8 @@ impl Door {
     /// Where callers are believed, pages of other sites are kept out; whoever has a token of Keystone's is no page.
     fn keep_out(&self, head: &Parts, target: &Target<'_>) -> Result<(), Foreign> {
         match self.auth {
-            Auth::ProjectHeader => self.browsers.check(&head.headers, target.host.as_ref()),
-            Auth::Keystone(_) => Ok(()),
+            Authenticator::ProjectHeader => self.browsers.check(&head.headers, target.host.as_ref()),
+            Authenticator::Keystone(_) => Ok(()),
         }
     }
 
@@ -227,6 +244,14 @@ impl Answered {
     }
 }
 
+impl Service for Door {
+    type Body = Body;
+
+    async fn answer(&self, request: Request<Incoming>, here: SocketAddr) -> Response<Body> {
+        Self::answer(self, request, here).await
+    }
+}
+
 /// One request to the API, before it is known whose it is.
 struct Turn<'r> {
     door: &'r Door,
@@ -282,17 +307,20 @@ impl Turn<'_> {
             | Unidentified::ProjectTooLong
             | Unidentified::UserTooLong
             | Unidentified::TooManyRoles
-            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(why.to_string())),
+            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(unidentified_text(why))),
             Unidentified::Unauthenticated => {
                 let mut error = Object::new();
-                error.json("code", 401).text("title", "Unauthorized").text("message", &why.to_string());
+                error
+                    .json("code", 401)
+                    .text("title", "Unauthorized")
+                    .text("message", &unidentified_text(why));
                 let mut body = Object::new();
                 body.json("error", error.end());
                 Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, body.end()) }
             }
             Unidentified::NoProject => Reply { challenge: challenge(), ..self.page(&Page::Unauthorized) },
             Unidentified::Unavailable => {
-                let page = self.page(&Page::Unavailable(why.to_string()));
+                let page = self.page(&Page::Unavailable(unidentified_text(why)));
                 Reply { retry_after_s: Some(RETRY_AFTER_S), ..page }
             }
         }
@@ -405,10 +433,39 @@ impl Turn<'_> {
             query,
             version,
             origin: self.origin,
-            body: body.bytes.expose(),
+            body: &body.bytes,
         };
         let handled = routes::handle(aim.place, aim.route.verb, &ask).await;
         handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The place has the row, so there is one.
+    }
+}
+
+/// The description of a 403.
+fn foreign_text(foreign: Foreign) -> &'static str {
+    match foreign {
+        Foreign::Host => {
+            "the request is for a host that is none of this server's: use an IP address, localhost or the host of host_href, \
+             or list the name in the setting hosts"
+        }
+        Foreign::Page => {
+            "the request was sent by a web page of another site: if it is to have access, list its origin in \
+             allowed_origins of [cors]"
+        }
+    }
+}
+
+/// The texts of Barbican and of keystonemiddleware, where they have one.
+fn unidentified_text(why: Unidentified) -> String {
+    match why {
+        Unidentified::MissingProject => "Missing X-Project-Id".to_owned(),
+        Unidentified::Unauthenticated => "The request you have made requires authentication.".to_owned(),
+        Unidentified::Unavailable => "The Keystone service is temporarily unavailable.".to_owned(),
+        Unidentified::Repeated(_)
+        | Unidentified::ProjectTooLong
+        | Unidentified::UserTooLong
+        | Unidentified::TooManyRoles
+        | Unidentified::RoleTooLong
+        | Unidentified::NoProject => why.to_string(),
     }
 }
 
@@ -442,9 +499,7 @@ fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<Body> {
 fn finish(reply: Reply, spoken: Option<Microversion>, request: RequestId) -> Response<Body> {
     let mut response = reply.into_response();
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_bytes(&request.to_ascii()) {
-        headers.insert(REQUEST_ID, id);
-    }
+    set_request_id(headers, request);
     if let Some(version) = spoken {
         headers.insert(API_VERSION, version.header());
         headers.insert(header::VARY, HeaderValue::from_static("openstack-api-version"));

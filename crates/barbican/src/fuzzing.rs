@@ -6,19 +6,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{
     Caller, ContainerId, Facet, Guarded, ListQuery, Metadatum, ProjectId, Roles, SecretId, Timestamp, UserId,
 };
+use transport::{Browsers, Origin, Target, host_of_url};
 use vault::{NewSecret, Payload};
 
 use crate::accept::Accept;
-use crate::ask::Origin;
-use crate::browsers::Browsers;
-use crate::host::{self, Target};
-pub use crate::identity::{ROLE_CHARS_MAX, ROLES_MAX};
 use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
 use crate::{
-    acls, consumers, containers, dates, heads, identity, list, media_types, metadata, new_secret, orders,
-    path, quotas, transport_keys,
+    acls, consumers, containers, list, media_types, metadata, new_secret, orders, path, quotas,
+    transport_keys,
 };
 
 /// The body of a new secret.
@@ -50,7 +47,7 @@ pub fn belongings(body: &[u8]) -> usize {
     let consumers = guarded.into_iter().filter(|of| consumers::parse(body, *of).is_ok()).count();
     let others = [
         acls::parse(body).is_ok(),
-        containers::parse(body, |reference| host::host_of_url(reference).is_some()).is_ok(),
+        containers::parse(body, |reference| host_of_url(reference).is_some()).is_ok(),
         containers::parse_part(body).is_ok(),
         quotas::parse(body).is_ok(),
         transport_keys::parse(body).is_ok(),
@@ -76,7 +73,7 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
         }
     }
     let version = Microversion::of(&headers).map_err(|error| error.to_string());
-    let caller = identity::by_headers(&headers).map_err(|error| error.to_string());
+    let caller = transport::fuzzing::caller(&headers).map_err(|error| error.to_string());
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.headers = headers;
     let browsers = Browsers::default();
@@ -87,11 +84,6 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
     (version.and(caller).ok(), origin)
 }
 
-/// The bytes of a connection, in pieces of a size, as hyper gets them.
-pub fn heads(bytes: &mut [u8], piece: usize) {
-    heads::scan_in_pieces(bytes, piece);
-}
-
 /// A query string.
 pub fn list_query(raw: &str) -> Option<ListQuery> {
     let project = ProjectId::try_from("p").ok()?;
@@ -99,11 +91,6 @@ pub fn list_query(raw: &str) -> Option<ListQuery> {
     let query = Query::parse(Some(raw)).ok()?;
     let _ = query.of_page(10, 10);
     list::parse(&query, &Caller { project, user, roles: Roles::Fixed(&[]) }).ok()
-}
-
-/// A date.
-pub fn date(text: &str) -> Option<Timestamp> {
-    dates::parse(text).and_then(dates::ParsedDate::utc).ok()
 }
 
 /// An Accept header: how much JSON is liked.

@@ -9,10 +9,10 @@ use model::{
     Pattern, Scope, SecretType, SortKey, SortOrder, TypeFilter,
 };
 
+use transport::dates;
 use vault::{Slice, Sliced};
 
 use crate::ask::Ask;
-use crate::dates;
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::python::{int, unquote_plus};

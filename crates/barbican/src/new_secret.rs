@@ -9,9 +9,9 @@
 use std::mem::take;
 
 use model::{Attributes, BitLength, ContentType, PAYLOAD_BYTES_MAX, SecretType, Text, Timestamp};
+use transport::dates::{self, InvalidDate, ParsedDate};
 use vault::{NewPayload, NewSecret, Payload};
 
-use crate::dates::{self, InvalidDate, ParsedDate};
 use crate::problem::Problem;
 use crate::python::{Value, base64, is_space, parse_json};
 use crate::schema::mismatch;

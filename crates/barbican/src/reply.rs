@@ -11,8 +11,6 @@ use crate::write::Object;
 /// The body of an answer: whole, in memory.
 pub type Body = Full<Bytes>;
 
-/// The header that carries the request id.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 /// The header that carries the version spoken.
 pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 

@@ -3,12 +3,13 @@
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::accept::Accept;
-use crate::ask::{Ask, Origin};
+use crate::ask::Ask;
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::write::{Object, list};
+use transport::Origin;
 
 /// The release of Barbican whose answers are given here.
 const BUILD: &str = "23.0.0";
@@ -108,7 +109,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
-    use crate::host::{Host, Names, Target};
+    use transport::{Host, Names, Target};
 
     fn ask(version: Microversion, accept: Option<&str>, query: &str) -> Result<String, String> {
         let headers = HeaderMap::new();

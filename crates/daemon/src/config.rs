@@ -131,8 +131,8 @@ impl Config {
 
 impl Limits {
     /// What one request at the REST door may cost.
-    pub(crate) fn of_rest_door(&self) -> barbican::Limits {
-        barbican::Limits {
+    pub(crate) fn of_rest_door(&self) -> transport::Limits {
+        transport::Limits {
             head_bytes_max: self.header_bytes,
             header_fields_max: self.header_fields,
             head_time_max: self.header_seconds,
@@ -140,7 +140,7 @@ impl Limits {
             body_time_max: self.body_seconds,
             discarded_bytes_max: self.discarded_bytes,
             drain_time_max: self.drain_seconds,
-            ..barbican::Limits::default()
+            ..transport::Limits::default()
         }
     }
 }

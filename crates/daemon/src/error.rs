@@ -27,7 +27,7 @@ pub(crate) enum Error {
     Config(#[from] ConfigError),
     /// Keystone cannot be asked.
     #[error("{0}\nName files that the user that runs donjond can read, in the table [keystone].")]
-    Keystone(#[from] barbican::KeystoneError),
+    Keystone(#[from] transport::KeystoneError),
     /// Nothing is served.
     #[error(
         "there is nothing to serve: both --listen and --libvirt-socket are off\n\

@@ -4,18 +4,10 @@
 //! unless the operator says otherwise. Nothing here tells which secrets exist or what they hold.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -26,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use store::SqliteStore;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use transport::{Limits, Scrapes, serve_connection};
 use vault::Vault;
 
 /// Scrapers connected at once. One more takes the place of the one that has been there for longest, so that whoever asks is
@@ -33,10 +26,6 @@ use vault::Vault;
 const SCRAPERS_MAX: usize = 64;
 /// Time for one scrape, from connecting to the end of the answer.
 const SCRAPE_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// What OpenMetrics 1.0.0 prescribes.
-const OPENMETRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// A registry that has the numbers of the process itself.
 pub(crate) fn registry() -> Registry {
@@ -50,6 +39,7 @@ pub(crate) fn registry() -> Registry {
 /// Answers scrapes until the task is dropped: one a connection.
 pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
     let mut scrapers: VecDeque<AbortHandle> = VecDeque::with_capacity(SCRAPERS_MAX);
+    let scrapes = Arc::new(Scrapes::of(registry));
     loop {
         let stream = crate::listen::accept(&listener).await;
         scrapers.retain(|scraper| !scraper.is_finished());
@@ -60,10 +50,9 @@ pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
             // Its socket is closed when the task is, which is before the next one needs a descriptor.
             tokio::task::yield_now().await;
         }
-        let registry = Arc::clone(&registry);
+        let scrapes = Arc::clone(&scrapes);
         let scraper = tokio::spawn(async move {
-            let served = async { serve_scraper(TcpStream::from_std(stream)?, &registry).await };
-            match tokio::time::timeout(SCRAPE_TIME_MAX, served).await {
+            match tokio::time::timeout(SCRAPE_TIME_MAX, serve_scraper(stream, scrapes)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a metrics connection ended early"),
                 Err(_) => tracing::debug!("a metrics connection was cut off: it took too long"),
@@ -73,44 +62,11 @@ pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
     }
 }
 
-async fn serve_scraper(stream: TcpStream, registry: &Registry) -> io::Result<()> {
-    let service = service_fn(async |request: Request<Incoming>| {
-        Ok::<_, Infallible>(answer(request.method(), request.uri().path(), registry))
-    });
-    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    match barbican::while_datable(connection).await {
-        Some(ended) => ended.map_err(io::Error::other),
-        None => Err(io::Error::other("the clock is before 1970 or after 9999")),
-    }
-}
-
-fn answer(method: &Method, path: &str, registry: &Registry) -> Response<Full<Bytes>> {
-    match (method, path) {
-        (&Method::GET, "/metrics") => scrape(registry),
-        (_, "/metrics") => {
-            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
-            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-            refusal
-        }
-        _ => plain(StatusCode::NOT_FOUND, "only /metrics is here\n"),
-    }
-}
-
-fn scrape(registry: &Registry) -> Response<Full<Bytes>> {
-    let mut text = String::new();
-    if prometheus_client::encoding::text::encode(&mut text, registry).is_err() {
-        return plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n");
-    }
-    let mut answer = Response::new(Full::from(text));
-    answer.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
-    answer
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::from(text));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer
+async fn serve_scraper(stream: std::net::TcpStream, scrapes: Arc<Scrapes>) -> io::Result<()> {
+    let stream = TcpStream::from_std(stream)?;
+    let here = stream.local_addr()?;
+    serve_connection(scrapes, &Limits::default(), stream, here, std::future::pending()).await;
+    Ok(())
 }
 
 /// What the store says of itself.
@@ -189,21 +145,12 @@ fn open_files() -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
-
-    fn body(answer: Response<Full<Bytes>>) -> String {
-        let collected = answer.into_body().collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        String::from_utf8(runtime.block_on(collected).unwrap().to_bytes().to_vec()).unwrap()
-    }
 
     #[test]
     fn a_scrape_tells_of_the_process() {
-        let answer = answer(&Method::GET, "/metrics", &registry());
-        assert_eq!(answer.headers()[CONTENT_TYPE], OPENMETRICS);
-        let text = body(answer);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry()).unwrap();
         let samples = [
             "donjon_build_info{version=\"",
             "\nprocess_start_time_seconds ",
@@ -215,13 +162,5 @@ mod tests {
         for sample in samples {
             assert!(text.contains(sample), "{sample} in {text}");
         }
-    }
-
-    #[test]
-    fn nothing_else_is_answered() {
-        let status = |method, path| answer(&method, path, &registry()).status();
-        assert_eq!(status(Method::GET, "/"), StatusCode::NOT_FOUND);
-        assert_eq!(status(Method::GET, "/metrics/"), StatusCode::NOT_FOUND);
-        assert_eq!(status(Method::POST, "/metrics"), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

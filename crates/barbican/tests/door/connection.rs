@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rig::{HERE, Rig};
-use barbican::{DoorConfig, Limits};
+use barbican::DoorConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use transport::Limits;
 
 /// A client's end of a served connection, the word to drain, and the server's task.
 async fn connect(limits: Limits) -> (DuplexStream, oneshot::Sender<()>, JoinHandle<()>) {

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use barbican::keystone::{Credentials, KeystoneConfig, Named, Secret};
-use barbican::{Auth, DoorConfig, Keystone};
+use barbican::DoorConfig;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -21,6 +20,8 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use transport::keystone::{Credentials, KeystoneConfig, Named, Secret};
+use transport::{Authenticator, Keystone};
 use zeroize::Zeroizing;
 
 use crate::rig::{Answer, Rig};
@@ -150,7 +151,7 @@ fn config(address: SocketAddr) -> KeystoneConfig {
 
 async fn rig_of(config: &KeystoneConfig) -> Rig {
     let keystone = Keystone::new(config, Handle::current(), &mut Registry::default()).unwrap();
-    Rig::new(DoorConfig { auth: Auth::Keystone(keystone), ..DoorConfig::default() }).await
+    Rig::new(DoorConfig { auth: Authenticator::Keystone(keystone), ..DoorConfig::default() }).await
 }
 
 async fn rig() -> (Rig, Fake) {
@@ -283,7 +284,7 @@ async fn with_a_token_any_name_will_do_and_a_listed_page_may_read_even_a_401() {
     fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
     let keystone = Keystone::new(&config(address), Handle::current(), &mut Registry::default()).unwrap();
     let allowed_origins = vec!["https://ui.example".parse().unwrap()];
-    let auth = Auth::Keystone(keystone);
+    let auth = Authenticator::Keystone(keystone);
     let rig = Rig::new(DoorConfig { auth, allowed_origins, ..DoorConfig::default() }).await;
     let ask = async |method: &str, origin: &str, token: &str| {
         let request = Request::builder().method(method).uri("/v1/secrets").header("host", "any.example");

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use barbican::{Body, Door, DoorConfig, Metrics};
+use barbican::{Body, Door, DoorConfig};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -33,7 +33,7 @@ impl Rig {
         config.hosts.push("h".parse().unwrap());
         let fixture = Fixture::new().await;
         let mut metrics = Registry::default();
-        let counted = Metrics::register(&mut metrics);
+        let counted = Door::register_metrics(&mut metrics);
         let door = Arc::new(Door::new(Arc::clone(&fixture.vault), config, counted));
         Self { door, fixture, metrics }
     }

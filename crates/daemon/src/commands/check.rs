@@ -53,7 +53,7 @@ fn check_store(config: Config, which: Which) -> Result<(), Error> {
     }
     loss::check_end(&config, which)?;
     if let AuthBy::Keystone(keystone) = &config.derived.auth {
-        barbican::Keystone::check(&keystone.config)?;
+        transport::Keystone::check(&keystone.config)?;
         say(format_args!(
             "keystone    {}: settings are whole (it was not asked)",
             keystone.config.auth_url.as_str()

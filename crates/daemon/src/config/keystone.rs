@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use barbican::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, Secret};
 use model::Role;
+use transport::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, Secret};
 use zeroize::Zeroizing;
 
 use super::rows::KeystoneTable;

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use barbican::keystone::AuthUrl;
-use barbican::{HostName, WebOrigin};
 use model::{ProjectId, Role};
+use transport::keystone::AuthUrl;
+use transport::{HostName, WebOrigin};
 
 use super::Derived;
 use super::keystone::{self, SecretFile, WrittenSecret};
@@ -166,7 +166,7 @@ settings! {
 
     /// Every limit that an operator can move. The others are constants beside the code that keeps them.
     limits: LimitKeys => Limits, "limits" {
-        header_bytes: usize = size(barbican::Limits::HEAD_BYTES_MIN as i64, 1_048_576, "bytes"),
+        header_bytes: usize = size(transport::Limits::HEAD_BYTES_MIN as i64, 1_048_576, "bytes"),
             row("Bytes that a request line and its headers may have together; more is 431", Fixed("65536"));
         header_fields: usize = size(10, 1_000, "headers"),
             row("Headers that a request may have; more is 431", Fixed("100"));

@@ -613,7 +613,7 @@ fn nothing_chosen_works() {
 #[test]
 fn the_defaults_are_those_of_the_parts() {
     let config = load("").unwrap();
-    assert_eq!(config.limits.of_rest_door(), barbican::Limits::default());
+    assert_eq!(config.limits.of_rest_door(), transport::Limits::default());
     assert_eq!(config.limits.batch_changes, store::sqlite::BATCH_DEFAULT);
     assert_eq!(
         (config.upkeep.grace(), config.quotas.of_projects()),

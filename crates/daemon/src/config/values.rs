@@ -213,12 +213,12 @@ pub(super) fn host_href(text: &str) -> Result<String, Invalid> {
 }
 
 /// A name of this server.
-pub(super) fn host_name(text: &str) -> Result<barbican::HostName, Invalid> {
+pub(super) fn host_name(text: &str) -> Result<transport::HostName, Invalid> {
     text.parse().map_err(|_| Invalid::HostName)
 }
 
 /// The site of a page that may read answers.
-pub(super) fn web_origin(text: &str) -> Result<barbican::WebOrigin, Invalid> {
+pub(super) fn web_origin(text: &str) -> Result<transport::WebOrigin, Invalid> {
     text.parse().map_err(|_| Invalid::WebOrigin)
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use barbican::{Door, DoorConfig, Keystone};
+use barbican::{Door, DoorConfig};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Handle;
+use transport::{Authenticator, Keystone};
 use vault::Vault;
 
 use super::LAST_THREADS;
@@ -23,13 +24,13 @@ use crate::unix_socket::Made;
 /// The REST door of a vault.
 pub(super) fn rest_door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<Door, Error> {
     let auth = match &config.derived.auth {
-        AuthBy::ProjectHeader => barbican::Auth::ProjectHeader,
+        AuthBy::ProjectHeader => Authenticator::ProjectHeader,
         AuthBy::Keystone(keystone) => {
             warn_of(keystone);
-            barbican::Auth::Keystone(Keystone::new(&keystone.config, Handle::current(), registry)?)
+            Authenticator::Keystone(Keystone::new(&keystone.config, Handle::current(), registry)?)
         }
     };
-    let limits = barbican::Limits {
+    let limits = transport::Limits {
         // The wait for all connections ends at the time itself, and says how many were left.
         drain_time_max: config.limits.drain_seconds + LAST_THREADS,
         ..config.limits.of_rest_door()
@@ -38,7 +39,7 @@ pub(super) fn rest_door(config: &Config, vault: Arc<Vault>, registry: &mut Regis
     let hosts = config.general.hosts.clone();
     let allowed_origins = config.cors.allowed_origins.clone();
     let config = DoorConfig { auth, host_href, hosts, allowed_origins, limits };
-    Ok(Door::new(vault, config, barbican::Metrics::register(registry)))
+    Ok(Door::new(vault, config, Door::register_metrics(registry)))
 }
 
 /// What works, and should not stay so.

@@ -15,7 +15,7 @@ pub const ROLE_CHARS_MAX: usize = 255;
 
 /// How callers are identified.
 #[derive(Clone, Debug, Default)]
-pub enum Auth {
+pub enum Authenticator {
     /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, believed as they are: Barbican's unauthenticated mode.
     /// Only for listeners that nobody but a trusted proxy or the machine itself reaches.
     #[default]
@@ -26,9 +26,9 @@ pub enum Auth {
 
 /// Why nobody was identified.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Unidentified {
-    /// No project was named. The text is Barbican's.
-    #[error("Missing X-Project-Id")]
+pub enum Unidentified {
+    /// No project was named.
+    #[error("X-Project-Id is missing")]
     MissingProject,
     /// Two proxies, or a proxy and whoever it speaks for, say who it is, and which of them is believed would be a matter of
     /// taste.
@@ -47,13 +47,13 @@ pub(crate) enum Unidentified {
     #[error("X-Roles names a role longer than {ROLE_CHARS_MAX} characters")]
     RoleTooLong,
     /// No token, or none that is valid.
-    #[error("The request you have made requires authentication.")]
+    #[error("there is no valid token")]
     Unauthenticated,
     /// A valid token, but for no project: for a domain, for the whole system, or for nothing.
     #[error("the token is for no project")]
     NoProject,
-    /// It cannot be found out whether the token is valid. The text is keystonemiddleware's.
-    #[error("The Keystone service is temporarily unavailable.")]
+    /// It cannot be found out whether the token is valid.
+    #[error("Keystone does not say whether the token is valid")]
     Unavailable,
 }
 
@@ -65,9 +65,9 @@ static ROLES: HeaderName = HeaderName::from_static("x-roles");
 /// The roles of a caller who names none.
 static ADMIN: [Role; 1] = [Role::ADMIN];
 
-impl Auth {
+impl Authenticator {
     /// Says who is asking.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
         match self {
             Self::ProjectHeader => by_headers(headers),
             Self::Keystone(keystone) => keystone.identify(headers).await,
@@ -75,7 +75,7 @@ impl Auth {
     }
 
     /// What a 401 says of how to authenticate.
-    pub(crate) fn challenge(&self) -> Option<HeaderValue> {
+    pub fn challenge(&self) -> Option<HeaderValue> {
         match self {
             Self::ProjectHeader => None,
             Self::Keystone(keystone) => Some(keystone.challenge()),
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn headers_say_who() {
-        assert_eq!(identify(&[]), "Missing X-Project-Id");
-        assert_eq!(identify(&[("x-project-id", b"")]), "Missing X-Project-Id");
+        assert_eq!(identify(&[]), "X-Project-Id is missing");
+        assert_eq!(identify(&[("x-project-id", b"")]), "X-Project-Id is missing");
         assert_eq!(identify(&[("x-project-id", b"p")]), "p - admin");
         assert_eq!(
             identify(&[("x-project-id", b"p"), ("x-user-id", b"u"), ("x-roles", b"Creator, observer")]),

@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +20,6 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::clock::while_datable;
-use crate::door::Door;
 use crate::heads::Heads;
 use crate::limits::Limits;
 use crate::patience::Patience;
@@ -45,48 +46,59 @@ const LAST_BYTES_MAX: usize = 64 * 1024;
 /// How long the last words on a connection may take: its other end may be gone.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
-impl Door {
-    /// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain`
-    /// completes, a request that has begun is still answered, within [`Limits::drain_time_max`], and no other is taken.
-    pub async fn serve_connection<I>(
-        self: Arc<Self>,
-        io: I,
+/// Answers the requests of connections.
+pub trait Service: Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static;
+
+    /// Answers one request, which came in at an address of this machine. There is an answer to every one.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
         here: SocketAddr,
-        drain: impl Future<Output = ()>,
-    ) where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let _open = self.metrics().connection();
-        let limits = *self.limits();
-        let service = service_fn(|request| {
-            let door = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(door.answer(request, here).await) }
-        });
-        let io = Heads::new(Patience::new(io, limits.write_time_max));
-        let mut connection = builder(&limits).serve_connection(TokioIo::new(io), service);
-        let mut served = tokio::select! {
-            served = while_datable(&mut connection) => Some(served),
-            () = drain => None,
-        };
-        if served.is_none() {
-            Pin::new(&mut connection).graceful_shutdown();
-            served = timeout(limits.drain_time_max, while_datable(&mut connection)).await.ok();
-        }
-        let error = match served {
-            Some(Some(Ok(()))) => return,
-            Some(Some(Err(error))) => error,
-            Some(None) => return say(connection.into_parts().io.into_inner(), NO_TIME).await,
-            None => return debug!("a connection did not end in time"),
-        };
-        debug!(%error, "a connection ended early");
-        let parts = connection.into_parts();
-        let words = match (error.is_parse_version_h2(), error.is_timeout() && !parts.read_buf.is_empty()) {
-            (true, _) => VERSION_NOT_SUPPORTED,
-            (_, true) => REQUEST_TIMEOUT,
-            _ => return,
-        };
-        say(parts.io.into_inner(), words).await;
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain`
+/// completes, a request that has begun is still answered, within [`Limits::drain_time_max`], and no other is taken.
+pub async fn serve_connection<S, I>(
+    service: Arc<S>,
+    limits: &Limits,
+    io: I,
+    here: SocketAddr,
+    drain: impl Future<Output = ()>,
+) where
+    S: Service,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(service.answer(request, here).await) }
+    });
+    let io = Heads::new(Patience::new(io, limits.write_time_max));
+    let mut connection = builder(limits).serve_connection(TokioIo::new(io), service);
+    let mut served = tokio::select! {
+        served = while_datable(&mut connection) => Some(served),
+        () = drain => None,
+    };
+    if served.is_none() {
+        Pin::new(&mut connection).graceful_shutdown();
+        served = timeout(limits.drain_time_max, while_datable(&mut connection)).await.ok();
     }
+    let error = match served {
+        Some(Some(Ok(()))) => return,
+        Some(Some(Err(error))) => error,
+        Some(None) => return say(connection.into_parts().io.into_inner(), NO_TIME).await,
+        None => return debug!("a connection did not end in time"),
+    };
+    debug!(%error, "a connection ended early");
+    let parts = connection.into_parts();
+    let words = match (error.is_parse_version_h2(), error.is_timeout() && !parts.read_buf.is_empty()) {
+        (true, _) => VERSION_NOT_SUPPORTED,
+        (_, true) => REQUEST_TIMEOUT,
+        _ => return,
+    };
+    say(parts.io.into_inner(), words).await;
 }
 
 fn builder(limits: &Limits) -> http1::Builder {

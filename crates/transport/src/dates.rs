@@ -13,7 +13,7 @@ use time::{Date, Month, Time};
 
 /// A date that was understood: the time on the clock as written, and how far that clock is ahead of UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct ParsedDate {
+pub struct ParsedDate {
     /// What was written, without regard to the zone.
     local: Timestamp,
     /// The zone, in microseconds east of UTC.
@@ -23,11 +23,11 @@ pub(crate) struct ParsedDate {
 /// Not a date, or one that no calendar has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a date")]
-pub(crate) struct InvalidDate;
+pub struct InvalidDate;
 
 impl ParsedDate {
     /// The moment: what an expiration means. Python's years end at 1 and 9999, and so do these.
-    pub(crate) fn utc(self) -> Result<Timestamp, InvalidDate> {
+    pub fn utc(self) -> Result<Timestamp, InvalidDate> {
         const FIRST_MICROS: i64 = -62_135_596_800_000_000; // 0001-01-01T00:00:00
         const LAST_MICROS: i64 = 253_402_300_799_999_999; // 9999-12-31T23:59:59.999999
         let utc = self.local.plus_micros(-self.offset_micros);
@@ -35,13 +35,13 @@ impl ParsedDate {
     }
 
     /// What was written, without regard to the zone: how Barbican's date filters compare.
-    pub(crate) fn local(self) -> Timestamp {
+    pub fn local(self) -> Timestamp {
         self.local
     }
 }
 
 /// Reads a date.
-pub(crate) fn parse(text: &str) -> Result<ParsedDate, InvalidDate> {
+pub fn parse(text: &str) -> Result<ParsedDate, InvalidDate> {
     let text = text.strip_suffix('\n').unwrap_or(text); // As `$` does in Python.
     let (year, rest) = digits(text, 4).ok_or(InvalidDate)?;
     let year_alone = rest.is_empty().then_some((1, rest));

@@ -14,7 +14,7 @@ const END_S: u64 = 253_402_300_800;
 const MARGIN_S: u64 = 60;
 
 /// Polls what hyper does, as long as the clock shows a time that it can write. `None` once it does not.
-pub async fn while_datable<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
+pub(crate) async fn while_datable<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
     poll_fn(|cx| match is_datable(SystemTime::now()) {
         true => Pin::new(&mut work).poll(cx).map(Some),
         false => Poll::Ready(None),

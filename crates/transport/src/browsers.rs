@@ -53,18 +53,12 @@ impl fmt::Display for WebOrigin {
 
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Foreign {
+pub enum Foreign {
     /// It is for a name that this server does not have.
-    #[error(
-        "the request is for a host that is none of this server's: use an IP address, localhost or the host of host_href, \
-         or list the name in the setting hosts"
-    )]
+    #[error("the request is for a host that is not this server's")]
     Host,
     /// A page sent it that is not of this server.
-    #[error(
-        "the request was sent by a web page of another site: if it is to have access, list its origin in \
-         allowed_origins of [cors]"
-    )]
+    #[error("the request was sent by a web page of another site")]
     Page,
 }
 
@@ -72,23 +66,34 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The pages that have access, and the names that this server has.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Browsers {
+pub struct Browsers {
     names: Names,
     allowed: Vec<WebOrigin>,
+    cors: Cors,
+}
+
+/// What CORS lets an allowed page use of an interface.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cors {
+    /// The methods that a page may use.
+    pub methods: &'static [&'static str],
+    /// The headers that a page may send and read, separated by commas.
+    pub headers: &'static str,
 }
 
 impl Browsers {
-    pub(crate) fn new(listed: &[HostName], host_href: Option<&str>, allowed: Vec<WebOrigin>) -> Self {
-        Self { names: Names::new(listed, host_href), allowed }
+    /// The names listed and that in the URL which references begin with; the pages allowed, and what for.
+    pub fn new(listed: &[HostName], host_href: Option<&str>, allowed: Vec<WebOrigin>, cors: Cors) -> Self {
+        Self { names: Names::new(listed, host_href), allowed, cors }
     }
 
     /// The names of this server.
-    pub(crate) fn names(&self) -> &Names {
+    pub fn names(&self) -> &Names {
         &self.names
     }
 
     /// Refuses what a page may have sent that is not to have access.
-    pub(crate) fn check(&self, headers: &HeaderMap, host: Option<&Host<'_>>) -> Result<(), Foreign> {
+    pub fn check(&self, headers: &HeaderMap, host: Option<&Host<'_>>) -> Result<(), Foreign> {
         if host.is_some_and(|host| !self.is_own(host)) {
             return Err(Foreign::Host);
         }
@@ -130,11 +135,11 @@ impl Browsers {
     }
 
     /// Adds the headers of CORS to the answer, if the page that asks is to have access.
-    pub(crate) fn share<B>(&self, request: &Parts, response: &mut Response<B>) {
+    pub fn share<B>(&self, request: &Parts, response: &mut Response<B>) {
         let Some(origin) = self.allowed_origin(&request.headers) else { return };
         let headers = response.headers_mut();
         if request.method == Method::OPTIONS {
-            share_ahead(&request.headers, origin, headers);
+            share_ahead(self.cors, &request.headers, origin, headers);
         } else {
             let vary = match headers.get(header::VARY).and_then(|vary| vary.to_str().ok()) {
                 Some(vary) => HeaderValue::from_str(&format!("{vary},Origin")).ok(),
@@ -143,7 +148,8 @@ impl Browsers {
             headers.insert(header::VARY, vary.unwrap_or(ORIGIN));
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+            headers
+                .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(self.cors.headers));
         }
     }
 }
@@ -152,11 +158,6 @@ const ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// Seconds for which a browser remembers what it asked ahead: oslo.middleware's default.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("3600");
-/// Barbican's.
-const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "PATCH"];
-/// Barbican's, which are exposed and taken alike.
-const EXPOSED: &str = "X-Auth-Token,X-Openstack-Request-Id,X-Project-Id,X-Identity-Status,X-User-Id,X-Storage-Token,\
-                       X-Domain-Id,X-User-Domain-Id,X-Project-Domain-Id,X-Roles";
 /// Taken besides: oslo.middleware's simple headers.
 const SIMPLE: [&str; 8] = [
     "Accept",
@@ -171,9 +172,9 @@ const SIMPLE: [&str; 8] = [
 
 /// The answer to what a browser asks ahead of a request. If anything in it is not allowed, it says nothing, and the browser
 /// does not send the request.
-fn share_ahead(asked: &HeaderMap, origin: &HeaderValue, answer: &mut HeaderMap) {
+fn share_ahead(cors: Cors, asked: &HeaderMap, origin: &HeaderValue, answer: &mut HeaderMap) {
     let Some(method) = asked.get(header::ACCESS_CONTROL_REQUEST_METHOD) else { return };
-    if !METHODS.iter().any(|known| method.as_bytes() == known.as_bytes()) {
+    if !cors.methods.iter().any(|known| method.as_bytes() == known.as_bytes()) {
         return;
     }
     let Ok(wanted) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).map_or(Ok(""), HeaderValue::to_str)
@@ -182,7 +183,7 @@ fn share_ahead(asked: &HeaderMap, origin: &HeaderValue, answer: &mut HeaderMap) 
     };
     let wanted: Vec<_> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let is_known =
-        |name: &&str| EXPOSED.split(',').chain(SIMPLE).any(|known| known.eq_ignore_ascii_case(name));
+        |name: &&str| cors.headers.split(',').chain(SIMPLE).any(|known| known.eq_ignore_ascii_case(name));
     if !wanted.iter().all(is_known) {
         return;
     }
@@ -204,7 +205,8 @@ mod tests {
 
     fn browsers() -> Browsers {
         let listed = ["keys.example".parse().unwrap()];
-        Browsers::new(&listed, None, vec!["https://ui.example".parse().unwrap()])
+        let cors = Cors { methods: &["GET", "POST"], headers: "X-Auth-Token,X-Project-Id" };
+        Browsers::new(&listed, None, vec!["https://ui.example".parse().unwrap()], cors)
     }
 
     fn check(host: &str, sent: &[(&'static str, &str)]) -> Result<(), Foreign> {
@@ -314,10 +316,8 @@ mod tests {
         let origin = ("origin", "https://ui.example");
         assert_eq!(
             shared("GET", &[origin], Some("openstack-api-version")),
-            format!(
-                "allow-credentials: true\nallow-origin: https://ui.example\nexpose-headers: {EXPOSED}\nvary: \
-                 openstack-api-version,Origin"
-            )
+            "allow-credentials: true\nallow-origin: https://ui.example\nexpose-headers: X-Auth-Token,X-Project-Id\nvary: \
+             openstack-api-version,Origin"
         );
         assert!(shared("GET", &[origin], None).ends_with("\nvary: Origin"));
         for other in ["https://attacker.example", "https://ui.example/", "HTTPS://ui.example", "null"] {

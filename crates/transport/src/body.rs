@@ -6,23 +6,22 @@ use bytes::Buf as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::time::timeout;
-use vault::Payload;
 use zeroize::Zeroizing;
 
 use crate::limits::Limits;
 
 /// A request body, as far as it is looked at. It may hold plaintext, so it lies in a wiped buffer.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
+pub struct RequestBody {
     /// The first bytes, at most [`Limits::body_bytes_max`].
-    pub bytes: Payload,
+    pub bytes: Zeroizing<Vec<u8>>,
     /// Whether the body is longer than that.
     pub cut: bool,
 }
 
 /// The body of a request on its way in, which knows how far it came. An answer says whether the connection goes on, so
 /// before there is one the rest of the body has come, or it is known that it will not.
-pub(crate) struct Arriving<'b, B> {
+pub struct Arriving<'b, B> {
     body: Pin<&'b mut B>,
     came: Came,
 }
@@ -39,7 +38,7 @@ enum Came {
 
 /// Why a body was not received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     /// It took too long.
     #[error("the request body took too long")]
     TimedOut,
@@ -50,13 +49,13 @@ pub(crate) enum BodyError {
 
 impl RequestBody {
     /// No body.
-    pub(crate) fn empty() -> Self {
-        Self { bytes: Payload::new(Vec::new()), cut: false }
+    pub fn empty() -> Self {
+        Self { bytes: Zeroizing::new(Vec::new()), cut: false }
     }
 
     /// Whether it is UTF-8; where it was cut off, a character may be cut in two.
-    pub(crate) fn is_utf8(&self) -> bool {
-        match std::str::from_utf8(self.bytes.expose()) {
+    pub fn is_utf8(&self) -> bool {
+        match std::str::from_utf8(&self.bytes) {
             Ok(_) => true,
             Err(error) => self.cut && error.error_len().is_none(),
         }
@@ -65,12 +64,12 @@ impl RequestBody {
 
 impl<'b, B: Body> Arriving<'b, B> {
     /// A body of which nothing was asked yet.
-    pub(crate) fn new(body: Pin<&'b mut B>) -> Self {
+    pub fn new(body: Pin<&'b mut B>) -> Self {
         Self { body, came: Came::NotYet }
     }
 
     /// Receives it.
-    pub(crate) async fn receive(&mut self, limits: &Limits) -> Result<RequestBody, BodyError> {
+    pub async fn receive(&mut self, limits: &Limits) -> Result<RequestBody, BodyError> {
         if self.body.is_end_stream() {
             return Ok(RequestBody::empty());
         }
@@ -91,7 +90,7 @@ impl<'b, B: Body> Arriving<'b, B> {
                 chunk.len() - taken.len()
             })
             .await?;
-        Ok(RequestBody { bytes: Payload::new(std::mem::take(&mut *buffer)), cut: discarded > 0 })
+        Ok(RequestBody { bytes: buffer, cut: discarded > 0 })
     }
 
     /// Gives what comes to `take`, which says how much of it is thrown away, until that is too much. Says how much it was.
@@ -120,7 +119,7 @@ impl<'b, B: Body> Arriving<'b, B> {
 
     /// Receives what nobody asked for and throws it away, within the limits. Says whether the connection goes on. It
     /// does not go on if the client waits for a 100 before it sends the body, for it gets none.
-    pub(crate) async fn finish(&mut self, is_awaited: bool, limits: &Limits) -> bool {
+    pub async fn finish(&mut self, is_awaited: bool, limits: &Limits) -> bool {
         match self.came {
             Came::Whole => true,
             Came::InPart => false,
@@ -156,7 +155,7 @@ mod tests {
             let mut body = Full::new(Bytes::from_static(sent.as_bytes()));
             let mut arriving = Arriving::new(Pin::new(&mut body));
             let received = arriving.receive(&limits()).await.unwrap();
-            assert_eq!(received.bytes.expose(), expect.as_bytes(), "{sent}");
+            assert_eq!(received.bytes.as_slice(), expect.as_bytes(), "{sent}");
             assert_eq!(arriving.finish(false, &limits()).await, goes_on, "{sent}");
         }
     }

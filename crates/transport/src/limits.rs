@@ -1,4 +1,4 @@
-//! Every limit of the door, in one place. Each can be set through [`crate::DoorConfig`].
+//! Every limit of a connection and its requests, in one place.
 
 use std::time::Duration;
 

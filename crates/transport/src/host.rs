@@ -19,14 +19,14 @@ const NAME_BYTES_MAX: usize = 253;
 
 /// A host as a request names it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Host<'r> {
+pub struct Host<'r> {
     as_sent: &'r str,
     name: &'r str,
 }
 
 impl<'r> Host<'r> {
     /// Reads a host with or without a port.
-    pub(crate) fn parse(text: &'r str) -> Option<Self> {
+    pub fn parse(text: &'r str) -> Option<Self> {
         let name_ends = match text.strip_prefix('[') {
             Some(address) => address.find(']')? + 2,
             None => text.find(':').unwrap_or(text.len()),
@@ -40,17 +40,17 @@ impl<'r> Host<'r> {
     }
 
     /// With the port, as it came.
-    pub(crate) fn as_sent(&self) -> &'r str {
+    pub fn as_sent(&self) -> &'r str {
         self.as_sent
     }
 
     /// Whether it is an address: no name can be made to lead there that leads elsewhere at another moment.
-    pub(crate) fn is_address(&self) -> bool {
+    pub fn is_address(&self) -> bool {
         self.name.starts_with('[') || self.name.parse::<Ipv4Addr>().is_ok()
     }
 
     /// Whether the names are the same, whatever the ports.
-    pub(crate) fn is_same_name(&self, other: &Host<'_>) -> bool {
+    pub fn is_same_name(&self, other: &Host<'_>) -> bool {
         without_root(self.name).eq_ignore_ascii_case(without_root(other.name))
     }
 }
@@ -112,27 +112,27 @@ impl fmt::Display for HostName {
 
 /// The names of this server, beside its addresses and `localhost`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Vec<HostName>);
+pub struct Names(Vec<HostName>);
 
 impl Names {
     /// The names listed, and that in the URL which references begin with.
-    pub(crate) fn new(listed: &[HostName], host_href: Option<&str>) -> Self {
+    pub fn new(listed: &[HostName], host_href: Option<&str>) -> Self {
         Self(listed.iter().cloned().chain(host_href.and_then(HostName::of_url)).collect())
     }
 
     /// Whether a host is one of them.
-    pub(crate) fn has(&self, host: &Host<'_>) -> bool {
+    pub fn has(&self, host: &Host<'_>) -> bool {
         self.0.iter().any(|name| name.names(host))
     }
 
     /// Whether a URL leads to one of them.
-    pub(crate) fn has_host_of(&self, url: &str) -> bool {
+    pub fn has_host_of(&self, url: &str) -> bool {
         host_of_url(url).is_some_and(|host| self.has(&host))
     }
 }
 
 /// The host in a URL of one of the two schemes of HTTP.
-pub(crate) fn host_of_url(url: &str) -> Option<Host<'_>> {
+pub fn host_of_url(url: &str) -> Option<Host<'_>> {
     let (scheme, rest) = url.split_once("://")?;
     known_scheme(scheme)?;
     Host::parse(rest.split(['/', '?', '#']).next().unwrap_or_default())
@@ -145,7 +145,7 @@ pub(crate) fn known_scheme(text: &str) -> Option<&'static str> {
 
 /// What a request was sent to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Target<'r> {
+pub struct Target<'r> {
     /// The host, which only HTTP/1.0 may leave out.
     pub host: Option<Host<'r>>,
     /// The scheme, where the target is a whole URL.
@@ -154,7 +154,7 @@ pub(crate) struct Target<'r> {
 
 /// Why it cannot be said what a request was sent to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum BadTarget {
+pub enum BadTarget {
     /// HTTP/1.1 requires one.
     #[error("the request has no Host header")]
     NoHost,
@@ -171,7 +171,7 @@ pub(crate) enum BadTarget {
 
 impl<'r> Target<'r> {
     /// Reads it. Of a whole URL and a Host header the URL counts; the header has to be right all the same.
-    pub(crate) fn of(head: &'r Parts) -> Result<Self, BadTarget> {
+    pub fn of(head: &'r Parts) -> Result<Self, BadTarget> {
         let sent = host_header(&head.headers)?;
         if sent.is_none() && head.version >= Version::HTTP_11 {
             return Err(BadTarget::NoHost);
