@@ -1,8 +1,8 @@
 //! Ephemeral secrets: the same tables, in a database that is memory alone.
 //!
-//! It holds envelopes, as the file does, and never a page on disk: it has no file, no log and no temporary file. What
-//! it holds ends with the process. One connection serves readers and the writer, one after the other; most stores
-//! have nothing here, and then nobody waits for anything.
+//! It holds envelopes, as the file does, but has no file, no log and no temporary file. Its secrets end with the process.
+//! One connection serves readers and the writer in turn. Most stores have no ephemeral secrets, and then no read waits for
+//! that connection.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use crate::Error;
 use crate::limits::EPHEMERAL_MIB_MAX;
 use crate::rules::{Beside, NotDone, Tally};
 
-/// SQLite's default, said so that the bound on pages is one on bytes.
+/// SQLite's default, set so that a bound on pages is a bound on bytes.
 const PAGE_BYTES: u64 = 4096;
 
-/// The database of what is never written.
+/// The database of ephemeral secrets.
 #[derive(Debug)]
 pub(super) struct Memory {
     reader: Mutex<Reader>,
-    /// How many secrets are there; more while one may be coming.
+    /// The number of secrets, and at least one while the writer may be adding one.
     secrets: AtomicU64,
-    /// Counts twice for each change that brings something here or takes it to the file: before, which leaves it odd, and
-    /// after. Whoever looks here and there, and finds another number afterwards, looks again.
+    /// Counts moves of secrets between the file and memory: one before a move, which makes the number odd, and one after. A
+    /// reader that has looked at both and finds another number looks again.
     moves: AtomicU64,
     /// The number of the newest row of its change log.
     newest_change: AtomicU64,
@@ -51,19 +51,19 @@ impl Memory {
         })
     }
 
-    /// Whether there is nothing, nor will be when the change that runs is done.
+    /// Whether no secret is here, nor will be when the running change is done.
     pub(super) fn is_empty(&self) -> bool {
         self.secrets.load(Ordering::Acquire) == 0
     }
 
-    /// The number of moves, while none is under way.
+    /// The number of moves. Waits for a move that is under way.
     pub(super) fn moves(&self) -> u64 {
         loop {
             let moves = self.moves.load(Ordering::Acquire);
             if moves.is_multiple_of(2) {
                 return moves;
             }
-            drop(self.lock()); // Whoever moves something has it until that is done.
+            drop(self.lock()); // The writer has the lock until the move is done.
         }
     }
 
@@ -71,12 +71,12 @@ impl Memory {
         self.newest_change.load(Ordering::Acquire)
     }
 
-    /// The connection, for one reader or the writer. Nobody takes it who has a connection to the file.
+    /// The connection, for one reader or the writer. A thread that has a connection to the file must not wait for this one.
     pub(super) fn lock(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection for the writer, who may be about to bring something in, or to take it away.
+    /// The connection for the writer, who is about to change something here. It says whether a secret may move.
     pub(super) fn lock_to_write(&self, moves: bool) -> MutexGuard<'_, Reader> {
         let reader = self.lock();
         self.secrets.fetch_max(1, Ordering::Release);
@@ -84,7 +84,7 @@ impl Memory {
         reader
     }
 
-    /// What the writer did, told while it still has the connection.
+    /// Updates the counters after a change, while the writer still has the connection.
     pub(super) fn written(&self, reader: &Reader, moves: bool, newest_change: u64) -> rusqlite::Result<()> {
         self.moves.fetch_add(u64::from(moves), Ordering::Release);
         self.newest_change.store(newest_change, Ordering::Release);
@@ -96,7 +96,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Whether a secret is here. For the writer, whom nobody overtakes.
+    /// Whether a secret is here. For the writer, since only it changes that.
     pub(super) fn holds(&self, id: SecretId) -> Result<bool, Error> {
         if self.is_empty() {
             return Ok(false);
@@ -106,29 +106,29 @@ impl Memory {
         Ok(statement.exists([id.as_bytes()])?)
     }
 
-    /// Asks the tables here, if there is anything in them.
-    fn look<V: Default>(&self, ask: impl FnOnce(&SqlTables<'_>) -> Answer<V>) -> Answer<V> {
+    /// Asks the tables, unless no secret is here.
+    fn ask<V: Default>(&self, question: impl FnOnce(&SqlTables<'_>) -> Answer<V>) -> Answer<V> {
         if self.is_empty() {
             return Ok(V::default());
         }
-        ask(&SqlTables(self.lock().connection()))
+        question(&SqlTables(self.lock().connection()))
     }
 }
 
 type Answer<V> = Result<V, NotDone<rusqlite::Error>>;
 
-/// The secrets in memory, which are looked at only if there are any.
+/// The secrets in memory, as far as changes of the file have to know them.
 impl Beside<rusqlite::Error> for &Memory {
     fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>> {
-        self.look(|tables| Beside::quotas(&tables, project))
+        self.ask(|tables| Beside::quotas(&tables, project))
     }
     fn tally(&self, project: &ProjectId, tally: Tally) -> Answer<u64> {
-        self.look(|tables| Beside::tally(&tables, project, tally))
+        self.ask(|tables| Beside::tally(&tables, project, tally))
     }
     fn holder(&self, project: &ProjectId, usage: &Usage) -> Answer<Option<SecretId>> {
-        self.look(|tables| Beside::holder(&tables, project, usage))
+        self.ask(|tables| Beside::holder(&tables, project, usage))
     }
     fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Answer<bool> {
-        self.look(|tables| Beside::has_secret(&tables, project, id, now))
+        self.ask(|tables| Beside::has_secret(&tables, project, id, now))
     }
 }

@@ -1,6 +1,6 @@
 //! The rows of one database, by prepared statement, at once.
 //!
-//! What is checked and decided is in `rules/`. Nothing here is called outside the writer's transaction.
+//! Checks and decisions are in `rules/`. All of this runs inside the writer's transaction.
 
 use model::{
     Acl, Consumer, Container, ContainerId, ContentType, Counted, Encoding, Guard, Guarded, KeyVersion,
@@ -18,7 +18,7 @@ use crate::rules::{
 };
 use crate::{AuditAnchor, Failure, NodeName};
 
-/// The tables of the file, or of memory.
+/// The tables of the file, or those of memory.
 #[derive(Debug)]
 pub(super) struct SqlTables<'c>(pub(super) &'c Connection);
 

@@ -1,8 +1,8 @@
-//! When rows of the change log are dropped: a row names a secret that may be deleted, and what it was used for.
+//! When rows of the change log are dropped. They must not stay: a row names a secret that may be deleted, and its usage.
 //!
-//! Followers of the log are moments behind, so an hour of it is plenty. Rows are counted by this process's own clock, which
-//! nobody sets: now and then the newest number is marked, and what is below a mark that is old enough goes. Rows from
-//! before the start are told by their own time, and by the first mark if a clock was wrong.
+//! Followers of the log are moments behind, so an hour of it is plenty. Time is measured by the process's own clock, which
+//! no operator sets: now and then the newest number is marked, and rows below a mark that is old enough go. Rows from before
+//! the start go by their own time, or by the first mark if a clock was wrong.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,23 +12,23 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::limits::CHANGES_KEPT;
 
-/// Marks in the time that rows are kept. A row may be one step older than the mark that is above it, and is looked at one
+/// Marks in the time that rows are kept. A row may be one step older than the mark above it, and marks are looked at up to one
 /// step late, so rows go two steps before their time.
 const MARKS: u32 = 60;
-/// Rows that are dropped in one transaction, so that no change waits long. The log is cut to its greatest length, too, when
-/// it has grown by so many.
+/// The most rows that are dropped in one transaction, so that no change waits long. A log that is longer than allowed by so
+/// many rows is cut at once.
 const PIECE: u64 = 4096;
 
-/// What is to be dropped, and when.
+/// Which rows to drop, and when.
 #[derive(Debug)]
 pub(super) struct Trim {
     kept_for: Duration,
     /// The newest number at some moments, oldest first.
     marks: VecDeque<(Instant, u64)>,
-    /// Rows up to this number are to be dropped.
+    /// Rows up to this number may go.
     up_to: u64,
     due: Instant,
-    /// The newest number at the start, until the rows up to it have been looked at.
+    /// The newest number at the start, until the rows from before it have been dated.
     before: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Trim {
         Self { kept_for, marks: VecDeque::from([(now, newest)]), up_to: 0, due: now, before: Some(newest) }
     }
 
-    /// When it is to be looked at again.
+    /// When to drop the next rows.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
@@ -46,7 +46,7 @@ impl Trim {
         self.kept_for / MARKS
     }
 
-    /// Notes how long the log is: one that is too long is not waited for.
+    /// Notes how long the log is: a log that is too long is cut at once.
     pub(super) fn note(&mut self, newest: u64, now: Instant) {
         if newest >= self.up_to.saturating_add(CHANGES_KEPT + PIECE) {
             self.due = now;
@@ -71,7 +71,7 @@ impl Trim {
         Ok(self.up_to)
     }
 
-    /// Drops rows up to a number, or some of them if there are many. Whether there were any in the file.
+    /// Drops rows up to a number, or some of them if they are many. Gives whether there were any in the file.
     pub(super) fn cut(
         &mut self,
         file: &Connection,
@@ -86,11 +86,11 @@ impl Trim {
         let Some(first) = first else { return Ok(false) };
         let end = up_to.min(first + PIECE);
         if end < up_to {
-            self.due = now; // The rest follows, after whatever waits.
+            self.due = now; // The rest follows, after the changes that wait.
         }
         file.execute_batch("BEGIN IMMEDIATE")?;
         drop_rows(file, end)?;
-        // With the rows goes the newest number, if they were the last.
+        // The newest number is kept: it goes with the rows if they were the last.
         file.prepare_cached("UPDATE changes_cut SET number = ?1")?.execute([end])?;
         file.execute_batch("COMMIT")?;
         Ok(true)
@@ -101,7 +101,7 @@ fn drop_rows(connection: &Connection, up_to: u64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM changes WHERE number <= ?1")?.execute([up_to]).map(drop)
 }
 
-/// The newest row of those up to a number that is older than that by the time of its request.
+/// The newest row, up to a number, whose request is older than `kept_for`.
 fn old_rows(file: &Connection, newest: u64, kept_for: Duration) -> rusqlite::Result<u64> {
     let before = SystemTime::now().checked_sub(kept_for).unwrap_or(SystemTime::UNIX_EPOCH);
     file.query_row(

@@ -1,7 +1,7 @@
 //! The write-ahead log: folded into the database, so that it stays short, and emptied, so that deleted ciphertext is gone.
 //!
-//! Whoever reads keeps it from being emptied until the read has ended: it is waited for, or tried again, and no read
-//! stands still meanwhile.
+//! A read keeps the log from being emptied until it has ended. The writer waits a little, or tries again later; reads go on
+//! meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,37 +13,37 @@ use super::opening::{Locked, unusable};
 use super::reader::Readers;
 use crate::rules::Effects;
 
-/// Pages of log after which it is folded into the database: 32 MiB.
+/// A log of more pages is folded into the database: 32 MiB.
 const LOG_PAGES_MAX: u64 = 8192;
-/// Pages of log at which somebody is told that it cannot be folded in: 256 MiB.
+/// A log of more pages is a warning to the operator, because it cannot be folded in: 256 MiB.
 const LOG_PAGES_WARN: u64 = 8 * LOG_PAGES_MAX;
-/// SQLite's header of a page in the log, and the page.
+/// A page in the log: SQLite's header, and the page.
 const LOG_PAGE_BYTES: u64 = 24 + 4096;
-/// After so long without a change the log is folded in and emptied: a disk or a file system that loses a part of it loses
-/// the changes after that part, too.
+/// After so long without a change the log is folded in and emptied. If a disk loses a part of a log, the changes after that
+/// part are lost, too.
 const FOLD_IDLE: Duration = Duration::from_secs(1);
-/// The same after so long with changes all the time.
+/// The same under steady changes.
 const FOLD_AT_LEAST: Duration = Duration::from_secs(10);
-/// How long a deletion waits for who reads to let go of the log, before it is answered all the same.
+/// How long a deletion waits for reads that use the log. Then it is answered all the same.
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How often emptying the log is tried again meanwhile, and afterwards.
+/// How often the writer tries again to empty the log.
 const PURGE_RETRY: Duration = Duration::from_millis(20);
-/// How long a replaced envelope may lie in the log: emptying it for each would cost as much as the change.
+/// How long a replaced envelope may stay in the log. Emptying the log for each would cost as much as the change.
 const REPLACED_FOR: Duration = Duration::from_secs(1);
 
-/// What came of emptying the log.
+/// Whether the log was emptied, and otherwise which read keeps it.
 enum Purge {
     Done,
-    /// One of our own reads is long.
+    /// A long list.
     KeptByScan,
-    /// Everything is being read: a copy, or a check.
+    /// A copy or a check, which reads everything.
     KeptByWhole,
-    /// Something of ours that began this moment.
+    /// A read that began this moment.
     KeptByOther,
 }
 
 impl Purge {
-    /// Who keeps it, for the log.
+    /// The read that keeps it, for a line of the server's log.
     fn keeper(&self) -> &'static str {
         match self {
             Self::Done => "nobody reads",
@@ -54,36 +54,45 @@ impl Purge {
     }
 }
 
-/// The write-ahead log of the writer's connection, which every method is given.
+/// The write-ahead log of one file. Each method is given the writer's connection.
 pub(super) struct WriteAheadLog {
     readers: Arc<Readers>,
     locked: Arc<Locked>,
-    /// How long the log is, for whoever asks.
+    /// The length of the log, which other threads read.
     bytes: Arc<AtomicU64>,
-    /// The log may hold deleted ciphertext: somebody who reads kept it from being emptied.
+    /// A read kept the log from being emptied, so it may hold deleted ciphertext.
     unpurged: bool,
-    /// When the log is to be emptied, because it may hold deleted or replaced ciphertext.
+    /// When to empty the log, which may hold deleted or replaced ciphertext.
     purge_at: Option<Instant>,
-    /// When the log is to be emptied at the latest, because there is something in it.
+    /// The latest time to empty a log that holds anything.
     fold_by: Option<Instant>,
-    /// The same if nothing is changed until then.
+    /// The time to empty it if nothing is changed until then.
     fold_at: Option<Instant>,
-    /// Somebody was told that the log is long, or cannot be folded in.
-    told: bool,
+    /// A warning was logged: the log is long, or cannot be folded in.
+    warned: bool,
 }
 
 impl WriteAheadLog {
     pub(super) fn new(readers: Arc<Readers>, locked: Arc<Locked>, bytes: Arc<AtomicU64>) -> Self {
         let fold_at = Some(Instant::now()); // A crash may have left something in it.
-        Self { readers, locked, bytes, unpurged: false, purge_at: None, fold_by: None, fold_at, told: false }
+        Self {
+            readers,
+            locked,
+            bytes,
+            unpurged: false,
+            purge_at: None,
+            fold_by: None,
+            fold_at,
+            warned: false,
+        }
     }
 
-    /// When there is something to do.
+    /// When the next chore is due.
     pub(super) fn due(&self) -> Option<Instant> {
         [self.purge_at, self.fold_at].into_iter().flatten().min()
     }
 
-    /// Does what it is time for.
+    /// Does the chores that are due.
     pub(super) fn chores(&mut self, file: &Connection, now: Instant) {
         if self.purge_at.is_some_and(|at| at <= now) {
             self.purge_now(file);
@@ -93,18 +102,18 @@ impl WriteAheadLog {
         }
     }
 
-    /// Leaves the log empty, when nothing more is changed.
+    /// Empties the log at the end, when no more changes come.
     pub(super) fn end(&mut self, file: &Connection) {
         let _ = self.purge(file, PURGE_WAIT_MAX);
         self.readers.let_scan();
     }
 
-    /// Notes that the log holds something that is to be gone soon.
+    /// Notes that the log holds ciphertext that has to go soon.
     pub(super) fn purge_soon(&mut self) {
         self.purge_at.get_or_insert(Instant::now() + REPLACED_FOR);
     }
 
-    /// What follows a commit before anybody is answered. An error means that deleted ciphertext is not gone.
+    /// Purges, between a commit and its answers, if ciphertext was deleted. After an error it is not gone.
     pub(super) fn settle(&mut self, file: &Connection, effects: &Effects) -> rusqlite::Result<()> {
         self.fold_later();
         if effects.deleted {
@@ -113,14 +122,14 @@ impl WriteAheadLog {
         if effects.replaced {
             self.purge_soon();
         }
-        // Under a steady load nobody waits for the next change, so the time may come here.
+        // Under a steady load the writer never waits for a change, so a purge may be due here.
         if self.purge_at.is_some_and(|at| at <= Instant::now()) {
             self.purge_now(file);
         }
         Ok(())
     }
 
-    /// Empties the log, or plans to try again.
+    /// Empties the log, or plans the next attempt.
     fn purge_now(&mut self, file: &Connection) {
         if !matches!(self.purge(file, Duration::ZERO), Ok(Purge::Done)) {
             self.purge_at = Some(Instant::now() + PURGE_RETRY);
@@ -129,16 +138,16 @@ impl WriteAheadLog {
         }
     }
 
-    /// Folds the log in and empties it if nobody has to wait for that, or plans to try again.
+    /// Folds the log in and empties it if no read has to wait for that, or plans the next attempt.
     ///
-    /// It is emptied, and not only folded in: after a crash SQLite reads all of the log that is whole, and where it is
-    /// damaged in the middle, the older pages before that place would hide newer ones in the database.
+    /// Folding alone is not enough. After a crash SQLite reads the log up to the first damaged place, and older pages before
+    /// that place would hide newer ones in the database.
     fn fold_now(&mut self, file: &Connection) {
         match self.fold_if_idle(file) {
             Ok(true) => {
                 (self.fold_at, self.fold_by, self.purge_at) = (None, None, None);
                 self.bytes.store(0, Ordering::Relaxed);
-                if std::mem::take(&mut self.told) {
+                if std::mem::take(&mut self.warned) {
                     tracing::info!("the write-ahead log is folded into the database again");
                 }
                 if std::mem::replace(&mut self.unpurged, false) {
@@ -149,8 +158,8 @@ impl WriteAheadLog {
             Err(error) => {
                 self.fold_at = Some(Instant::now() + FOLD_AT_LEAST);
                 let error = unusable(self.locked.path(), &error);
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::error!(%error, "the log was not folded into the database; it is tried again");
+                if !std::mem::replace(&mut self.warned, true) {
+                    tracing::error!(%error, "the write-ahead log was not folded into the database; the next attempt follows");
                 }
             }
         }
@@ -165,16 +174,15 @@ impl WriteAheadLog {
         fold(file, "TRUNCATE")
     }
 
-    /// Notes that there is something in the log.
+    /// Notes that the log holds something.
     pub(super) fn fold_later(&mut self) {
         let now = Instant::now();
         let by = *self.fold_by.get_or_insert(now + FOLD_AT_LEAST);
         self.fold_at = Some((now + FOLD_IDLE).min(by));
     }
 
-    /// Makes sure that what was deleted is in no file. A long read, or another program that reads the database, can keep
-    /// it from that: it is waited for, but not for long and not every time. An error of the database is one of the
-    /// deletion.
+    /// Makes sure that deleted ciphertext is in no file. A long read can prevent that: the writer waits for it, but not for
+    /// long and not every time. If the database fails, so does the deletion.
     fn purge_or_wait(&mut self, file: &Connection) -> rusqlite::Result<()> {
         let begin = Instant::now();
         loop {
@@ -204,8 +212,8 @@ impl WriteAheadLog {
         }
     }
 
-    /// Folds the log into the database and empties it, unless somebody keeps it for longer than `patience`. Reads
-    /// wait only for the last step, which has nothing left to fold and waits for nobody.
+    /// Folds the log into the database and empties it, unless a read keeps it for longer than `patience`. Other reads wait
+    /// only for the last step, which is short.
     fn purge(&mut self, file: &Connection, patience: Duration) -> rusqlite::Result<Purge> {
         self.purge_at = None;
         fold(file, "PASSIVE")?;
@@ -225,23 +233,23 @@ impl WriteAheadLog {
         Ok(Purge::KeptByOther)
     }
 
-    /// Keeps the log from growing without bound. Runs after the answers are sent.
-    pub(super) fn bound(&mut self, file: &Connection) {
+    /// Measures the log, and folds one that is too long. Runs after the answers.
+    pub(super) fn keep_short(&mut self, file: &Connection) {
         let pages: u64 = match file.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i64>(1)) {
             Ok(pages) => u64::try_from(pages).unwrap_or(0),
-            Err(error) => return tracing::warn!(%error, "the log's length is unknown"),
+            Err(error) => return tracing::warn!(%error, "the length of the write-ahead log is unknown"),
         };
         self.bytes.store(pages * LOG_PAGE_BYTES, Ordering::Relaxed);
         if pages > LOG_PAGES_MAX {
             self.readers.release();
             if let Err(error) = fold(file, "PASSIVE") {
                 let error = unusable(self.locked.path(), &error);
-                tracing::error!(%error, "the log was not folded into the database");
+                tracing::error!(%error, "the write-ahead log was not folded into the database");
             }
-            // Snapshots taken from now on need nothing of the log, so the next commit begins it anew.
+            // Later snapshots need nothing of the log, so the next commit starts it from the beginning.
             self.readers.release();
         }
-        if pages > LOG_PAGES_WARN && !std::mem::replace(&mut self.told, true) {
+        if pages > LOG_PAGES_WARN && !std::mem::replace(&mut self.warned, true) {
             let keeper = if self.readers.is_read_whole() { Purge::KeptByWhole } else { Purge::KeptByScan };
             tracing::warn!(
                 mebibytes = pages * LOG_PAGE_BYTES / (1024 * 1024),
@@ -252,7 +260,7 @@ impl WriteAheadLog {
     }
 }
 
-/// Folds the log into the database. Whether nothing stood in the way; to a passive fold nothing does.
+/// Folds the log into the database. Gives whether nothing prevented that; nothing prevents a passive fold.
 fn fold(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
     connection
         .query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(0))

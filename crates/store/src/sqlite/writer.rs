@@ -1,7 +1,7 @@
-//! The one writer: takes all that waits, does it in one transaction, and answers when that is on disk.
+//! The one writer: takes all changes that wait, does them in one transaction, and answers when that is on disk.
 //!
-//! An answer is sent only after COMMIT has returned, which with `synchronous=FULL` is after fsync; with many waiting they
-//! share it. What was deleted is out of the write-ahead log before that, too.
+//! An answer is sent after COMMIT has returned, which with `synchronous=FULL` is after fsync. Changes that wait share one
+//! fsync. A deletion is answered after its ciphertext has left the write-ahead log, too.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{Done, Here, Job, commit_batch, commit_in_both};
+use super::batch::{Done, Job, NumberedFile, commit_batch, commit_in_both};
 use super::memory::Memory;
 use super::opening::{Files, Locked, unusable};
 use super::reader::Readers;
@@ -23,21 +23,21 @@ use crate::limits::CHANGES_KEPT_FOR;
 use crate::rules::{Effects, NotDone};
 use crate::{Change, Error, Failure, Numbers, ephemeral};
 
-/// How often it is looked, where nothing changes, whether the files are still in their places.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Failed transactions are logged once in so long: on a full disk clients decide how many there are.
+/// How often an idle writer checks that the files are still in their places.
+const CHECK_FILES_EVERY: Duration = Duration::from_secs(5);
+/// How often failed transactions of one reason are logged: on a full disk clients decide how many there are.
 const FAILURE_LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Changes that share one transaction, and one fsync, at the most. It bounds how long the first of them waits for the
-/// last; 1 gives each change a transaction of its own.
+/// The most changes that share one transaction and one fsync. It bounds how long the first of them waits for the last.
+/// With 1 each change has a transaction of its own.
 pub const BATCH_DEFAULT: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
-/// How a store is opened that is to serve.
+/// The bounds of a store that serves.
 #[derive(Clone, Copy, Debug)]
 pub struct Serving {
-    /// Changes that share one transaction at the most.
+    /// The most changes that share one transaction.
     pub batch_max: NonZeroUsize,
-    /// How long a row of the change log is kept at the most.
+    /// How long a row of the change log is kept.
     pub changes_for: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for Serving {
 pub(super) struct Writer {
     connection: Connection,
     jobs: mpsc::Receiver<Job>,
-    /// Waits for the next change, or for the time to empty the log.
+    /// Waits for the next change, or for the time of a chore.
     clock: Runtime,
     batch_max: usize,
     memory: Arc<Memory>,
@@ -58,16 +58,17 @@ pub(super) struct Writer {
     announce: watch::Sender<ChangeCursor>,
     numbers: Arc<Numbers>,
     newest_change: u64,
-    log: WriteAheadLog,
+    write_ahead_log: WriteAheadLog,
     trim: Trim,
     /// Rows of the change log up to this number are gone.
     cut: Arc<AtomicU64>,
-    /// When a failed transaction was logged last, with its reason, and how many of that reason were not since.
-    failure_told: Option<(Instant, String)>,
-    failures_untold: u64,
+    /// The failed transaction that was logged last: when, and its reason.
+    logged_failure: Option<(Instant, String)>,
+    /// How many failed for the same reason since then.
+    unlogged_failures: u64,
     locked: Arc<Locked>,
     files: Files,
-    look_at: Instant,
+    check_files_at: Instant,
     is_taken_away: bool,
 }
 
@@ -103,33 +104,33 @@ impl Writer {
             announce,
             numbers,
             newest_change,
-            log: WriteAheadLog::new(readers, Arc::clone(&locked), log_bytes),
+            write_ahead_log: WriteAheadLog::new(readers, Arc::clone(&locked), log_bytes),
             cut,
             trim: Trim::new(serving.changes_for, newest_change, now),
-            failure_told: None,
-            failures_untold: 0,
+            logged_failure: None,
+            unlogged_failures: 0,
             files: Files::of(&locked),
             locked,
-            look_at: now + LOOK_EVERY,
+            check_files_at: now + CHECK_FILES_EVERY,
             is_taken_away: false,
         })
     }
 
     /// Works until nothing more can be queued, then leaves the log empty.
     pub(super) fn run(mut self) {
-        // Pages that changes touch at random: the indexes by id and name. 32 MiB, the writer's alone.
+        // Changes touch pages of the indexes by id and name at random. 32 MiB of them, for the writer alone.
         if let Err(error) = self.connection.pragma_update(None, "cache_size", -32_768) {
             tracing::warn!(%error, "the writer's cache keeps its size");
         }
-        // Whoever keeps the log from being emptied is of this process: it is tried again, and no read stands still meanwhile.
+        // Only reads of this process keep the write-ahead log from being emptied. They go on, and the writer tries again.
         if let Err(error) = self.connection.busy_timeout(Duration::ZERO) {
             tracing::warn!(%error, "the writer may wait for a long read");
         }
         let mut batch = Vec::with_capacity(self.batch_max);
         let mut held = None;
         while let Some(first) = held.take().or_else(|| self.next_job()) {
-            if let Err(gone) = self.look() {
-                let _ = first.done.send(Err(gone));
+            if let Err(gone) = self.check_files() {
+                let _ = first.reply.send(Err(gone));
             } else if self.concerns_memory(&first.change) {
                 self.commit_in_memory(first);
             } else {
@@ -139,12 +140,12 @@ impl Writer {
             }
             self.trim.note(self.newest_change, Instant::now());
             self.chores();
-            self.log.bound(&self.connection);
+            self.write_ahead_log.keep_short(&self.connection);
         }
-        self.log.end(&self.connection);
+        self.write_ahead_log.end(&self.connection);
     }
 
-    /// Takes what waits, up to a batch. One that cannot be in it is given back, to be the next.
+    /// Takes the changes that wait, up to a batch. A change that cannot be in the batch is returned, to be the next.
     fn gather(&mut self, batch: &mut Vec<Job>) -> Option<Job> {
         while batch.len() < self.batch_max
             && let Ok(next) = self.jobs.try_recv()
@@ -157,21 +158,21 @@ impl Writer {
         None
     }
 
-    /// Whether a change is of a secret that is in memory, or is to be. It goes alone. Only this thread changes what is in
-    /// memory, so what is true now is true when the change is done.
+    /// Whether a change is of a secret that is in memory, or is to be. Such a change is done alone. Only this thread changes
+    /// memory, so the answer holds until the change is done.
     fn concerns_memory(&self, change: &Change) -> bool {
-        // A database in memory that cannot be read will say so again when the change is done.
+        // If memory cannot be read, the change fails with the same error.
         ephemeral::concerns_memory(change, |id| self.memory.holds(id).unwrap_or(true))
     }
 
-    /// Waits for the next change, and does meanwhile what it is time for.
+    /// Waits for the next change, and does the chores that are due meanwhile.
     fn next_job(&mut self) -> Option<Job> {
         loop {
             if let Ok(job) = self.jobs.try_recv() {
                 return Some(job);
             }
-            let times = [self.log.due(), Some(self.trim.due())];
-            let next = times.into_iter().flatten().fold(self.look_at, Instant::min);
+            let times = [self.write_ahead_log.due(), Some(self.trim.due())];
+            let next = times.into_iter().flatten().fold(self.check_files_at, Instant::min);
             let until = tokio::time::Instant::from_std(next);
             if let Ok(job) =
                 self.clock.block_on(async { tokio::time::timeout_at(until, self.jobs.recv()).await })
@@ -182,55 +183,55 @@ impl Writer {
         }
     }
 
-    /// Does what it is time for.
+    /// Does the chores that are due.
     fn chores(&mut self) {
         let now = Instant::now();
-        if self.look_at <= now {
-            let _ = self.look(); // It has told the log.
+        if self.check_files_at <= now {
+            let _ = self.check_files(); // It has logged the error.
         }
         if self.trim.due() <= now {
             self.trim(now);
         }
-        self.log.chores(&self.connection, now);
+        self.write_ahead_log.chores(&self.connection, now);
     }
 
-    /// Makes sure that what is written will be found again.
-    fn look(&mut self) -> Result<(), Error> {
-        self.look_at = Instant::now() + LOOK_EVERY;
-        let looked = self.files.require_in_place();
-        match (&looked, std::mem::replace(&mut self.is_taken_away, looked.is_err())) {
+    /// Makes sure that changes go to files that will be found again.
+    fn check_files(&mut self) -> Result<(), Error> {
+        self.check_files_at = Instant::now() + CHECK_FILES_EVERY;
+        let checked = self.files.require_in_place();
+        match (&checked, std::mem::replace(&mut self.is_taken_away, checked.is_err())) {
             (Err(error), false) => tracing::error!(
-                "{error}: changes are refused; reads and copies (donjond backup) go on and give what is being served. \
-                 Put the file back, or start donjond anew on what is to be served."
+                "{error}: changes are refused; reads and copies (donjond backup) go on with the data that is served. \
+                 Put the file back, or start donjond again with the right file."
             ),
             (Ok(()), true) => tracing::info!("the files of the database are in their places again"),
             _ => {}
         }
-        looked
+        checked
     }
 
-    /// Does all that is in the batch, empties it, and answers.
+    /// Does all changes of the batch, empties it, and answers.
     fn commit(&mut self, batch: &mut Vec<Job>) {
         let mut answers = Vec::with_capacity(batch.len());
         let mut effects = Effects::after(self.newest_change);
-        let here = Here { file: &self.connection, numbers: &self.numbers };
-        let outcome = commit_batch(here, &self.memory, batch, &mut effects, &mut answers);
+        let numbered = NumberedFile { file: &self.connection, numbers: &self.numbers };
+        let outcome = commit_batch(numbered, &self.memory, batch, &mut effects, &mut answers);
         match outcome {
             Ok(number) => {
                 self.numbers.commit(number);
                 self.committed.fetch_add(1, Ordering::Release);
                 let purged = self.settle(&effects);
-                self.announce(&effects); // So that whoever is answered finds its change announced.
+                self.announce(&effects); // Before the answers, so that a caller finds its change announced.
                 for (job, answer) in batch.drain(..).zip(answers) {
                     job.answer(answer, &purged);
                 }
             }
             Err(error) => {
                 let why = unusable(self.locked.path(), &error);
-                self.tell_failure(&why, batch.len());
+                self.log_failure(&why, batch.len());
                 self.roll_back();
                 for job in batch.drain(..) {
-                    let _ = job.done.send(Err(unusable(self.locked.path(), &error).into()));
+                    let _ = job.reply.send(Err(unusable(self.locked.path(), &error).into()));
                 }
             }
         }
@@ -242,31 +243,31 @@ impl Writer {
         let moves = ephemeral::moves(&job.change, |id| self.memory.holds(id).unwrap_or(false));
         let memory = shared.lock_to_write(moves);
         let mut effects = Effects::after(self.newest_change);
-        let here = Here { file: &self.connection, numbers: &self.numbers };
-        let done = commit_in_both(here, memory.connection(), &mut job, &mut effects);
+        let numbered = NumberedFile { file: &self.connection, numbers: &self.numbers };
+        let done = commit_in_both(numbered, memory.connection(), &mut job, &mut effects);
         if done.is_ok() {
-            self.committed.fetch_add(1, Ordering::Release); // Before anybody can miss it here and look there.
+            self.committed.fetch_add(1, Ordering::Release); // Before memory is unlocked: a reader finds the secret there or here.
         }
         let told = shared.written(&memory, moves, effects.newest_change);
         drop(memory);
         if let Err(error) = told {
-            tracing::error!(%error, "what is in memory was not counted");
+            tracing::error!(%error, "the secrets in memory were not counted");
         }
         let answer = match done {
             Ok(()) => Ok(()),
             Err(NotDone::Refused(error)) => Err(error),
-            // What goes to the file is the file's to refuse.
+            // A secret that goes to the file is refused by the file.
             Err(NotDone::Keeper(error)) if is_full(&error) && !effects.departed => {
                 Err(Failure::MemoryFull.into())
             }
             Err(NotDone::Keeper(error)) => {
                 let error = unusable(self.locked.path(), &error);
-                self.tell_failure(&error, 1);
+                self.log_failure(&error, 1);
                 Err(error.into())
             }
         };
         if answer.is_err() {
-            let _ = job.done.send(answer);
+            let _ = job.reply.send(answer);
             return;
         }
         let purged = self.settle(&effects);
@@ -274,27 +275,27 @@ impl Writer {
         job.answer(Ok(Done { deleted: effects.deleted }), &purged);
     }
 
-    /// Logs a failed transaction: those of one reason once in [`FAILURE_LOG_EVERY`], with the number of those before it that
-    /// were not logged.
-    fn tell_failure(&mut self, error: &Failure, changes: usize) {
+    /// Logs a failed transaction, one for each reason in [`FAILURE_LOG_EVERY`], with the number of those that were left out
+    /// before it.
+    fn log_failure(&mut self, error: &Failure, changes: usize) {
         let why = error.to_string();
         if self
-            .failure_told
+            .logged_failure
             .as_ref()
-            .is_some_and(|(at, told)| *told == why && at.elapsed() < FAILURE_LOG_EVERY)
+            .is_some_and(|(at, logged)| *logged == why && at.elapsed() < FAILURE_LOG_EVERY)
         {
-            self.failures_untold += 1;
+            self.unlogged_failures += 1;
             return;
         }
-        self.failure_told = Some((Instant::now(), why));
-        let before = std::mem::take(&mut self.failures_untold);
+        self.logged_failure = Some((Instant::now(), why));
+        let before = std::mem::take(&mut self.unlogged_failures);
         tracing::error!(%error, changes, left_out = before, "a transaction failed; nothing of it was done");
     }
 
-    /// What follows a commit before anybody is answered.
+    /// Does what has to be done between the commit and the answers.
     fn settle(&mut self, effects: &Effects) -> rusqlite::Result<()> {
         self.newest_change = effects.newest_change;
-        self.log.settle(&self.connection, effects)
+        self.write_ahead_log.settle(&self.connection, effects)
     }
 
     fn announce(&self, effects: &Effects) {
@@ -308,19 +309,19 @@ impl Writer {
         }
     }
 
-    /// Takes rows out of the change log that have been there for long enough, some at a time.
+    /// Drops old rows of the change log, some at a time.
     fn trim(&mut self, now: Instant) {
         match self.trim_some(now) {
             Ok(false) => {}
             Ok(true) => {
                 self.committed.fetch_add(1, Ordering::Release);
-                self.log.fold_later();
-                self.log.purge_soon();
+                self.write_ahead_log.fold_later();
+                self.write_ahead_log.purge_soon();
             }
             Err(error) => {
                 self.roll_back();
                 let error = unusable(self.locked.path(), &error);
-                tracing::warn!(%error, "the change log was not trimmed; it is tried again");
+                tracing::warn!(%error, "the change log was not trimmed; the next attempt follows");
             }
         }
     }
@@ -330,7 +331,7 @@ impl Writer {
         if up_to == 0 || self.is_taken_away {
             return Ok(false);
         }
-        // Said before it is so: a follower that finds rows missing has to know.
+        // Before the rows go, so that a follower who misses them knows why.
         self.cut.fetch_max(up_to, Ordering::AcqRel);
         self.trim.cut(&self.connection, self.memory.lock().connection(), up_to, now)
     }
