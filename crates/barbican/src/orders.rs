@@ -7,9 +7,12 @@
 use std::mem::take;
 
 use http::StatusCode;
-use model::{Attributes, ContentType, Order, OrderId, OrderOutcome, OrderQuery, OrderType, Timestamp};
+use model::{
+    Attributes, ContentType, Order, OrderFailure, OrderFailureKind, OrderId, OrderOutcome, OrderQuery,
+    OrderType, Timestamp,
+};
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
-use vault::{Action, NewOrder, Payload, Slice, Sliced, Wanted};
+use vault::{Action, NewOrder, OrderedKey, Payload, Slice, Sliced};
 
 use crate::ask::Ask;
 use crate::list;
@@ -68,11 +71,11 @@ fn reference(ask: &Ask<'_>, id: OrderId) -> String {
 fn write(ask: &Ask<'_>, order: &Order) -> String {
     let mut object = Object::new();
     object.plain("created", order.created).plain("updated", order.updated);
-    let status = if matches!(order.outcome, OrderOutcome::Failed { .. }) { "ERROR" } else { "ACTIVE" };
+    let status = if matches!(order.outcome, OrderOutcome::Failed(_)) { "ERROR" } else { "ACTIVE" };
     object.text("status", status).text("type", order.order_type.as_str()).json("meta", &order.meta);
     match &order.outcome {
-        OrderOutcome::Failed { code, reason } => {
-            object.plain("error_status_code", code).text("error_reason", reason);
+        OrderOutcome::Failed(OrderFailure { kind, reason }) => {
+            object.plain("error_status_code", error_status(*kind)).text("error_reason", reason);
         }
         OrderOutcome::Secret(_) | OrderOutcome::Container(_) => {
             object.text("sub_status", "Unknown").text("sub_status_message", "Unknown");
@@ -84,10 +87,19 @@ fn write(ask: &Ask<'_>, order: &Order) -> String {
     match order.outcome {
         OrderOutcome::Secret(id) => drop(object.text("secret_ref", &ask.secret_ref(id))),
         OrderOutcome::Container(id) => drop(object.text("container_ref", &ask.container_ref(id))),
-        OrderOutcome::Failed { .. } => {}
+        OrderOutcome::Failed(_) => {}
     }
     object.text("order_ref", &reference(ask, order.id));
     object.end()
+}
+
+/// The status that an order shows for the kind of its failure.
+const fn error_status(kind: OrderFailureKind) -> u16 {
+    match kind {
+        OrderFailureKind::Unsupported => 400,
+        OrderFailureKind::Server => 500,
+        OrderFailureKind::Unknown(code) => code, // An older version stored a status here.
+    }
 }
 
 /// `DELETE /v1/orders/{id}`
@@ -148,15 +160,12 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     meta.set("expiration", attributes.expiration.map_or(Value::None, |date| Value::text(&with_micros(date))));
     let content_type = described.content_type.unwrap_or(ContentType::OctetStream);
     let meta = dumps(&meta);
-    let wanted = match order_type {
-        OrderType::Key => key(attributes, content_type, &algorithm, bits.into()),
-        OrderType::Asymmetric => pair(attributes, content_type, &algorithm, bits.into(), passphrase),
+    let key = match order_type {
+        OrderType::Key => symmetric_key(attributes, content_type, &algorithm, bits.into()),
+        OrderType::Asymmetric => key_pair(attributes, content_type, &algorithm, bits.into(), passphrase),
     };
-    let (wanted, failure) = match wanted {
-        Ok(wanted) => (wanted, Refusal::Fails.said()),
-        Err(refusal) => (Wanted::Nothing, refusal.said()),
-    };
-    Ok(NewOrder { order_type, meta, wanted, failure })
+    let failure = key.as_ref().err().copied().unwrap_or(Refusal::Fails).failure();
+    Ok(NewOrder { order_type, meta, key: key.ok(), failure })
 }
 
 /// What a passphrase is called: by Barbican, and by python-barbicanclient and Heat. The first that says something counts.
@@ -205,17 +214,18 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// What a failed order says.
-    fn said(self) -> (u16, String) {
-        match self {
+    /// The outcome of an order that is refused so, in Barbican's words.
+    fn failure(self) -> OrderFailure {
+        let (kind, problem) = match self {
             Self::Unheard => {
-                (400, format!("{OPERATION} issue seen - Secret generate supported plugin not found.."))
+                (OrderFailureKind::Unsupported, "issue seen - Secret generate supported plugin not found..")
             }
             Self::Unsupported => {
-                (400, format!("{OPERATION} issue seen - Requested algorithm is not supported."))
+                (OrderFailureKind::Unsupported, "issue seen - Requested algorithm is not supported.")
             }
-            Self::Fails => (500, format!("{OPERATION} failure seen - please contact site administrator.")),
-        }
+            Self::Fails => (OrderFailureKind::Server, "failure seen - please contact site administrator."),
+        };
+        OrderFailure { kind, reason: format!("{OPERATION} {problem}") }
     }
 }
 
@@ -230,12 +240,12 @@ fn is_known(algorithm: &str) -> bool {
         || PAIRS.iter().any(|(known, _)| *known == algorithm)
 }
 
-fn key(
+fn symmetric_key(
     attributes: Attributes,
     content_type: ContentType,
     algorithm: &str,
     bits: u32,
-) -> Result<Wanted, Refusal> {
+) -> Result<OrderedKey, Refusal> {
     if !is_known(algorithm) {
         return Err(Refusal::Unheard);
     }
@@ -243,16 +253,16 @@ fn key(
         return Err(Refusal::Unsupported);
     }
     let bits = SymmetricBits::try_from(bits).map_err(|_| Refusal::Fails)?;
-    Ok(Wanted::Key { attributes, content_type, bits })
+    Ok(OrderedKey::Symmetric { attributes, content_type, bits })
 }
 
-fn pair(
+fn key_pair(
     attributes: Attributes,
     content_type: ContentType,
     algorithm: &str,
     bits: u32,
     passphrase: Option<Value>,
-) -> Result<Wanted, Refusal> {
+) -> Result<OrderedKey, Refusal> {
     if !is_known(algorithm) {
         return Err(Refusal::Unheard);
     }
@@ -267,7 +277,7 @@ fn pair(
         }
         Some(_) => return Err(Refusal::Fails),
     };
-    Ok(Wanted::Pair { attributes, content_type, kind, bits, passphrase })
+    Ok(OrderedKey::Pair { attributes, content_type, kind, bits, passphrase })
 }
 
 #[cfg(test)]
@@ -281,11 +291,11 @@ mod tests {
     fn understand(body: &str) -> String {
         match parse(body.as_bytes(), NOW) {
             Err(problem) => problem.description.unwrap_or_default().into_owned(),
-            Ok(NewOrder { meta, wanted: Wanted::Nothing, failure, .. }) => format!("{} {meta}", failure.0),
-            Ok(NewOrder { meta, wanted: Wanted::Key { content_type, .. }, .. }) => {
+            Ok(NewOrder { meta, key: None, failure, .. }) => format!("{} {meta}", error_status(failure.kind)),
+            Ok(NewOrder { meta, key: Some(OrderedKey::Symmetric { content_type, .. }), .. }) => {
                 format!("key {} {meta}", content_type.as_str())
             }
-            Ok(NewOrder { meta, wanted: Wanted::Pair { kind, passphrase, .. }, .. }) => {
+            Ok(NewOrder { meta, key: Some(OrderedKey::Pair { kind, passphrase, .. }), .. }) => {
                 format!("{kind:?} {} {meta}", passphrase.is_some())
             }
         }
@@ -412,7 +422,7 @@ mod tests {
             let meta = format!(r#"{{"algorithm": "rsa", "bit_length": 2048, {given}}}"#);
             let body = format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#);
             match parse(body.as_bytes(), NOW).unwrap() {
-                NewOrder { meta, wanted: Wanted::Pair { passphrase, .. }, .. } => {
+                NewOrder { meta, key: Some(OrderedKey::Pair { passphrase, .. }), .. } => {
                     assert!(!meta.contains("one") && !meta.contains("pass"), "{meta}");
                     let payload = passphrase.map(Passphrase::into_payload);
                     payload.map(|payload| String::from_utf8(payload.expose().to_vec()).unwrap())

@@ -36,7 +36,7 @@ pub use id::{
     ConsumerId, ContainerId, InvalidId, KeyVersion, OrderId, ProjectId, RequestId, SecretId, TransportKeyId,
     UserId,
 };
-pub use order::{Order, OrderOutcome, OrderQuery, OrderType};
+pub use order::{Order, OrderFailure, OrderFailureKind, OrderOutcome, OrderQuery, OrderType};
 pub use query::{
     Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Pattern,
     Scope, SortKey, SortOrder, TypeFilter,

@@ -57,13 +57,28 @@ pub enum OrderOutcome {
     Secret(SecretId),
     /// A container with a key pair, which may be gone since.
     Container(ContainerId),
-    /// Nothing, and why, in its front-end's words.
-    Failed {
-        /// A status of its protocol.
-        code: u16,
-        /// For people.
-        reason: String,
-    },
+    /// No key, for this reason.
+    Failed(OrderFailure),
+}
+
+/// Why an order made no key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrderFailure {
+    /// Whose fault it is.
+    pub kind: OrderFailureKind,
+    /// A sentence for people, in the words of the front-end that took the order.
+    pub reason: String,
+}
+
+/// Whose fault it is that an order made no key. Front-ends have a status for each, stores a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OrderFailureKind {
+    /// The order asks for a key that is not made here.
+    Unsupported,
+    /// The server did not make the key.
+    Server,
+    /// Another version of this program stored the order with this number, which this version does not know.
+    Unknown(u16),
 }
 
 /// Which orders of a project a list shows.

@@ -40,7 +40,7 @@ pub use error::{Denied, Error, Failure, OpenError};
 pub use metadata::{Expect, Metadata};
 pub use model::{Absent, Conflict};
 pub use opener::Opener;
-pub use orders::{NewOrder, Wanted};
+pub use orders::{NewOrder, OrderedKey};
 pub use seal::{Payload, generate};
 pub use secrets::{NewPayload, NewSecret, OpenedPayload};
 pub use store::{Failure as StoreFailure, Numbers, Slice, Sliced};

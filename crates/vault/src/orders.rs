@@ -1,15 +1,15 @@
-//! Orders: keys that are made here, stored, and never seen by whoever gave the order until they read them.
+//! Orders: the vault makes a key and stores it; the caller sees the key only by reading its secret.
 //!
-//! An order is done before it is acknowledged, and it and what came of it are one change: none is ever half done, so
-//! there are no leftovers of one that was given up.
+//! An order is done before it is acknowledged. One change stores the order together with its secrets and container,
+//! so an order is never half done and leaves nothing behind when it fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use model::{
     Absent, Attributes, Call, Conflict, Container, ContainerId, ContainerSecret, ContainerType, ContentType,
-    Counted, Facets, Order, OrderId, OrderOutcome, OrderQuery, OrderType, Secret, SecretId, SecretType,
-    Status, Text,
+    Counted, Facets, Order, OrderFailure, OrderId, OrderOutcome, OrderQuery, OrderType, Secret, SecretId,
+    SecretType, Status, Text,
 };
 use seal::Bound;
 use seal::generate::{KeyPair, PairBits, PairKind, Passphrase, SymmetricBits, key_pair, symmetric};
@@ -20,90 +20,90 @@ use crate::audit::Object;
 use crate::authorise::{Subject, Verdict};
 use crate::{Action, Denied, Error, Failure, Payload, Vault};
 
-/// Key pairs that may wait to be made, for each that is being made; one more is an error of the store that is busy. Each takes as long as
-/// its primes, which is a second at most, nearly always.
-const WAITING_A_THREAD: usize = 16;
+/// How many key pairs may wait for each one that is being made; a further order fails with [`Error::BUSY`]. The search
+/// for primes decides how long a pair takes, nearly always less than a second.
+const WAITING_PER_THREAD: usize = 16;
 
-/// An order to be given.
+/// An order to create.
 #[derive(Debug)]
 pub struct NewOrder {
-    /// Whether it is of a key or a pair.
+    /// A key or a key pair.
     pub order_type: OrderType,
-    /// What it says of what was ordered, as the front-end shows it. Never a passphrase.
+    /// The description of the ordered key, as the front-end shows it. Never a passphrase.
     pub meta: String,
-    /// What is to be made.
-    pub wanted: Wanted,
-    /// What is said of it if making it fails: a status of the front-end's protocol, and words.
-    pub failure: (u16, String),
+    /// The key to make. An order without one fails.
+    pub key: Option<OrderedKey>,
+    /// The outcome of the order if it has no key or making the key fails.
+    pub failure: OrderFailure,
 }
 
-/// What an order is of.
+/// A key, or a pair of keys, to be made for an order.
 #[derive(Debug)]
-pub enum Wanted {
+pub enum OrderedKey {
     /// A symmetric key.
-    Key {
-        /// What is said of the secret.
+    Symmetric {
+        /// The attributes of the secret.
         attributes: Attributes,
-        /// What its payload is said to be.
+        /// The content type of its payload.
         content_type: ContentType,
-        /// How long it is.
+        /// The length of the key.
         bits: SymmetricBits,
     },
     /// A key pair, in a container.
     Pair {
-        /// What is said of each secret, but its type; its name is the container's too.
+        /// The attributes of each secret, except its type; the container gets their name too.
         attributes: Attributes,
-        /// What their payloads are said to be.
+        /// The content type of their payloads.
         content_type: ContentType,
-        /// What the pair is for.
+        /// The algorithm of the pair.
         kind: PairKind,
-        /// How long it is.
+        /// The length of the keys.
         bits: PairBits,
-        /// What the private key is encrypted with; it is stored as well.
+        /// Encrypts the private key; it is stored as well.
         passphrase: Option<Passphrase>,
     },
-    /// Something that is not made here: the order fails, and says so.
-    Nothing,
 }
 
-/// How many key pairs are made at once, and how many wait.
+/// Limits how many key pairs are made at once and how many wait.
 #[derive(Debug)]
 pub(crate) struct Workshop {
-    places: Semaphore,
-    /// Those that are being made, and those that wait.
+    /// One permit for each pair that may be made at once.
+    makers: Semaphore,
+    /// Pairs that are being made, and pairs that wait.
     under_way: AtomicUsize,
     under_way_max: usize,
 }
 
 impl Default for Workshop {
     fn default() -> Self {
-        // Half of the machine: requests are served beside it.
-        let places = available_parallelism().map_or(1, |threads| threads.get().div_ceil(2));
+        // Half of the threads: the others serve requests.
+        let makers = available_parallelism().map_or(1, |threads| threads.get().div_ceil(2));
         Self {
-            places: Semaphore::new(places),
+            makers: Semaphore::new(makers),
             under_way: AtomicUsize::new(0),
-            under_way_max: places.saturating_mul(1 + WAITING_A_THREAD),
+            under_way_max: makers.saturating_mul(1 + WAITING_PER_THREAD),
         }
     }
 }
 
 impl Workshop {
-    async fn pair(
+    async fn make_pair(
         &self,
         kind: PairKind,
         bits: PairBits,
         passphrase: Option<Passphrase>,
-    ) -> Result<Made, Error> {
+    ) -> Result<MadePair, Error> {
         let _under_way = UnderWay::begin(self)?;
-        let _place = self.places.acquire().await.map_err(|_| Error::BUSY)?;
+        let _permit = self.makers.acquire().await.map_err(|_| Error::BUSY)?;
         let make = move || {
             let KeyPair { private, public } = key_pair(kind, bits, passphrase.as_ref())?;
-            Ok(Made { private, public, passphrase: passphrase.map(Passphrase::into_payload) })
+            Ok(MadePair { private, public, passphrase: passphrase.map(Passphrase::into_payload) })
         };
         Ok(tokio::task::spawn_blocking(make).await.map_err(|_| Error::BUSY)?.map_err(Failure::Keys)?)
     }
 }
 
+/// One pair that is counted as under way, until this is dropped.
 struct UnderWay<'a>(&'a Workshop);
 
 impl<'a> UnderWay<'a> {
@@ -120,7 +120,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-struct Made {
+struct MadePair {
     private: Payload,
     public: Payload,
     passphrase: Option<Payload>,
@@ -129,21 +129,21 @@ struct Made {
 /// A secret that an order made, with its envelope.
 type Sealed = (Secret, Vec<u8>);
 
-/// What came of an order, to be stored with it.
-struct Work {
+/// The outcome of an order, and the rows to store with it.
+struct OrderResult {
     secrets: Vec<Sealed>,
     container: Option<(Box<Container>, Vec<ContainerSecret>)>,
     outcome: OrderOutcome,
 }
 
-impl Work {
-    fn failed((code, reason): (u16, String)) -> Self {
-        Self { secrets: Vec::new(), container: None, outcome: OrderOutcome::Failed { code, reason } }
+impl OrderResult {
+    fn failed(failure: OrderFailure) -> Self {
+        Self { secrets: Vec::new(), container: None, outcome: OrderOutcome::Failed(failure) }
     }
 }
 
 impl Vault {
-    /// Does an order; it and what came of it are on disk when this returns.
+    /// Does an order. The order and its keys are on disk when this returns.
     pub async fn create_order(&self, call: &Call, new: NewOrder) -> Result<OrderId, Error> {
         let action = Action::CreateOrder;
         let may = async {
@@ -152,30 +152,32 @@ impl Vault {
         };
         self.attempt(call, action, None, may).await?;
         let id = OrderId::random();
-        self.attempt(call, action, Object::Order(id), self.order_anew(call, id, new)).await?;
+        self.attempt(call, action, Object::Order(id), self.do_order(call, id, new)).await?;
         Ok(id)
     }
 
-    /// Refuses an order before its key is made; the transaction that stores it asks again.
+    /// Refuses an order over quota before its key is made; the transaction that stores the order checks again.
     async fn require_room_for_order(&self, call: &Call) -> Result<(), Error> {
         let project = &call.caller.project;
         let own = self.store.project_quotas(project).await?.unwrap_or_default();
         let Ok(limit) = u64::try_from(own.or(self.quotas).of(Counted::Orders)) else { return Ok(()) };
         let query = OrderQuery { project: project.clone(), meta: None, offset: 0, limit: 0 };
-        let known = self.store.orders(&query).await?.total;
-        if known < limit { Ok(()) } else { Err(Conflict::Quota(Counted::Orders).into()) }
+        let total = self.store.orders(&query).await?.total;
+        if total < limit { Ok(()) } else { Err(Conflict::Quota(Counted::Orders).into()) }
     }
 
-    async fn order_anew(&self, call: &Call, id: OrderId, new: NewOrder) -> Result<(), Error> {
-        let NewOrder { order_type, meta, wanted, failure } = new;
-        let work = match self.make(call, wanted).await {
-            Ok(Some(work)) => work,
-            Ok(None) => Work::failed(failure),
-            Err(Error::Failed(Failure::Keys(error))) => {
-                tracing::error!(request = %call.request, %error, "a key that was ordered could not be made");
-                Work::failed(failure)
-            }
-            Err(error) => return Err(error),
+    async fn do_order(&self, call: &Call, id: OrderId, new: NewOrder) -> Result<(), Error> {
+        let NewOrder { order_type, meta, key, failure } = new;
+        let result = match key {
+            None => OrderResult::failed(failure),
+            Some(key) => match self.make_key(call, key).await {
+                Ok(result) => result,
+                Err(Error::Failed(Failure::Keys(error))) => {
+                    tracing::error!(request = %call.request, %error, "the key of an order could not be made");
+                    OrderResult::failed(failure)
+                }
+                Err(error) => return Err(error),
+            },
         };
         let order = Order {
             id,
@@ -185,43 +187,41 @@ impl Vault {
             updated: call.time,
             order_type,
             meta,
-            outcome: work.outcome,
+            outcome: result.outcome,
         };
         let change = Change::CreateOrder {
             order: Box::new(order),
-            secrets: work.secrets,
-            container: work.container,
+            secrets: result.secrets,
+            container: result.container,
             limit: self.limit(Counted::Orders),
         };
         self.change(call, Action::CreateOrder, Object::Order(id), change).await
     }
 
-    /// Nothing, if that is what is wanted.
-    async fn make(&self, call: &Call, wanted: Wanted) -> Result<Option<Work>, Error> {
-        match wanted {
-            Wanted::Nothing => Ok(None),
-            Wanted::Key { attributes, content_type, bits } => {
+    async fn make_key(&self, call: &Call, key: OrderedKey) -> Result<OrderResult, Error> {
+        match key {
+            OrderedKey::Symmetric { attributes, content_type, bits } => {
                 let key = symmetric(bits).map_err(Failure::from)?;
                 let attributes = Attributes { secret_type: SecretType::Symmetric, ..attributes };
-                let secret = self.made_secret(call, attributes, content_type, &key).await?;
+                let secret = self.seal_new_secret(call, attributes, content_type, &key).await?;
                 let outcome = OrderOutcome::Secret(secret.0.id);
-                Ok(Some(Work { secrets: vec![secret], container: None, outcome }))
+                Ok(OrderResult { secrets: vec![secret], container: None, outcome })
             }
-            Wanted::Pair { attributes, content_type, kind, bits, passphrase } => {
-                let made = self.workshop.pair(kind, bits, passphrase).await?;
-                self.made_pair(call, &attributes, content_type, kind, &made).await.map(Some)
+            OrderedKey::Pair { attributes, content_type, kind, bits, passphrase } => {
+                let pair = self.workshop.make_pair(kind, bits, passphrase).await?;
+                self.seal_pair(call, &attributes, content_type, kind, &pair).await
             }
         }
     }
 
-    async fn made_pair(
+    async fn seal_pair(
         &self,
         call: &Call,
         attributes: &Attributes,
         content_type: ContentType,
         kind: PairKind,
-        Made { private, public, passphrase }: &Made,
-    ) -> Result<Work, Error> {
+        MadePair { private, public, passphrase }: &MadePair,
+    ) -> Result<OrderResult, Error> {
         let halves = [
             ("private_key", SecretType::Private, Some(private)),
             ("public_key", SecretType::Public, Some(public)),
@@ -231,9 +231,9 @@ impl Vault {
         for (name, secret_type, payload) in halves {
             let Some(payload) = payload else { continue };
             let attributes = Attributes { secret_type, ..attributes.clone() };
-            let made = self.made_secret(call, attributes, content_type, payload).await?;
-            parts.push(ContainerSecret { name: Text::try_from(name).ok(), secret: made.0.id });
-            secrets.push(made);
+            let sealed = self.seal_new_secret(call, attributes, content_type, payload).await?;
+            parts.push(ContainerSecret { name: Text::try_from(name).ok(), secret: sealed.0.id });
+            secrets.push(sealed);
         }
         let mut container = Container {
             id: ContainerId::random(),
@@ -252,10 +252,10 @@ impl Vault {
         let key = self.keys.newest(&*self.store, &container.project).await?;
         container.guard = Some(key.guard(&container.standing(), None));
         let outcome = OrderOutcome::Container(container.id);
-        Ok(Work { secrets, container: Some((Box::new(container), parts)), outcome })
+        Ok(OrderResult { secrets, container: Some((Box::new(container), parts)), outcome })
     }
 
-    async fn made_secret(
+    async fn seal_new_secret(
         &self,
         call: &Call,
         attributes: Attributes,
@@ -288,7 +288,7 @@ impl Vault {
         self.read(call, action, Object::Order(id), self.accessible_order(call, id, action)).await
     }
 
-    /// The orders of the caller's project; of any other it is denied.
+    /// Lists the orders of the caller's project. A query for another project is denied.
     pub async fn list_orders(&self, call: &Call, query: &OrderQuery) -> Result<Sliced<Order>, Error> {
         let action = Action::ListOrders;
         let listed = async {
@@ -301,7 +301,7 @@ impl Vault {
         self.read(call, action, None, listed).await
     }
 
-    /// Deletes an order; what came of it stays.
+    /// Deletes an order; its secrets and container stay.
     pub async fn delete_order(&self, call: &Call, id: OrderId) -> Result<(), Error> {
         let action = Action::DeleteOrder;
         let deleted = async {
@@ -318,14 +318,14 @@ impl Vault {
         self.refuse_if_allowed(call, action, Object::Order(id), check).await
     }
 
-    /// An order that is there for this caller: one of another project is not.
+    /// Finds an order that this caller may use. An order of another project counts as absent.
     async fn accessible_order(&self, call: &Call, id: OrderId, action: Action) -> Result<Order, Error> {
         let order = self.store.order(id).await?.filter(|order| order.project == call.caller.project);
         let order = order.ok_or(Absent::Order)?;
         let subject =
             Subject { project: &order.project, creator: order.creator.as_ref(), project_access: true };
         match self.verdict(action, call, Some(subject)) {
-            Verdict::Allowed | Verdict::AskAclNot => Ok(order), // It has no ACL, which names nobody.
+            Verdict::Allowed | Verdict::AskAclNot => Ok(order), // Orders have no ACL.
             Verdict::Denied | Verdict::AskAcl => Err(Denied::Action(action).into()),
         }
     }
@@ -340,13 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_wait_for_each_that_is_being_made() {
+    fn sixteen_pairs_wait_for_each_pair_that_is_being_made() {
         let workshop = Workshop::default();
-        let room = workshop.places.available_permits() * (1 + 16);
+        let room = workshop.makers.available_permits() * (1 + 16);
         let mut under_way: Vec<_> = (0..room).map(|_| UnderWay::begin(&workshop).unwrap()).collect();
         assert!(is_busy(&workshop));
         under_way.pop();
-        let _one = UnderWay::begin(&workshop).unwrap();
-        assert!(is_busy(&workshop), "who was turned away is not counted");
+        let _last = UnderWay::begin(&workshop).unwrap();
+        assert!(is_busy(&workshop), "a pair that was turned away is not counted");
     }
 }

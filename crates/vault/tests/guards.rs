@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use model::{
     AclChange, Attributes, Call, ContainerId, ContainerSecret, ContainerType, ContentType, Door, Expect,
-    Facet, Facets, Guarded, OrderOutcome, OrderType, Role, Roles, SecretId, Text, Usage, UsageType,
+    Facet, Facets, Guarded, OrderFailure, OrderFailureKind, OrderOutcome, OrderType, Role, Roles, SecretId,
+    Text, Usage, UsageType,
 };
 use store::Kind;
 use testkit::{Fixture, NOW, by, call, later};
 use vault::generate::{PairBits, PairKind, SymmetricBits};
 use vault::{
-    Action, Error, Failure, NewContainer, NewOrder, NewPayload, NewSecret, Payload, StoreFailure, Wanted,
+    Action, Error, Failure, NewContainer, NewOrder, NewPayload, NewSecret, OrderedKey, Payload, StoreFailure,
 };
 
 fn new_secret(text: Option<&str>) -> NewSecret {
@@ -265,13 +266,13 @@ async fn whatever_is_made_and_changed_by_its_rules_is_sound() {
     let container = contain(&fixture, &owner, vec![part.clone()]).await;
     vault.change_acl(&owner, Guarded::Container(container), allow(&["a"])).await.unwrap();
     vault.remove_container_secret(&owner, container, part).await.unwrap();
-    for wanted in [
-        Wanted::Key {
+    for key in [
+        OrderedKey::Symmetric {
             attributes: Attributes::default(),
             content_type: ContentType::OctetStream,
             bits: SymmetricBits::try_from(256).unwrap(),
         },
-        Wanted::Pair {
+        OrderedKey::Pair {
             attributes: Attributes::default(),
             content_type: ContentType::OctetStream,
             kind: PairKind::Rsa,
@@ -279,13 +280,13 @@ async fn whatever_is_made_and_changed_by_its_rules_is_sound() {
             passphrase: None,
         },
     ] {
-        let new =
-            NewOrder { order_type: OrderType::Key, meta: "{}".into(), wanted, failure: (500, "no".into()) };
+        let failure = OrderFailure { kind: OrderFailureKind::Server, reason: "no".into() };
+        let new = NewOrder { order_type: OrderType::Key, meta: "{}".into(), key: Some(key), failure };
         let order = vault.create_order(&owner, new).await.unwrap();
         match vault.order(&owner, order).await.unwrap().outcome {
             OrderOutcome::Secret(id) => drop(vault.read_payload(&owner, id).await.unwrap()),
             OrderOutcome::Container(id) => drop(vault.container(&owner, id).await.unwrap()),
-            OrderOutcome::Failed { .. } => panic!("the order failed"),
+            OrderOutcome::Failed(_) => panic!("the order failed"),
         }
     }
     // To memory and back, made private on the way.

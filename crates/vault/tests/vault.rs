@@ -8,7 +8,8 @@ use std::time::Duration;
 use expect_test::expect;
 use model::{
     AclChange, Attributes, Call, ContainerId, ContainerSecret, ContainerType, ContentType, Expect, Facet,
-    FacetError, Guarded, OrderOutcome, OrderQuery, OrderType, Quotas, SecretId, Text, UNLIMITED, Uses,
+    FacetError, Guarded, OrderFailure, OrderFailureKind, OrderOutcome, OrderQuery, OrderType, Quotas,
+    SecretId, Text, UNLIMITED, Uses,
 };
 use seal::{ChainKey, FileProvider};
 use store::{Change, unwitnessed};
@@ -16,8 +17,8 @@ use testkit::{FaultyKeys, Fixture, by, call, later};
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{
     Absent, Action, AuditSink, Conflict, Denied, Error, Failure, FileSink, Grace, NewContainer, NewOrder,
-    NewPayload, NewSecret, OnLoss, OpenError, Parts, Payload, Policy, Reaped, StreamSink, Sync, TrailError,
-    Vault, Wanted, check_trail, unlock,
+    NewPayload, NewSecret, OnLoss, OpenError, OrderedKey, Parts, Payload, Policy, Reaped, StreamSink, Sync,
+    TrailError, Vault, check_trail, unlock,
 };
 
 fn payload(text: &str) -> NewPayload {
@@ -620,8 +621,8 @@ fn order(bits: u32) -> NewOrder {
     NewOrder {
         order_type: OrderType::Key,
         meta: "{}".to_owned(),
-        wanted: Wanted::Key { attributes, content_type: ContentType::OctetStream, bits },
-        failure: (500, "failed".to_owned()),
+        key: Some(OrderedKey::Symmetric { attributes, content_type: ContentType::OctetStream, bits }),
+        failure: OrderFailure { kind: OrderFailureKind::Server, reason: "failed".to_owned() },
     }
 }
 
@@ -658,14 +659,14 @@ async fn pairs_that_are_ordered_at_once_are_all_made() {
     for _ in 0..6 {
         let vault = Arc::clone(&fixture.vault);
         tasks.spawn(async move {
-            let wanted = Wanted::Pair {
+            let key = OrderedKey::Pair {
                 attributes: Attributes::default(),
                 content_type: ContentType::OctetStream,
                 kind: PairKind::Rsa,
                 bits: PairBits::B1024,
                 passphrase: Some(Passphrase::try_from(Payload::new(b"pw".to_vec())).unwrap()),
             };
-            let new = NewOrder { order_type: OrderType::Asymmetric, wanted, ..order(64) };
+            let new = NewOrder { order_type: OrderType::Asymmetric, key: Some(key), ..order(64) };
             let id = vault.create_order(&call("p"), new).await.unwrap();
             let OrderOutcome::Container(held) = vault.order(&call("p"), id).await.unwrap().outcome else {
                 panic!()

@@ -1,6 +1,9 @@
 //! Orders, and what came of them.
 
-use model::{ContainerId, Order, OrderId, OrderOutcome, OrderQuery, OrderType, SecretId, Timestamp, UserId};
+use model::{
+    ContainerId, Order, OrderFailure, OrderFailureKind, OrderId, OrderOutcome, OrderQuery, OrderType,
+    SecretId, Timestamp, UserId,
+};
 use rusqlite::Row;
 
 use super::columns::{named, user};
@@ -28,7 +31,9 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
     let outcome = match (row.get(7)?, row.get(8)?, row.get(9)?) {
         (Some(secret), None, None) => OrderOutcome::Secret(SecretId::from_bytes(secret)),
         (None, Some(container), None) => OrderOutcome::Container(ContainerId::from_bytes(container)),
-        (None, None, Some(code)) => OrderOutcome::Failed { code, reason: row.get(10)? },
+        (None, None, Some(code)) => {
+            OrderOutcome::Failed(OrderFailure { kind: failure_kind(code), reason: row.get(10)? })
+        }
         _ => return Err(Failure::Corrupt("what came of an order").into()),
     };
     Ok(Record {
@@ -41,6 +46,24 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         meta: row.get(6)?,
         outcome,
     })
+}
+
+/// The kind of failure behind a number in the column `code`; the inverse of [`failure_code`].
+fn failure_kind(code: u16) -> OrderFailureKind {
+    match code {
+        400 => OrderFailureKind::Unsupported,
+        500 => OrderFailureKind::Server,
+        code => OrderFailureKind::Unknown(code),
+    }
+}
+
+/// The number of a kind of failure in the column `code`.
+pub(super) const fn failure_code(kind: OrderFailureKind) -> u16 {
+    match kind {
+        OrderFailureKind::Unsupported => 400,
+        OrderFailureKind::Server => 500,
+        OrderFailureKind::Unknown(code) => code,
+    }
 }
 
 impl Record {
@@ -76,4 +99,17 @@ pub(super) fn orders(reader: &mut Reader, query: &OrderQuery) -> Result<Sliced<O
     let found = slices::slice_of_project(reader.connection(), &query.project, list, part, record)?;
     let items = found.items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
     Ok(Sliced { items, total: found.total })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_stored_as_older_versions_stored_it() {
+        assert_eq!([400, 500].map(failure_kind), [OrderFailureKind::Unsupported, OrderFailureKind::Server]);
+        for code in 0..=u16::MAX {
+            assert_eq!(failure_code(failure_kind(code)), code);
+        }
+    }
 }

@@ -4,13 +4,14 @@
 
 use model::{
     Acl, Consumer, Container, ContainerId, ContentType, Counted, Encoding, Guard, Guarded, KeyVersion,
-    Metadatum, Order, OrderId, OrderOutcome, ProjectId, ProjectQuotas, Secret, SecretId, Text, Timestamp,
-    TransportKey, TransportKeyId, Usage, UserId, Uses,
+    Metadatum, Order, OrderFailure, OrderId, OrderOutcome, ProjectId, ProjectQuotas, Secret, SecretId, Text,
+    Timestamp, TransportKey, TransportKeyId, Usage, UserId, Uses,
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::columns::{self, GUARD, RECORD, record};
 use super::list::Kept;
+use super::orders::failure_code;
 use super::rows::project_number;
 use super::{acls, consumers, quotas, slices};
 use crate::rules::{
@@ -474,7 +475,9 @@ impl Tables for SqlTables<'_> {
         let (secret, container, failed) = match &order.outcome {
             OrderOutcome::Secret(id) => (Some(id.as_bytes()), None, None),
             OrderOutcome::Container(id) => (None, Some(id.as_bytes()), None),
-            OrderOutcome::Failed { code, reason } => (None, None, Some((*code, reason.as_str()))),
+            OrderOutcome::Failed(OrderFailure { kind, reason }) => {
+                (None, None, Some((failure_code(*kind), reason.as_str())))
+            }
         };
         let spent = failed.is_some();
         let (code, reason) = failed.unzip();

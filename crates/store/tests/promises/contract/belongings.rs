@@ -40,6 +40,11 @@ pub(crate) fn named(name: &str, secret: SecretId) -> ContainerSecret {
     ContainerSecret { name: Some(text(name)), secret }
 }
 
+/// A failure of a kind that this version does not know; it is shown as it is stored.
+pub(crate) fn failed_for(reason: &str) -> OrderOutcome {
+    OrderOutcome::Failed(OrderFailure { kind: OrderFailureKind::Unknown(418), reason: reason.to_owned() })
+}
+
 pub(crate) fn order(of: &str, outcome: OrderOutcome) -> Order {
     Order {
         id: OrderId::random(),

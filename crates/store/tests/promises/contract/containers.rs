@@ -130,7 +130,7 @@ async fn an_order_and_what_came_of_it_are_one_change() {
             Err(Error::Conflict(Conflict::Quota(Counted::Orders)))
         ));
 
-        let failed = order("p", OrderOutcome::Failed { code: 400, reason: "no".to_owned() });
+        let failed = order("p", failed_for("no"));
         fixture.order(&failed, Vec::new()).await.unwrap();
         let log: Vec<_> = fixture
             .store
@@ -168,7 +168,7 @@ async fn an_order_and_what_came_of_it_are_one_change() {
 async fn a_list_ends_in_time_and_nobody_waits_for_it() {
     for fixture in each_store() {
         for _ in 0..400 {
-            let failed = OrderOutcome::Failed { code: 400, reason: String::new() };
+            let failed = failed_for("");
             let long = Order { meta: "a".repeat(24_000), ..order("p", failed) };
             fixture.order(&long, Vec::new()).await.unwrap();
         }
@@ -240,7 +240,7 @@ async fn what_is_spent_is_taken_away_some_at_a_time() {
         fixture.order(&spent, vec![(made.clone(), b"x".to_vec())]).await.unwrap();
         let many = limits::REAPED_AT_ONCE + 5;
         for _ in 0..many {
-            let failed = order("p", OrderOutcome::Failed { code: 500, reason: "no".to_owned() });
+            let failed = order("p", failed_for("no"));
             fixture.order(&failed, Vec::new()).await.unwrap();
         }
         fixture.apply(Change::DeleteSecret { id: made.id, unless_used: false, time: NOW }).await.unwrap();

@@ -88,9 +88,7 @@ async fn quotas_are_merged_listed_and_forgotten() {
         assert_eq!(fixture.store.project_quotas(&project("p")).await.unwrap(), Some(merged));
         let all = fixture.store.all_project_quotas(Slice { offset: 0, limit: 1 }).await.unwrap();
         assert_eq!((all.items, all.total), (vec![(project("p"), merged)], 2));
-        let refused = fixture
-            .order(&order("p", OrderOutcome::Failed { code: 400, reason: String::new() }), Vec::new())
-            .await;
+        let refused = fixture.order(&order("p", failed_for("")), Vec::new()).await;
         assert!(matches!(refused, Err(Error::Conflict(Conflict::Quota(Counted::Orders)))));
         fixture.apply(Change::DeleteProjectQuotas(project("p"))).await.unwrap();
         assert_eq!(fixture.store.project_quotas(&project("p")).await.unwrap(), None);
