@@ -32,6 +32,7 @@ use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
 use crate::ask::{Ask, content_type};
+use crate::media_types;
 use crate::metrics::Asked;
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
@@ -40,9 +41,9 @@ use crate::path::{self, App, Found, Path, Rest};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, Reply};
+use crate::resources::{orders, secrets, versions};
 use crate::routes::{self, Place, Route, Verb, resource_at};
 use crate::write::Object;
-use crate::{media_types, orders, secrets, versions};
 
 /// When to come again while Keystone does not answer: it is tried once a second then.
 const RETRY_AFTER_S: u8 = 1;

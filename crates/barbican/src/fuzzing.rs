@@ -13,10 +13,10 @@ use crate::accept::Accept;
 use crate::microversion::Microversion;
 use crate::python::base64;
 use crate::query::Query;
-use crate::{
-    acls, consumers, containers, list, media_types, metadata, new_secret, orders, path, quotas,
-    transport_keys,
+use crate::resources::{
+    acls, consumers, containers, list, metadata, new_secret, orders, quotas, transport_keys,
 };
+use crate::{media_types, path};
 
 /// The body of a new secret.
 pub fn new_secret(body: &[u8]) -> Option<NewSecret> {

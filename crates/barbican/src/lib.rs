@@ -18,37 +18,23 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-mod acls;
 mod ask;
-mod consumers;
-mod containers;
 mod door;
-mod facets;
 #[doc(hidden)]
 pub mod fuzzing;
-mod list;
 mod media_types;
-mod metadata;
 mod metrics;
 mod microversion;
 mod negotiate;
-mod new_secret;
-mod orders;
 mod page;
 mod path;
-mod payload;
 mod problem;
 mod python;
 mod query;
-mod quotas;
 mod reply;
+mod resources;
 mod routes;
 mod schema;
-mod schemas;
-mod secrets;
-mod stores;
-mod transport_keys;
-mod versions;
 mod write;
 
 pub use door::{Door, DoorConfig};

@@ -11,7 +11,7 @@ use vault::Action;
 use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::{
+use crate::resources::{
     acls, consumers, containers, list, metadata, orders, payload, quotas, secrets, stores, transport_keys,
     versions,
 };

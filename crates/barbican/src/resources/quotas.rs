@@ -5,13 +5,13 @@ use model::{Counted, ProjectId, ProjectQuotas};
 use vault::{Action, Sliced};
 
 use crate::ask::Ask;
-use crate::list;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::list;
+use crate::resources::secrets::require_json;
 use crate::schema;
-use crate::schemas::PROJECT_QUOTA;
-use crate::secrets::require_json;
+use crate::schema::bodies::PROJECT_QUOTA;
 use crate::write::Object;
 
 /// `GET /v1/quotas`: what the caller's project may have.

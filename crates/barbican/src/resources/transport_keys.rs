@@ -6,13 +6,13 @@ use model::{Text, Timestamp, TransportKeyId};
 use vault::{Action, Sliced};
 
 use crate::ask::Ask;
-use crate::list;
 use crate::problem::Problem;
 use crate::python::{Value, unquote_plus};
 use crate::reply::Reply;
+use crate::resources::list;
+use crate::resources::secrets::require_json;
+use crate::schema::bodies::TRANSPORT_KEY;
 use crate::schema::{self, mismatch};
-use crate::schemas::TRANSPORT_KEY;
-use crate::secrets::require_json;
 use crate::write::{Object, quoted};
 
 /// The name of the schema in error texts.

@@ -4,6 +4,8 @@
 //! then the one whose path sorts last, then the one found first, in the order in which a schema names its keywords. The
 //! order of the checks in [`Schema::check`] is therefore part of what is promised.
 
+pub(crate) mod bodies;
+
 use crate::problem::Problem;
 use crate::python::text::repr;
 use crate::python::{Value, parse_json};
@@ -273,7 +275,7 @@ fn rank(mismatch: &Mismatch) -> (std::cmp::Reverse<usize>, &[Step]) {
 mod tests {
     use super::*;
     use crate::python::parse_json;
-    use crate::schemas::{CONTAINER, SECRET, SECRET_METADATA, SECRET_METADATUM};
+    use crate::schema::bodies::{CONTAINER, SECRET, SECRET_METADATA, SECRET_METADATUM};
 
     fn check(schema: &Schema, text: &str, expect: &str) {
         let found = schema.check(&parse_json(text).unwrap()).map_or_else(

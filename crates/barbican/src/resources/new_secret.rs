@@ -14,8 +14,8 @@ use vault::{NewPayload, NewSecret, Payload};
 
 use crate::problem::Problem;
 use crate::python::{Value, base64, is_space, parse_json};
+use crate::schema::bodies::SECRET;
 use crate::schema::mismatch;
-use crate::schemas::SECRET;
 
 /// The name of the schema in error texts.
 const SCHEMA: &str = "Secret";

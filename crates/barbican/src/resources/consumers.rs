@@ -8,11 +8,11 @@ use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::secrets::{self, require_json};
+use crate::resources::{containers, list};
+use crate::schema::bodies::{CONSUMER, SECRET_CONSUMER};
 use crate::schema::{self, mismatch};
-use crate::schemas::{CONSUMER, SECRET_CONSUMER};
-use crate::secrets::{self, require_json};
 use crate::write::Object;
-use crate::{containers, list};
 
 /// `GET …/consumers`
 pub(crate) async fn read_all(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {

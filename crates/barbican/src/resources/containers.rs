@@ -5,15 +5,15 @@ use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded
 use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice, Sliced};
 
 use crate::ask::Ask;
-use crate::consumers;
-use crate::list;
 use crate::path::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::consumers;
+use crate::resources::list;
+use crate::resources::secrets::require_json;
+use crate::schema::bodies::{CONTAINER, CONTAINER_SECRET};
 use crate::schema::{self, mismatch};
-use crate::schemas::{CONTAINER, CONTAINER_SECRET};
-use crate::secrets::require_json;
 use crate::write::{Object, list as write_list};
 
 /// The name of the schema in error texts.

@@ -15,15 +15,15 @@ use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{Action, NewOrder, OrderedKey, Payload, Slice, Sliced};
 
 use crate::ask::Ask;
-use crate::list;
-use crate::new_secret;
 use crate::path::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::list;
+use crate::resources::new_secret;
+use crate::resources::secrets::require_json;
+use crate::schema::bodies::{ORDER, SECRET};
 use crate::schema::{self, mismatch};
-use crate::schemas::{ORDER, SECRET};
-use crate::secrets::require_json;
 use crate::write::{Object, dumps};
 
 /// The name of the schema in error texts.

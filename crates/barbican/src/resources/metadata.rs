@@ -8,13 +8,13 @@ use model::{Facet, Metadatum, SecretId};
 use vault::{Action, Expect, Metadata};
 
 use crate::ask::Ask;
-use crate::facets::{self, Key};
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::facets::{self, Key};
+use crate::resources::secrets::require_json;
 use crate::schema;
-use crate::schemas::{SECRET_METADATA, SECRET_METADATUM};
-use crate::secrets::require_json;
+use crate::schema::bodies::{SECRET_METADATA, SECRET_METADATUM};
 use crate::write::Object;
 
 /// `GET …/metadata`

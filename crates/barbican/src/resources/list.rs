@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::python::{int, unquote_plus};
 use crate::query::Query;
 use crate::reply::Reply;
-use crate::secrets;
+use crate::resources::secrets;
 use crate::write::{Object, list};
 
 /// Lists secrets.

@@ -17,10 +17,10 @@ use model::{ContentType, SecretId};
 use vault::Action;
 
 use crate::ask::Ask;
-use crate::new_secret::normalise;
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::secrets::NO_TRANSPORT_KEY;
+use crate::resources::new_secret::normalise;
+use crate::resources::secrets::NO_TRANSPORT_KEY;
 
 /// How a payload is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]

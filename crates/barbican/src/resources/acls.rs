@@ -8,9 +8,9 @@ use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::resources::secrets::require_json;
+use crate::schema::bodies::ACL;
 use crate::schema::{self, mismatch};
-use crate::schemas::ACL;
-use crate::secrets::require_json;
 use crate::write::{Object, list, quoted};
 
 /// The name of the schema in error texts.

@@ -5,13 +5,13 @@ use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
 use vault::{Action, NewPayload, Payload, SecretUse};
 
 use crate::ask::Ask;
-use crate::consumers;
 use crate::microversion::Microversion;
-use crate::new_secret;
-use crate::payload;
 use crate::problem::Problem;
 use crate::python::base64;
 use crate::reply::Reply;
+use crate::resources::consumers;
+use crate::resources::new_secret;
+use crate::resources::payload;
 use crate::write::{Object, list};
 
 /// The content type of every JSON body.

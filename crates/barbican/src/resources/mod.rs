@@ -1,0 +1,17 @@
+//! What the API has: a file a resource, with its handlers. A handler takes an [`Ask`](crate::ask::Ask), makes one call of
+//! the vault, and gives a [`Reply`](crate::reply::Reply); it sees no connection.
+
+pub(crate) mod acls;
+pub(crate) mod consumers;
+pub(crate) mod containers;
+pub(crate) mod facets;
+pub(crate) mod list;
+pub(crate) mod metadata;
+pub(crate) mod new_secret;
+pub(crate) mod orders;
+pub(crate) mod payload;
+pub(crate) mod quotas;
+pub(crate) mod secrets;
+pub(crate) mod stores;
+pub(crate) mod transport_keys;
+pub(crate) mod versions;
