@@ -1,4 +1,4 @@
-//! What can be done to a store, as values: each is one transaction, checked and done inside it.
+//! Changes of a store, as values. Each is checked and done in one transaction.
 
 use model::{
     AclChange, Consumer, Container, ContainerId, ContainerSecret, ContentType, Encoding, Expect, Facet,
@@ -11,18 +11,18 @@ use crate::{AuditAnchor, Guarding, NodeName};
 /// One change.
 #[derive(Debug)]
 pub enum Change {
-    /// Completes a new store. [`crate::Error::Changed`] if that was done before.
+    /// Completes a new store. [`crate::Error::Changed`] if it is complete.
     SetKeyCheck(Vec<u8>),
-    /// Has the key check say something else. [`crate::Error::Changed`] if it is not `from`.
+    /// Replaces the key check. [`crate::Error::Changed`] if it is not `from`.
     ReplaceKeyCheck {
-        /// What it is.
+        /// The present one.
         from: Vec<u8>,
-        /// What it is to be.
+        /// The new one.
         to: Vec<u8>,
     },
-    /// Gives those of these that have no guard one.
+    /// Gives secrets and containers a guard if they have none.
     PutGuards(Vec<(Guarded, Guard)>),
-    /// Gives a project a key. If that version is there already, it stays, and this is no error: read what is there.
+    /// Gives a project a key. A key of that version that is there stays, and this is no error: read it afterwards.
     AddProjectKey {
         /// Whose.
         project: ProjectId,
@@ -31,7 +31,7 @@ pub enum Change {
         /// The key, wrapped.
         wrapped: Vec<u8>,
     },
-    /// Adds a secret. Its `content_type` is there exactly if `sealed` is.
+    /// Adds a secret. It has a `content_type` exactly if there is an envelope.
     CreateSecret {
         /// The record.
         secret: Box<Secret>,
@@ -40,10 +40,10 @@ pub enum Change {
         /// The most secrets that its project may have.
         limit: Limit,
     },
-    /// Adds a secret under the id it says, with no payload; or, if its project has it already, changes its facets to
-    /// these by the rules of [`model::Facets::redefined`]. [`crate::Error::IdTaken`] if another project has it.
+    /// Adds a secret without a payload under its id. If its project has a secret of that id, changes the facets of that
+    /// one by the rules of [`model::Facets::redefined`]. [`model::Conflict::Id`] if another project has it.
     DefineSecret {
-        /// The record, as it is if it is new.
+        /// The record, of which an existing secret takes the facets.
         secret: Box<Secret>,
         /// The payload, bound to the new facets.
         reseal: Option<Reseal>,
@@ -54,38 +54,38 @@ pub enum Change {
     FillPayload {
         /// Which.
         id: SecretId,
-        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
+        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret has another.
         private: bool,
-        /// What the payload is.
+        /// The type of the payload.
         content_type: ContentType,
         /// Its envelope.
         sealed: Vec<u8>,
         /// When.
         time: Timestamp,
     },
-    /// Gives a secret a payload, whether or not it has one. A replaced envelope is in no file of the store any more
-    /// soon after this is acknowledged.
+    /// Gives a secret a payload, whether or not it has one. Soon after the acknowledgement a replaced envelope is in no file of
+    /// the store.
     SetPayload {
         /// Which.
         id: SecretId,
-        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret's is another.
+        /// The flag that the envelope is bound to: [`crate::Error::Changed`] if the secret has another.
         private: bool,
-        /// How the one before is rendered, from which the payload was made: [`crate::Error::Changed`] if it is another.
+        /// How the present payload is rendered, as the caller read it: [`crate::Error::Changed`] if it is rendered otherwise.
         rendered: Encoding,
-        /// How it is rendered from now on.
+        /// How the new payload is rendered.
         encoding: Encoding,
-        /// What the payload is.
+        /// The type of the payload.
         content_type: ContentType,
         /// Its envelope.
         sealed: Vec<u8>,
         /// When.
         time: Timestamp,
     },
-    /// Deletes a secret. When this is acknowledged its ciphertext is in no file of the store any more.
+    /// Deletes a secret. After the acknowledgement its ciphertext is in no file of the store.
     DeleteSecret {
         /// Which.
         id: SecretId,
-        /// Only if nobody says that they use it: [`crate::Error::HasConsumers`].
+        /// Only if it has no consumers: [`model::Conflict::Consumers`].
         unless_used: bool,
         /// When.
         time: Timestamp,
@@ -94,7 +94,7 @@ pub enum Change {
     ReplaceMetadata {
         /// Which.
         id: SecretId,
-        /// The new pairs; of two with one key the first holds.
+        /// The new pairs. Of two with the same key the first is taken.
         user: Vec<Metadatum>,
         /// The facets to change.
         facets: Vec<Facet>,
@@ -130,7 +130,7 @@ pub enum Change {
         id: SecretId,
         /// The change.
         facet: Facet,
-        /// What it must be before.
+        /// The condition on its present value.
         expect: Expect,
         /// The payload, bound to the new facets.
         reseal: Option<Reseal>,
@@ -141,14 +141,14 @@ pub enum Change {
     SetAcl {
         /// Whose.
         of: Guarded,
-        /// What it is to say.
+        /// The change.
         change: AclChange,
         /// Makes its guard.
         guarding: Guarding,
         /// When.
         time: Timestamp,
     },
-    /// Registers a consumer. If it is registered already, it stays as it is, and this is no error.
+    /// Registers a consumer. One that is registered stays as it is, and this is no error.
     AddConsumer {
         /// Of what.
         of: Guarded,
@@ -157,7 +157,7 @@ pub enum Change {
         /// The most consumers that its project may have.
         limit: Limit,
     },
-    /// Removes a consumer. [`crate::Error::NotFound`] if it is not registered.
+    /// Removes a consumer. [`model::Absent::Consumer`] if it is not registered.
     RemoveConsumer {
         /// Of what.
         of: Guarded,
@@ -166,18 +166,18 @@ pub enum Change {
         /// Only if it was registered from this project: [`crate::Error::OthersConsumer`].
         only_of: Option<ProjectId>,
     },
-    /// Adds a container. [`crate::Error::NoSuchReference`] if one of the secrets is not there, has expired or is another
-    /// project's.
+    /// Adds a container. [`model::Absent::Reference`] if one of the secrets is not there, has expired or is of another
+    /// project.
     CreateContainer {
         /// The record.
         container: Box<Container>,
-        /// What is in it.
+        /// The secrets in it.
         secrets: Vec<ContainerSecret>,
         /// The most containers that its project may have.
         limit: Limit,
     },
-    /// Puts a secret into a container; [`crate::Error::ReferenceTaken`] if it is there under that name. One of another
-    /// project, or none, is [`crate::Error::NoSuchReference`].
+    /// Puts a secret into a container. [`model::Conflict::Part`] if it is there under that name,
+    /// [`model::Absent::Reference`] if the project has no such secret.
     AddContainerSecret {
         /// Into which.
         id: ContainerId,
@@ -186,8 +186,8 @@ pub enum Change {
         /// When.
         time: Timestamp,
     },
-    /// Takes a secret out of a container; [`crate::Error::NotInContainer`] if it is not there under that name, and
-    /// [`crate::Error::NoSuchReference`] if there is none such in the project.
+    /// Takes a secret out of a container. [`model::Absent::Part`] if it is not there under that name,
+    /// [`model::Absent::Reference`] if the project has no such secret.
     RemoveContainerSecret {
         /// Out of which.
         id: ContainerId,
@@ -198,7 +198,7 @@ pub enum Change {
     },
     /// Deletes a container. The secrets that were in it stay.
     DeleteContainer(ContainerId),
-    /// Adds an order and what came of it.
+    /// Adds an order, with the secrets and the container that it made.
     CreateOrder {
         /// The record.
         order: Box<Order>,
@@ -209,33 +209,33 @@ pub enum Change {
         /// The most orders that its project may have.
         limit: Limit,
     },
-    /// Deletes an order. What came of it stays.
+    /// Deletes an order. Its secrets and its container stay.
     DeleteOrder(OrderId),
-    /// Says how much a project may have. What is left out stays as it was.
+    /// Sets quotas of a project. Those that are left out stay as they were.
     SetProjectQuotas {
         /// Which.
         project: ProjectId,
-        /// How much.
+        /// The quotas.
         quotas: ProjectQuotas,
     },
-    /// Gives a project the default quotas. [`crate::Error::NotFound`] if it had no others.
+    /// Gives a project the default quotas. [`model::Absent::Quotas`] if it had none of its own.
     DeleteProjectQuotas(ProjectId),
     /// Adds a transport key.
     AddTransportKey(TransportKey),
     /// Deletes a transport key.
     DeleteTransportKey(TransportKeyId),
-    /// Takes away a secret that has expired, as [`Self::DeleteSecret`] would. [`crate::Error::NotFound`] if it has not.
+    /// Deletes a secret that has expired. [`model::Absent::Secret`] if it has not.
     ReapSecret {
         /// Which.
         id: SecretId,
-        /// It has expired by then.
+        /// The time by which it has expired.
         by: Timestamp,
         /// When.
         time: Timestamp,
     },
-    /// Takes away orders that failed or whose outcome is gone, oldest first, no more than [`crate::limits::REAPED_AT_ONCE`].
+    /// Deletes orders that failed or whose outcome is gone, oldest first, at most [`crate::limits::REAPED_AT_ONCE`].
     ReapOrders {
-        /// They were done before.
+        /// Only orders that were last changed before this.
         before: Timestamp,
     },
     /// Writes down where the audit trail of a node stands.
@@ -247,8 +247,8 @@ pub enum Change {
     },
 }
 
-/// The most of something that a project may have where it has no quota of its own; anything negative is no limit. One more
-/// is [`crate::Error::QuotaReached`].
+/// The most rows that a project may have if it has no quota of its own; negative is no limit. One more is
+/// [`model::Conflict::Quota`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limit(pub i64);
 
@@ -257,27 +257,27 @@ impl Limit {
     pub const NONE: Self = Self(model::UNLIMITED);
 }
 
-/// A payload sealed anew, because something it is bound to changes. Done only if the old envelope is still there;
-/// [`crate::Error::Changed`] else.
+/// A payload that is sealed again, because facts that it is bound to change. [`crate::Error::Changed`] if the old envelope is
+/// not there any more.
 #[derive(Debug)]
 pub struct Reseal {
-    /// The envelope that was opened; absent if there was no payload.
+    /// The envelope that was opened, if there was a payload.
     pub from: Option<Vec<u8>>,
     /// The new one.
     pub to: Option<Vec<u8>>,
-    /// Makes the guard, which is bound to the same.
+    /// Makes the guard, which is bound to the same facts.
     pub guarding: Guarding,
 }
 
-/// Whoever has to have written a change down before it is done would not, so it is not done.
+/// The audit trail could not be written, so the change must not be done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Unwitnessed;
 
-/// Called inside the transaction of a change, once it is known to succeed, with the number of the change. One that writes
-/// nothing in a file has none: it ends with the process.
+/// Called inside the transaction of a change, once it is known to succeed, with the number of the change. A change of memory
+/// alone has no number: it ends with the process.
 pub type Witness = Box<dyn FnMut(Option<u64>) -> Result<(), Unwitnessed> + Send>;
 
-/// A witness for what needs none: upkeep of the store itself.
+/// The witness of changes that need none: upkeep of the store itself.
 pub fn unwitnessed() -> Witness {
     Box::new(|_| Ok(()))
 }

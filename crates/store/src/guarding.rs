@@ -1,4 +1,4 @@
-//! What a store and whoever has the keys say to each other about guards: bytes to the one, proofs to the other.
+//! How a store asks the owner of the keys for guards. To the store a guard is bytes; to the owner of the keys it is a proof.
 
 use std::fmt;
 
@@ -6,42 +6,42 @@ use model::{Access, Acl, Guard, Guarded, Standing, Text};
 
 use crate::Error;
 
-/// Something whose guard a change makes anew, as it is and as it is to be.
+/// A secret or a container whose guard a change replaces, before and after the change.
 #[derive(Clone, Copy, Debug)]
 pub struct Regard<'a> {
-    /// What decides about it now.
+    /// The facts that decide about it now.
     pub before: Standing<'a>,
-    /// What vouches for that.
+    /// The guard that vouches for them.
     pub guard: Option<&'a Guard>,
-    /// What is to decide about it.
+    /// The facts after the change.
     pub after: Standing<'a>,
-    /// The users of its ACL, now and then, if the change is of that.
+    /// The users of its ACL, if the change is one of the ACL.
     pub acl: Option<AclStep<'a>>,
 }
 
 /// The users of an ACL before and after a change of it; absent where there is no ACL.
 #[derive(Clone, Copy, Debug)]
 pub struct AclStep<'a> {
-    /// Now.
+    /// Before the change.
     pub before: Option<&'a [Text]>,
-    /// Then.
+    /// After the change.
     pub after: Option<&'a [Text]>,
 }
 
-/// What whoever has the keys says of it: the new guard, or why there is to be none.
+/// The new guard, none where no guards are made, or why the change must not be done.
 type Answer = Result<Option<Guard>, Error>;
 
-/// Called inside the transaction of a change that alters what a guard is of, before its witness. If it fails
-/// ([`Error::Unguarded`]: what is there is not what was guarded), nothing was done.
+/// Called inside the transaction of a change of guarded facts, before the witness. If it fails
+/// ([`crate::Failure::Unguarded`]: the facts are not those that were guarded), nothing was done.
 pub struct Guarding(Box<dyn FnMut(&Regard<'_>) -> Answer + Send>);
 
 impl Guarding {
-    /// Asks this.
+    /// Makes guards by a function.
     pub fn by(make: impl FnMut(&Regard<'_>) -> Answer + Send + 'static) -> Self {
         Self(Box::new(make))
     }
 
-    /// Leaves it without a guard, where nobody has keys.
+    /// Makes no guards, for callers without keys.
     pub fn none() -> Self {
         Self::by(|_| Ok(None))
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for Guarding {
     }
 }
 
-/// An ACL, or that there is none, and the guard of what it belongs to, both of one moment.
+/// An ACL, if there is one, and the guard of its secret or container, read together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GuardedAcl {
     /// The ACL.
@@ -66,7 +66,7 @@ pub struct GuardedAcl {
     pub guard: Option<Guard>,
 }
 
-/// What has guards.
+/// The kinds of things that have guards.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Secrets.
@@ -75,24 +75,24 @@ pub enum Kind {
     Containers,
 }
 
-/// What decides about access to one of them, with the users of its ACL.
+/// The facts that decide about access to a secret or a container, with the users of its ACL.
 #[derive(Clone, Debug)]
 pub struct Regarded {
     /// The secret or container.
     pub of: Guarded,
-    /// What decides about access to it.
+    /// The facts that decide about access.
     pub access: Access,
     /// The users of its ACL, if it has one.
     pub acl: Option<Vec<Text>>,
 }
 
-/// One row of those that have guards.
+/// One row of a secret or a container.
 #[derive(Debug)]
 pub struct RegardedRow {
-    /// Its number: rows come in the order of these.
+    /// Its number, which is the order of rows.
     pub row: i64,
-    /// What it is of, if that can be understood.
+    /// Its id, unless that cannot be understood.
     pub of: Option<Guarded>,
-    /// What it says, likewise.
+    /// Its facts, or why they cannot be understood.
     pub read: Result<Regarded, Error>,
 }

@@ -135,7 +135,7 @@ pub trait Store: Send + Sync {
     /// The user metadata of a secret, in the order of keys.
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error>;
 
-    /// The ACL of something that is there. [`Error::Unguarded`] if it names users and is none.
+    /// The ACL of something that is there. [`Failure::Unguarded`] if it names users and is none.
     async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error>;
 
     /// What decides about each secret or container on disk, after a row, at most `limit`.
@@ -193,7 +193,7 @@ pub trait Store: Send + Sync {
     /// How many secrets of a project have not expired by `now`.
     async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error>;
 
-    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order. [`Error::ListTooLong`] if what
+    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order. [`Failure::ListTooLong`] if what
     /// they are used for takes more memory than a list may.
     async fn handles(
         &self,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Changes that may wait to be done; one more is [`crate::Error::Busy`].
+/// Changes that may wait to be done; one more is [`crate::Failure::Busy`].
 pub const WAITING_MAX: usize = 4096;
 
 /// Rows of the change log kept at the most; older ones are dropped now and then.
@@ -17,7 +17,7 @@ pub const METADATA_PAIRS_MAX: usize = 1000;
 /// Secrets that a container may hold, and consumers that it, or a secret, may have.
 pub const PARTS_MAX: u64 = 1000;
 
-/// Memory that ephemeral secrets may take, with everything known about them; one more is [`crate::Error::MemoryFull`].
+/// Memory that ephemeral secrets may take, with everything known about them; one more is [`crate::Failure::MemoryFull`].
 /// About thirty thousand small ones fit, twice as many as libvirt lists.
 pub const EPHEMERAL_MIB_MAX: u64 = 64;
 

@@ -1,10 +1,10 @@
-//! The numbers of changes: each one that somebody witnesses has the next, for good, and the store keeps the newest.
+//! The numbers of witnessed changes. Each such change gets the next number, and the store keeps the newest.
 //!
-//! A transaction that fails uses up the numbers it gave, so no number ever means two changes.
+//! A transaction that fails uses up its numbers, so no number ever means two changes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Which number the next witnessed change has, and which are on disk.
+/// The newest number that was given, and the newest that is on disk.
 #[derive(Debug, Default)]
 pub struct Numbers {
     given: AtomicU64,
@@ -12,32 +12,32 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Those of a store whose newest witnessed change is this.
+    /// The numbers of a store whose newest witnessed change has this one.
     pub fn after(committed: u64) -> Self {
         Self { given: AtomicU64::new(committed), committed: AtomicU64::new(committed) }
     }
 
-    /// The newest that was given to a change, whether or not that was done.
+    /// The newest number that was given to a change, done or not.
     pub fn given(&self) -> u64 {
         self.given.load(Ordering::Acquire)
     }
 
-    /// The newest that is on disk for certain.
+    /// The newest number that is on disk for certain.
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
     }
 
-    /// Changes have numbers above this from now on.
+    /// Makes all later numbers greater than this one.
     pub fn go_on_after(&self, number: u64) {
         self.given.fetch_max(number, Ordering::AcqRel);
     }
 
-    /// The number of the next change. What holds it is a column of 63 bits, which nobody fills.
+    /// The number of the next change. Its column has 63 bits, which never run out.
     pub(crate) fn next(&self) -> u64 {
         self.given.fetch_add(1, Ordering::AcqRel).saturating_add(1)
     }
 
-    /// All up to this one are on disk now.
+    /// Notes that changes up to this number are on disk.
     pub(crate) fn commit(&self, number: u64) {
         self.committed.fetch_max(number, Ordering::AcqRel);
     }

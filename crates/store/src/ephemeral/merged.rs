@@ -1,13 +1,13 @@
 //! Lists of durable secrets and of those in memory as one list.
 //!
-//! Few are in memory, so all of those that match are taken and put between as many rows of the file as could be on the
-//! page: with `m` in memory, what is at place `p` of the whole is between `p - m` and `p` in the file.
+//! Memory has few secrets, so all that match there are merged with the durable rows that could be on the page: with `m` in
+//! memory, position `p` of the merged list is between `p - m` and `p` in the durable one.
 
 use std::cmp::Ordering;
 
 use model::{Direction, ListQuery, Page, Secret, SortKey, SortOrder};
 
-/// What to ask the file for, so that the page of `query` can be found in it.
+/// The part of the durable list that has all its rows of the page of `query`.
 pub(crate) fn durable_part(query: &ListQuery, in_memory: u32) -> ListQuery {
     ListQuery {
         offset: query.offset.saturating_sub(u64::from(in_memory)),
@@ -16,23 +16,23 @@ pub(crate) fn durable_part(query: &ListQuery, in_memory: u32) -> ListQuery {
     }
 }
 
-/// The page of `query`: `file` is what [`durable_part`] found, `memory` all that matches there, both in order.
+/// The page of `query`, merged from the rows of [`durable_part`] and all that match in memory, both in order.
 pub(crate) fn merged_page(query: &ListQuery, file: Page, memory: Page) -> Page {
     let in_memory = u64::try_from(memory.secrets.len()).unwrap_or(u64::MAX);
     let first = query.offset.saturating_sub(in_memory);
     let total = file.total + memory.total;
     let (mut file, mut memory) = (file.secrets.into_iter().peekable(), memory.secrets.into_iter().peekable());
-    let mut place = first;
+    let mut position = first;
     let mut secrets = Vec::new();
     while let Some(next) = match (file.peek(), memory.peek()) {
         (Some(stored), Some(kept)) if in_order(query, stored, kept).is_le() => file.next(),
         (_, Some(_)) => memory.next(),
         (_, None) => file.next(),
     } {
-        if place >= query.offset {
+        if position >= query.offset {
             secrets.push(next);
         }
-        place += 1;
+        position += 1;
         if u32::try_from(secrets.len()).is_ok_and(|found| found >= query.limit) {
             break;
         }

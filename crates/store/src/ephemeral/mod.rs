@@ -1,7 +1,7 @@
 //! Ephemeral secrets beside durable ones: the same tables twice, of which one set is memory alone.
 //!
-//! A secret is in one of the two. What must hold of all secrets is checked in both, and a definition may take a secret from
-//! one to the other. Here is all that knows of both; each set of tables knows itself.
+//! A secret is in one of the two. Rules about all secrets of a project are checked in both, and a definition may move a
+//! secret from one to the other. Only this module knows both sets.
 
 mod merged;
 
@@ -14,7 +14,7 @@ pub(crate) use merged::{durable_part, merged_page};
 
 type Witness<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
-/// Whether a change is of a secret that is in memory, or is to be: it has two sets of tables to think of.
+/// Whether a change is of a secret that is in memory, or is to be. Such a change works with both sets of tables.
 pub(crate) fn concerns_memory(change: &Change, is_in_memory: impl FnOnce(SecretId) -> bool) -> bool {
     match change {
         Change::SetKeyCheck(_)
@@ -59,8 +59,8 @@ pub(crate) fn moves(change: &Change, is_in_memory: impl FnOnce(SecretId) -> bool
     matches!(change, Change::DefineSecret { secret, .. } if is_in_memory(secret.id) != secret.facets.ephemeral)
 }
 
-/// Whether a change that concerns memory writes durable rows too: a definition that moves a secret, or takes away one that
-/// has expired there.
+/// Whether a change that concerns memory writes durable rows too: it moves a secret, or takes away a durable one that has
+/// expired.
 pub(crate) fn is_durable<D: Tables>(durable: &D, change: &Change) -> Answer<bool, D> {
     let Change::DefineSecret { secret, .. } = change else { return Ok(false) };
     Ok(!secret.facets.ephemeral
@@ -88,11 +88,11 @@ where
         let (stored, kept) = (durable.secret(secret.id)?, memory.secret(secret.id)?);
         match (stored, kept, secret.facets.ephemeral) {
             (Some(found), _, true) if !found.is_expired(secret.created) => {
-                return carry(durable, memory, &found, secret, reseal.as_mut(), witness, effects);
+                return move_secret(durable, memory, &found, secret, reseal.as_mut(), witness, effects);
             }
             (_, Some(found), false) if !found.is_expired(secret.created) => {
                 effects.departed = true;
-                return carry(memory, durable, &found, secret, reseal.as_mut(), witness, effects);
+                return move_secret(memory, durable, &found, secret, reseal.as_mut(), witness, effects);
             }
             (Some(_), _, true) => return Err(Conflict::Id(secret.id).into()), // Another project's.
             (_, Some(_), false) => return Err(Conflict::Id(secret.id).into()), // Expired, and not gone yet.
@@ -130,8 +130,8 @@ fn expired_in_the_way<D: Tables>(durable: &D, secret: &Secret) -> Answer<Vec<Sec
     Ok(found)
 }
 
-/// Defines a secret anew in the other set of tables: a durable one is kept in memory from now on, or the other way round.
-fn carry<X, Y>(
+/// Defines a secret again in the other set of tables: a durable secret moves to memory, or one in memory becomes durable.
+fn move_secret<X, Y>(
     from: &mut X,
     to: &mut Y,
     found: &SecretRow,
@@ -174,8 +174,7 @@ where
     to.log((found.id, project, secret.facets.usage().as_ref()), ChangeKind::Redefined, time)
 }
 
-/// Reads one thing that is in either set of tables. A secret that left memory for the durable tables between the two
-/// looks is looked for again.
+/// Reads one thing that is in either set of tables. If a secret moved between the two reads, both are read again.
 pub(crate) fn find_in_either<T>(
     moves: impl Fn() -> u64,
     durable: impl Fn() -> Result<Option<T>, Error>,
@@ -195,8 +194,8 @@ pub(crate) fn find_in_either<T>(
     }
 }
 
-/// Looks at both sets of tables until nothing has moved between them meanwhile. Definitions that move one secret to and fro
-/// all the time could have that last, so it ends after some tries, with what was seen last.
+/// Reads both sets of tables until nothing has moved between them meanwhile. A client can move one secret to and fro all the
+/// time, so this ends after some tries, with the last result.
 pub(crate) fn at_one_moment<T>(
     moves: impl Fn() -> u64,
     mut look: impl FnMut() -> Result<T, Error>,

@@ -14,7 +14,7 @@ fn absent(of: Guarded) -> Absent {
     }
 }
 
-/// An ACL after a change; none if there is to be none.
+/// The ACL after a change, unless the change removes it.
 fn changed_acl(before: Option<&Acl>, change: &AclChange, time: Timestamp) -> Option<Acl> {
     let (project_access, users) = match change {
         AclChange::Replace { project_access, users } => (*project_access, users.clone()),

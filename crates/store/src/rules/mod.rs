@@ -1,4 +1,4 @@
-//! What each change checks and does, once for every store.
+//! The checks and the writes of each change, once for every store.
 //!
 //! ```text
 //! Change ──▶ check ──▶ witness ──▶ write        Tables: the rows here
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing is written before the witness has agreed, and nothing is checked after, so a change that is refused has
-//! written nothing. Nothing is taken out of a change, so it can be done again. Queries and transactions are the keeper's:
+//! written nothing. A change keeps all its parts, so it can be done again. Queries and transactions are the keeper's:
 //! it implements [`Tables`], which is the seam between all stores and these rules.
 
 mod acls;

@@ -1,4 +1,4 @@
-//! Orders, and what came of them.
+//! Orders, with the secrets and the container that they made.
 
 use model::{Absent, Container, ContainerSecret, Counted, Order, Secret};
 

@@ -1,4 +1,4 @@
-//! What comes of a change: why it was not done, or what its keeper has to do besides writing its rows.
+//! The outcome of a change: why it was not done, or what the store has to do besides writing its rows.
 
 use model::{Absent, Conflict};
 
@@ -39,14 +39,14 @@ pub(crate) fn require(holds: bool, otherwise: impl Into<Error>) -> Result<(), Er
     if holds { Ok(()) } else { Err(otherwise.into()) }
 }
 
-/// What a transaction did besides its rows.
+/// What a transaction did besides writing rows.
 #[derive(Debug)]
 pub struct Effects {
     /// The number of the newest row of the change log.
     pub newest_change: u64,
-    /// Ciphertext was deleted, and is to be gone before this is acknowledged.
+    /// Ciphertext was deleted. It has to be gone before the change is acknowledged.
     pub deleted: bool,
-    /// Ciphertext was replaced, and is to be gone soon.
+    /// Ciphertext was replaced. It has to be gone soon.
     pub replaced: bool,
     /// A secret went from memory to the durable tables.
     pub departed: bool,

@@ -31,7 +31,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         Ok(require(fits, Conflict::Quota(room.counted))?)
     }
 
-    /// The most rows that the project may have, unless that is any number.
+    /// The most rows that the project may have, unless it has no limit.
     fn limit(&self, room: &Room<'_>) -> Answer<Option<u64>, T> {
         let own = match self.here.quotas(room.project)? {
             None => self.beside.quotas(room.project)?,

@@ -18,7 +18,7 @@ use crate::{Error, Limit, Regard, Reseal};
 pub(crate) struct Redefined<'a> {
     pub(crate) secret: Secret,
     pub(crate) sealed: Option<Cow<'a, [u8]>>,
-    /// The envelope is another one, and the one before is not to be left lying about.
+    /// The envelope was replaced, so the old one has to go.
     resealed: bool,
     /// An expired secret that still has the usage.
     pub(crate) in_the_way: Option<SecretRow>,
@@ -40,7 +40,7 @@ pub(super) fn changed_facets(before: &Facets, changes: &[Facet], expect: Expect)
 }
 
 impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
-    /// Adds a secret, or gives the one that is there other facets.
+    /// Adds a secret, or changes the facets of the one that is there.
     pub(super) fn define_secret(
         &mut self,
         secret: &Secret,

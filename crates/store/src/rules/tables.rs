@@ -1,8 +1,8 @@
-//! The seam between the rules and whoever keeps the rows.
+//! The seam between the rules and the keeper of the rows: a database, or facts that were loaded from one.
 //!
-//! A method of [`Tables`] asks one question or writes one row; it checks nothing and decides nothing. A keeper may run each as
-//! a statement at once, or answer from rows that it loaded before and gather what is written. Questions take `&self`, so
-//! that the rules can ask two keepers at once.
+//! A method of [`Tables`] asks one question or writes one row; it checks nothing and decides nothing. A keeper may run each
+//! as a statement at once, or answer from rows that it loaded before and gather the writes. Questions take `&self`, so that
+//! the rules can ask two keepers in turn.
 
 use model::{
     Acl, ChangeKind, Consumer, Container, ContainerId, ContentType, Encoding, Guard, Guarded, KeyVersion,
@@ -17,7 +17,7 @@ use crate::{AuditAnchor, NodeName};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RowNumber(pub i64);
 
-/// A secret, as far as changes of it have to know it.
+/// The facts of a secret that changes need.
 #[derive(Clone, Debug)]
 pub struct SecretRow {
     /// Its row.
@@ -39,13 +39,13 @@ pub struct SecretRow {
 }
 
 impl SecretRow {
-    /// Whether it is as if it were not there.
+    /// Whether it has expired. Then it behaves as absent.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expiration.is_some_and(|expiration| expiration <= now)
     }
 }
 
-/// Something that can have an ACL, with it.
+/// A secret or a container, with its ACL.
 #[derive(Clone, Debug)]
 pub struct AclRow {
     /// The row of the secret or the container.
@@ -66,7 +66,7 @@ pub struct AclRow {
     pub acl: Option<Acl>,
 }
 
-/// A container, as far as changes of it have to know it.
+/// The facts of a container that changes need.
 #[derive(Clone, Copy, Debug)]
 pub struct ContainerRow {
     /// Its row.
@@ -142,12 +142,12 @@ pub enum Table {
     TransportKeys,
 }
 
-/// What a keeper answers.
+/// The answer of a keeper.
 pub type Answer<V, T> = Result<V, NotDone<<T as Tables>::Error>>;
 
 /// The rows of a store, within one transaction.
 pub trait Tables {
-    /// Why a row cannot be asked for or written: then the whole transaction fails.
+    /// Why a row cannot be read or written. The whole transaction fails then.
     type Error;
 
     /// The check that tells the right master key from a wrong one.

@@ -1,4 +1,4 @@
-//! What a change has at hand: the rows, the secrets that are kept elsewhere, its witness and its effects.
+//! Everything that a change works with: the rows, the secrets that are kept elsewhere, its witness and its effects.
 
 use model::{Absent, ChangeKind, ProjectId, ProjectQuotas, SecretId, Timestamp, Usage};
 
@@ -6,11 +6,11 @@ use super::outcome::{Effects, NotDone};
 use super::tables::{Answer, ChangeLogRow, RowNumber, SecretRow, Tables, Tally};
 use crate::Error;
 
-/// A row of the change log counts as one more for each so many bytes of usage it has, so that the bound on rows is one
-/// on bytes.
+/// For each so many bytes of its usage a row of the change log counts as one row more, so that the bound on rows bounds
+/// bytes, too.
 const USAGE_BYTES_A_ROW: u64 = 1024;
 
-/// Secrets that are kept elsewhere, which a change does not touch, but which may be in its way.
+/// Secrets that are kept elsewhere. A change does not touch them, but they may be in its way.
 pub trait Beside<E> {
     /// A project's own quotas.
     fn quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, NotDone<E>>;
@@ -59,7 +59,7 @@ impl<T: Tables> Beside<T::Error> for &T {
     }
 }
 
-/// Everything that one change has at hand.
+/// Everything that one change works with.
 pub struct Transaction<'a, T, B> {
     /// The rows that it changes.
     pub here: &'a mut T,
@@ -67,7 +67,7 @@ pub struct Transaction<'a, T, B> {
     pub beside: B,
     /// Called once, when the change is known to succeed.
     pub witness: &'a mut dyn FnMut() -> Result<(), Error>,
-    /// What the transaction does besides its rows.
+    /// What the transaction does besides writing rows.
     pub effects: &'a mut Effects,
 }
 

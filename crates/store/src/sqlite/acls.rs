@@ -10,7 +10,7 @@ use crate::{Error, Failure, GuardedAcl};
 
 /// The statements about ACLs of secrets, or of containers.
 pub(super) struct Statements {
-    /// The row, whether its project may read it, when its ACL was made and changed, its guard, and what else decides about it.
+    /// Number of the row, project access, times of the ACL, guard, and the other facts that decide about access.
     select: &'static str,
     users: &'static str,
     pub(super) clear_users: &'static str,
@@ -48,7 +48,7 @@ pub(super) fn guarded_acl(reader: &mut Reader, of: Guarded) -> Result<Option<Gua
     Ok(found.map(|AclRow { acl, guard, .. }| GuardedAcl { acl, guard }))
 }
 
-/// Something that can have an ACL, with it.
+/// A secret or a container, with its ACL.
 pub(super) fn find_acl(connection: &Connection, of: Guarded) -> Result<Option<AclRow>, Error> {
     let (statements, id) = match of {
         Guarded::Secret(id) => (&OF_SECRETS, *id.as_bytes()),
@@ -62,7 +62,7 @@ pub(super) fn find_acl(connection: &Connection, of: Guarded) -> Result<Option<Ac
     let acl = match moment(row, 2)?.zip(moment(row, 3)?) {
         Some((created, updated)) => Some(Acl { project_access, users, created, updated }),
         None if users.is_empty() => None,
-        None => return Err(Failure::Unguarded(of).into()), // Only a hand puts users where there is no ACL.
+        None => return Err(Failure::Unguarded(of).into()), // No version of this program writes users without an ACL.
     };
     Ok(Some(AclRow {
         row: RowNumber(seq),

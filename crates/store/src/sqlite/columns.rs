@@ -14,13 +14,13 @@ use crate::{Error, Failure};
 pub(super) const RECORD: &str = "project, id, creator, created, updated, expiration, status, secret_type, name, \
      algorithm, bit_length, mode, project_access, private, ephemeral, encoding, description, usage_type, usage_id, \
      content_type";
-/// The column that follows them where the guard is read too, which lists do not show.
+/// The column after them in statements that read the guard, too. Lists do not.
 pub(super) const GUARD: usize = 20;
 
 /// The columns of a secret that [`access`] reads, in its order.
 pub(super) const ACCESS: &str = "project, creator, project_access, private, expiration, guard";
 
-/// Reads what decides about access, but for the name of the project, which is looked up once the row is done with.
+/// Reads the facts that decide about access. The name of the project is looked up afterwards.
 pub(super) fn access(
     row: &Row<'_>,
     first: usize,
@@ -36,7 +36,7 @@ pub(super) fn access(
     })
 }
 
-/// A row of [`RECORD`], but for the name of its project, which is looked up once the row is done with.
+/// Reads a row of [`RECORD`]. The name of the project is looked up afterwards.
 pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret + use<>, Error> {
     let facets = facets(row, 13)?;
     let attributes = Attributes {
@@ -106,7 +106,7 @@ pub(super) fn short(row: &Row<'_>, column: usize) -> Result<Option<Text>, Error>
     named(row, column, |text| Text::try_from(text).ok(), "a short text")
 }
 
-/// A text that is always there.
+/// A text that must not be absent.
 pub(super) fn short_text(row: &Row<'_>, column: usize) -> Result<Text, Error> {
     short(row, column)?.ok_or(Failure::Corrupt("a short text").into())
 }
@@ -127,7 +127,7 @@ pub(super) fn guard(row: &Row<'_>, column: usize) -> Result<Option<Guard>, Error
     }
 }
 
-/// From two columns; half a usage is none.
+/// A usage from two columns: type and id. If one is absent, there is no usage.
 pub(super) fn usage(row: &Row<'_>, first: usize) -> Result<Option<Usage>, Error> {
     match (row.get_ref(first)?, row.get_ref(first + 1)?) {
         (ValueRef::Text(usage_type), ValueRef::Text(id)) => {

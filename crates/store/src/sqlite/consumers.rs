@@ -52,7 +52,7 @@ pub(super) fn statements_of(of: Guarded) -> &'static Statements {
     }
 }
 
-/// Binds the row of something and the columns that name a use of it. The next parameter.
+/// Binds a row and the columns that name a use of it. Gives the number of the next parameter.
 pub(super) fn bind_use(statement: &mut Statement<'_>, row: i64, who: &Uses) -> rusqlite::Result<usize> {
     statement.raw_bind_parameter(1, row)?;
     let (names, count) = match who {
@@ -76,7 +76,7 @@ fn row_of(connection: &Connection, of: Guarded) -> Result<Option<i64>, Error> {
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
-/// A consumer without its project, whose row comes with it.
+/// The row of a project, and a consumer that still needs its name.
 pub(super) type Built = (i64, Box<dyn FnOnce(ProjectId) -> Consumer>);
 
 fn built(row: &Row<'_>, of: Guarded) -> Result<Built, Error> {
@@ -109,7 +109,7 @@ pub(super) fn rows(
     Ok(found)
 }
 
-/// Nothing if the thing is not here.
+/// None if the secret or the container is not here.
 pub(super) fn consumers_of(
     reader: &mut Reader,
     of: Guarded,

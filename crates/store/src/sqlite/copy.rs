@@ -1,8 +1,8 @@
 //! Reads of everything while changes go on: one consistent copy, and SQLite's check of every page.
 //!
-//! Both are on a connection that is for this alone, one after the other, with one snapshot from the beginning to the end, so
-//! no request waits for them and no change makes them begin again. Until one ends the write-ahead log cannot be emptied: it
-//! grows by what is changed, and deleted ciphertext stays in it so long.
+//! Both use a connection of their own, one after the other, with one snapshot from the beginning to the end, so no request
+//! waits for them and no change makes them begin again. Until one ends the write-ahead log cannot be emptied: it grows with
+//! each change, and deleted ciphertext stays in it.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,30 +19,30 @@ use crate::{CopyError, Error, Failure};
 
 /// Pages copied between two reports of progress: 1 MiB.
 const STEP_PAGES: i32 = 256;
-/// SQLite's instructions between two looks at whether to go on with a check: some milliseconds.
+/// SQLite's instructions between two questions whether to go on with a check: some milliseconds.
 const TICK_EACH: i32 = 100_000;
 
-/// How far a copy is.
+/// The progress of a copy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CopyProgress {
-    /// Bytes that are copied.
+    /// Bytes copied so far.
     pub done: u64,
-    /// Bytes that there are.
+    /// Bytes of the whole.
     pub all: u64,
 }
 
-/// What a copy is of.
+/// A finished copy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Copied {
-    /// How long the file is.
+    /// The length of the file.
     pub bytes: u64,
     /// The newest row of the change log that is in it.
     pub newest_change: u64,
 }
 
 impl SqliteStore {
-    /// Writes one consistent copy of what is on disk to a new file of mode 0600, durable when this returns, while
-    /// changes go on. Blocks. Ephemeral secrets are not in it. `go_on` is asked after each mebibyte.
+    /// Writes one consistent copy of the file to a new file of mode 0600, durable when this returns, while changes go on.
+    /// Blocks. Ephemeral secrets are not in it. `go_on` is asked after each mebibyte.
     pub fn copy_to(
         &self,
         path: &Path,
@@ -55,7 +55,7 @@ impl SqliteStore {
             Ok(copied)
         });
         if copied.is_err() {
-            let _ = fs::remove_file(path); // What is left would look like a copy.
+            let _ = fs::remove_file(path); // The rest would look like a copy.
         }
         copied
     }
@@ -88,7 +88,7 @@ impl SqliteStore {
         })
     }
 
-    /// How long a copy will be, about.
+    /// About how long a copy will be.
     pub fn bytes(&self) -> Result<u64, Error> {
         self.readers.read(|reader| {
             let number =
@@ -102,7 +102,7 @@ impl SqliteStore {
         self.integrity_while(|| true)
     }
 
-    /// The same, ended with [`Failure::TookTooLong`] when `go_on`, which is asked now and then, says so.
+    /// The same. `go_on` is asked now and then; when it says no, the check ends with [`Failure::TookTooLong`].
     pub fn integrity_while(
         &self,
         mut go_on: impl FnMut() -> bool + Send + 'static,
@@ -118,13 +118,13 @@ impl SqliteStore {
         })
     }
 
-    /// Reads on the connection that is for this alone, with one snapshot.
+    /// Reads on the connection for copies and checks, with one snapshot.
     fn with_everything<T, E: From<Error>>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         self.readers.read_whole(|reader| {
-            reader.renew(u64::MAX)?; // Newer than any: it is not of an earlier read.
+            reader.renew(u64::MAX)?; // A number above all: the snapshot is never that of an earlier read.
             read(reader.connection_mut())
         })
     }
@@ -134,7 +134,7 @@ fn lines(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// An empty database in a file that nobody else knows: it needs no journal, and is made durable once it is whole.
+/// An empty database in a file that no other program knows. It needs no journal, and becomes durable once it is whole.
 fn new_database(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -143,8 +143,8 @@ fn new_database(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Says in the file's header that it has no write-ahead log, as is so (1 where 2 is a log: sqlite.org/fileformat2.html, 1.3.3).
-/// Else whoever looks at the copy makes one beside it.
+/// Says in the file's header that it has no write-ahead log (1 instead of 2: sqlite.org/fileformat2.html, 1.3.3). Otherwise
+/// a program that reads the copy makes a log beside it.
 fn make_whole(path: &Path) -> io::Result<()> {
     File::options().write(true).open(path)?.write_all_at(&[1, 1], 18)
 }

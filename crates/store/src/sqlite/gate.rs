@@ -1,9 +1,9 @@
-//! Who may read for long, and who waits until nobody does.
+//! A gate for long reads. The writer closes it, and waits until no long read runs.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lets many in, and keeps them out while somebody needs that none is inside.
+/// Lets many threads in, and keeps them out while one needs that none is inside.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: Mutex<State>,
@@ -15,18 +15,18 @@ struct State {
     inside: usize,
     waiting: usize,
     closed: bool,
-    /// How often it was opened.
+    /// How often the gate was opened.
     turn: u64,
 }
 
-/// One that was let in, until dropped.
+/// A thread is inside while this lives.
 pub(super) struct Inside<'a>(&'a Gate);
 
-/// Nobody is inside while this lives.
+/// No thread is inside while this lives.
 pub(super) struct Closed<'a>(&'a Gate);
 
 impl Gate {
-    /// Goes in. Whoever found it closed goes in when it opens, before it can be closed again, so nobody waits for ever.
+    /// Enters. A thread that finds the gate closed enters when it opens, before it can be closed again, so none waits for ever.
     pub(super) fn enter(&self) -> Inside<'_> {
         let mut state = self.state();
         if state.closed {
@@ -40,8 +40,8 @@ impl Gate {
         Inside(self)
     }
 
-    /// Lets nobody in any more and waits for those inside. None if they take longer: the gate stays closed, so that they
-    /// are the last, and this is to be called again.
+    /// Lets no more threads in, and waits for those inside. None if they take longer: the gate stays closed, so that no others
+    /// follow, and the caller has to try again.
     pub(super) fn close(&self, patience: Duration) -> Option<Closed<'_>> {
         let mut state = self.state();
         state.closed = true;
@@ -52,7 +52,7 @@ impl Gate {
         (state.inside == 0).then(|| Closed(self))
     }
 
-    /// The same if nobody is inside. Otherwise nothing changes for anybody.
+    /// Closes the gate if no thread is inside; otherwise nothing changes.
     pub(super) fn close_if_empty(&self) -> Option<Closed<'_>> {
         let mut state = self.state();
         let empty = state.inside == 0;
@@ -60,7 +60,7 @@ impl Gate {
         empty.then(|| Closed(self))
     }
 
-    /// Lets in who waits.
+    /// Lets waiting threads in.
     pub(super) fn open(&self) {
         let mut state = self.state();
         state.closed = false;
@@ -97,7 +97,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn who_is_inside_is_waited_for_and_nobody_follows() {
+    fn closing_waits_for_threads_inside_and_lets_no_others_in() {
         let gate = Arc::new(Gate::default());
         let inside = gate.enter();
         assert!(gate.close(SOON).is_none());
@@ -115,7 +115,7 @@ mod tests {
         assert!(says.recv_timeout(SOON).is_err(), "it is closed");
         drop(closed);
         says.recv_timeout(LONG).unwrap();
-        assert!(gate.close(Duration::ZERO).is_none(), "who waited is inside");
+        assert!(gate.close(Duration::ZERO).is_none(), "the thread that waited is inside");
         leave.send(()).unwrap();
         assert!(gate.close(LONG).is_some());
         drop(gate.enter());

@@ -1,4 +1,4 @@
-//! The guards of rows, read with what they are of.
+//! The facts that decide about access, with the guard that vouches for them.
 
 use model::{Access, ContainerId, Guarded, SecretId};
 use rusqlite::Row;
@@ -11,7 +11,7 @@ use crate::{Error, Failure, Kind, Regarded, RegardedRow};
 /// The columns of a container that stand for [`ACCESS`].
 const CONTAINER_ACCESS: &str = "project, creator, project_access, 0, NULL, guard";
 
-/// What decides about access to one secret or container.
+/// The facts that decide about access to one secret or container.
 pub(super) fn access_to(reader: &mut Reader, of: Guarded) -> Result<Option<Access>, Error> {
     let (select, id) = match of {
         Guarded::Secret(id) => (format!("SELECT {ACCESS} FROM secrets WHERE id = ?1"), *id.as_bytes()),
@@ -27,7 +27,7 @@ pub(super) fn access_to(reader: &mut Reader, of: Guarded) -> Result<Option<Acces
     found.map(|build| build(reader)).transpose()
 }
 
-/// What decides about access to each row after a number.
+/// The facts that decide about access to each row after a number.
 pub(super) fn access_after(
     reader: &mut Reader,
     kind: Kind,

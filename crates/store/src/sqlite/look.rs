@@ -1,5 +1,5 @@
-//! Going through every secret in turn, on a connection beside those that requests wait for. It reads some at a time, and
-//! between two pieces has no snapshot, so nobody notices.
+//! A walk through all secrets, on a connection that no request uses. It reads some at a time, and has no snapshot between
+//! two pieces, so requests and the writer do not wait for it.
 
 use std::path::Path;
 
@@ -12,9 +12,10 @@ use crate::{Error, Failure, Kind, RegardedRow, SealedSecret};
 
 /// Rows in one piece of a sweep.
 const SWEEP_ROWS: u32 = 256;
-/// Bytes of envelopes in one piece of a sweep, about: the row that goes beyond it is the last.
+/// About the bytes of envelopes in one piece of a sweep: the row that exceeds it is the last.
 const SWEEP_BYTES: usize = 1024 * 1024;
-/// A connection to look at everything.
+
+/// A connection to read everything on.
 #[derive(Debug)]
 pub struct Look {
     reader: Reader,
@@ -23,9 +24,9 @@ pub struct Look {
 /// One secret, as a sweep finds it.
 #[derive(Debug)]
 pub struct Swept {
-    /// Where the sweep is: the next piece begins after this.
+    /// The position of the sweep: the next piece begins after this.
     pub seq: u64,
-    /// Whose it is; absent if the row does not say.
+    /// The secret's id, unless the row has none that can be understood.
     pub id: Option<SecretId>,
     /// The row, if it can be understood.
     pub row: Result<SealedSecret, Error>,
@@ -36,19 +37,18 @@ impl Look {
         Reader::open(path, purpose).map(|reader| Self { reader })
     }
 
-    /// How many secrets and projects there are: rows are counted, whatever the kept totals say.
+    /// The numbers of secrets and of projects. Rows are counted, since kept totals may be wrong.
     pub fn counted(&mut self) -> Result<(u64, u64), Error> {
         let counts = "SELECT (SELECT count(*) FROM secrets), (SELECT count(*) FROM projects)";
         Ok(self.reader.connection().query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
-    /// Some secrets in order of commit, those after `seq`; none when there are no more. One whose row cannot be understood
-    /// is among them.
+    /// Some secrets after `seq`, in order of commit; none at the end. Rows that cannot be understood are among them.
     pub fn sweep(&mut self, seq: u64) -> Result<Vec<Swept>, Error> {
         self.at_one_moment(|look| look.some_after(seq))
     }
 
-    /// What decides about some secrets or containers, likewise; the first piece begins after [`i64::MIN`].
+    /// The facts that decide about access to some secrets or containers. The first piece begins after [`i64::MIN`].
     pub fn regarded(&mut self, kind: Kind, after: i64) -> Result<Vec<RegardedRow>, Error> {
         self.at_one_moment(|look| guards::access_after(&mut look.reader, kind, after, SWEEP_ROWS))
     }
@@ -87,7 +87,7 @@ impl Look {
         Ok(swept)
     }
 
-    /// All that a request may read of it.
+    /// Reads everything that a request may read of a secret.
     fn one(&mut self, id: SecretId) -> Result<SealedSecret, Error> {
         let missing = || Error::from(Failure::Corrupt("secrets_by_id"));
         if rows::secret(&mut self.reader, id)?.is_none() {

@@ -1,18 +1,18 @@
 //! The embedded store: one SQLite file, written ahead.
 //!
 //! ```text
-//!  request ──▶ thread's own connection ──▶ snapshot, kept until something is committed
-//!  request ──▶ queue ──▶ writer thread: BEGIN, all that waits, COMMIT (one fsync), acknowledge all
+//!  request ──▶ thread's own connection ──▶ snapshot, kept until the next commit
+//!  request ──▶ queue ──▶ writer thread: BEGIN, all that wait, COMMIT (one fsync), acknowledge all
 //! ```
 //!
-//! Reads run where the request runs, on a connection of the thread, by prepared statements; what may take long (a
-//! filter that no index serves) runs on threads for that. Writers never see "locked": there is one. `donjon.db` is
-//! the database, `-wal` belongs to it, and no other process can read either meanwhile (`opening.rs`). No page of a file
-//! is ever mapped into memory: a disk that is full or fails is an error of one read or change, not the end of the
-//! process. Ephemeral secrets are in a second database that is memory alone.
+//! Reads run on the request's thread, on a connection of that thread, by prepared statements. Long reads (a filter that no
+//! index serves) run on threads of their own. There is one writer, so no write waits for a lock. `donjon.db` is the
+//! database and `donjon.db-wal` its write-ahead log; while a server runs, no other process can read either (`opening.rs`).
+//! No page of a file is ever mapped into memory: a full or failing disk is an error of one read or change, not the end of
+//! the process. Ephemeral secrets are in a second database that is memory alone.
 //!
-//! Deleted ciphertext is overwritten (`secure_delete`), and the log that may still hold it is folded in and emptied
-//! before the deletion is acknowledged. What a file system, a disk or a backup keeps of older blocks is beyond that.
+//! Deleted ciphertext is overwritten (`secure_delete`). The write-ahead log may still hold it, so the log is folded in and
+//! emptied before the deletion is acknowledged. Older blocks may stay in a file system, on a disk or in a backup.
 
 mod acls;
 mod batch;

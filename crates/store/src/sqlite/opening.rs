@@ -1,14 +1,14 @@
-//! How the file is opened: whose it is, who keeps it, and which schema it has.
+//! How the file is opened: whether it is ours, the locks that keep it ours, and its schema.
 //!
 //! SQLite's VFS `unix-excl` keeps the index of the write-ahead log in this process's own memory, for all of its
-//! connections, and nothing of the database is mapped either. With the default VFS the index is a file that is mapped
-//! (`-shm`): a write to a page of it that a full file system has no block for, or a read of one that the disk cannot give,
-//! is SIGBUS and ends the process. For it nobody else may have the file open, which three locks see to:
+//! connections, and nothing of the database is mapped either. With the default VFS the index is a mapped file (`-shm`).
+//! If a full file system has no block for a page of it, or the disk cannot read one, SIGBUS ends the process. With
+//! `unix-excl` no other program may have the file open. Three locks make sure of that:
 //!
-//! - `.lock`, beside the file, is for earlier versions, which know no other;
-//! - flock(2) on the file itself holds by whichever name it was found, a link too. The file stays open for it;
-//! - SQLite's own lock of the file, by fcntl(2), which keeps other programs from reading it. It ends as soon as *any*
-//!   descriptor of the file is closed in this process, so nobody here opens the file besides SQLite while it is in use.
+//! - `.lock`, beside the file, is the only one that earlier versions know;
+//! - flock(2) on the file itself holds for every name of the file, links too. The file stays open for it;
+//! - SQLite's own lock of the file, by fcntl(2), keeps other programs from reading it. It ends as soon as *any* descriptor
+//!   of the file is closed in this process, so only SQLite opens the file while it is in use.
 //!
 //! A file with a second name (a hard link) is refused: each name would have a write-ahead log of its own.
 
@@ -23,14 +23,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::{Error, Failure, OpenError};
 
-/// How long a statement waits for a lock. Connections of one process need none, so it is another program that had the
-/// file before us.
+/// How long a statement waits for a lock. Connections of one process need none, so another program has the file.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our files: "donj".
 const APPLICATION_ID: i64 = 0x646f_6e6a;
 /// `PRAGMA user_version`: the schema this program reads and writes.
 const SCHEMA: i64 = 5;
-/// What leads from each schema to the next, from nothing to [`SCHEMA`].
+/// The steps from each schema to the next, from an empty file to [`SCHEMA`].
 const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/sqlite/0001.sql"),
     include_str!("../../migrations/sqlite/0002.sql"),
@@ -38,20 +37,20 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/sqlite/0004.sql"),
     include_str!("../../migrations/sqlite/0005.sql"),
 ];
-/// Has the envelope be the last column again in a store that is empty: what comes after a long one is on pages of its own,
-/// which point reads would have to follow. Older stores have what was added since after it.
+/// Makes the envelope the last column again, in a store that is empty. Columns after a long envelope are on pages of their
+/// own, which each read would have to follow. In older stores the columns that were added later stay there.
 const SEALED_LAST: &str =
     "ALTER TABLE secrets DROP COLUMN sealed;\nALTER TABLE secrets ADD COLUMN sealed BLOB;";
-/// Pages that a connection remembers, in KiB. A commit makes all other connections forget theirs, which costs by the page:
-/// with more, a read gains less than the first one after a commit loses (docs/performance.md).
+/// Pages that a connection caches, in KiB. A commit makes all other connections forget theirs, which costs by the page: with
+/// a larger cache, reads gain less than the first read after a commit loses (docs/performance.md).
 const CACHE_KIB: i64 = 2048;
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
-    /// To serve: made if it is not there.
+    /// To serve: a missing file is made.
     Serve,
-    /// To look, while nobody serves: nothing is made or changed.
+    /// To inspect, while no server has it: nothing is made or changed.
     Inspect,
 }
 
@@ -63,7 +62,7 @@ pub(super) struct Opened {
     pub(super) locked: Locked,
 }
 
-/// Keeps the file for this process. Whoever has a connection holds this too, and lets go of it afterwards.
+/// Keeps the file for this process. It is dropped after the last connection.
 #[derive(Debug)]
 pub(super) struct Locked {
     path: PathBuf,
@@ -82,13 +81,13 @@ impl Locked {
         (self.inode.0, self.inode.1)
     }
 
-    /// [`Failure::TakenAway`] if the name leads elsewhere by now.
+    /// [`Failure::TakenAway`] if the name leads to another file, or none, by now.
     pub(super) fn require_in_place(&self) -> Result<(), Error> {
         require(&self.path, self.inode)
     }
 }
 
-/// Which file it is, whatever it is called.
+/// Identifies a file whatever its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Inode(u64, u64);
 
@@ -97,7 +96,7 @@ impl Inode {
         Self(metadata.dev(), metadata.ino())
     }
 
-    /// Which file a name leads to now; none if there is nothing. Whatever else goes wrong says nothing of the file.
+    /// The file that a name leads to now, if there is one. Other errors say nothing about the file.
     fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
@@ -121,7 +120,7 @@ impl Files {
         Self { files: std::iter::once((locked.path.clone(), locked.inode)).chain(log).collect() }
     }
 
-    /// [`Failure::TakenAway`] if a file was deleted, moved or replaced: what is written to it now, nobody would find again.
+    /// [`Failure::TakenAway`] if a file was deleted, moved or replaced. Changes written to it now would be lost.
     pub(super) fn require_in_place(&self) -> Result<(), Error> {
         self.files.iter().try_for_each(|(path, inode)| require(path, *inode))
     }
@@ -165,7 +164,7 @@ pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Opened, OpenError> {
 
 /// The newest number of the change log, and the number up to which its rows are gone.
 pub(super) fn change_log(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
-    // A store of an earlier schema is only looked at.
+    // A store of an earlier schema is only inspected.
     let is_known = "SELECT count(*) FROM sqlite_schema WHERE name = 'changes_cut'";
     let cut: u64 = match connection.query_row(is_known, [], |row| row.get::<_, i64>(0))? {
         0 => 0,
@@ -176,7 +175,7 @@ pub(super) fn change_log(connection: &Connection) -> rusqlite::Result<(u64, u64)
     Ok((newest.max(cut), cut))
 }
 
-/// Where a file is that may be named by symbolic links: its companions are beside it, not beside the link.
+/// The path of a file without symbolic links. The companions of a database are beside the file, not beside the link.
 fn without_links(path: &Path) -> Result<PathBuf, OpenError> {
     let failed = |source| OpenError::File { path: path.to_owned(), source };
     match fs::canonicalize(path) {
@@ -193,8 +192,7 @@ fn without_links(path: &Path) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// Takes what locks the file, making it (mode 0600) if it is to serve and is not there. SQLite gives its companions the
-/// same mode.
+/// Locks the file. A missing one is made, with mode 0600, if it is to serve. SQLite gives its companions the same mode.
 fn lock(path: &Path, purpose: Purpose) -> Result<Locked, OpenError> {
     let failed = |path: &Path, source: io::Error| match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::DiskFull(path.to_owned()),
@@ -228,13 +226,13 @@ fn take(file: &File, path: &Path) -> Result<(), OpenError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        // A file system without this lock: SQLite's own is still to come.
+        // A file system without this lock: SQLite's own follows.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(source)) => Err(OpenError::File { path: path.to_owned(), source }),
     }
 }
 
-/// An earlier version, or a program killed while it read, may have left the mapped index. Nobody needs it.
+/// Removes the mapped index, which an earlier version or a killed program may have left. It is not used.
 fn remove_index(path: &Path) {
     let index = beside(path, "-shm");
     match fs::remove_file(&index) {
@@ -252,17 +250,17 @@ pub(super) fn private() -> fs::OpenOptions {
     options
 }
 
-/// The path with more after it.
+/// The path with a suffix after its name.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// A connection that has not looked at the file yet, and closes without touching it.
+/// A connection that has not read the file yet, and closes without changing it.
 ///
-/// Both purposes open it to write, as `unix-excl` takes its lock, and needs no `-shm`, only so; whoever looks is kept from
-/// writing by `query_only`.
+/// Both purposes open it to write, since only then does `unix-excl` take its lock and need no `-shm`. When the store is
+/// only inspected, `query_only` prevents writes.
 fn bare(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix-excl")?;
@@ -284,7 +282,7 @@ fn set_up(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Plans do not look at what is bound. Otherwise a bound LIMIT has its statement prepared anew at each call.
+    // Plans do not depend on bound values. Otherwise a statement with a bound LIMIT is prepared again at each call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if purpose == Purpose::Serve {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -299,7 +297,7 @@ fn set_up(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Shows a database of an older schema, which is only looked at, as one of ours.
+/// Shows a database of an older schema, which is only inspected, in the shape of the newest.
 fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if schema < 4 {
@@ -308,7 +306,7 @@ fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
              CREATE TEMP VIEW containers AS SELECT *, NULL AS guard FROM main.containers",
         )?;
     }
-    if schema < SCHEMA {
+    if schema < 5 {
         connection.execute_batch(
             "CREATE TEMP VIEW audit_anchors AS SELECT 'only' AS node, number, hash FROM main.audit_anchor",
         )?;
@@ -316,8 +314,8 @@ fn show_as_newest(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Refuses any file that is not ours, or of a schema this program does not know, before anything in it is changed. Its
-/// schema, or 0 for an empty file.
+/// Refuses a file that is not ours or has an unknown schema, before anything in it is changed. Gives its schema, 0 for an
+/// empty file.
 fn identify(connection: &Connection, path: &Path, purpose: Purpose) -> Result<i64, OpenError> {
     let database = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
@@ -344,7 +342,7 @@ pub(super) fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// Brings a database of an older schema to ours, in one transaction.
+/// Brings a database of an older schema to the newest, in one transaction.
 fn migrate(connection: &Connection, old: i64) -> rusqlite::Result<()> {
     let done = usize::try_from(old).unwrap_or(usize::MAX);
     let steps: String = MIGRATIONS.into_iter().skip(done).collect();
@@ -363,9 +361,8 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-/// What an error of a change is to those who asked for it. SQLite says that the disk is full where a write to the log or
-/// the database had no room. Where a file system finds that out later, or has a quota, it says that the write failed: then
-/// the file system is asked whether it has room.
+/// The meaning of an error of SQLite for callers. SQLite says that the disk is full if a write had no room. Some file systems
+/// find that out later, or have a quota; then SQLite says that the write failed, and the file system is asked for room.
 pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> Failure {
     match error.sqlite_error() {
         Some(ffi::Error { extended_code, .. }) if is_failed_write(*extended_code) && has_no_room(path) => {
@@ -387,7 +384,7 @@ fn is_failed_write(extended_code: i32) -> bool {
 }
 
 fn has_no_room(path: &Path) -> bool {
-    /// A log of one change has more pages than that.
+    /// The log of one change has more pages.
     const BLOCKS_MIN: u64 = 16;
     let folder = path.parent().unwrap_or(path);
     rustix::fs::statvfs(folder)

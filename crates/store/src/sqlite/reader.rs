@@ -1,8 +1,8 @@
-//! Connections to read on: one for each thread that serves requests, a few for what takes long.
+//! Connections for reads: one for each thread that serves requests, and a few for long reads.
 //!
-//! A connection keeps its snapshot open from one read to the next, which halves the cost of a point read, and takes
-//! a new one only when something was committed since. A snapshot nobody uses would keep the log from being emptied,
-//! so the writer can reach in and end them all ([`Readers::release`]).
+//! A connection keeps its snapshot open from one read to the next, which halves the cost of a point read, and takes a new
+//! one only after a commit. An idle snapshot would keep the write-ahead log from being emptied, so the writer can end them
+//! all ([`Readers::release`]).
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,28 +19,27 @@ use super::opening::{Locked, Purpose, connect};
 use crate::limits::SCAN_TIME_MAX;
 use crate::{Error, Failure};
 
-/// How many of SQLite's instructions pass between two looks at the clock: those of some ten rows, of which each may take
-/// long to compare.
+/// SQLite's instructions between two looks at the clock: those of about ten rows, each of which may take long to compare.
 const CLOCK_EACH: i32 = 100;
-/// Connections for reads that may take long; one more such read waits for its turn.
+/// Connections for long reads. One more such read waits for its turn.
 const SCANNERS: usize = 2;
-/// Names of projects a connection remembers; one more and it begins anew.
+/// Names of projects that a connection remembers. With one more it forgets them all.
 const PROJECTS_KEPT: usize = 1024;
 
-/// All connections to read on.
+/// All connections for reads.
 #[derive(Debug)]
 pub(super) struct Readers {
-    /// A thread has one of these for good; threads share only if there are more than expected.
+    /// Each thread keeps to one of these. Threads share one only if there are more than expected.
     quick: Vec<Mutex<Reader>>,
     scanners: Vec<Mutex<Reader>>,
     next_scanner: AtomicUsize,
-    /// Every scan is inside.
+    /// Each scan is inside.
     scanning: Gate,
-    /// For reads of everything, one after the other. Opened with the others: a name may lead to another file later.
+    /// For reads of everything, one after the other. Opened at the start, because the name may lead to another file later.
     whole: Mutex<Reader>,
-    /// Reads of everything that run. They last too long to be waited for.
+    /// The number of running reads of everything. The writer does not wait for them: they take too long.
     reading_whole: AtomicUsize,
-    /// Counts commits. A snapshot older than this is not looked at.
+    /// Counts commits. A snapshot older than this is not read.
     committed: Arc<AtomicU64>,
     /// Dropped last.
     _locked: Arc<Locked>,
@@ -50,7 +49,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
-    /// What `committed` was when the snapshot was taken; none is open at 0.
+    /// The value of `committed` when the snapshot was taken; 0 without a snapshot.
     snapshot: u64,
     projects: HashMap<i64, ProjectId>,
 }
@@ -82,13 +81,13 @@ impl Readers {
         })
     }
 
-    /// Reads on this thread's connection.
+    /// Reads on the connection of this thread.
     pub(super) fn read<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
         let thread = THREAD.get();
         self.read_on(&self.quick, thread, read)
     }
 
-    /// Reads what may take long, on a connection that no quick read waits for. [`Failure::TookTooLong`] after
+    /// Does a long read, on a connection that no quick read waits for. [`Failure::TookTooLong`] after
     /// [`SCAN_TIME_MAX`].
     pub(super) fn scan<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, Error>) -> Result<T, Error> {
         self.scan_whole(|reader| {
@@ -100,7 +99,7 @@ impl Readers {
         })
     }
 
-    /// The same without an end, for who has asked for everything and waits for it.
+    /// The same without a limit of time, for callers that ask for everything and wait for it.
     pub(super) fn scan_whole<T>(
         &self,
         read: impl FnOnce(&mut Reader) -> Result<T, Error>,
@@ -125,19 +124,18 @@ impl Readers {
         reader.renew(self.committed.load(Ordering::Acquire))?;
         let result = read(&mut reader);
         if matches!(result, Err(Error::Failed(Failure::Unavailable(_) | Failure::Unreadable))) {
-            reader.release(); // Whatever was wrong, the next read begins afresh.
+            reader.release(); // The next read begins with a new snapshot.
         }
         result
     }
 
-    /// Ends every snapshot, one connection after the other.
+    /// Ends all snapshots, one connection after the other.
     pub(super) fn release(&self) {
         self.quick.iter().for_each(|reader| lock(reader).release());
     }
 
-    /// Ends every snapshot and keeps new ones from beginning while the result lives. Scans that run are waited for
-    /// before any quick read has to wait. None if they take longer than `patience`; no others begin until this is called
-    /// again, or [`Self::let_scan`].
+    /// Ends all snapshots, and lets none begin while the result lives. Running scans end first; until then quick reads go on.
+    /// None if the scans take longer than `patience`: then no others begin until this or [`Self::let_scan`] is called.
     pub(super) fn hold(&self, patience: Duration) -> Option<Held<'_>> {
         let scans = self.scanning.close(patience)?;
         Some(self.hold_quick(scans))
@@ -149,13 +147,13 @@ impl Readers {
         Held { _quick: quick, _scans: scans }
     }
 
-    /// The same, if no scan runs; none if one does, and more may begin.
+    /// The same if no scan runs. Otherwise none, and more scans may begin.
     pub(super) fn hold_if_idle(&self) -> Option<Held<'_>> {
         let scans = self.scanning.close_if_empty()?;
         Some(self.hold_quick(scans))
     }
 
-    /// Reads everything, in one snapshot that nobody ends. The next such read waits.
+    /// Reads everything, in one snapshot that the writer does not end. The next such read waits.
     pub(super) fn read_whole<T>(&self, read: impl FnOnce(&mut Reader) -> T) -> T {
         let mut reader = lock(&self.whole);
         let _inside = Whole::enter(&self.reading_whole);
@@ -164,7 +162,7 @@ impl Readers {
         result
     }
 
-    /// Whether everything is being read.
+    /// Whether a read of everything runs.
     pub(super) fn is_read_whole(&self) -> bool {
         self.reading_whole.load(Ordering::Acquire) > 0
     }
@@ -175,7 +173,7 @@ impl Readers {
     }
 }
 
-/// While this lives everything is being read.
+/// A read of everything runs while this lives.
 struct Whole<'a>(&'a AtomicUsize);
 
 impl<'a> Whole<'a> {
@@ -191,7 +189,7 @@ impl Drop for Whole<'_> {
     }
 }
 
-/// While this lives nobody reads.
+/// No read runs while this lives.
 pub(super) struct Held<'a> {
     _quick: Vec<MutexGuard<'a, Reader>>,
     _scans: Closed<'a>,
@@ -202,7 +200,7 @@ impl Reader {
         connect(path, purpose).map(Self::over)
     }
 
-    /// A reader on a connection of any database that has our schema.
+    /// A reader on a connection to any database with our schema.
     pub(super) fn over(connection: Connection) -> Self {
         Self { connection, snapshot: 0, projects: HashMap::new() }
     }
@@ -215,7 +213,7 @@ impl Reader {
         &mut self.connection
     }
 
-    /// Makes sure that the snapshot is no older than `committed`.
+    /// Takes a new snapshot, unless the present one was taken after this many commits.
     pub(super) fn renew(&mut self, committed: u64) -> Result<(), Error> {
         if self.snapshot != committed {
             self.release();
@@ -234,7 +232,7 @@ impl Reader {
         }
     }
 
-    /// The name of a project, remembered.
+    /// The name of a project, which the connection remembers.
     pub(super) fn project(&mut self, number: i64) -> Result<ProjectId, Error> {
         if let Some(known) = self.projects.get(&number) {
             return Ok(known.clone());
@@ -256,17 +254,17 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
     reader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What SQLite says of a page that the disk does not give.
+/// SQLite's errors for a page that cannot be read from the disk.
 const UNREAD: [i32; 3] = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
 
 impl Failure {
-    /// What an error of SQLite's means.
+    /// The meaning of an error of SQLite.
     pub(super) fn of_sqlite(error: &rusqlite::Error) -> Self {
         let extended_code = error.sqlite_error().map_or(0, |error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => Self::TookTooLong,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            // So a statement says of EIO, too.
+            // A statement that meets EIO fails with this code, too.
             Some(ErrorCode::DatabaseCorrupt) => Self::Unreadable,
             _ if UNREAD.contains(&extended_code) => Self::Unreadable,
             _ => Self::Unavailable(error.to_string()),

@@ -93,18 +93,18 @@ pub(super) fn project_key(
     Ok(row)
 }
 
-/// Bytes of usages in one look at the change log, about; the row that goes beyond it is the last.
+/// About the bytes of usages in one piece of the change log: the row that exceeds it is the last.
 const CHANGES_BYTES: usize = 1024 * 1024;
 
 /// A piece of a change log.
 pub(super) struct Piece {
     pub(super) rows: Vec<ChangeRow>,
-    /// Whether there may be more after it.
+    /// Whether more rows may follow.
     cut: bool,
 }
 
 impl Piece {
-    /// Two pieces of one sequence of numbers as one: no further than either is known.
+    /// Merges two pieces of one sequence of numbers, up to the last number that both know.
     pub(super) fn merged(self, other: Self, limit: u32) -> Vec<ChangeRow> {
         let known = [&self, &other].into_iter().filter(|piece| piece.cut);
         let end = known.filter_map(|piece| piece.rows.last()).map(|row| row.cursor).min();

@@ -46,12 +46,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, making it (mode 0600) if it is to serve and there is none.
+    /// Opens the file. If it is to serve, a missing file is made, with mode 0600.
     pub fn open(path: &Path, purpose: Purpose) -> Result<Self, OpenError> {
         Self::open_with(path, purpose, Serving::default())
     }
 
-    /// The same, with other bounds.
+    /// Opens the file with other bounds.
     pub fn open_with(path: &Path, purpose: Purpose, serving: Serving) -> Result<Self, OpenError> {
         let Opened { connection, path, locked } = opening::open(path, purpose)?;
         let database = |error| opening::refused(&path, &error);
@@ -84,7 +84,7 @@ impl SqliteStore {
                 let thread = thread::Builder::new()
                     .name("store-writer".into())
                     .spawn(move || {
-                        // A server whose changes nobody does must not go on as if it were well: it starts again.
+                        // Without a writer the server could not do changes, so it has to start again.
                         if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
                             tracing::error!("the writer of the database panicked: the process ends");
                             std::process::abort();
@@ -120,29 +120,29 @@ impl SqliteStore {
         find_in_either(|| self.memory.moves(), || self.readers.read(&read), kept)
     }
 
-    /// A connection apart, for who looks at everything: no request waits for it. It is opened by the file's name, so the
-    /// name has to lead to what is served.
+    /// A connection that no request uses, to read everything on. It is opened by the file's name, so the name has to lead to
+    /// the file that is served.
     pub fn look(&self) -> Result<Look, Error> {
         self.locked.require_in_place()?;
         Ok(Look::open(self.path(), self.purpose)?)
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.locked.path()
     }
 
-    /// Device and inode of the file that is open, wherever its name leads by now.
+    /// Device and inode of the open file, wherever its name leads by now.
     pub fn file(&self) -> (u64, u64) {
         self.locked.file()
     }
 
-    /// Whether its name still leads to it.
+    /// Whether the name still leads to the open file.
     pub fn is_in_place(&self) -> bool {
         self.locked.require_in_place().is_ok()
     }
 
-    /// How many secrets and projects there are.
+    /// The numbers of secrets and of projects.
     pub fn totals(&self) -> Result<(u64, u64), Error> {
         self.readers.scan_whole(|reader| {
             Ok(reader.connection().query_row(
@@ -197,7 +197,10 @@ impl Store for SqliteStore {
 
     async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error> {
         let readers = Arc::clone(&self.readers);
-        apart(move || readers.scan_whole(|reader| guards::access_after(reader, kind, after, limit))).await
+        on_blocking_thread(move || {
+            readers.scan_whole(|reader| guards::access_after(reader, kind, after, limit))
+        })
+        .await
     }
 
     async fn consumers(&self, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
@@ -222,7 +225,7 @@ impl Store for SqliteStore {
             return self.readers.read(|reader| containers::containers(reader, query));
         }
         let (readers, query) = (Arc::clone(&self.readers), query.clone());
-        apart(move || readers.scan(|reader| containers::containers(reader, &query))).await
+        on_blocking_thread(move || readers.scan(|reader| containers::containers(reader, &query))).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
@@ -234,7 +237,7 @@ impl Store for SqliteStore {
             return self.readers.read(|reader| orders::orders(reader, query));
         }
         let (readers, query) = (Arc::clone(&self.readers), query.clone());
-        apart(move || readers.scan(|reader| orders::orders(reader, &query))).await
+        on_blocking_thread(move || readers.scan(|reader| orders::orders(reader, &query))).await
     }
 
     async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error> {
@@ -277,7 +280,7 @@ impl Store for SqliteStore {
             return Ok(page);
         }
         let (readers, memory, query) = (Arc::clone(&self.readers), Arc::clone(&self.memory), query.clone());
-        apart(move || {
+        on_blocking_thread(move || {
             at_one_moment(
                 || memory.moves(),
                 || {
@@ -338,7 +341,7 @@ impl Store for SqliteStore {
         }
         let (readers, memory, project) =
             (Arc::clone(&self.readers), Arc::clone(&self.memory), project.clone());
-        apart(move || {
+        on_blocking_thread(move || {
             let all = |reader: &mut Reader| handles::all(reader, &project, which.private, now, limit);
             at_one_moment(
                 || memory.moves(),
@@ -375,13 +378,12 @@ impl Store for SqliteStore {
                     break 'rows stored.rows;
                 }
             }
-            // While memory is held nothing is written there, so neither has a row whose forerunner in the other is not
-            // there.
+            // While memory is locked nothing is written there, so no row is read whose predecessor is missing.
             let mut memory = self.memory.lock();
             let stored = self.readers.read(of_file)?;
             stored.merged(rows::changes(&mut memory, after, limit)?, limit)
         };
-        // Looked at last: the writer says so before it cuts.
+        // Read last, because the writer sets it before it drops rows.
         Ok(match self.cut.load(Ordering::Acquire) {
             cut if cut > after => Changes::Missed { up_to: ChangeCursor::from_number(cut) },
             _ => Changes::Rows(rows),
@@ -397,7 +399,7 @@ impl Store for SqliteStore {
     }
 
     async fn witnessed(&self) -> Result<u64, Error> {
-        // Not by a snapshot that others keep: what is there now counts.
+        // On a new snapshot: the number on disk now counts.
         self.readers.scan_whole(|reader| Ok(rows::witnessed(reader.connection())?))
     }
 
@@ -416,8 +418,8 @@ impl Store for SqliteStore {
     }
 }
 
-/// Does what takes long on a thread for that.
-async fn apart<T: Send + 'static>(
+/// Does long work on a thread for that.
+async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Unavailable(error.to_string()))?
