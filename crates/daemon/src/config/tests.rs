@@ -1,15 +1,15 @@
 //! Configuration as operators write it, and what they are told.
 
+mod keystone;
+mod rows;
+
 use std::path::{Path, PathBuf};
 
-use clap::{Args as _, Command};
 use expect_test::{Expect, expect};
 
-use super::documents::packaged_file;
-use super::rows::{ROWS, SECTIONS};
-use super::table::{DefaultValue, Flags, SERVE};
 use super::values::ListenAt;
 use super::*;
+use keystone::KEYSTONE;
 
 fn root() -> Surroundings {
     Surroundings { root: true, ..Surroundings::default() }
@@ -83,169 +83,6 @@ fn a_name_for_an_address() {
             r#"donjon.toml:1:10: listen = "localhost:9311": neither off nor an address and a port; allowed: off, or IP:PORT such as 127.0.0.1:9311 or [::1]:9311 (names are not looked up)"#
         ]],
     );
-}
-
-/// A table that is whole; each test takes from it or adds to it.
-const KEYSTONE: &str = "auth = \"keystone\"
-[keystone]
-auth_url = \"https://keystone.example:5000\"
-username = \"barbican\"
-user_domain_name = \"Default\"
-project_name = \"service\"
-project_domain_id = \"default\"
-";
-
-fn keystone(more: &str) -> Result<Keystone, ConfigError> {
-    match load(&format!("{KEYSTONE}{more}"))?.derived.auth {
-        AuthBy::Keystone(keystone) => Ok(*keystone),
-        AuthBy::ProjectHeader => panic!("the file says keystone"),
-    }
-}
-
-#[track_caller]
-fn wrong_keystone(more: &str, expect: Expect) {
-    expect.assert_eq(&keystone(more).expect_err("must be refused").to_string());
-}
-
-#[test]
-fn keystone_is_asked_by_a_user_with_a_password() {
-    expect![[r#"
-        KeystoneConfig {
-            auth_url: AuthUrl(
-                "https://keystone.example:5000/v3",
-            ),
-            www_authenticate_uri: None,
-            credentials: Password {
-                user: Name(
-                    "barbican",
-                    Name(
-                        "Default",
-                    ),
-                ),
-                project: Name(
-                    "service",
-                    Id(
-                        "default",
-                    ),
-                ),
-                password: Given([redacted]),
-            },
-            cafile: None,
-            insecure: false,
-            connect_time_max: 3s,
-            request_time_max: 10s,
-            cache_time: 300s,
-            service_roles: [
-                Role(
-                    "service",
-                ),
-            ],
-            service_roles_required: true,
-        }
-    "#]]
-    .assert_debug_eq(&keystone("password = \"hunter2\"").unwrap().config);
-}
-
-#[test]
-fn keystone_is_asked_by_an_application_credential() {
-    let credentials = |text: &str| {
-        let AuthBy::Keystone(keystone) = load(text).unwrap().derived.auth else {
-            panic!("the file says keystone")
-        };
-        format!("{:?}", keystone.config.credentials)
-    };
-    let head = "auth = \"keystone\"\n[keystone]\nauth_url = \"http://k\"\n";
-    assert_eq!(
-        credentials(&format!(
-            "{head}application_credential_id = \"a\"\napplication_credential_secret = \"s\""
-        )),
-        r#"Application { id: "a", secret: Given([redacted]) }"#
-    );
-    let named =
-        "application_credential_name = \"n\"\nuser_id = \"u\"\napplication_credential_secret_file = \"/s\"";
-    assert_eq!(
-        credentials(&format!("{head}{named}")),
-        r#"NamedApplication { name: "n", user: Id("u"), secret: File("/s") }"#
-    );
-}
-
-#[test]
-fn nothing_that_is_printed_of_the_configuration_has_the_password() {
-    let settings = file::parse(Path::new("f"), &format!("{KEYSTONE}password = \"hunter2\"")).unwrap();
-    assert!(!format!("{settings:?}").contains("hunter2"));
-    for more in ["password = [\"hunter2\"]", "password_file = { x = \"hunter2\" }", "pasword = \"hunter2\""] {
-        let told = keystone(more).unwrap_err().to_string();
-        assert!(!told.contains("hunter2"), "{told}");
-    }
-}
-
-#[test]
-fn keystone_needs_its_address() {
-    wrong(
-        "auth = \"keystone\"",
-        expect![[r#"
-            auth = "keystone" needs auth_url in the table [keystone] of the configuration file
-            The operator's guide has a whole example: "In the cloud: Keystone"."#]],
-    );
-}
-
-#[test]
-fn keystone_needs_a_secret_and_one_is_enough() {
-    wrong_keystone(
-        "",
-        expect![[r#"
-            auth = "keystone" needs password_file or password in the table [keystone] of the configuration file
-            The operator's guide has a whole example: "In the cloud: Keystone"."#]],
-    );
-    wrong_keystone(
-        "password = \"hunter2\"\npassword_file = \"/x\"",
-        expect![[r#"
-            keystone.password and keystone.password_file exclude each other
-            Leave one of them."#]],
-    );
-    for (more, expect) in [
-        ("application_credential_secret = \"hunter2\"\npassword = \"hunter2\"", ["secret", "password"]),
-        ("application_credential_secret_file = \"/x\"", ["secret_file", "project_name"]),
-        (
-            "application_credential_name = \"n\"\napplication_credential_secret = \"x\"",
-            ["name", "project_name"],
-        ),
-    ] {
-        let told = keystone(more).unwrap_err().to_string();
-        let [application, other] = expect;
-        let expect =
-            format!("keystone.application_credential_{application} and keystone.{other} exclude each other");
-        assert!(told.starts_with(&expect) && !told.contains("hunter2"), "{more}: {told}");
-    }
-    let with_user = "auth = \"keystone\"\n[keystone]\nauth_url = \"http://k\"\napplication_credential_id = \"1\"\n\
-                     application_credential_secret = \"x\"\nusername = \"u\"";
-    let told = load(with_user).unwrap_err().to_string();
-    assert!(told.starts_with("keystone.application_credential_id and keystone.username exclude"), "{told}");
-    wrong_keystone(
-        "password_file = \"credential:keystone.password\"",
-        expect![[r#"
-            no credential keystone.password: systemd has passed this process none
-            Give the unit LoadCredential=keystone.password:FILE, or name a file with keystone.password_file."#]],
-    );
-}
-
-#[test]
-fn a_wrong_value_for_keystone_is_told_with_its_place() {
-    wrong_keystone(
-        "insecure = 1\ntoken_cache_time = 7200\nservice_token_roles = \"service\"\nregion_name = \"x\"\npassword = \"\"\n",
-        expect![[r#"
-            donjon.toml:8:12: keystone.insecure = 1: not a switch; allowed: true, false (without quotes)
-            donjon.toml:9:20: keystone.token_cache_time = 7200: allowed: a whole number of seconds from 0 to 3600
-            donjon.toml:10:23: keystone.service_token_roles = "service": not a list; allowed: names of roles, such as ["service"]
-            donjon.toml:11:1: unknown key "keystone.region_name"; allowed: auth_url, www_authenticate_uri, username, user_id, user_domain_name, user_domain_id, password, password_file, project_name, project_id, project_domain_name, project_domain_id, application_credential_id, application_credential_name, application_credential_secret, application_credential_secret_file, cafile, insecure, http_connect_timeout, http_request_timeout, token_cache_time, service_token_roles, service_token_roles_required
-            donjon.toml:12:12: keystone.password: empty, or longer than anything in Keystone; allowed: from 1 to 255 characters"#]],
-    );
-}
-
-#[test]
-fn with_keystone_any_address_will_do() {
-    let config = load(&format!("listen = \"0.0.0.0:9311\"\n{KEYSTONE}password = \"p\"")).unwrap();
-    assert!(config.allow_listening_at(listen_of(&config)).is_ok());
 }
 
 #[test]
@@ -680,89 +517,11 @@ fn a_data_directory_for_everybody() {
     assert_eq!(service.data_dir(), Some("/var/lib/donjon".into()));
 }
 
-/// The value that documents show for a row: its default, or an example.
-fn shown_value(row: &table::Row) -> &'static str {
-    match row.default {
-        DefaultValue::Fixed(value) => value,
-        DefaultValue::Computed { packaged, .. } => packaged,
-        DefaultValue::Absent { example, .. } => example,
-    }
-}
-
-#[test]
-fn the_value_that_documents_show_for_a_row_is_allowed() {
-    for row in ROWS {
-        let table = if row.section.is_empty() { String::new() } else { format!("[{}]\n", row.section) };
-        let settings = file::parse(Path::new("f"), &format!("{table}{} = {}", row.key, shown_value(row)));
-        assert_ne!(settings.unwrap(), Settings::default(), "{}", row.name());
-    }
-}
-
-#[test]
-fn every_row_of_the_top_level_is_a_flag_whose_help_says_what_it_does() {
-    let mut command = Flags::<SERVE>::augment_args(Command::new("serve"));
-    let help = command.render_long_help().to_string();
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
-    for row in ROWS {
-        let flag = format!("--{} ", row.key.replace('_', "-"));
-        let is_flag = help.contains(&flag) || help.contains(&format!("--{}[", row.key.replace('_', "-")));
-        assert_eq!(is_flag, row.section.is_empty(), "{flag}");
-        assert!(!is_flag || words(&help).contains(&words(row.help)), "{flag}");
-    }
-}
-
-#[test]
-fn a_flag_is_read_as_its_key_is() {
-    let parse = |args: &[&str]| {
-        let command = Flags::<SERVE>::augment_args(Command::new("serve").no_binary_name(true));
-        Settings::of_flags(&command.try_get_matches_from(args).unwrap())
-    };
-    for row in ROWS.iter().filter(|row| row.section.is_empty()) {
-        let value = shown_value(row).trim_matches(['"', '[', ']']);
-        if !value.is_empty() {
-            let flag = format!("--{}={value}", row.key.replace('_', "-"));
-            let file = file::parse(Path::new("f"), &format!("{} = {}", row.key, shown_value(row))).unwrap();
-            assert_eq!(parse(&[&flag]), file, "{flag}");
-        }
-    }
-    let hosts = parse(&["--hosts", "a,b", "--hosts", "c", "--insecure-listen"]);
-    assert_eq!(
-        hosts,
-        file::parse(Path::new("f"), "hosts = [\"a\", \"b\", \"c\"]\ninsecure_listen = true").unwrap()
-    );
-}
-
 #[test]
 fn what_a_reload_cannot_change_is_named() {
     let before = load("").unwrap();
     let after = load("log = \"debug\"\nlisten = \"127.0.0.1:1\"\n[limits]\nconnections = 5").unwrap();
     assert_eq!(before.needs_restart(&after), ["listen", "limits.connections"]);
-}
-
-/// The packaged file, with lines that begin so without it.
-fn uncommented(marks: &[&str]) -> Result<Config, ConfigError> {
-    let plain = |line: &str| marks.iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line).to_owned();
-    load(&packaged_file().lines().map(|line| plain(line) + "\n").collect::<String>())
-}
-
-#[test]
-fn the_packaged_file_says_the_defaults() {
-    let mut defaults = load("").unwrap();
-    let derived = &mut defaults.derived;
-    (derived.is_libvirt_socket_chosen, derived.is_admin_socket_chosen) = (true, true); // By the file that names them.
-    assert_eq!(uncommented(&["#: "]).unwrap(), defaults);
-}
-
-#[test]
-fn every_line_of_the_packaged_file_is_allowed() {
-    let all = uncommented(&["#: ", "#- "]).unwrap();
-    let examples = all.differing(&load("").unwrap()).map(|row| row.default.is_value()).collect::<Vec<_>>();
-    assert_eq!(examples, [false].repeat(ROWS.iter().filter(|row| !row.default.is_value()).count()));
-}
-
-#[test]
-fn tables_of_rows_are_introduced() {
-    assert!(ROWS.iter().all(|row| SECTIONS.iter().any(|(section, _)| *section == row.section)));
 }
 
 #[test]
