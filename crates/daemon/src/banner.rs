@@ -1,4 +1,4 @@
-//! What a started server tells the person who started it: where everything is, and two commands to try.
+//! The message of a started server: its paths and addresses, and two commands to try.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::config::values::{KeySource, LogFormat};
 use crate::config::{AuthBy, Config};
 use crate::console;
 
-/// Where the server listens.
+/// The addresses of the server.
 pub(crate) struct Addresses {
     pub(crate) rest: Vec<SocketAddr>,
     /// The read-write socket of the libvirt door.
@@ -15,7 +15,7 @@ pub(crate) struct Addresses {
     pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// Tells it on stderr; where the log is JSON, as an event, so that every line there stays JSON.
+/// Prints the message on stderr. With a log in JSON it is an event, so that every line stays JSON.
 pub(crate) fn tell(config: &Config, policy: &str, addresses: &Addresses) {
     match config.general.log_format {
         LogFormat::Text => console::tell(text(config, policy, addresses)),
@@ -67,7 +67,7 @@ fn text(config: &Config, policy: &str, addresses: &Addresses) -> String {
     )
 }
 
-/// The same for who has no use for the REST API.
+/// The commands for a server without the REST API.
 fn libvirt_commands(socket: &Path) -> String {
     let socket = socket.display();
     format!(
@@ -77,7 +77,7 @@ fn libvirt_commands(socket: &Path) -> String {
     )
 }
 
-/// They work by copy and paste, one after the other, in any POSIX shell.
+/// Both can be pasted into any POSIX shell.
 fn commands(url: &str, auth: &AuthBy) -> String {
     let (first, who) = match auth {
         AuthBy::ProjectHeader => ("", "X-Project-Id: demo"),

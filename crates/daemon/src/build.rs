@@ -23,13 +23,13 @@ use crate::permissions;
 pub(crate) struct Built {
     pub(crate) vault: Arc<Vault>,
     pub(crate) store: Arc<SqliteStore>,
-    /// Who may do what, in a few words.
+    /// The policy, described on one line.
     pub(crate) policy: String,
 }
 
-/// Builds what the configuration names, making what a new store needs.
+/// Builds the vault that the configuration names. A new store gets its directory, key and database.
 pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Result<Built, Error> {
-    let policy = load_policy(config, &config.derived.auth)?; // A wrong one leaves nothing behind.
+    let policy = load_policy(config, &config.derived.auth)?; // First, so that a wrong policy leaves nothing behind.
     let described = config.describe_policy(&policy);
     match why {
         Begin::Start => loss::require_store(config)?,
@@ -49,18 +49,18 @@ pub(crate) async fn build(config: &Config, why: Begin, on_loss: OnLoss) -> Resul
     vault
         .begin(why, SystemTime::now().into())
         .map_err(|error| failed(vault::OpenError::Audit(named(&config.general.audit, error))))?;
-    readable.iter().for_each(|warning| tracing::warn!("{warning}")); // Now they are known to be ours.
+    readable.iter().for_each(|warning| tracing::warn!("{warning}")); // Only now are the files known to be ours.
     Ok(Built { vault: Arc::new(vault), store, policy: described })
 }
 
-/// Who may do what. The log tells what is odd about it.
+/// Loads the policy. Its warnings go to the log.
 pub(crate) fn load_policy(config: &Config, auth: &AuthBy) -> Result<Policy, ConfigError> {
     let policy = config.load_policy(auth)?;
     policy.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(policy)
 }
 
-/// Makes the data directory, for its user alone, unless it is there.
+/// Makes the data directory with mode 0700, unless it exists.
 fn make_data_dir(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     Ok(made.map_err(|source| SystemError::DataDir { path: path.to_owned(), source })?)
@@ -82,7 +82,7 @@ pub(crate) fn open_store(
     }
 }
 
-/// SQLite opens a file that it may only read without complaint, and the server would then refuse every change.
+/// SQLite opens a read-only file without an error, and the server would then refuse every change.
 fn require_writable(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
@@ -116,7 +116,7 @@ fn audit_sink(target: &AuditTarget, sync: AuditSync, chain: Chain) -> io::Result
     })
 }
 
-/// The vault knows no path.
+/// Adds the path, which the vault does not know.
 fn named(target: &AuditTarget, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{target}: {error}"))
 }

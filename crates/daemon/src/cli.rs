@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and the help that teaches it.
+//! The command line and its help. The flags of settings come from `config/rows.rs`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,51 +32,51 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one, for the time of one match")]
+#[allow(clippy::large_enum_variant, reason = "one value exists, for the time of one match")]
 pub(crate) enum Command {
     /// Run the server
     ///
-    /// With no flag and no file it makes a data directory, a master key and a database, listens on loopback, and says
+    /// Without flags and file it makes a data directory, a master key and a database, listens on loopback, and prints
     /// on stderr where each is.
     #[command(after_help = SERVE_HELP)]
     Serve(Serve),
-    /// Run in the place of libvirt's virtsecretd, with its options
+    /// Run instead of libvirt's virtsecretd, with its options
     ///
     /// Serves /run/libvirt/virtsecretd-sock as root, else $XDG_RUNTIME_DIR/libvirt/virtsecretd-sock, or the sockets that
-    /// systemd passes, and no REST API unless the file says so. A link to donjond that is called virtsecretd does the
-    /// same.
+    /// systemd passes, and no REST API unless the file names an address. A link to donjond with the name virtsecretd
+    /// does the same.
     #[command(after_help = VIRTSECRETD_HELP)]
     Virtsecretd(Virtsecretd),
-    /// Make the data directory, the master key and the database, and say where each is
+    /// Make the data directory, the master key and the database, and print where each is
     ///
-    /// `serve` does this by itself; `init` is for making a backup of the key before the first secret is stored. It
-    /// refuses to touch a store that is there.
+    /// `serve` does this by itself. Use `init` to make a backup of the key before the first secret is stored. It refuses
+    /// to touch an existing store.
     #[command(after_help = "Example:\n  donjond init --data-dir /srv/donjon")]
     Init(Init),
-    /// Look at policy and store without changing them: schema, integrity, master key, every payload, audit trail
+    /// Check policy and store without changing them: schema, integrity, master key, every payload, audit trail
     ///
-    /// Every payload is opened, and the ids of secrets that do not open are printed. A server may be running on it
-    /// meanwhile: it is asked by its admin socket.
+    /// It opens every payload and prints the ids of secrets that do not open. A server may run on the store meanwhile:
+    /// the command asks it over the admin socket.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
-    /// Copy the database to a new file, and look at everything in the copy
+    /// Copy the database to a new file, and check the whole copy
     ///
-    /// A server may be running on it meanwhile: it is asked by its admin socket. The copy is whole and checked when this
-    /// ends; nothing is left of one that was not finished. The master key is not in it.
+    /// A server may run on the store meanwhile: the command asks it over the admin socket. The copy is complete and
+    /// checked when the command ends; an unfinished copy is deleted. The master key is not in the copy.
     #[command(after_help = BACKUP_HELP)]
     Backup(Backup),
-    /// Print the rules of who may do what, as a policy file, and say what is wrong with a file
+    /// Print the rules of who may do what as a policy file, or the errors of a policy file
     ///
-    /// Each rule with what asks for it, and, where a file overrides it, with the line that does. What is printed can be
-    /// cut down and changed to become a policy file.
+    /// Each rule comes with the requests that it decides, and with the line of the file that overrides it. Shorten and
+    /// change the output to make a policy file of your own.
     #[command(after_help = POLICY_HELP)]
     Policy(Policy),
-    /// Make the token by which libvirt's daemons prove to be such, and let a group read it
+    /// Make the token that libvirt's daemons identify themselves with, and let a group read it
     ///
-    /// For root, before a server that runs as another user: libvirt makes the token for root alone. One that is there is
-    /// kept, for others have read it.
+    /// Run it as root before a server that runs as another user: libvirt makes the token for root alone. An existing
+    /// token is kept, because other daemons have read it.
     #[command(
         after_help = "Example:\n  donjond token --group donjon    as donjond.service does before it starts"
     )]
@@ -87,12 +87,12 @@ const SERVE_HELP: &str = "\
 Examples:
   donjond serve --data-dir ./try --listen 127.0.0.1:9999 --log debug
   donjond serve --config /etc/donjon/donjon.toml --master-key credential:donjon.key
-  donjond serve --accept-rollback          after a backup was restored: go on without what came after it
+  donjond serve --accept-rollback          after a restored backup: go on without the later changes
 
-Each flag but --accept-rollback is a key of the file too (--data-dir is data_dir), and the flag wins. The file alone has the tables: [keystone], [limits], [quotas], [upkeep].
+Each flag except --config and --accept-rollback is also a key of the file (--data-dir is data_dir), and the flag wins. Only the file has the tables [cors], [keystone], [limits], [quotas] and [upkeep].
 
 Signals: SIGTERM or SIGINT stops accepting and lets requests in flight finish (a second one ends at once); \
-SIGHUP opens the audit trail anew, for logrotate, and reads the log filter from the file.";
+SIGHUP reopens the audit trail, for logrotate, and reads the log filter and the policy again.";
 
 const VIRTSECRETD_HELP: &str = "\
 Examples:
@@ -100,7 +100,7 @@ Examples:
   ln -s donjond virtsecretd; VIRTD_PATH=$PWD virsh -c 'secret:///session?mode=direct' secret-list
 
 The file is Donjon's own (TOML), not virtsecretd.conf. With --timeout the server ends when no client was connected \
-for so long and no ephemeral secret would be lost.";
+for that time, unless an ephemeral secret would be lost.";
 
 const CHECK_HELP: &str = "\
 Examples:
@@ -108,24 +108,24 @@ Examples:
   donjond check --audit
   donjond check --audit audit.log.2 audit.log.1 audit.log
 
-Rotated files are one trail: name them oldest first, and give no compressed ones.";
+Rotated files are one trail: name the oldest first, and decompress them before.";
 
 const BACKUP_HELP: &str = "\
 Examples:
   donjond backup /backup/donjon-$(date +%F).db
   donjond backup --config /etc/donjon/donjon.toml --data-dir /var/lib/donjon /backup/donjon.db
 
-Run it as root, or as the user that runs the server. FILE belongs to whoever runs this (mode 0600).";
+Run it as root, or as the user that runs the server. FILE belongs to the user who runs the command (mode 0600).";
 
 const POLICY_HELP: &str = "\
 Examples:
   donjond policy --policy secure-rbac                     the rules of Barbican 23
-  donjond policy --policy-file policy.yaml                 with what a file changes, or what is wrong with it
-  donjond policy --config /etc/donjon/donjon.toml         the rules that serve would have
+  donjond policy --policy-file policy.yaml                 with the changes of a file, or with its errors
+  donjond policy --config /etc/donjon/donjon.toml         the rules that serve would use
 
 A rule is \"NAME\": \"CHECK\" in YAML. A check is role:NAME, rule:NAME, ATTRIBUTE:VALUE (project_id, user_id, roles of \
-the caller; 'text', True, False) with %(target.secret.project_id)s and the like for what is asked for, @ for \
-everybody, ! for nobody; and, or, not and parentheses join them. The operator's guide, \"Who may do what\", has all.";
+the caller; 'text', True, False) with %(target.secret.project_id)s and similar for the thing that is asked for, @ for \
+everybody, ! for nobody; and, or, not and parentheses join them. The operator's guide, \"Who may do what\", explains all of it.";
 
 /// `donjond serve`.
 #[derive(Args, Debug)]
@@ -135,46 +135,46 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Flags<SERVE>,
-    /// Go on without changes that the audit trail has as committed and the database has not
+    /// Start although the database lacks changes that the audit trail shows as committed
     ///
-    /// After a backup was restored, or what was lost cannot be had back. A line of the audit trail declares it. This once:
-    /// it is no key of the file.
+    /// For a restored backup, or for changes that cannot be recovered. A line of the audit trail declares the loss. The
+    /// flag is for one start, so it is not a key of the file.
     #[arg(long)]
     pub(crate) accept_rollback: bool,
-    /// What holds where neither flags nor the file say.
+    /// Settings that apply if neither the flags nor the file have them.
     #[arg(skip)]
     pub(crate) behind: Settings,
 }
 
-/// `donjond virtsecretd`: the options of virtsecretd(8), each done or refused by name.
+/// `donjond virtsecretd`: each option of virtsecretd(8) works or is refused by name.
 #[derive(Args, Debug)]
 pub(crate) struct Virtsecretd {
-    /// End when no client was connected for SECONDS
+    /// End after SECONDS without a client
     #[arg(short, long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
     /// Read settings from FILE (TOML)
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Log what happens in detail
+    /// Log in detail
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Not here: TLS and TCP are not served
+    /// Refused: TLS and TCP are not served
     #[arg(short, long)]
     pub(crate) listen: bool,
-    /// Not here: a service manager or `&` runs it in the background
+    /// Refused: use a service manager or `&` to run it in the background
     #[arg(short, long)]
     pub(crate) daemon: bool,
-    /// Not here: the lock beside the database keeps a second server out
+    /// Refused: the lock beside the database keeps a second server out
     #[arg(short, long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
 }
 
-/// The arguments, or, where the program is called by the name of libvirt's daemon, those of its command.
+/// The arguments. A program with the name of libvirt's daemon gets the arguments of that command.
 pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = given.into_iter().collect();
     let name = arguments.first().map(PathBuf::from);
     if name.as_deref().and_then(Path::file_name).is_some_and(|name| name == "virtsecretd") {
-        // virtsecretd(8) prints its version for -V and --version too, which clap has at the top only.
+        // virtsecretd(8) prints its version for -V and --version too; clap knows these only at the top.
         let is_version = |argument: &OsString| argument == "-V" || argument == "--version";
         if !arguments.get(1).is_some_and(is_version) {
             arguments.insert(1, "virtsecretd".into());
@@ -201,7 +201,7 @@ pub(crate) struct Check {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Flags<CHECK>,
-    /// Verify the audit trail instead, in these files, oldest first
+    /// Verify the audit trail instead, in these files, the oldest first
     ///
     /// [default: the file that `serve` writes]
     #[arg(long = "audit", value_name = "FILE", num_args = 0..)]
@@ -216,7 +216,7 @@ pub(crate) struct Backup {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Flags<BACKUP>,
-    /// Where to put the copy; nothing may be there
+    /// Path of the copy, which must not exist
     #[arg(value_name = "FILE", value_parser = values::path)]
     pub(crate) to: PathBuf,
 }
@@ -234,10 +234,10 @@ pub(crate) struct Policy {
 /// `donjond token`.
 #[derive(Args, Debug)]
 pub(crate) struct Token {
-    /// Let GROUP, a name or a number, read FILE (0640), and enter its directory (0750) if not everybody may
+    /// Let GROUP, a name or a number, read FILE (0640), and enter its directory (0750) unless everybody may already
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<Group>,
-    /// Where the token is
+    /// Path of the token
     #[arg(value_name = "FILE", default_value = "/run/libvirt/common/system.token", value_parser = values::path)]
     pub(crate) file: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! What the operator chose: flags, the file that `--config` names, and the defaults, in this order of precedence.
+//! The configuration: flags, then the file that `--config` names, then defaults.
 //!
 //! ```text
 //! flags ─▶ rows ◀─ file      a row for each setting: key, kind, sentence, default
@@ -33,7 +33,7 @@ pub(crate) use rows::{Config, Limits, Settings, Upkeep};
 use surroundings::Surroundings;
 use values::{AuditTarget, Auth, KeySource, SocketAt, SocketMode, StoreUrl};
 
-/// Why there is no [`Config`].
+/// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// The file cannot be used.
@@ -42,16 +42,16 @@ pub(crate) enum ConfigError {
     /// The policy file cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyFileError),
-    /// Keystone cannot be asked with what was chosen.
+    /// The settings for Keystone are incomplete.
     #[error(transparent)]
     Keystone(#[from] KeystoneFault),
     /// No default for the data directory.
     #[error(
-        "no place for the data directory: neither XDG_DATA_HOME nor HOME is set to an absolute path\n\
-         Give one with --data-dir DIR."
+        "no default for the data directory: neither XDG_DATA_HOME nor HOME is set to an absolute path\n\
+         Name one with --data-dir DIR."
     )]
     NoHome,
-    /// Whoever reaches the address would own every secret.
+    /// Everybody who reaches the address would own every secret.
     #[error(
         "{0} is not a loopback address, and with auth project-header whoever reaches it reads and writes the \
          secrets of every project\n\
@@ -60,23 +60,23 @@ pub(crate) enum ConfigError {
     NotLoopback(SocketAddr),
 }
 
-/// How callers are known, with all that takes.
+/// How callers are identified, with the settings for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum AuthBy {
-    /// By the project they name.
+    /// By the project in a header.
     ProjectHeader,
-    /// By what Keystone says.
+    /// By Keystone.
     Keystone(Box<Keystone>),
 }
 
-/// What follows from several settings.
+/// Values that follow from several settings.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Derived {
-    /// How callers are known.
+    /// How callers are identified.
     pub(crate) auth: AuthBy,
-    /// Whether somebody named the socket; if not, the server goes on without where it cannot be made.
+    /// Whether the operator named the admin socket. If not, a failure to make it does not stop the server.
     pub(crate) is_admin_socket_chosen: bool,
-    /// Whether somebody named the socket; if not, the door stays closed where another server has it.
+    /// Whether the operator named the libvirt socket. If not, the door stays closed where another server has the default.
     pub(crate) is_libvirt_socket_chosen: bool,
 }
 
@@ -86,7 +86,7 @@ impl Config {
         Self::load_before(flags, file, Settings::default())
     }
 
-    /// The same, with settings that take precedence over the defaults alone.
+    /// The same, with settings that come between the file and the defaults.
     pub(crate) fn load_before(
         flags: Settings,
         file: Option<&Path>,
@@ -96,7 +96,7 @@ impl Config {
         Self::resolve(flags.or(from_file).or(behind), file, &Surroundings::of_process())
     }
 
-    /// The file is named, for it may hold a password.
+    /// Adds the defaults. The file is named because it may hold a password.
     fn resolve(chosen: Settings, file: Option<&Path>, around: &Surroundings) -> Result<Self, ConfigError> {
         let is_admin_socket_chosen = chosen.general.admin_socket.is_some();
         let is_libvirt_socket_chosen = chosen.general.libvirt_socket.is_some();
@@ -110,8 +110,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether the REST door may be open at an address, chosen or passed by systemd. For `serve` alone: the other
-    /// commands listen nowhere.
+    /// Checks whether the REST door may open at an address, chosen or passed by systemd. Only `serve` needs it: the other
+    /// commands do not listen.
     pub(crate) fn allow_listening_at(&self, address: SocketAddr) -> Result<(), ConfigError> {
         match self.derived.auth {
             AuthBy::ProjectHeader
@@ -123,14 +123,14 @@ impl Config {
         }
     }
 
-    /// The keys that differ from another configuration and take effect only at the next start.
+    /// The keys that differ from another configuration and need a restart.
     pub(crate) fn needs_restart(&self, other: &Self) -> Vec<String> {
         self.differing(other).filter(|row| !row.reloads).map(|row| row.name()).collect()
     }
 }
 
 impl Limits {
-    /// What one request at the REST door may cost.
+    /// The limits of one request at the REST door.
     pub(crate) fn of_rest_door(&self) -> transport::Limits {
         transport::Limits {
             head_bytes_max: self.header_bytes,
@@ -158,7 +158,7 @@ impl ProjectQuotas {
 }
 
 impl Upkeep {
-    /// How long things are kept.
+    /// The times for which expired and spent things are kept.
     pub(crate) fn grace(&self) -> Grace {
         Grace { expired: self.expired_seconds, orders: self.orders_seconds }
     }
@@ -172,7 +172,7 @@ impl Settings {
             .expect("the rows' defaults are a file like any other")
     }
 
-    /// These, and the defaults that depend on each other or on `around`.
+    /// Adds the defaults that depend on other settings or on `around`.
     fn or_computed(mut self, around: &Surroundings) -> Result<Self, ConfigError> {
         let keys = &mut self.general;
         let data_dir = match keys.data_dir.clone() {

@@ -1,6 +1,6 @@
-//! What the program says to people on stdout and stderr, outside the log.
+//! Output for people on stdout and stderr, outside the log.
 //!
-//! A reader that has gone away (`donjond check | head -1`) is no reason to fail, so write errors are dropped.
+//! A closed pipe (`donjond check | head -1`) is not a failure, so write errors are ignored.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Why a command failed, told to the operator: what happened, then, on a line of its own, what to do.
+//! Errors of commands, as operators read them: one line says what happened, the next line says what to do.
 //!
 //! Errors are grouped by where the operator looks: the command line and configuration, the system, the doors, the store, a
 //! backup.
@@ -28,13 +28,13 @@ pub(crate) enum Error {
     /// Keystone cannot be asked.
     #[error("{0}\nName files that the user that runs donjond can read, in the table [keystone].")]
     Keystone(#[from] transport::KeystoneError),
-    /// Nothing is served.
+    /// Both doors are off.
     #[error(
         "there is nothing to serve: both --listen and --libvirt-socket are off\n\
          Leave one of them on."
     )]
     NothingToServe,
-    /// What `virtsecretd` is asked for and is not here.
+    /// An option of `virtsecretd` that donjond does not have.
     #[error("{0}")]
     NotHere(&'static str),
     /// The system.
@@ -52,26 +52,26 @@ pub(crate) enum Error {
     /// A backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// A server that runs did not do what it was asked.
+    /// A running server did not do what it was asked.
     #[error(transparent)]
     Admin(#[from] crate::admin::client::AdminError),
-    /// Stopped by a signal, or by who asked.
-    #[error("stopped before it was done; nothing was left of it")]
+    /// Stopped by a signal, or by the client.
+    #[error("stopped before the end; all unfinished files were removed")]
     Interrupted,
     /// Stopped by a second signal.
     #[error("ended at once by a second signal; requests in flight were cut off")]
     Cut,
-    /// Something that cannot be, while a command ran.
+    /// A panic.
     #[error(
-        "ended by a fault of this program, at the place that was told\n\
-         If the system is out of memory, threads or files, mend that; else please report it."
+        "ended by a fault of this program, at the place printed above\n\
+         If the system is out of memory, threads or files, mend that; otherwise please report it."
     )]
     Panicked,
 }
 
 impl Error {
-    /// 2 for usage and configuration, and where an operator has to decide, so that systemd does not try again; 1 for
-    /// everything else.
+    /// 2 for usage, configuration and losses, about which an operator has to decide, so that systemd does not try again.
+    /// 1 for everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Keystone(_) | Self::NothingToServe | Self::NotHere(_) | Self::Lost(_) => {
@@ -106,7 +106,7 @@ impl From<::store::Error> for Error {
     }
 }
 
-/// Names the loss and the remedy.
+/// Describes the loss and what to do about it.
 fn loss_text(loss: &Loss) -> String {
     let Loss { store, trail, lost, changes } = loss;
     let mut text = format!(
@@ -126,10 +126,10 @@ fn loss_text(loss: &Loss) -> String {
                 );
             }
             if lines > changes.first.len() {
-                text += &format!("\n  … and {} more, which the trail has", lines - changes.first.len());
+                text += &format!("\n  … and {} more in the trail", lines - changes.first.len());
             }
         }
     }
-    text + "\nIs this the right database, and whole (donjond check; was donjon.db-wal left behind)? Put back the one that was \
-            served last. If a backup was restored, or they cannot be had back: donjond serve --accept-rollback goes on without them."
+    text + "\nIs this the right database, and complete (donjond check; was donjon.db-wal left behind)? Put back the database that was \
+            served last. If a backup was restored, or the changes cannot be recovered: donjond serve --accept-rollback goes on without them."
 }

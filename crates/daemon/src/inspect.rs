@@ -1,7 +1,6 @@
-//! Looks at everything that a store holds: pages, indexes, rows, and every payload, which is opened and wiped.
+//! Checks everything in a store: pages, indexes, rows, and every payload, which is opened and wiped.
 //!
-//! The same work is done by `donjond check` on a store that no server has, and by a server that is asked to; who is told of the
-//! progress is a [`Watch`].
+//! `donjond check` does this on a store without a server, and a server does it on request. A [`Watch`] gets the progress.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -17,22 +16,22 @@ use vault::Opener;
 use crate::admin::protocol::{Finding, Inspected, Progress, Step};
 use crate::error::{BackupError, Error};
 
-/// Damaged secrets that are remembered, so that each is told once; of more, some may be told twice.
+/// Damaged secrets that are remembered, so that each is reported once. Beyond that, some may be reported twice.
 const TOLD_MAX: usize = 100_000;
 
 /// Follows the progress, and decides whether to go on.
 pub(crate) trait Watch: Send + Sync + 'static {
-    /// So far it is. Called often: who tells people leaves most of them out.
+    /// Reports the progress. It is called often, so most reports may be dropped.
     fn progress(&self, progress: Progress);
 
     /// A damaged secret.
     fn found(&self, finding: Finding);
 
-    /// Whether anybody still wants it.
+    /// Whether the result is still wanted.
     fn goes_on(&self) -> bool;
 }
 
-/// Looks at everything. It tells and counts damage; it returns an error only where it could not look.
+/// Checks everything. Damage is reported and counted; only a check that could not run is an error.
 pub(crate) fn inspect(
     store: &SqliteStore,
     opener: &Opener,
@@ -48,7 +47,7 @@ pub(crate) fn inspect(
     });
     let mut found = Inspected { complaints: or_stopped(complaints, watch)?, ..Inspected::default() };
     let mut look = store.look()?;
-    // A database that complains may be past counting, and past going through.
+    // A damaged database may not let its rows be counted or read.
     match look.counted().and_then(|(secrets, projects)| {
         (found.secrets, found.projects) = (secrets, projects);
         let told = sweep(&mut look, store, opener, watch, runtime, &mut found)?;
@@ -64,12 +63,12 @@ pub(crate) fn inspect(
     }
 }
 
-/// A check that was given up is no fault of the store.
+/// A stopped check is not a fault of the store.
 fn or_stopped<T>(done: Result<T, store::Error>, watch: &Arc<dyn Watch>) -> Result<T, Error> {
     done.map_err(|error| if watch.goes_on() { error.into() } else { Error::Interrupted })
 }
 
-/// Copies a store to a new file; how long that is.
+/// Copies a store to a new file. Returns its length.
 pub(crate) fn copy(store: &SqliteStore, to: &Path, watch: &Arc<dyn Watch>) -> Result<u64, Error> {
     let copied = store.copy_to(to, |CopyProgress { done, all }| {
         watch.progress(Progress { step: Step::Copy, done, of: all });
@@ -83,7 +82,7 @@ pub(crate) fn copy(store: &SqliteStore, to: &Path, watch: &Arc<dyn Watch>) -> Re
     }
 }
 
-/// Opens each payload; the secrets that were told.
+/// Opens each payload. Returns the damaged secrets that were reported.
 fn sweep(
     look: &mut Look,
     store: &SqliteStore,
@@ -107,7 +106,7 @@ fn sweep(
                     Err(error) if is_damage(&error) => Some(reason(&error)),
                     Err(error) => return Err(unopened(error)),
                 },
-                (_, Err(error)) => Some(error.to_string()), // Of this row alone: others may be read.
+                (_, Err(error)) => Some(error.to_string()), // Only this row is damaged.
                 (None, Ok(_)) => Some("its row does not say whose it is".to_owned()),
             };
             seen += 1;
@@ -129,7 +128,7 @@ fn is_damage(error: &vault::Error) -> bool {
     matches!(error, vault::Error::Failed(failure) if failure.is_of_what_is_stored())
 }
 
-/// Why a look at the store cannot go on.
+/// Why the check cannot go on.
 fn unopened(error: vault::Error) -> store::Error {
     match error {
         vault::Error::Failed(vault::Failure::Store(failure)) => failure.into(),
@@ -137,7 +136,7 @@ fn unopened(error: vault::Error) -> store::Error {
     }
 }
 
-/// Looks at what vouches for who may use each secret and container, but for secrets that were told already.
+/// Checks the guard of each secret and container, except for secrets that were reported already.
 fn guards(
     look: &mut Look,
     store: &SqliteStore,
@@ -148,7 +147,7 @@ fn guards(
 ) -> Result<(), store::Error> {
     let unavailable = |error: vault::OpenError| store::Failure::Unavailable(error.to_string());
     if !runtime.block_on(opener.has_guards(store)).map_err(unavailable)? {
-        return Ok(()); // It gets them when it is served.
+        return Ok(()); // A start adds them.
     }
     for kind in [Kind::Secrets, Kind::Containers] {
         let mut after = i64::MIN;
@@ -190,7 +189,7 @@ fn unguarded(row: u64, of: Option<Guarded>, error: &vault::Error) -> Finding {
     }
 }
 
-/// Why, without the id, which stands beside it.
+/// The reason, without the id, which stands beside it.
 fn reason(error: &vault::Error) -> String {
     match error {
         vault::Error::Failed(vault::Failure::Corrupt { source, .. }) => format!("its payload {source}"),

@@ -1,4 +1,4 @@
-//! Sockets: made here or passed by systemd, and the loop that accepts from them.
+//! Sockets that systemd passed or that are made here, and the loop that accepts their connections.
 
 use std::future::Future;
 use std::io;
@@ -16,10 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::threads::{Handed, Workers};
 
-/// How long to wait when the system has no file descriptor or memory for a connection: others must end first.
+/// The wait when the system has no file descriptor or memory for a connection. Others must end first.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
-/// What systemd passed.
+/// The sockets that systemd passed.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// For the REST door.
@@ -28,14 +28,14 @@ pub(crate) struct Passed {
     pub(crate) unix: Vec<StdUnixListener>,
 }
 
-/// The sockets that systemd passed (`LISTEN_FDS`), maybe none.
+/// Takes the sockets that systemd passed (`LISTEN_FDS`), if any.
 ///
-/// To be called once, before there are threads: it takes the variables out of the environment.
+/// Call it once, before threads exist: it removes the variables from the environment.
 pub(crate) fn passed_sockets() -> io::Result<Passed> {
     let mut from = ListenFd::from_env();
     let mut passed = Passed::default();
     for index in 0..from.len() {
-        // A socket of another family is given back, to be asked for again.
+        // listenfd gives back a socket of another family, so that it can be taken as such.
         match from.take_unix_listener(index) {
             Ok(Some(socket)) => passed.unix.push(require_listening(socket)?),
             Ok(None) => {}
@@ -45,7 +45,7 @@ pub(crate) fn passed_sockets() -> io::Result<Passed> {
     Ok(passed)
 }
 
-/// `ListenStream=` with `Accept=yes` passes one connection instead, which accept(2) would refuse for ever.
+/// `ListenStream=` with `Accept=yes` passes one connection instead of a listener, and accept(2) would always fail.
 fn require_listening<L: AsFd>(socket: L) -> io::Result<L> {
     match rustix::net::sockopt::socket_acceptconn(&socket)? {
         true => Ok(socket),
@@ -65,12 +65,12 @@ pub(crate) fn adopt_unix(socket: StdUnixListener) -> io::Result<UnixListener> {
     UnixListener::from_std(socket)
 }
 
-/// A socket that connections are accepted from.
+/// A socket that accepts connections.
 pub(crate) trait Accepts: Sync {
-    /// A connection, which no runtime has yet.
+    /// A connection that belongs to no runtime yet.
     type Stream: Handed;
 
-    /// The next one.
+    /// The next connection.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -79,7 +79,7 @@ impl Accepts for TcpListener {
 
     async fn accept(&self) -> io::Result<Self::Stream> {
         let (stream, _) = Self::accept(self).await?;
-        // Answers are small and whole; waiting to send more with them only delays them.
+        // Each answer is written at once, so waiting for more bytes would only delay it.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
@@ -96,7 +96,7 @@ impl Accepts for UnixListener {
     }
 }
 
-/// The connections of a door: at most so many at once, and whether they are to end.
+/// The connections of a door, with their limit and whether they must end.
 pub(crate) struct Connections {
     slots: Arc<Semaphore>,
     max: u32,
@@ -104,21 +104,21 @@ pub(crate) struct Connections {
     accepted: Counter,
 }
 
-/// Tells a connection when to finish the request it has and close.
+/// Tells a connection to finish its request and close.
 pub(crate) struct Draining(watch::Receiver<bool>);
 
 impl Draining {
     /// Completes when draining begins.
     pub(crate) async fn begun(&mut self) {
-        // The sender outlives the connections; if not, there is all the more reason to end.
+        // The sender outlives the connections. Without it they must end as well.
         let _ = self.0.wait_for(|draining| *draining).await;
     }
 }
 
 impl Connections {
-    /// Allows so many at once. Further ones wait in the sockets' listen queues.
+    /// Allows `max` connections at once. Further ones wait in the sockets' listen queues.
     ///
-    /// `door` is its name in the counts.
+    /// `door` is the name in the metrics.
     pub(crate) fn new(max: usize, door: &str, registry: &mut Registry) -> Self {
         let max = u32::try_from(max.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let accepted = Counter::default();
@@ -132,7 +132,7 @@ impl Connections {
         }
     }
 
-    /// Has a worker `serve` each connection of a socket, until [`Self::drain`].
+    /// Accepts connections until [`Self::drain`]; a worker runs `serve` for each.
     pub(crate) async fn accept_all<L, S, F>(&self, listener: L, workers: &Workers, serve: S)
     where
         L: Accepts,
@@ -155,21 +155,21 @@ impl Connections {
         }
     }
 
-    /// A connection and its slot. One that would be too many is held, unread, until there is a slot, and keeps further ones
-    /// of its socket in the listen queue. A slot taken before there is a connection would be missing to other sockets,
-    /// and would count as a connection.
+    /// A connection and its slot. A connection beyond the limit waits, unread, for a slot, and further ones of its socket stay
+    /// in the listen queue. Taking the slot first would keep it from other sockets and count a connection that does not
+    /// exist.
     async fn next<L: Accepts>(&self, listener: &L) -> Option<(OwnedSemaphorePermit, L::Stream)> {
         let stream = accept(listener).await;
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         Some((slot, stream))
     }
 
-    /// How many there are.
+    /// The number of open connections.
     pub(crate) fn open(&self) -> usize {
         (self.max as usize).saturating_sub(self.slots.available_permits())
     }
 
-    /// Accepts no more, lets what is in flight finish for so long, and says how many connections remain.
+    /// Accepts no more, and lets requests in flight finish for this time. Returns how many connections remain.
     pub(crate) async fn drain(&self, time: Duration) -> usize {
         self.draining.send_replace(true);
         let _ = tokio::time::timeout(time, self.slots.acquire_many(self.max)).await;
@@ -177,8 +177,8 @@ impl Connections {
     }
 }
 
-/// The next connection. What is wrong with one connection does not keep it from the next, and when the system is
-/// exhausted it waits instead of spinning.
+/// The next connection. An error of one connection does not stop the loop, and an exhausted system makes it wait instead of
+/// spinning.
 pub(crate) async fn accept<L: Accepts>(listener: &L) -> L::Stream {
     let mut exhausted = false;
     loop {

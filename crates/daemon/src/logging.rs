@@ -2,7 +2,7 @@
 //!
 //! Spans come from the doors and carry request ids; no field of any span or event holds a payload or a key.
 //!
-//! What callers call themselves comes into lines too. Whatever would break a line, or a terminal obeys, is escaped on its way out.
+//! Names that callers choose appear in lines too. Characters that break a line or control a terminal are escaped.
 
 use std::io::{self, IsTerminal, Write, stderr};
 use std::panic::PanicHookInfo;
@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::values::{LogFilter, LogFormat};
 
-/// Changes what is logged while the server runs.
+/// Changes the log filter while the server runs.
 pub(crate) struct Logging(reload::Handle<EnvFilter, Registry>);
 
 impl Logging {
@@ -38,7 +38,7 @@ impl Logging {
         Self(handle)
     }
 
-    /// From now on only what passes this filter is logged.
+    /// Sets the filter.
     pub(crate) fn set(&self, filter: &LogFilter) {
         if let Err(error) = self.0.reload(filter.filter()) {
             tracing::error!(%error, "the log filter could not be changed");
@@ -46,11 +46,11 @@ impl Logging {
     }
 }
 
-/// Writes lines of the log, each of which comes whole. In JSON all that is escaped stands in strings, where an escape means
-/// the same.
+/// Writes lines of the log; each line comes whole. In JSON the escaped characters stand in strings, where an escape means the
+/// same.
 struct Lines<W> {
     to: W,
-    /// The formatter itself writes escape sequences, and escapes those that come in fields.
+    /// Whether the formatter writes escape sequences of its own. It escapes those in fields.
     colours: bool,
 }
 
@@ -62,7 +62,7 @@ impl<W: Write> Write for Lines<W> {
             None => (bytes, ""),
         };
         if line.iter().all(is_plain) {
-            self.to.write_all(bytes)?; // Nearly all are such.
+            self.to.write_all(bytes)?; // Nearly all lines need no escape.
         } else {
             let text = String::from_utf8_lossy(line);
             let mut escaped = String::with_capacity(text.len() + 16);
@@ -94,7 +94,8 @@ impl<W> Lines<W> {
     }
 }
 
-/// A panic is a fault of this program and ends one request, not the server. Only the place is logged: a message may quote a value.
+/// A panic is a fault of this program. It ends one request, not the server. Only its place is logged: its message may quote a
+/// value.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "something ended in a panic; please report this");

@@ -1,8 +1,7 @@
-//! Notices that acknowledged changes are gone: the audit trail says which were committed, and the database which it has.
+//! Notices the loss of acknowledged changes: the audit trail lists the committed changes, and the database knows its newest.
 //!
-//! Two things are refused at a start: a database that has less than the trail says, and no database beside a trail. A trail on
-//! standard output cannot be read back, so nothing is noticed where that is chosen; nor if trail and database are put back
-//! together.
+//! A start refuses a database that lacks changes of the trail, and a trail without a database. A trail on standard output cannot
+//! be read back, so with it no loss is noticed; nor is one noticed if trail and database are restored together.
 
 use std::path::{Path, PathBuf};
 
@@ -16,34 +15,34 @@ use crate::config::Config;
 use crate::config::values::AuditTarget;
 use crate::console::say;
 use crate::error::{Error, StoreError};
-use crate::stored::{self, Known};
+use crate::stored::{self, TrailFacts};
 use crate::threads;
 
-/// Which database is looked at.
+/// WhichDatabase database is checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Which {
-    /// The one that is served here.
+pub(crate) enum WhichDatabase {
+    /// The database that is served here.
     Served,
-    /// One that was named on the command line, such as a copy of an earlier day: what it has not is no fault of it.
+    /// A database named on the command line, such as an older copy. Missing changes are not a fault of it.
     Named,
 }
 
-/// Changes that are gone, for the operator.
+/// Lost changes, for the operator.
 #[derive(Debug)]
 pub(crate) struct Loss {
-    /// Where they should be.
+    /// The database without the changes.
     pub(crate) store: PathBuf,
-    /// Where they were written down.
+    /// The audit trail with the changes.
     pub(crate) trail: String,
-    /// Between which numbers.
+    /// The range of their numbers.
     pub(crate) lost: Lost,
-    /// What the trail says of them.
+    /// The trail's lines about them.
     pub(crate) changes: LostChanges,
 }
 
 impl Loss {
-    /// What the trail's files say of it. One that cannot be read says nothing: that something is lost is known.
-    pub(crate) fn of(config: &Config, files: &[PathBuf], lost: Lost) -> Error {
+    /// Reads the lines of lost changes in the trail's files. An unreadable file adds no lines: the loss is known anyway.
+    pub(crate) fn read(config: &Config, files: &[PathBuf], lost: Lost) -> Error {
         let changes = check::open_all(files)
             .and_then(|trail| LostChanges::find(trail, lost.after, lost.through))
             .unwrap_or_default();
@@ -52,10 +51,10 @@ impl Loss {
     }
 }
 
-/// Tells whether a database whose newest change is `has` has what a trail says was committed.
+/// Compares the newest change of a database, `has`, with the newest one that a trail shows as committed.
 pub(crate) fn tell(
     config: &Config,
-    which: Which,
+    which: WhichDatabase,
     files: &[PathBuf],
     has: u64,
     committed: u64,
@@ -67,31 +66,31 @@ pub(crate) fn tell(
             ));
             Ok(())
         }
-        Some(Lost { after, through }) if which == Which::Named => {
+        Some(Lost { after, through }) if which == WhichDatabase::Named => {
             say(format_args!(
                 "changes     up to {after} are here; the audit trail says up to {through} were committed: a start on this \
                  database needs --accept-rollback"
             ));
             Ok(())
         }
-        Some(lost) => Err(Loss::of(config, files, lost)),
+        Some(lost) => Err(Loss::read(config, files, lost)),
     }
 }
 
-/// The same, by the end of the trail alone.
-pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
+/// The same, with only the end of the trail read.
+pub(crate) fn check_end(config: &Config, which: WhichDatabase) -> Result<(), Error> {
     let AuditTarget::File(path) = &config.general.audit else {
         say("changes     unknown: an audit trail on standard output cannot be read back");
         return Ok(());
     };
     let runtime = threads::main_runtime()?;
-    let Known { master, anchor } = stored::known(config, runtime.handle())?;
+    let TrailFacts { master, anchor } = stored::trail_facts(config, runtime.handle())?;
     let end = TrailEnd::read(path, &master.chain_key()).map_err(|error| StoreError::Trail {
         files: path.display().to_string(),
         source: TrailError::Read(error),
     })?;
     match (end, anchor) {
-        // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
+        // Ask after reading the trail: by then the database has at least the changes that the trail shows.
         (Some(end), _) => {
             let has = stored::witnessed(config, runtime.handle())?;
             tell(config, which, &check::rotated(&config.general.audit)?, has, end.committed)
@@ -110,15 +109,15 @@ pub(crate) fn check_end(config: &Config, which: Which) -> Result<(), Error> {
     }
 }
 
-/// Why a vault cannot be opened; of a loss, what is lost.
+/// Why a vault cannot be opened, with the lost changes if some are lost.
 pub(crate) fn explain(config: &Config, error: vault::OpenError) -> Error {
     match (error, check::rotated(&config.general.audit)) {
-        (vault::OpenError::Lost(lost), Ok(files)) => Loss::of(config, &files, lost),
+        (vault::OpenError::Lost(lost), Ok(files)) => Loss::read(config, &files, lost),
         (error, _) => Error::vault(error, config.general.store.path()),
     }
 }
 
-/// No new database is made in silence beside the audit trail of one: more likely a mount has failed.
+/// Refuses to make a new database beside an existing audit trail: probably a mount has failed.
 pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
     match existing_trail(config) {
         Some(trail) if !has_content(config.general.store.path()) => {
@@ -128,7 +127,7 @@ pub(crate) fn require_store(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// A trail goes on under the master key that it was begun with, or it could never be verified again.
+/// Requires that an existing trail was begun under this master key; otherwise it could never be verified again.
 pub(crate) fn require_fitting_trail(config: &Config) -> Result<(), Error> {
     let Some(trail) = existing_trail(config) else { return Ok(()) };
     let another =
@@ -142,14 +141,14 @@ pub(crate) fn require_fitting_trail(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// The file of the trail, if something was ever written there.
+/// The file of the trail, if anything was written to it.
 fn existing_trail(config: &Config) -> Option<PathBuf> {
     let AuditTarget::File(path) = &config.general.audit else { return None };
     let rotated = check::numbered(path, 1);
     (has_content(path) || has_content(&rotated)).then(|| path.clone())
 }
 
-/// Whether there is a file that is not empty. An empty one is what is left where a store could not be made.
+/// Whether a file exists and is not empty. A store that could not be made leaves an empty file.
 pub(crate) fn has_content(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() > 0)
 }

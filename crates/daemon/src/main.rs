@@ -41,14 +41,14 @@ use cli::{Cli, Command};
 use error::{Error, SystemError};
 use serve::Idle;
 
-/// Requests, with their tokens and bodies, leave nothing in memory that was freed.
+/// Freed memory is wiped: no token or body of a request stays in it.
 #[global_allocator]
 static HEAP: seal::WipingHeap = seal::WipingHeap;
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os())); // Help, version and wrong usage end here, with 0 or 2.
     std::panic::set_hook(Box::new(tell_panic));
-    // A library that panics where the system gives it no thread is as good as an error.
+    // Some libraries panic when the system gives them no thread; that is an error like any other.
     let ran = catch_unwind(AssertUnwindSafe(|| run(cli.command))).unwrap_or(Err(Error::Panicked));
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Only the place: a message may quote a value.
+/// Tells only the place of a panic: its message may quote a value.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     console::tell(format_args!("donjond: a panic at {place}"));

@@ -1,13 +1,13 @@
-//! What the service manager is told (sd_notify(3)). Without one, nothing happens.
+//! Messages to the service manager (sd_notify(3)). Without a manager nothing is sent.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// What the end takes beside draining: the last transaction, the last line of the audit trail.
+/// Time for the end after draining: the last transaction, the last line of the audit trail.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
-/// Requests are answered.
+/// The server answers requests.
 pub(crate) fn ready() {
     notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
@@ -20,7 +20,7 @@ pub(crate) fn reloading() {
     }
 }
 
-/// Nothing more is accepted, and the end may take so long.
+/// The server accepts nothing more, and may need this time to end.
 pub(crate) fn stopping(drain: Duration) {
     let micros = u32::try_from((drain + CLOSING_TIME).as_micros()).unwrap_or(u32::MAX);
     notify(&[

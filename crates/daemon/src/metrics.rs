@@ -1,7 +1,7 @@
-//! `GET /metrics`: every number the parts keep, in OpenMetrics text, on a listener of its own.
+//! `GET /metrics`: the metrics of all parts, in OpenMetrics text, on a listener of its own.
 //!
-//! It is apart from the doors so that it needs no credentials and is never reachable where secrets are: on loopback
-//! unless the operator says otherwise. Nothing here tells which secrets exist or what they hold.
+//! The listener is separate from the doors, so it needs no credentials. It is on loopback unless the operator chooses another
+//! address. No metric names a secret or its content.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,13 +21,13 @@ use tokio::task::AbortHandle;
 use transport::{Limits, Scrapes, serve_connection};
 use vault::Vault;
 
-/// Scrapers connected at once. One more takes the place of the one that has been there for longest, so that whoever asks is
-/// answered, however many others ask nothing or read nothing.
+/// Scrapers connected at once. A further one replaces the oldest, so that a scraper is answered although others ask or read
+/// nothing.
 const SCRAPERS_MAX: usize = 64;
-/// Time for one scrape, from connecting to the end of the answer.
+/// Time for one scrape, from its connection to the end of the answer.
 const SCRAPE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A registry that has the numbers of the process itself.
+/// A registry with the metrics of the process itself.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     let version = vec![("version", env!("CARGO_PKG_VERSION"))];
@@ -36,7 +36,7 @@ pub(crate) fn registry() -> Registry {
     registry
 }
 
-/// Answers scrapes until the task is dropped: one a connection.
+/// Answers one scrape for each connection, until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
     let mut scrapers: VecDeque<AbortHandle> = VecDeque::with_capacity(SCRAPERS_MAX);
     let scrapes = Arc::new(Scrapes::of(registry));
@@ -47,7 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
             && let Some(oldest) = scrapers.pop_front()
         {
             oldest.abort();
-            // Its socket is closed when the task is, which is before the next one needs a descriptor.
+            // The task closes its socket before the next scraper needs a descriptor.
             tokio::task::yield_now().await;
         }
         let scrapes = Arc::clone(&scrapes);
@@ -69,7 +69,7 @@ async fn serve_scraper(stream: std::net::TcpStream, scrapes: Arc<Scrapes>) -> io
     Ok(())
 }
 
-/// What the store says of itself.
+/// Adds the metrics of the store.
 pub(crate) fn register_store(registry: &mut Registry, store: Arc<SqliteStore>) {
     registry.register_collector(Box::new(StoreMetrics(store)));
 }
@@ -86,7 +86,7 @@ impl Collector for StoreMetrics {
     }
 }
 
-/// What the vault has counted.
+/// Adds the metrics of the vault.
 pub(crate) fn register_vault(registry: &mut Registry, vault: Arc<Vault>) {
     registry.register_collector(Box::new(VaultMetrics(vault)));
 }
@@ -103,7 +103,7 @@ impl Collector for VaultMetrics {
     }
 }
 
-/// The numbers that every Prometheus client library gives of its process, read when asked.
+/// The process metrics that every Prometheus client library has, read at each scrape.
 #[derive(Debug)]
 struct ProcessMetrics {
     started: SystemTime,

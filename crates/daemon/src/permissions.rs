@@ -1,9 +1,8 @@
-//! Who else may change or read what the server keeps: the data directory, the database, the audit trail, the master key, the system
-//! token.
+//! Checks which other users may change or read the server's files: the data directory, the database, the audit trail, the master
+//! key, the system token.
 //!
-//! What others can *change* is refused, as the mode of the master key is: whoever puts another database, trail or key in its
-//! place is not noticed by looking at it. What others can only read is told to the log, for there is no key and no payload in it.
-//! The mode of the key is the key provider's to refuse.
+//! A file that others can *change* is refused, because a replaced database, trail or key cannot be recognised. A file that
+//! others can only read causes a warning: it holds no key and no payload in clear. The key provider checks the mode of the key.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,14 +12,14 @@ use crate::config::Config;
 use crate::config::values::{AuditTarget, KeySource};
 use crate::error::{Error, StoreError};
 
-/// Everybody's right to write.
+/// The mode bit by which everybody may write.
 const OTHERS_WRITE: u32 = 0o002;
-/// Everybody's right to read.
+/// The mode bit by which everybody may read.
 const OTHERS_READ: u32 = 0o004;
-/// In a directory with this bit only its owner replaces a file.
+/// In a directory with this bit only its owner can replace a file.
 const STICKY: u32 = 0o1000;
 
-/// Refuses what others can change, and says what they can read. What is not there is nobody's yet.
+/// Refuses files that others can change, and returns warnings about files that they can read. Missing files are ignored.
 pub(crate) fn require(config: &Config) -> Result<Vec<String>, Error> {
     let mut warnings = Vec::new();
     let database = config.general.store.path();
@@ -61,7 +60,7 @@ pub(crate) fn require(config: &Config) -> Result<Vec<String>, Error> {
     Ok(warnings)
 }
 
-/// Refuses a system token that others can change; says if they can read it.
+/// Refuses a system token that others can change. Returns a warning if they can read it.
 pub(crate) fn require_token(path: &Path) -> Result<Option<String>, Error> {
     let trusted = Trusted { own: rustix::process::geteuid().as_raw(), of_data: None };
     let mut warning = None;
@@ -80,10 +79,10 @@ pub(crate) fn require_token(path: &Path) -> Result<Option<String>, Error> {
     Ok(warning)
 }
 
-/// Whose files are believed.
+/// The users whose files are trusted.
 struct Trusted {
     own: u32,
-    /// Of the folder that the database is in: root looks after the stores of others.
+    /// The owner of the database's folder: root may run commands on the stores of others.
     of_data: Option<u32>,
 }
 
@@ -101,7 +100,7 @@ impl Trusted {
 fn look(path: &Path, mut at: impl FnMut(&Metadata) -> Result<(), Error>) -> Result<(), Error> {
     match std::fs::metadata(path) {
         Ok(found) => at(&found),
-        Err(_) => Ok(()), // Whoever opens it says what is wrong.
+        Err(_) => Ok(()), // The later open reports the error.
     }
 }
 

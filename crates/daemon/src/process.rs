@@ -1,9 +1,9 @@
-//! What is done to the process itself before any key is read.
+//! Prepares the process before any key is read.
 //!
 //! - Nothing dumps its memory: no core file, no `ptrace` by programs of the same user, no `/proc/PID/mem`.
 //!   This does not stop root, nor keep memory out of swap; the locked pages of `seal` do the latter.
-//! - Files it makes are for its user alone.
-//! - It may hold as many connections as the system allows it.
+//! - Its new files belong to its user alone.
+//! - It may hold as many connections as the system allows.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -14,19 +14,19 @@ use rustix::process::{self, DumpableBehavior, Resource, Rlimit};
 
 use crate::error::{Error, SystemError};
 
-/// Files that a server has open before anybody connects, about, and some for who does.
+/// Approximate number of open files of a server without connections, and some for connections.
 const OPEN_FILES_MIN: usize = 64;
-/// The same for each thread that serves: its runtime's, and its connection to the database.
+/// Open files of each serving thread: its runtime's, and its connection to the database.
 const OPEN_FILES_EACH: usize = 8;
-/// Threads that a server has for each that serves: that one, and one for what takes long.
+/// Threads for each serving thread: itself, and one for long work.
 const THREADS_EACH: usize = 2;
-/// The same of what runs in the background, and one to spare.
+/// Threads of the background work, and one to spare.
 const THREADS_BESIDE: usize = 6;
-/// Memory that a server takes until it serves, about. What is missing later fails one request; while it starts it would end the
-/// process without a word.
+/// Approximate memory of a start. Memory that is missing later fails one request, but during the start it would end the process
+/// without a message.
 const MEMORY_MIN: usize = 32 * 1024 * 1024;
 
-/// Does all of it. Refused only by a system that lacks these calls.
+/// Applies all of these. It fails only on a system without the calls.
 pub(crate) fn harden() -> rustix::io::Result<()> {
     process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
@@ -34,13 +34,13 @@ pub(crate) fn harden() -> rustix::io::Result<()> {
     raise_open_files()
 }
 
-/// The soft limit is 1024 for the sake of programs that use `select(2)`, which this one does not.
+/// Raises the soft limit to the hard one. The soft limit is low for programs that use `select(2)`, which this one does not.
 fn raise_open_files() -> rustix::io::Result<()> {
     let limit = process::getrlimit(Resource::Nofile);
     process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
 }
 
-/// Whether there is what it takes to start so many threads that serve. Libraries do not start without, and say less.
+/// Checks the resources for a start with this many serving threads. Without them libraries fail with poorer messages.
 pub(crate) fn require_room(serving: NonZeroUsize) -> Result<(), Error> {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let needed = open + OPEN_FILES_MIN + OPEN_FILES_EACH * serving.get();
@@ -59,7 +59,7 @@ pub(crate) fn require_room(serving: NonZeroUsize) -> Result<(), Error> {
     Ok(all_at_once(threads).map_err(|source| SystemError::FewThreads { threads, source })?)
 }
 
-/// Starts so many threads, and ends them when all are there, or no more can be.
+/// Starts this many threads, and ends them when all run or one cannot start.
 fn all_at_once(threads: usize) -> io::Result<()> {
     let hold = Mutex::new(());
     std::thread::scope(|scope| {

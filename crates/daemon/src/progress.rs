@@ -1,4 +1,4 @@
-//! How far something long is, told to whoever waits for it on stderr: a bar on a terminal, a line now and then elsewhere.
+//! Shows the progress of long work on stderr: a bar on a terminal, elsewhere a line from time to time.
 
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use crate::admin::protocol::{Finding, Progress, Step};
 use crate::console::{say, tell};
 use crate::inspect::Watch;
 
-/// How often a line is written where there is no terminal.
+/// The time between two lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Tells progress on stderr and findings on stdout, until it is stopped.
+/// Shows progress on stderr and findings on stdout, until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Teller {
     stopped: AtomicBool,
@@ -23,7 +23,7 @@ pub(crate) struct Teller {
 
 #[derive(Debug)]
 struct Shown {
-    /// On a terminal.
+    /// The bar, on a terminal.
     bar: Option<ProgressBar>,
     step: Option<Step>,
     begun: Instant,
@@ -31,7 +31,7 @@ struct Shown {
 }
 
 impl Teller {
-    /// Tells the person who runs this.
+    /// A reporter for the person who runs the command.
     pub(crate) fn new() -> Arc<Self> {
         let bar = std::io::stderr()
             .is_terminal()
@@ -43,12 +43,12 @@ impl Teller {
         })
     }
 
-    /// Nobody wants it any more.
+    /// Stops the work.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn end(&self) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.step = None;

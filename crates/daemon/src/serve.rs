@@ -3,7 +3,7 @@
 //! ```text
 //! SIGTERM, SIGINT ─▶ stop accepting ─▶ requests in flight finish, or the drain time is over ─▶ exit 0
 //!                                       └ a second one ─▶ exit 1 at once; what was acknowledged is on disk
-//! SIGHUP ─▶ the audit file is opened anew, log filter and policy read again; what needs a restart is named in the log
+//! SIGHUP ─▶ the audit file is reopened, log filter and policy are read again; the log names changes that need a restart
 //! ```
 
 mod doors;
@@ -38,25 +38,25 @@ use doors::DoorConnections;
 use signals::{Reload, Signals};
 use sockets::{AdminSocket, Sockets};
 
-/// How long threads that still work may take to end once everything else has.
+/// Time for the last threads to end after everything else has ended.
 const LAST_THREADS: Duration = Duration::from_secs(5);
-/// How often the store is told where the audit trail stands: lines cut off its end after that moment are not missed.
+/// How often the store records the end of the audit trail. Nobody notices if later lines are cut off.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 /// How often an idle-timeout server checks for open connections.
 const IDLE_EVERY: Duration = Duration::from_millis(500);
 
-/// Whether the server ends by itself.
+/// Whether the server ends without a signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Idle {
-    /// It does not.
+    /// It runs until a signal.
     Never,
-    /// When there was no connection for so long.
+    /// It ends after this time without connections.
     For(Duration),
 }
 
 /// `donjond serve`.
 pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
-    let passed = listen::passed_sockets().map_err(DoorError::PassedSocket)?; // Before there are threads.
+    let passed = listen::passed_sockets().map_err(DoorError::PassedSocket)?; // Before threads exist.
     let config = load(&flags)?;
     let logging = Logging::start(&config.general.log, config.general.log_format);
     process::require_room(threads::one_a_core())?;
@@ -66,7 +66,7 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let ended = runtime.block_on(async {
         let lost = if flags.accept_rollback { OnLoss::Accept } else { OnLoss::Refuse };
         let built = build(&config, Begin::Start, lost).await?;
-        sockets.admin = AdminSocket::open(&config)?; // Who has the store's lock may have its socket.
+        sockets.admin = AdminSocket::open(&config)?; // The owner of the store's lock may have its socket.
         let reload = Reload { flags, running: config, logging };
         serve(reload, built, sockets, doors, idle).await
     });
@@ -86,7 +86,7 @@ fn load(flags: &cli::Serve) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// The time by the machine's clock.
+/// The time of the machine's clock.
 fn now() -> Timestamp {
     SystemTime::now().into()
 }
@@ -107,7 +107,7 @@ async fn serve(
     let connections = DoorConnections::new(&config.limits, &mut registry);
     let Sockets { rest, libvirt, metrics, admin } = sockets;
     let rest_door = doors::rest_door(config, Arc::clone(&vault), &mut registry)?;
-    let _made = doors::open_libvirt(config, &vault, libvirt, &connections, &workers, &mut registry)?; // Gone at the end.
+    let _made = doors::open_libvirt(config, &vault, libvirt, &connections, &workers, &mut registry)?; // Removed at the end.
     doors::open_rest(rest_door, rest, &connections, &workers)?;
     metrics::register_store(&mut registry, Arc::clone(&store));
     let admin = open_admin(admin, Served { store, vault: Arc::clone(&vault) })?;
@@ -126,14 +126,14 @@ async fn serve(
     tokio::select! {
         () = signals.until_end(&reload, &vault) => {}
         () = until_idle(idle, &connections, &vault, &config.general.libvirt_project) => {
-            tracing::info!("nobody was connected for the time given: ending");
+            tracing::info!("no client for the time of --timeout: ending");
         }
     }
     drain(config.limits.drain_seconds, &connections, threads, &mut signals).await?;
     drop(background);
-    drop(admin); // What is still asked there ends, and its socket goes.
+    drop(admin); // Its requests end, and its socket is removed.
     if let Err(error) = vault.end(now()) {
-        tracing::error!(%error, "the audit trail has no line that says that the service ended");
+        tracing::error!(%error, "the audit trail lacks the line about the end of the service");
     }
     anchor(&vault).await;
     Ok(())
@@ -163,7 +163,7 @@ async fn drain(
     }
 }
 
-/// Serves the admin socket, until the result is dropped.
+/// Serves the admin socket until the result is dropped.
 fn open_admin(socket: AdminSocket, served: Served) -> Result<Option<(AbortOnDrop, Made)>, Error> {
     admin::server::clean(&served);
     let (socket, made) = match socket {
@@ -193,14 +193,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A call of the process itself, about the libvirt door's project.
+/// A call by the process itself, for the libvirt door's project.
 fn own_call(project: &ProjectId) -> Call {
     let caller = Caller { project: project.clone(), user: None, roles: Roles::Fixed(&[]) };
     Call { caller, time: now(), request: RequestId::next(), door: model::Door::Upkeep }
 }
 
-/// Completes when nobody was connected for so long, and nothing would be lost: as libvirt's daemons, which stay while
-/// they have secrets that only they know.
+/// Completes after the idle time without connections, if nothing would be lost. libvirt's daemons too stay while they hold
+/// ephemeral secrets.
 async fn until_idle(idle: Idle, connections: &DoorConnections, vault: &Vault, project: &ProjectId) {
     let Idle::For(time) = idle else { return std::future::pending().await };
     let mut idle_for = Duration::ZERO;
@@ -217,12 +217,12 @@ async fn until_idle(idle: Idle, connections: &DoorConnections, vault: &Vault, pr
 async fn anchor_now_and_then(vault: Arc<Vault>) {
     let mut ticks = tokio::time::interval(ANCHOR_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await; // At once: where the start's line is.
+    ticks.tick().await; // The first tick comes at once, with the line of the start.
     anchor(&vault).await;
     loop {
         ticks.tick().await;
         if let Err(error) = vault.tell_committed(now()) {
-            tracing::error!(%error, "the audit trail was not told what is in the database");
+            tracing::error!(%error, "the audit trail lacks the newest committed change");
         }
         anchor(&vault).await;
     }
@@ -230,6 +230,6 @@ async fn anchor_now_and_then(vault: Arc<Vault>) {
 
 async fn anchor(vault: &Vault) {
     if let Err(error) = vault.anchor_audit().await {
-        tracing::error!(%error, "the store was not told where the audit trail stands");
+        tracing::error!(%error, "the store could not record the end of the audit trail");
     }
 }

@@ -1,4 +1,4 @@
-//! What the commands beside `serve` ask of a store: the server that runs on it answers, or else its file.
+//! How the commands beside `serve` read a store: they ask the server that runs on it, or else open its file.
 
 use seal::MasterKey;
 use store::sqlite::Purpose;
@@ -11,7 +11,7 @@ use crate::build::{key_provider, open_store};
 use crate::config::Config;
 use crate::error::{Error, StoreError};
 
-/// The server that runs on the store, if one does that can be asked.
+/// The server that runs on the store, if it has an admin socket.
 pub(crate) fn running(config: &Config) -> Result<Option<Client>, Error> {
     match config.general.admin_socket.path() {
         Some(socket) => Ok(Client::find(socket, config.general.store.path())?),
@@ -19,7 +19,7 @@ pub(crate) fn running(config: &Config) -> Result<Option<Client>, Error> {
     }
 }
 
-/// The store, open to look, and the opener of its payloads.
+/// The store, open for reading, and the opener of its payloads.
 pub(crate) fn unlock(config: &Config, runtime: &Handle) -> Result<(SqliteStore, Opener), Error> {
     let store = open_to_look(config)?;
     let (master, _) = unlock_file(config, &store, runtime)?;
@@ -37,7 +37,7 @@ fn unlock_file(
     Ok(unlocked.ok_or_else(|| StoreError::Unfinished(path.clone()))?)
 }
 
-/// The store, open to look. A server that has it was not found, or it would have been asked.
+/// The store, open for reading. If a server has it, that server has no admin socket.
 fn open_to_look(config: &Config) -> Result<SqliteStore, Error> {
     match open_store(&config.general.store, Purpose::Inspect, config.limits.batch_changes) {
         Err(OpenError::InUse(path)) => Err(StoreError::InUseUnasked(path).into()),
@@ -45,26 +45,26 @@ fn open_to_look(config: &Config) -> Result<SqliteStore, Error> {
     }
 }
 
-/// What it takes to check an audit trail.
-pub(crate) struct Known {
+/// The facts of a store that a check of its audit trail needs.
+pub(crate) struct TrailFacts {
     pub(crate) master: MasterKey,
-    /// Where the trail stood when that was last written down.
+    /// The last recorded end of the trail.
     pub(crate) anchor: Option<AuditAnchor>,
 }
 
-/// What a store says of itself, in its file or by the server that runs on it, and its master key.
-pub(crate) fn known(config: &Config, runtime: &Handle) -> Result<Known, Error> {
+/// The facts for a check of the trail, from the running server or from the file.
+pub(crate) fn trail_facts(config: &Config, runtime: &Handle) -> Result<TrailFacts, Error> {
     if let Some(server) = running(config)? {
-        let said = server.said()?;
+        let said = server.parse_status()?;
         let master = vault::unlock_by(&said.store, &said.key_check, &*key_provider(config)?)
             .map_err(|error| Error::vault(error, config.general.store.path()))?;
-        return Ok(Known { master, anchor: said.anchor });
+        return Ok(TrailFacts { master, anchor: said.anchor });
     }
     let (master, anchor) = unlock_file(config, &open_to_look(config)?, runtime)?;
-    Ok(Known { master, anchor })
+    Ok(TrailFacts { master, anchor })
 }
 
-/// The number of the newest change that the store has, in its file or by the server that runs on it.
+/// The number of the newest change in the store, from the running server or from the file.
 pub(crate) fn witnessed(config: &Config, runtime: &Handle) -> Result<u64, Error> {
     if let Some(server) = running(config)? {
         return Ok(server.status.witnessed);

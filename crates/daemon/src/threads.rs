@@ -1,13 +1,13 @@
-//! The threads that connections are served on: one a core, each with a runtime of its own.
+//! The threads that serve connections: one for each core, each with a runtime of its own.
 //!
 //! ```text
 //! accept ──▶ the worker with the fewest connections ──▶ door-0: runtime, timers, its connections for good
 //!                                                       door-1: …
 //! ```
 //!
-//! A connection stays on its thread, so nothing it does is moved to another core or wakes one. The price: what
-//! computes or waits without yielding delays the other connections of its thread, so nothing long may run here.
-//! `spawn_blocking` takes what is long to a thread apart. See docs/decisions/0007.
+//! A connection stays on its thread, so its work never moves to another core or wakes one. The price: work that computes or
+//! waits without yielding delays the other connections of the thread, so long work must run elsewhere: `spawn_blocking` runs it
+//! on another thread. See docs/decisions/0007.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,15 +24,15 @@ use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, SystemError};
 
-/// Threads that each worker may have for what takes long. The store scans on two connections, so more would only wait
-/// with a stack of their own instead of in a queue.
+/// Threads of each worker for long work. The store scans on two connections, so further threads would only wait, each with a
+/// stack, instead of in a queue.
 const LONG_THREADS_MAX: usize = 4;
-/// Threads beside for what takes long and is no connection's: upkeep, and looking up where Keystone is.
+/// Threads for long work that belongs to no connection: upkeep, and looking up Keystone's address.
 const MAIN_LONG_THREADS_MAX: usize = 16;
-/// How long they stay without work: for good, or a system that has no more threads to give would be left without one.
+/// How long these threads stay without work: for good, because the system may have no thread to give later.
 const LONG_THREAD_KEPT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// A runtime for all but the connections, which have [`Threads`]: signals, accepting, metrics.
+/// A runtime for everything except connections, which have [`Threads`]: signals, accepting, metrics.
 pub(crate) fn main_runtime() -> Result<Runtime, Error> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -50,7 +50,7 @@ pub(crate) fn main_runtime() -> Result<Runtime, Error> {
 #[derive(Clone, Debug)]
 pub(crate) struct Workers(Arc<[Worker]>);
 
-/// The threads themselves. Dropped, they end in their own time; [`Self::end`] waits for them.
+/// The threads. They end some time after this is dropped; [`Self::end`] waits for them.
 #[derive(Debug)]
 pub(crate) struct Threads {
     threads: Vec<JoinHandle<()>>,
@@ -59,12 +59,12 @@ pub(crate) struct Threads {
     running: mpsc::Receiver<Infallible>,
 }
 
-/// A connection between two runtimes: accepted on one, to be served on another.
+/// A connection between two runtimes: one accepts it, another serves it.
 pub(crate) trait Handed: Send + 'static {
-    /// What it is where it is served.
+    /// Its type on the serving runtime.
     type Live: Send;
 
-    /// Gives it to the runtime that this is called on.
+    /// Registers it with the current runtime.
     fn live(self) -> io::Result<Self::Live>;
 }
 
@@ -84,20 +84,20 @@ impl Handed for std::os::unix::net::UnixStream {
     }
 }
 
-/// One thread, as it is seen from outside.
+/// One thread, seen from outside.
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
-    /// Connections it has.
+    /// The number of its connections.
     open: Arc<AtomicUsize>,
 }
 
-/// As many threads as there are cores to run on.
+/// One thread for each available core.
 pub(crate) fn one_a_core() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Starts so many.
+/// Starts this many threads.
 pub(crate) fn start(count: NonZeroUsize) -> io::Result<(Workers, Threads)> {
     let (end, ending) = watch::channel(());
     let (alive, running) = mpsc::channel(1);
@@ -126,23 +126,23 @@ fn worker_runtime(number: usize) -> io::Result<Runtime> {
     Ok(runtime)
 }
 
-/// Starts the first of a runtime's threads for what takes long. With one there, what finds no other waits for it in line;
-/// without any tokio panics, and with it whatever request asked. So it is started while the system has threads, and kept.
+/// Starts the first of a runtime's threads for long work, while the system has threads, and keeps it. Later work waits in line
+/// for that thread if the system gives no other; without any thread tokio would panic, and the request with it.
 fn start_long_thread(runtime: &Runtime) -> io::Result<()> {
-    // An error here, where tokio would panic.
+    // An error here; tokio would panic.
     let _ = thread::Builder::new().name("first".to_owned()).spawn(|| ())?.join();
     drop(runtime.spawn_blocking(|| ()));
     Ok(())
 }
 
-/// Runs what was and will be spawned there, until the sender is gone. A panic ends the task it is in, not this.
+/// Runs the runtime's tasks until the sender is dropped. A panic ends its task only.
 fn run(runtime: Runtime, mut ending: watch::Receiver<()>) {
     runtime.block_on(async { while ending.changed().await.is_ok() {} });
-    runtime.shutdown_timeout(Threads::END_TIME_MAX); // It ends the connections that are left.
+    runtime.shutdown_timeout(Threads::END_TIME_MAX); // Ends the remaining connections.
 }
 
 impl Workers {
-    /// Serves a connection. The future is made on the thread that runs it, so that its timers are that runtime's.
+    /// Serves a connection. The future is made on the serving thread, so that its timers belong to that runtime.
     pub(crate) fn serve<H, S, F>(&self, stream: H, serve: S)
     where
         H: Handed,
@@ -160,13 +160,13 @@ impl Workers {
         });
     }
 
-    /// Connections may stay for days, so turns alone could leave one thread with most of them.
+    /// The worker with the fewest connections. Taking turns could leave one thread with most of the long-lived connections.
     fn least_busy(&self) -> Option<&Worker> {
         self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed))
     }
 }
 
-/// One connection of a worker, counted while this lives.
+/// Counts one connection of a worker while it lives.
 struct Open(Arc<AtomicUsize>);
 
 impl Open {
@@ -183,10 +183,10 @@ impl Drop for Open {
 }
 
 impl Threads {
-    /// How long a thread may take to end once it is told to.
+    /// The time in which a thread must end.
     pub(crate) const END_TIME_MAX: Duration = Duration::from_secs(5);
 
-    /// Ends what connections are left, then the threads. One that does not end in time ends with the process.
+    /// Ends the remaining connections, then the threads. A thread that does not end in time ends with the process.
     pub(crate) async fn end(self) {
         let Self { threads, end, mut running } = self;
         drop(end);

@@ -1,8 +1,8 @@
-//! The system token's file, which libvirt's daemons on this machine share: whoever starts first makes it, and all keep
-//! what they found, so what is there is never replaced.
+//! The system token's file, which libvirt's daemons on this machine share. The first daemon makes it, and all others read it, so
+//! an existing token is never replaced.
 //!
-//! Made as libvirt makes it: mode 0600, in a folder of mode 0700, written under a lock (fcntl(2)) by whoever finds it
-//! empty.
+//! It is made as libvirt makes it: mode 0600, in a folder of mode 0700, and written under a lock (fcntl(2)) by the first process
+//! that finds it empty.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
-/// The token in the file, which is made if it is not there. One that is there need only be readable.
+/// The token in the file, which is made if it is missing. An existing file needs only to be readable.
 pub(crate) fn ensure(path: &Path) -> io::Result<SystemToken> {
     if let Ok(file) = File::open(path)
         && let Some(token) = read(&file)?
@@ -25,7 +25,7 @@ pub(crate) fn ensure(path: &Path) -> io::Result<SystemToken> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-    fcntl_lock(&file, FlockOperation::LockExclusive)?; // Gone with the file, when this returns.
+    fcntl_lock(&file, FlockOperation::LockExclusive)?; // The lock ends with the file.
     if let Some(token) = read(&file)? {
         return Ok(token);
     }
@@ -34,9 +34,9 @@ pub(crate) fn ensure(path: &Path) -> io::Result<SystemToken> {
     read(&file)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The token in a file; none in an empty one.
+/// The token in a file, or none in an empty file.
 fn read(file: &File) -> io::Result<Option<SystemToken>> {
-    let mut text = Zeroizing::new(vec![0; TOKEN_BYTES + 2]); // A line end is not ours, but harmless.
+    let mut text = Zeroizing::new(vec![0; TOKEN_BYTES + 2]); // libvirt writes no line end; one is harmless.
     let length = file.read_at(&mut text, 0)?;
     text.truncate(length);
     while text.last().is_some_and(u8::is_ascii_whitespace) {

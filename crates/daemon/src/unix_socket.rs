@@ -1,4 +1,4 @@
-//! UNIX sockets: made where nobody listens, given to whom they are for, and taken away at the end.
+//! UNIX sockets: made where nobody listens, with group and mode, and removed at the end.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use crate::config::values::{Group, SocketMode};
 
-/// A socket that this process made. Its file goes when this does.
+/// A socket that this process made. Its file is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Made {
     path: PathBuf,
-    /// The file, told from one that somebody else puts in its place.
+    /// The identity of the file, to recognise a replaced one.
     file: (u64, u64),
 }
 
-/// Listens at a path. One that nobody listens at any more is taken over; anything else that is there stays.
+/// Listens at a path. A socket without a listener is replaced; any other existing file stays.
 pub(crate) fn listen(
     path: &Path,
     mode: SocketMode,
@@ -25,7 +25,7 @@ pub(crate) fn listen(
     let gid = group.map(gid_of).transpose()?;
     make_folder(path)?;
     remove_stale(path)?;
-    let listener = UnixListener::bind(path)?; // For its user alone: so says the umask.
+    let listener = UnixListener::bind(path)?; // For its user alone, by the umask.
     let found = std::fs::symlink_metadata(path)?;
     let made = Made { path: path.to_owned(), file: (found.dev(), found.ino()) };
     if gid.is_some() {
@@ -35,7 +35,7 @@ pub(crate) fn listen(
     Ok((listener, made))
 }
 
-/// The read-only socket's path: libvirt's own way to name it.
+/// The read-only socket's path, named as libvirt does.
 pub(crate) fn read_only_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-ro");
@@ -52,7 +52,7 @@ impl Drop for Made {
     }
 }
 
-/// Makes the folder that a file is in, and those above it, open to all: a socket's own mode says who may use it.
+/// Makes the folder of a file and those above it, open to all: the mode of the socket limits access.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     let make = || DirBuilder::new().mode(0o755).create(folder);
@@ -61,7 +61,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
         made => made,
     };
     match made {
-        // The umask has taken the others' part away.
+        // The umask has removed the bits for others.
         Ok(()) => std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -84,7 +84,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The number of a group, which is looked up if it is a name.
+/// The number of a group. A name is looked up.
 pub(crate) fn gid_of(group: &Group) -> io::Result<u32> {
     if let Ok(number) = group.0.parse() {
         return Ok(number);

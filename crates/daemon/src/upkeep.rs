@@ -1,4 +1,4 @@
-//! Upkeep while the server runs: what has expired, and orders that have nothing to show, are taken away in the background.
+//! Upkeep: the running server deletes expired secrets and spent orders in the background.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,11 +8,11 @@ use vault::{Reaped, Vault};
 
 use crate::config::Upkeep;
 
-/// Time for everybody else between two pieces of the work.
+/// The pause between two pieces of the work, for everybody else.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Looks now and then, and works until nothing is left. The first time is not at the start, when a clock may not have been
-/// set yet.
+/// Runs upkeep in rounds, each until nothing is left to delete. The first round is not at the start, when the clock may be
+/// wrong.
 pub(crate) async fn now_and_then(vault: Arc<Vault>, upkeep: Upkeep) {
     let mut ticks = tokio::time::interval_at(Instant::now() + upkeep.every_seconds, upkeep.every_seconds);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -27,13 +27,17 @@ pub(crate) async fn now_and_then(vault: Arc<Vault>, upkeep: Upkeep) {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what has expired was not taken away; it is tried again later");
+                    tracing::warn!(%error, "expired secrets were not deleted; the next round tries again");
                     break;
                 }
             }
         }
         if !all.is_nothing() {
-            tracing::info!(secrets = all.secrets, orders = all.orders, "what had expired was taken away");
+            tracing::info!(
+                secrets = all.secrets,
+                orders = all.orders,
+                "expired secrets and spent orders were deleted"
+            );
         }
     }
 }

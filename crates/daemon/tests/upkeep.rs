@@ -42,7 +42,9 @@ fn expired_secrets_and_spent_orders_leave_the_database_by_themselves() {
     assert!(matches!(of_upkeep[..], [line] if line.contains(&short)), "{of_upkeep:?}");
     until("the log says how much it was", || {
         let log = std::fs::read_to_string(folder.path().join("stderr.txt")).unwrap();
-        log.lines().any(|line| line.contains("what had expired was taken away") && line.contains("secrets=1"))
+        log.lines().any(|line| {
+            line.contains("expired secrets and spent orders were deleted") && line.contains("secrets=1")
+        })
     });
     // The default quota holds, and removed secrets make room.
     let statuses: Vec<_> = (0..3).map(|_| client.create("{}").unwrap().status).collect();

@@ -18,16 +18,16 @@ use super::protocol::{
 };
 use crate::inspect::Watch;
 
-/// How often it is looked whether the answer is still wanted.
+/// How often the client checks whether the answer is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// A server that says nothing for so long does not answer any more. While it works it tells its progress several times a
-/// second, but for the moments in which the disk keeps it waiting.
+/// A server that is silent for this time does not answer any more. While it works it reports its progress several times a
+/// second, except when it waits for the disk.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
-/// Why a server did not do what it was asked.
+/// Why a server did not do what the client asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
-    /// There is a socket, and this user may not use it.
+    /// This user may not use the socket.
     #[error(
         "{} cannot be used: {source}\n\
          Run this as root, or as the user that runs donjond.",
@@ -39,7 +39,7 @@ pub(crate) enum AdminError {
         /// Why.
         source: io::Error,
     },
-    /// The connection ended, or what came is not the protocol.
+    /// The connection ended, or the bytes are not the protocol's.
     #[error(
         "the server at {} does not answer: {source}\n\
          See whether it runs well, and what its log says.",
@@ -51,7 +51,7 @@ pub(crate) enum AdminError {
         /// Why.
         source: io::Error,
     },
-    /// It said why not.
+    /// The server refused, and said why.
     #[error("the server that runs refuses: {}", .0.text)]
     Fault(Fault),
     /// Nobody wants the answer any more.
@@ -59,7 +59,7 @@ pub(crate) enum AdminError {
     Stopped,
 }
 
-/// A server that runs on the store in question.
+/// The server that runs on a store.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: UnixStream,
@@ -67,19 +67,19 @@ pub(crate) struct Client {
     lines: Lines,
     descriptors: VecDeque<OwnedFd>,
     asked: u64,
-    /// What it said of itself.
+    /// Its status, as it sent it.
     pub(crate) status: Status,
 }
 
-/// What a store is known by.
+/// The facts that identify a store and check its trail.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct StoreFacts {
     pub(crate) store: StoreId,
     pub(crate) key_check: Vec<u8>,
     pub(crate) anchor: Option<AuditAnchor>,
 }
 
-/// Tells nobody, and never ends.
+/// Ignores progress, and never stops.
 struct Nobody;
 
 impl Watch for Nobody {
@@ -91,12 +91,12 @@ impl Watch for Nobody {
 }
 
 impl Client {
-    /// The server that runs on this database, if there is one that listens at this path.
+    /// The server that runs on this database and listens at this path, if any.
     pub(crate) fn find(socket: &Path, database: &Path) -> Result<Option<Self>, AdminError> {
         use io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
         let stream = match UnixStream::connect(socket) {
             Ok(stream) => stream,
-            // Nobody is there, or nobody can be: the path is too long for a socket.
+            // No server listens there, or none can: the path is too long for a socket.
             Err(error) if matches!(error.kind(), NotFound | ConnectionRefused | InvalidInput) => {
                 return Ok(None);
             }
@@ -117,12 +117,12 @@ impl Client {
         Ok(client.status.is_of(database).then_some(client))
     }
 
-    /// Has it look at everything.
+    /// Has the server check everything.
     pub(crate) fn check(&mut self, watch: &Arc<dyn Watch>) -> Result<Inspected, AdminError> {
         Ok(self.ask(Ask::Check, watch)?.0)
     }
 
-    /// Has it make a copy and check it. The copy, unless something in it is damaged.
+    /// Has the server make a copy and check it. Returns the copy, unless its pages are damaged.
     pub(crate) fn backup(
         &mut self,
         watch: &Arc<dyn Watch>,
@@ -130,8 +130,8 @@ impl Client {
         self.ask(Ask::Backup, watch)
     }
 
-    /// What it said of itself, understood.
-    pub(crate) fn said(&self) -> Result<Known, AdminError> {
+    /// Its status, parsed.
+    pub(crate) fn parse_status(&self) -> Result<StoreFacts, AdminError> {
         let Status { store, key_check, audit, .. } = &self.status;
         let bytes = |text: &str| {
             unhex(text).ok_or_else(|| {
@@ -149,7 +149,7 @@ impl Client {
             }
         };
         let store = bytes(store)?.try_into().map_err(|_| fixed(16))?;
-        Ok(Known { store, key_check: bytes(key_check)?, anchor })
+        Ok(StoreFacts { store, key_check: bytes(key_check)?, anchor })
     }
 
     fn greet(&mut self, watch: &Arc<dyn Watch>) -> Result<(), AdminError> {

@@ -1,4 +1,4 @@
-//! The admin socket's messages: lines of JSON, and what each means.
+//! The admin socket's messages, which are lines of JSON.
 //!
 //! ```text
 //! server  {"donjon_admin":1,"version":"0.1.0"}
@@ -8,8 +8,8 @@
 //! server  {"id":1,"done":{…}}           or  {"id":1,"error":{"kind":"busy","text":"…"}}
 //! ```
 //!
-//! docs/admin-socket.md is the same for who writes a client. Members that are not known are passed over, in both directions, so
-//! that a later version may add some; what changes the meaning of one changes [`VERSION`].
+//! docs/admin-socket.md describes them for authors of clients. Both sides ignore unknown members, so that a later version may add
+//! some. A change of a meaning changes [`VERSION`].
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -17,11 +17,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The protocol's version. A client that reads another one asks nothing.
+/// The protocol's version. A client that reads another version asks nothing.
 pub(crate) const VERSION: u32 = 1;
 /// The longest line, with its end, in either direction.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
-/// The longest text of an error or a finding that is sent; the rest is cut off.
+/// The longest text of an error or a finding; the rest is cut off.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// The first line of a server.
@@ -39,13 +39,13 @@ impl Greeting {
     }
 }
 
-/// What a client asks for.
+/// The requests.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// Which store is served, and what is known of it without a look.
+    /// The store that is served, and facts that are known without a check.
     Status,
-    /// Look at every page, and open every payload.
+    /// Check every page, and open every payload.
     Check,
     /// Copy the database, check the copy, and pass it as a descriptor.
     Backup,
@@ -54,15 +54,15 @@ pub(crate) enum Ask {
 /// One line of a client.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Request {
-    /// The client's own number, in every line that answers.
+    /// The client's own number, which every answer repeats.
     pub(crate) id: u64,
     pub(crate) ask: Ask,
 }
 
-/// A line that is no request.
+/// A line that is not a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct NotARequest {
-    /// The number in it, if it has one.
+    /// Its number, if it has one.
     pub(crate) id: Option<u64>,
     pub(crate) fault: Fault,
 }
@@ -88,14 +88,14 @@ impl Request {
 /// One line of a server, after the greeting.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Reply {
-    /// Of the request that it is about; absent where there is none.
+    /// The number of the request, if the line answers one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<u64>,
     #[serde(flatten)]
     pub(crate) said: Said,
 }
 
-/// What a line says. After `done` and `error` nothing more is said of the request.
+/// The content of a line. `done` and `error` are the last lines about a request.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Said {
@@ -105,49 +105,49 @@ pub(crate) enum Said {
     Error(Fault),
 }
 
-/// How far something is.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Progress {
     pub(crate) step: Step,
-    /// Of `of`; both 0 where nobody knows.
+    /// Part of `of`; both are 0 if nobody knows.
     pub(crate) done: u64,
     pub(crate) of: u64,
 }
 
-/// The work under way.
+/// The current step.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
-    /// SQLite checks pages and indexes. It does not say how far it is.
+    /// SQLite checks pages and indexes. It reports no progress.
     Pages,
-    /// Payloads are opened; in payloads.
+    /// Payloads are opened; counted in payloads.
     Payloads,
-    /// The database is copied; in bytes.
+    /// The database is copied; counted in bytes.
     Copy,
-    /// The copy is written where it was asked for; in bytes. No server does this.
+    /// The client writes the copy to its file; counted in bytes.
     Write,
 }
 
 /// A secret that is damaged.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Finding {
-    /// Its id; absent if the row does not say.
+    /// Its id, unless the row has none.
     pub(crate) secret: Option<String>,
     /// The number of its row.
     pub(crate) row: u64,
     pub(crate) why: String,
 }
 
-/// What a store is found to hold: what `check` answers.
+/// The answer to `check`: the content of a store.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Inspected {
     pub(crate) secrets: u64,
     pub(crate) projects: u64,
     /// Payloads that opened.
     pub(crate) opened: u64,
-    /// Secrets that are damaged; each was told as it was found.
+    /// The number of damaged secrets; each was reported when it was found.
     pub(crate) damaged: u64,
-    /// What SQLite says of pages and indexes.
+    /// SQLite's complaints about pages and indexes.
     pub(crate) complaints: Vec<String>,
 }
 
@@ -157,38 +157,38 @@ impl Inspected {
     }
 }
 
-/// What `backup` answers, with the copy's descriptor beside it.
+/// The answer to `backup`, which comes with the descriptor of the copy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct BackedUp {
     pub(crate) bytes: u64,
     pub(crate) found: Inspected,
 }
 
-/// What `status` answers.
+/// The answer to `status`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Status {
     pub(crate) pid: u32,
     /// The database.
     pub(crate) database: String,
-    /// The database's file, told from others of its name: device and inode.
+    /// The identity of the database's file: device and inode.
     pub(crate) file: (u64, u64),
-    /// Whether its name still leads to it.
+    /// Whether the path still leads to that file.
     pub(crate) in_place: bool,
     /// The store's id, in hexadecimal.
     pub(crate) store: String,
-    /// What tells the right master key, in hexadecimal. It says nothing of the key.
+    /// A value that identifies the right master key, in hexadecimal. It reveals nothing of the key.
     pub(crate) key_check: String,
-    /// Where the audit trail stood when that was last written down: number and hash, in hexadecimal.
+    /// The last recorded end of the audit trail: number and hash, in hexadecimal.
     pub(crate) audit: Option<(u64, String)>,
     /// The newest change that has a line in the audit trail and is on disk.
     pub(crate) witnessed: u64,
-    /// Payloads that were asked for and did not open.
+    /// Requested payloads that did not open.
     pub(crate) unopened: u64,
 }
 
 impl Status {
-    /// Whether this server has the database of that name. One whose file was deleted, moved or replaced has it still: nobody
-    /// else can give a copy of what it serves.
+    /// Whether this server has the database at that path. It keeps a file that was deleted, moved or replaced, and only it
+    /// can copy that file.
     pub(crate) fn is_of(&self, database: &Path) -> bool {
         let found = std::fs::metadata(database).map(|found| (found.dev(), found.ino()));
         found.is_ok_and(|found| found == self.file) || (!self.in_place && self.is_named(database))
@@ -203,7 +203,7 @@ impl Status {
             .is_some_and(|(folder, name)| folder.join(name) == Path::new(&self.database))
     }
 
-    /// Before a server has said anything.
+    /// A status before the server has sent one.
     pub(crate) fn nothing() -> Self {
         Self {
             pid: 0,
@@ -219,7 +219,7 @@ impl Status {
     }
 }
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
@@ -237,49 +237,49 @@ impl Fault {
     }
 }
 
-/// Which fault it is.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// The caller is neither root nor the server's user.
     Denied,
-    /// The line is too long, no JSON, or has not what a request has.
+    /// The line is too long, not JSON, or lacks a member of a request.
     NotARequest,
-    /// A request that this version does not know.
+    /// This version does not know the request.
     Unknown,
-    /// As much as may be is done already; later it is possible.
+    /// The server is at its limit; try later.
     Busy,
-    /// There is not enough room on the disk.
+    /// The disk has too little room.
     NoRoom,
-    /// It was tried and failed.
+    /// The server tried and failed.
     Failed,
-    /// What a later version says, to an earlier client.
+    /// A kind of a later version.
     #[serde(other)]
     Other,
 }
 
 /// A line, with its end.
 pub(crate) fn line<T: Serialize>(message: &T) -> Vec<u8> {
-    // Only maps whose keys are no text can fail, and there are none here.
+    // Only maps with keys that are not text can fail, and none is here.
     let mut line = serde_json::to_vec(message).unwrap_or_default();
     line.push(b'\n');
     line
 }
 
-/// Takes lines out of bytes as they come.
+/// Cuts lines out of the received bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     held: Vec<u8>,
-    /// Where to look for the next end.
+    /// The search for the next line end begins here.
     looked_at: usize,
 }
 
-/// A line is longer than [`LINE_BYTES_MAX`]. Nothing after it can be understood.
+/// A line is longer than [`LINE_BYTES_MAX`]. Later bytes cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TooLong;
 
 impl Lines {
-    /// More bytes.
+    /// Adds bytes.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
     }

@@ -1,7 +1,7 @@
-//! The admin socket's server: who may ask, how much at once, and how long anything may take.
+//! The admin socket's server, with its permissions, limits and times.
 //!
-//! A connection has one task that reads requests, one that writes replies, and a thread for each request that is being
-//! done. When the client goes, or takes no reply for [`WRITE_TIME_MAX`], its requests end.
+//! A connection has one task that reads requests, one that writes replies, and a thread for each running request. When the
+//! client leaves, or reads no reply for [`WRITE_TIME_MAX`], its requests end.
 
 use std::io::{self, IoSlice, Write as _};
 use std::mem::MaybeUninit;
@@ -28,26 +28,26 @@ pub(crate) use super::work::{Served, clean};
 use crate::error::{BackupError, Error};
 use crate::inspect::Watch;
 
-/// Clients connected at once; further ones are told that the server is busy.
+/// Clients connected at once. Further ones are refused as busy.
 const CLIENTS_MAX: usize = 16;
-/// Requests of one connection that are being done at once.
+/// Running requests of one connection.
 const REQUESTS_MAX: usize = 4;
-/// Requests of all connections that are being done at once: each has a thread, and a connection to the database.
+/// Running requests of all connections. Each has a thread and a connection to the database.
 const WORK_MAX: usize = 8;
 /// Backups at once: each takes as much room as the database.
 const BACKUPS_MAX: usize = 1;
-/// Replies that wait to be sent to one client.
+/// Unsent replies of one client.
 const REPLIES_MAX: usize = 64;
-/// How long a client may be silent that waits for nothing.
+/// How long a client without a running request may be silent.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long a client may take no reply.
+/// How long a client may leave replies unread.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
-/// How often progress is told.
+/// The time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// How often the log tells of somebody who may not ask.
+/// The time between two log lines about refused users.
 const DENIED_LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Answers until the task is dropped.
+/// Serves the socket until the task is dropped.
 pub(crate) async fn serve(listener: UnixListener, served: Served) {
     let admin = Arc::new(Admin {
         served,
@@ -66,11 +66,11 @@ struct Admin {
     clients: Arc<Semaphore>,
     work: Arc<Semaphore>,
     backups: Arc<Semaphore>,
-    /// When the log was last told of one who may not ask.
+    /// The time of the last log line about a refused user.
     denied: Mutex<Option<Instant>>,
 }
 
-/// A line on its way, and what goes with it.
+/// A line to send, with its descriptor.
 struct Message {
     line: Vec<u8>,
     descriptor: Option<OwnedFd>,
@@ -103,11 +103,11 @@ impl Admin {
                 return;
             }
         };
-        // A new socket takes a line at once, or it goes without.
+        // A new socket accepts a line at once. If not, the client gets no line.
         let _ = stream.write(&line(&Reply { id: None, said: Said::Error(refused) }));
     }
 
-    /// Why this peer may not ask: it is neither root nor the user of this process.
+    /// Refuses a peer that is neither root nor the user of this process.
     fn refusal(&self, stream: &StdUnixStream) -> Option<Fault> {
         let (uid, pid) = match socket_peercred(stream) {
             Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero().get()),
@@ -136,17 +136,17 @@ async fn serve_client(admin: Arc<Admin>, stream: UnixStream) {
         Client { admin, say, gone: Arc::clone(&gone), requests: Arc::new(Semaphore::new(REQUESTS_MAX)) };
     tokio::select! {
         () = client.read_all(reading) => {}
-        () = client.say.closed() => {} // It takes no replies.
+        () = client.say.closed() => {} // It reads no replies.
     }
     gone.store(true, Ordering::Relaxed);
     drop(client);
-    let _ = writer.await; // The last answer is still sent, within its time.
+    let _ = writer.await; // Sends the last answer, within its time.
 }
 
 struct Client {
     admin: Arc<Admin>,
     say: mpsc::Sender<Message>,
-    /// Whether what it asked for is to end.
+    /// Set when its requests must end.
     gone: Arc<AtomicBool>,
     requests: Arc<Semaphore>,
 }
@@ -159,7 +159,7 @@ impl Client {
             let length = match tokio::time::timeout(SILENCE_MAX, reading.read(&mut some)).await {
                 Ok(Ok(0) | Err(_)) => return,
                 Ok(Ok(length)) => length,
-                Err(_) if self.requests.available_permits() < REQUESTS_MAX => continue, // It waits for an answer.
+                Err(_) if self.requests.available_permits() < REQUESTS_MAX => continue, // A request is running.
                 Err(_) => return,
             };
             lines.add(some.get(..length).unwrap_or_default());
@@ -188,13 +188,12 @@ impl Client {
         let _ = self.say.send(refused).await;
     }
 
-    /// Has a thread do it, if there is room for one more.
+    /// Runs a request on a thread, unless the limits are reached.
     fn begin(&self, request: Request) -> Result<(), Fault> {
         let busy = |what: &str| Fault::new(Kind::Busy, format!("{what}; ask again later"));
         let take = |slots: &Arc<Semaphore>| Arc::clone(slots).try_acquire_owned();
-        let of_client =
-            take(&self.requests).map_err(|_| busy("this connection has as many requests as it may"))?;
-        let of_all = take(&self.admin.work).map_err(|_| busy("the server does as much as it may"))?;
+        let of_client = take(&self.requests).map_err(|_| busy("this connection has its most requests"))?;
+        let of_all = take(&self.admin.work).map_err(|_| busy("the server has its most requests"))?;
         let backup = match request.ask {
             Ask::Backup => Some(take(&self.admin.backups).map_err(|_| busy("another backup is being made"))?),
             Ask::Status | Ask::Check => None,
@@ -222,7 +221,7 @@ impl Admin {
         let watch: Arc<dyn Watch> =
             Arc::new(Watching { id, say: say.clone(), gone: Arc::clone(gone), told: Mutex::new(None) });
         if request.ask != Ask::Status {
-            tracing::info!(ask = ?request.ask, "asked at the admin socket");
+            tracing::info!(ask = ?request.ask, "a request at the admin socket");
         }
         let done = match request.ask {
             Ask::Status => self.served.status(runtime).map(|status| (to_value(&status), None)),
@@ -234,7 +233,7 @@ impl Admin {
                 Message { line: line(&Reply { id: Some(id), said: Said::Done(value) }), descriptor }
             }
             Err(error) => {
-                tracing::warn!(%error, ask = ?request.ask, "what was asked at the admin socket was not done");
+                tracing::warn!(%error, ask = ?request.ask, "a request at the admin socket failed");
                 Message::fault(Some(id), Fault::new(kind_of(&error), error.to_string()))
             }
         }
@@ -242,7 +241,7 @@ impl Admin {
 }
 
 fn to_value<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or_default() // As with lines, nothing here can fail.
+    serde_json::to_value(value).unwrap_or_default() // As with lines, this cannot fail.
 }
 
 fn kind_of(error: &Error) -> Kind {
@@ -252,7 +251,7 @@ fn kind_of(error: &Error) -> Kind {
     }
 }
 
-/// A client that is told of the progress of one request.
+/// Reports the progress of one request to its client.
 struct Watching {
     id: u64,
     say: mpsc::Sender<Message>,
@@ -261,7 +260,7 @@ struct Watching {
 }
 
 impl Watch for Watching {
-    /// What would have to wait is left out: there will be more.
+    /// Drops a report that would have to wait: more will follow.
     fn progress(&self, progress: Progress) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_some_and(|told| told.elapsed() < PROGRESS_EVERY) {
@@ -271,7 +270,7 @@ impl Watch for Watching {
         let _ = self.say.try_send(Message::of(&Reply { id: Some(self.id), said: Said::Progress(progress) }));
     }
 
-    /// Waits for a slow client, which is cut off if it takes nothing.
+    /// Waits for a slow client, which is cut off if it reads nothing.
     fn found(&self, finding: Finding) {
         let message = Message::of(&Reply { id: Some(self.id), said: Said::Found(finding) });
         let _ = self.say.blocking_send(message);
@@ -282,13 +281,13 @@ impl Watch for Watching {
     }
 }
 
-/// Sends all that is said. When a client takes nothing for too long this ends, and what was asked with it.
+/// Sends all replies. It ends when the client reads nothing for too long, and the requests end with it.
 async fn write_all(writing: OwnedWriteHalf, mut said: mpsc::Receiver<Message>) {
     while let Some(message) = said.recv().await {
         match tokio::time::timeout(WRITE_TIME_MAX, write(&writing, message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return tracing::debug!(%error, "a client of the admin socket has gone"),
-            Err(_) => return tracing::warn!("a client of the admin socket takes no answers: it is cut off"),
+            Err(_) => return tracing::warn!("a client of the admin socket reads no answers: it is cut off"),
         }
     }
 }
@@ -299,7 +298,7 @@ async fn write(writing: &OwnedWriteHalf, message: Message) -> io::Result<()> {
     let mut left = line.as_slice();
     while !left.is_empty() {
         let sent = stream.async_io(Interest::WRITABLE, || send(stream, left, descriptor.as_ref())).await?;
-        descriptor = None; // It went with the first byte.
+        descriptor = None; // It was sent with the first byte.
         left = left.get(sent..).unwrap_or_default();
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What a running server does when it is asked over the admin socket. Each function runs on a thread for what takes long.
+//! The work of a running server for the admin socket. Each function runs on a thread for long work.
 
 use std::fs::File;
 use std::io;
@@ -15,10 +15,10 @@ use super::protocol::{BackedUp, Inspected, Status};
 use crate::error::{BackupError, Error};
 use crate::inspect::{Watch, copy, inspect};
 
-/// Room that a copy must leave on the disk: the server goes on writing there meanwhile.
+/// Room that a copy must leave on the disk, where the server continues to write.
 const ROOM_LEFT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the answers are taken from.
+/// The store and the vault that are served.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) store: Arc<SqliteStore>,
@@ -26,7 +26,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Facts known without a look.
+    /// Facts that are known without a check.
     pub(super) fn status(&self, runtime: &Handle) -> Result<Status, Error> {
         let (store, path) = (&self.store, self.store.path());
         let (check, anchor) =
@@ -44,20 +44,20 @@ impl Served {
         })
     }
 
-    /// Looks at everything.
+    /// Checks everything.
     pub(super) fn check(&self, watch: &Arc<dyn Watch>, runtime: &Handle) -> Result<Inspected, Error> {
         inspect(&self.store, &self.vault.opener(), watch, runtime)
     }
 
-    /// Makes a copy of the database and opens everything in it. The copy is a file without a name: it is gone when nobody
-    /// has it open any more.
+    /// Makes a copy of the database and opens everything in it. The copy is a file without a name, so it is gone when its last
+    /// descriptor is closed.
     pub(super) fn backup(
         &self,
         watch: &Arc<dyn Watch>,
         runtime: &Handle,
     ) -> Result<(BackedUp, Option<OwnedFd>), Error> {
         let path = copy_path(self.store.path());
-        remove(&path)?; // A server that was killed may have left one.
+        remove(&path)?; // A killed server may have left a copy.
         let scratch = Scratch(path);
         let bytes = self.copy(&scratch.0, watch)?;
         let found = {
@@ -66,8 +66,8 @@ impl Served {
             runtime.block_on(opener.fits(&copy)).map_err(|error| Error::vault(error, &scratch.0))?;
             inspect(&copy, &opener, watch, runtime)?
         };
-        // A secret that is damaged here is damaged in the store, and no reason to have no backup of the others. Pages that
-        // do not hold together are.
+        // A damaged secret is damaged in the store too, and the backup still has all others. Damaged pages are a reason to
+        // have no backup.
         if !found.complaints.is_empty() {
             return Ok((BackedUp { bytes, found }, None));
         }
@@ -81,25 +81,25 @@ impl Served {
     }
 }
 
-/// A file that is taken away at the end.
+/// A file that is removed at the end.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove(&self.0) {
-            tracing::error!(%error, "a copy of the database was left");
+            tracing::error!(%error, "a copy of the database cannot be removed");
         }
     }
 }
 
-/// Takes away what a server that was killed while it copied may have left. For who has the store's lock.
+/// Removes the copy of a server that was killed. Only the owner of the store's lock may call this.
 pub(crate) fn clean(served: &Served) {
     if let Err(error) = remove(&copy_path(served.store.path())) {
-        tracing::warn!(%error, "a copy of the database that an earlier server left cannot be taken away");
+        tracing::warn!(%error, "a copy of the database that an earlier server left cannot be removed");
     }
 }
 
-/// Beside the database, where the server may write and there is room for what is as long.
+/// The path of the copy, beside the database: the server may write there, and probably has room.
 fn copy_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".copy");
@@ -114,7 +114,7 @@ fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// A full disk stops the service, so that a copy must not be what fills it.
+/// Refuses a copy that would fill the disk, because a full disk stops the service.
 fn require_room(beside: &Path, bytes: u64) -> Result<(), Error> {
     let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = rustix::fs::statvfs(folder).map_err(|errno| unreadable(folder, errno.into()))?;
@@ -133,7 +133,7 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // Text takes all that is written to it.
+        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
         text
     })
 }

@@ -7,7 +7,8 @@
 //! both:         rename to FILE, which may not exist; fsync of the folder
 //! ```
 //!
-//! The file is written by who asks, so it may be where the service cannot write and belongs to them. See docs/decisions/0020.
+//! The client writes the file, so it belongs to the client's user and may be where the service cannot write. See
+//! docs/decisions/0020.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
@@ -34,7 +35,7 @@ use crate::progress::Teller;
 use crate::stored;
 use crate::threads;
 
-/// Bytes that are copied or compared at once.
+/// Bytes that are copied or compared in one step.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Makes a backup.
@@ -58,7 +59,7 @@ pub(crate) fn run(flags: cli::Backup) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a look at everything found.
+/// Prints the result of a check.
 pub(crate) fn tell_found(found: &Inspected) {
     if found.complaints.is_empty() {
         say("integrity   every page and index is sound");
@@ -70,7 +71,7 @@ pub(crate) fn tell_found(found: &Inspected) {
     say(format_args!("holds       secrets: {}, projects: {}", found.secrets, found.projects));
 }
 
-/// Does something long on a thread, and has it stopped by a signal to end. It cleans up before this returns.
+/// Runs long work on a thread, and stops it at a signal to end. The work cleans up before this returns.
 pub(crate) fn until_signal<T: Send + 'static>(
     work: impl FnOnce(Arc<Teller>, &Handle) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -102,7 +103,7 @@ fn back_up(config: &Config, to: &Path, teller: &Arc<Teller>, runtime: &Handle) -
     if std::fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists(to.to_owned()).into());
     }
-    let partial = Partial::of(to);
+    let partial = Partial::beside(to);
     let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
     let done = match stored::running(config)? {
         Some(server) => from_server(server, &partial, &watch)?,
@@ -123,7 +124,7 @@ fn from_server(mut server: Client, partial: &Partial, watch: &Arc<dyn Watch>) ->
     let copy = File::from(copy);
     partial.take(&copy, done.bytes, watch)?;
     partial.compare(&copy, watch)?;
-    // What the server has opened is there; that this is a database of ours is seen here once more.
+    // The server has opened everything in the copy. This checks once more that the file is a database of ours.
     let opened = SqliteStore::open(&partial.path, Purpose::Inspect)?;
     let counts = opened.look()?.counted()?;
     if counts != (done.found.secrets, done.found.projects) {
@@ -149,15 +150,15 @@ pub(crate) fn unsound(found: Inspected) -> Error {
     StoreError::Unsound { damaged: found.damaged, complaints: found.complaints }.into()
 }
 
-/// The file while it is not whole: taken away at the end, unless it was finished.
+/// The unfinished file. It is removed at the end, unless it was finished.
 struct Partial {
     path: PathBuf,
-    /// Whether the file is there, and is ours.
+    /// Whether this process made the file.
     is_ours: Cell<bool>,
 }
 
 impl Partial {
-    fn of(to: &Path) -> Self {
+    fn beside(to: &Path) -> Self {
         let mut name = to.as_os_str().to_owned();
         name.push(".partial");
         Self { path: name.into(), is_ours: Cell::new(false) }
@@ -174,7 +175,7 @@ impl Partial {
         )
     }
 
-    /// What made the file, or found another one there.
+    /// Notes whether the file was made, or belongs to another backup.
     fn made<T>(&self, made: Result<T, Error>) -> Result<T, Error> {
         match made {
             Ok(made) => {
@@ -190,7 +191,7 @@ impl Partial {
         }
     }
 
-    /// Takes all bytes of a file, to disk.
+    /// Writes all bytes of a file, to disk.
     fn take(&self, from: &File, of: u64, watch: &Arc<dyn Watch>) -> Result<(), Error> {
         let mut file = self.create()?;
         let (mut chunk, mut done) = (vec![0; CHUNK_BYTES], 0);
@@ -209,7 +210,7 @@ impl Partial {
         self.failed(file.sync_all())
     }
 
-    /// Whether the file on disk is byte for byte the other.
+    /// Checks that the file on disk equals the other, byte for byte.
     fn compare(&self, with: &File, watch: &Arc<dyn Watch>) -> Result<(), Error> {
         let mut written = self.failed(File::open(&self.path))?;
         let (mut ours, mut theirs, mut at) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES], 0);
@@ -234,10 +235,10 @@ impl Partial {
         }
     }
 
-    /// Gives it its name, which nothing may have, for good.
+    /// Gives the file its name, which must not exist, and syncs its folder.
     fn finish(self, to: &Path) -> Result<(), Error> {
         let named = match renameat_with(CWD, &self.path, CWD, to, RenameFlags::NOREPLACE) {
-            // Not every file system has this. A link does not replace either, and leaves one name more.
+            // Not every file system has this call. A link does not replace a file either; it leaves the first name.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => std::fs::hard_link(&self.path, to),
             Ok(()) => {
                 self.is_ours.set(false);
@@ -265,7 +266,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if self.is_ours.get() {
-            let _ = std::fs::remove_file(&self.path); // The next one says so if it is still there.
+            let _ = std::fs::remove_file(&self.path); // If it stays, the next backup reports it.
         }
     }
 }
@@ -278,9 +279,9 @@ mod tests {
     fn a_name_that_is_taken_meanwhile_stays_and_nothing_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("copy.db");
-        let partial = Partial::of(&to);
+        let partial = Partial::beside(&to);
         partial.create().unwrap();
-        assert!(matches!(Partial::of(&to).create(), Err(Error::Backup(BackupError::Begun(_)))));
+        assert!(matches!(Partial::beside(&to).create(), Err(Error::Backup(BackupError::Begun(_)))));
         std::fs::write(&to, "somebody's").unwrap();
         assert!(matches!(partial.finish(&to), Err(Error::Backup(BackupError::Exists(_)))));
         assert_eq!(std::fs::read_to_string(&to).unwrap(), "somebody's");

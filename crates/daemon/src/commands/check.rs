@@ -1,5 +1,5 @@
-//! `donjond check`: looks at the policy and a store, or at its audit trail, and changes nothing that is stored. A server may be running
-//! on it; if none is, SQLite may leave its `-wal` and `-shm` beside the database.
+//! `donjond check`: checks the policy and a store, or the audit trail, and changes no stored data. A server may run on the store;
+//! if none does, SQLite may leave its `-wal` and `-shm` beside the database.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -17,16 +17,16 @@ use crate::config::{AuthBy, Config};
 use crate::console::{say, tell};
 use crate::error::{Error, StoreError};
 use crate::inspect::{Watch, inspect};
-use crate::loss::{self, Which};
+use crate::loss::{self, WhichDatabase};
 use crate::permissions;
 use crate::progress::Teller;
-use crate::stored::{self, Known};
+use crate::stored::{self, TrailFacts};
 use crate::threads;
 
-/// Looks at a store, or with `--audit` at its audit trail.
+/// Checks a store, or with `--audit` its audit trail.
 pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
     let settings = flags.settings.0;
-    let which = if settings.general.store.is_some() { Which::Named } else { Which::Served };
+    let which = if settings.general.store.is_some() { WhichDatabase::Named } else { WhichDatabase::Served };
     let config = Config::load(settings, flags.config.as_deref())?;
     match flags.trail {
         None => check_policy(&config).and_then(|()| check_store(config, which)),
@@ -42,7 +42,7 @@ fn check_policy(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_store(config: Config, which: Which) -> Result<(), Error> {
+fn check_store(config: Config, which: WhichDatabase) -> Result<(), Error> {
     let config = Arc::new(config);
     permissions::require(&config)?.iter().for_each(|warning| say(format_args!("warning     {warning}")));
     let looked_at = Arc::clone(&config);
@@ -65,7 +65,7 @@ fn check_store(config: Config, which: Which) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks at everything, or has the server that runs do it.
+/// Checks everything, or has the running server do it.
 fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspected, Error> {
     let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
     let tell_parts = || {
@@ -86,10 +86,10 @@ fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspe
     }
 }
 
-fn check_audit(config: &Config, which: Which, files: &[PathBuf]) -> Result<(), Error> {
-    // What is known of the end is read before the trail, which may grow meanwhile.
+fn check_audit(config: &Config, which: WhichDatabase, files: &[PathBuf]) -> Result<(), Error> {
+    // The recorded end is read before the trail, which may grow meanwhile.
     let runtime = threads::main_runtime()?;
-    let Known { master, anchor } = stored::known(config, runtime.handle())?;
+    let TrailFacts { master, anchor } = stored::trail_facts(config, runtime.handle())?;
     let known = anchor.map(|anchor| (anchor.number, anchor.hash));
     let trail = open_all(files).map_err(TrailError::Read);
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
@@ -97,13 +97,13 @@ fn check_audit(config: &Config, which: Which, files: &[PathBuf]) -> Result<(), E
     let checked = checked.map_err(|source| StoreError::Trail { files: names.clone(), source })?;
     say(format_args!("audit trail {names}"));
     checked.notices.iter().for_each(|notice| say(format_args!("notice      {notice}")));
-    // Asked after the trail was read: the database has what is written there as committed, and maybe more by now.
+    // Ask after reading the trail: by then the database has at least the changes that the trail shows.
     let has = stored::witnessed(config, runtime.handle())?;
     say(format_args!("verified    {} lines, none missing or altered", checked.lines));
     loss::tell(config, which, files, has, checked.committed)
 }
 
-/// All files as one, each opened before any is read.
+/// All files as one stream. All are opened before the first is read.
 pub(crate) fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>> {
     let mut all: Box<dyn Read> = Box::new(io::empty());
     for path in files {
@@ -113,7 +113,7 @@ pub(crate) fn open_all(files: &[PathBuf]) -> io::Result<BufReader<Box<dyn Read>>
     Ok(BufReader::new(all))
 }
 
-/// The file that `serve` writes, after those that logrotate has made of it (`.1` is the youngest).
+/// The files of the trail, oldest first: those that logrotate made (`.1` is the youngest), then the current one.
 pub(crate) fn rotated(target: &AuditTarget) -> Result<Vec<PathBuf>, Error> {
     let AuditTarget::File(current) = target else { return Err(StoreError::TrailElsewhere.into()) };
     let older = (1..).map(|number| numbered(current, number)).take_while(|path| path.exists());

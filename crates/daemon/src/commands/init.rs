@@ -12,7 +12,7 @@ use crate::error::{Error, StoreError};
 use crate::loss;
 use crate::threads;
 
-/// Makes a store, unless there is one.
+/// Makes a store, unless one exists.
 pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
     let config = Config::load(flags.settings.0, flags.config.as_deref())?;
     if loss::has_content(config.general.store.path()) {
@@ -21,7 +21,7 @@ pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
     let runtime = threads::main_runtime()?;
     let built = runtime.block_on(build(&config, Begin::Init, OnLoss::Accept));
     match built {
-        // Somebody else was making it at the same moment.
+        // Another process made it at the same moment.
         Err(Error::Store(StoreError::Open { source: OpenError::InUse(path) })) => {
             Err(StoreError::Exists(path).into())
         }

@@ -1,13 +1,13 @@
-//! `donjond policy`: prints who may do what, as `serve` would have it. No store is needed.
+//! `donjond policy`: prints the rules that `serve` would use. It needs no store.
 
 use crate::cli;
 use crate::config::Config;
 use crate::console::{say, tell};
 use crate::error::Error;
 
-/// Prints the policy as a policy file, and beside it what is odd about the file it is from.
+/// Prints the policy as a policy file, and warnings about the file that it was read from.
 pub(crate) fn run(flags: cli::Policy) -> Result<(), Error> {
-    // Nothing is looked for in the data directory, so that nobody needs one to print rules.
+    // The data directory is not used, so no default is needed for it.
     let mut settings = flags.settings.0;
     settings.general.data_dir = Some("/".into());
     let config = Config::load(settings, flags.config.as_deref())?;

@@ -1,5 +1,5 @@
-//! `donjond token`: makes the token that libvirt's daemons share, which run as root, and lets the group of a server read it
-//! that does not. It replaces nothing, and locks as they do: any of them may be making the token at the same moment.
+//! `donjond token`: makes the token that libvirt's daemons share, and lets a group read it, for a server that does not run as root.
+//! It replaces no token, and locks the file as libvirt's daemons do, because one of them may make the token at the same moment.
 
 use std::fs::Permissions;
 use std::io;
@@ -12,7 +12,7 @@ use crate::console::say;
 use crate::error::{DoorError, Error};
 use crate::{token, unix_socket};
 
-/// Makes the token, unless it is there, and gives it to the group.
+/// Makes the token, unless it exists, and gives it to the group.
 pub(crate) fn run(flags: &cli::Token) -> Result<(), Error> {
     let path = &flags.file;
     make(path, flags.group.as_ref())
@@ -24,7 +24,7 @@ pub(crate) fn run(flags: &cli::Token) -> Result<(), Error> {
 fn make(path: &Path, group: Option<&Group>) -> io::Result<()> {
     let gid = group.map(unix_socket::gid_of).transpose()?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    unix_socket::make_folder(folder)?; // Those above it, such as /run/libvirt, are everybody's.
+    unix_socket::make_folder(folder)?; // Folders above it, such as /run/libvirt, stay open to all.
     token::ensure(path)?;
     let Some(gid) = gid else { return Ok(()) };
     if !may_everybody_enter(folder)? {
@@ -33,7 +33,7 @@ fn make(path: &Path, group: Option<&Group>) -> io::Result<()> {
     give(path, gid, 0o640)
 }
 
-/// Such a folder, /run or /etc say, has others in it: its group and mode are theirs.
+/// A folder that everybody may enter, such as /run or /etc, holds files of others, so its group and mode stay.
 fn may_everybody_enter(folder: &Path) -> io::Result<bool> {
     Ok(std::fs::metadata(folder)?.permissions().mode() & 0o001 != 0)
 }
@@ -51,7 +51,7 @@ mod tests {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    /// A group that anybody may give what is theirs: their own.
+    /// The user's own group, to which everybody may give a file.
     fn own() -> Group {
         Group(rustix::process::getegid().as_raw().to_string())
     }

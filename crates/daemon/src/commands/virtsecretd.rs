@@ -1,4 +1,4 @@
-//! `donjond virtsecretd`: in the place of libvirt's own daemon, under its name and with its options.
+//! `donjond virtsecretd`: replaces libvirt's own daemon, with its name and its options.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::values::{ListenAt, LogFilter, SocketAt};
 use crate::error::Error;
 use crate::serve::{self, Idle};
 
-/// Serves as virtsecretd does.
+/// Serves like virtsecretd.
 pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
     if flags.listen {
         return Err(Error::NotHere(
@@ -27,7 +27,7 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
             "--pid-file: donjond writes none\nThe lock beside the database keeps a second server out.",
         ));
     }
-    // To virtsecretd 0 is no time at all, too.
+    // 0 means no time limit, as in virtsecretd.
     let idle = flags
         .timeout
         .filter(|seconds| *seconds > 0)
@@ -35,7 +35,7 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
     let mut settings = Settings::default();
     settings.general.libvirt_socket = Some(socket());
     settings.general.log = flags.verbose.then(LogFilter::debug);
-    // What the file says of the doors goes before what this name stands for.
+    // The file's addresses take precedence over these.
     let mut behind = Settings::default();
     behind.general.listen = Some(ListenAt::Off);
     behind.general.metrics_listen = Some(ListenAt::Off);
@@ -43,7 +43,7 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
     serve::run(cli::Serve { config: flags.config, settings, accept_rollback: false, behind }, idle)
 }
 
-/// Where clients look.
+/// The path where clients look.
 fn socket() -> SocketAt {
     let runtime = if rustix::process::geteuid().is_root() {
         "/run".into()

@@ -1,4 +1,4 @@
-//! Reads the configuration file. Every wrong line is told at once, each with its place, its key and what is allowed:
+//! Reads the configuration file. It reports every wrong line at once, each with its place, its key and what is allowed:
 //!
 //! ```text
 //! donjon.toml:3:1: unknown key "lissten": did you mean "listen"?; allowed: audit, audit_sync, …
@@ -30,16 +30,16 @@ pub(crate) enum FileError {
         /// Why.
         source: std::io::Error,
     },
-    /// These lines of it are wrong; at least one.
-    #[error("{}", lines(.0))]
+    /// At least one line is wrong.
+    #[error("{}", joined(.0))]
     Wrong(Vec<Fault>),
 }
 
-fn lines(faults: &[Fault]) -> String {
+fn joined(faults: &[Fault]) -> String {
     faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// One thing wrong in the file, and where.
+/// One error in the file, with its place.
 #[derive(Debug)]
 pub(crate) struct Fault {
     file: PathBuf,
@@ -68,7 +68,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Settings, FileError> {
         Ok(table) => reader.top_level(table.get_ref()),
         Err(error) => {
             let message = error.message().trim_end();
-            // The usual cause, of which the parser's own words give no hint.
+            // The usual cause; the parser's message does not mention it.
             let hint = if message.starts_with("invalid") { "; text goes in \"quotes\"" } else { "" };
             let offset = error.span().unwrap_or(0..0).start;
             reader.faults.push((offset, format!("not TOML: {message}{hint}")));
@@ -88,7 +88,7 @@ fn locate(file: &Path, text: &str, (offset, problem): (usize, String)) -> Fault 
     Fault { file: file.to_owned(), line, column, problem }
 }
 
-/// Walks tables, and keeps what it reads and what it finds wrong, with the byte where it is.
+/// Walks the tables. It keeps the settings, and each error with its offset in bytes.
 #[derive(Default)]
 struct FileReader {
     settings: Settings,
@@ -147,7 +147,7 @@ impl FileReader {
     }
 }
 
-/// The allowed name that was probably meant: at most a third of it written otherwise.
+/// The allowed name that was probably meant: at most a third of its characters differ.
 fn closest<'a>(name: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let edits = |other: &str| strsim::levenshtein(name, other);
     allowed.iter().copied().min_by_key(|known| edits(known)).filter(|best| edits(best) * 3 <= best.len())

@@ -1,4 +1,4 @@
-//! Where Keystone is and who this service is to it: what the table `[keystone]` of the file comes to.
+//! The table `[keystone]`: where Keystone is, and the credentials of this service there.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::rows::KeystoneTable;
 use super::surroundings::Surroundings;
 use super::values::{self, Invalid};
 
-/// What is missing or too much for Keystone to be asked.
+/// A key is missing, or two keys contradict each other.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeystoneFault {
-    /// A key is not there.
+    /// A key is missing.
     #[error(
         "auth = \"keystone\" needs {0} in the table [keystone] of the configuration file\n\
          The operator's guide has a whole example: \"In the cloud: Keystone\"."
@@ -24,7 +24,7 @@ pub(crate) enum KeystoneFault {
     /// Two keys say the same, or belong to different kinds of credentials.
     #[error("keystone.{0} and keystone.{1} exclude each other\nLeave one of them.")]
     Both(&'static str, &'static str),
-    /// A credential where systemd has passed none.
+    /// systemd has not passed the credential.
     #[error(
         "no credential {0}: systemd has passed this process none\n\
          Give the unit LoadCredential={0}:FILE, or name a file with keystone.password_file."
@@ -32,16 +32,16 @@ pub(crate) enum KeystoneFault {
     NoCredential(String),
 }
 
-/// Keystone, with all that is needed to ask it.
+/// Everything that is needed to ask Keystone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Keystone {
     pub(crate) config: KeystoneConfig,
-    /// Where the secret of the credentials stands, unless systemd passes it.
+    /// The file with the secret of the credentials, unless systemd passes it.
     secret_in: Option<PathBuf>,
 }
 
 impl Keystone {
-    /// What the file comes to.
+    /// Checks the table, and takes the credentials out of it.
     pub(super) fn resolve(
         table: &KeystoneTable,
         file: Option<&Path>,
@@ -67,7 +67,7 @@ impl Keystone {
         Ok(Self { config, secret_in })
     }
 
-    /// The file with the secret, if it can be read by everybody on this machine.
+    /// The file with the secret, if everybody on this machine can read it.
     pub(crate) fn exposed(&self) -> Option<&Path> {
         let path = self.secret_in.as_deref()?;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
@@ -83,8 +83,8 @@ macro_rules! first_set {
 }
 
 impl KeystoneTable {
-    /// Whether the service is known by an application credential. Nothing of the other kind may be there: it would mean
-    /// nothing.
+    /// Whether the service uses an application credential. Keys of the other kind are refused, because they would have no
+    /// effect.
     fn is_application(&self) -> Result<bool, KeystoneFault> {
         let application: Option<&str> = first_set!(self: application_credential_id, application_credential_name,
             application_credential_secret, application_credential_secret_file);
@@ -92,7 +92,7 @@ impl KeystoneTable {
             project_domain_id, project_domain_name);
         let user = first_set!(self: user_id, username, user_domain_id, user_domain_name);
         let Some(application) = application else { return Ok(false) };
-        // A credential's name is its user's; its id is everybody's.
+        // The name of a credential is unique for its user, its id for everybody.
         let user = self.application_credential_id.as_ref().and(user);
         match password.or(user) {
             Some(other) => Err(KeystoneFault::Both(application, other)),

@@ -1,4 +1,4 @@
-//! The kinds of settings: how a value is read from the file, how from a flag, and what may stand there.
+//! The kinds of settings: how to read a value from the file and from a flag, and which values are allowed.
 //!
 //! A row of [`super::rows`] names its kind. Every kind reads the file; those of rows with a flag read flags too.
 
@@ -13,10 +13,10 @@ use toml::de::DeValue;
 
 use super::values::Invalid;
 
-/// A value of the file, and where it stands.
+/// A value of the file, with its place.
 pub(super) type FileValue<'a> = Spanned<DeValue<'a>>;
 
-/// A value that is not allowed: where it stands, how it was written, and what is allowed.
+/// A value that is not allowed: its place, its text, and what is allowed.
 #[derive(Debug)]
 pub(super) struct WrongValue {
     pub(super) offset: usize,
@@ -36,7 +36,7 @@ pub(super) trait Kind<T> {
     /// Reads a value of the file.
     fn read(&self, value: &FileValue<'_>) -> Result<T, WrongValue>;
 
-    /// Completes the flag, for a row that has one.
+    /// Completes the flag of a row.
     fn flag(&self, arg: Arg) -> Arg {
         arg
     }
@@ -123,11 +123,11 @@ impl Kind<bool> for Switch {
 
 /// A list of texts. A flag separates them by commas.
 pub(super) struct List<T> {
-    /// Parses each.
+    /// Parses each item.
     pub(super) parse: Parse<T>,
-    /// How many there may be.
+    /// The allowed number of items.
     pub(super) length: RangeInclusive<usize>,
-    /// What may stand there, for errors.
+    /// The allowed items, for errors.
     pub(super) allowed: &'static str,
 }
 
@@ -157,7 +157,7 @@ impl<T: Clone + Send + Sync + 'static> Kind<Vec<T>> for List<T> {
 pub(super) struct Number<T> {
     min: i64,
     max: i64,
-    /// What is counted, or nothing.
+    /// The unit, or nothing.
     unit: &'static str,
     make: fn(i64) -> T,
 }
@@ -173,7 +173,7 @@ pub(super) const fn size(min: i64, max: i64, unit: &'static str) -> Number<usize
 }
 
 /// A count of things, at least one.
-pub(super) const fn some(max: i64, unit: &'static str) -> Number<NonZeroUsize> {
+pub(super) const fn at_least_one(max: i64, unit: &'static str) -> Number<NonZeroUsize> {
     let make = |number| usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     Number { min: 1, max, unit, make }
 }
@@ -203,7 +203,7 @@ impl<T> Kind<T> for Number<T> {
     }
 }
 
-/// A value as it was written, or for what is long only its kind.
+/// A value as it was written; of a list or a table only its brackets.
 fn shown(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),

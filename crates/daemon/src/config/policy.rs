@@ -1,4 +1,4 @@
-//! Who may do what over the REST API: which built-in rules, and the file that says otherwise.
+//! The policy of the REST API: a built-in set of rules, and a file that overrides some of them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use super::values::PolicySet;
 use super::{AuthBy, Config, ConfigError};
 
 impl Config {
-    /// Who may do what, where callers are known by `auth`. That is the way of the running server, which a reload cannot
-    /// change.
+    /// Loads the policy for callers that are identified by `auth`. A reload gives the way of the running server, which only
+    /// a restart can change.
     pub(crate) fn load_policy(&self, auth: &AuthBy) -> Result<Policy, ConfigError> {
         let set = match (self.general.policy, auth) {
             (Some(PolicySet::SecureRbac), _) => Policy::secure_rbac(),
             (Some(PolicySet::Legacy), _) => Policy::legacy(),
-            // What was recorded of Barbican in that mode.
+            // Barbican's recorded answers in that mode have these rules.
             (None, AuthBy::ProjectHeader) => Policy::legacy(),
             (None, AuthBy::Keystone(_)) => Policy::secure_rbac(),
         };
@@ -47,7 +47,7 @@ pub(crate) enum PolicyFileError {
         /// Why.
         source: std::io::Error,
     },
-    /// These lines of it are wrong.
+    /// At least one line is wrong.
     #[error("{0}\nSee the rules there are, and what they say, with: donjond policy")]
     Wrong(#[from] PolicyError),
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! key: type = kind, row(sentence, default).flag(value's name, commands).more(sentences)…;
-//! key [optional]: type = …                   a default that is no value
+//! key [optional]: type = …                   without a default value
 //! ```
 
 use std::num::NonZeroUsize;
@@ -17,7 +17,9 @@ use transport::{HostName, WebOrigin};
 
 use super::Derived;
 use super::keystone::{self, SecretFile, WrittenSecret};
-use super::kinds::{Choice, FileValue, Kind, List, Switch, Text, WrongValue, quota, seconds, size, some};
+use super::kinds::{
+    Choice, FileValue, Kind, List, Switch, Text, WrongValue, at_least_one, quota, seconds, size,
+};
 use super::table::DefaultValue::{Absent, Computed, Fixed};
 use super::table::{BACKUP, CHECK, INIT, POLICY, Row, settings};
 use super::values::{
@@ -29,9 +31,9 @@ const fn row(help: &'static str, default: super::table::DefaultValue) -> Row {
     Row::new(help, default)
 }
 
-/// The names of hosts, or the origins of pages, are compared with those of each request.
+/// Each request is compared with all of these names or origins.
 const LISTED_MAX: usize = 100;
-/// The roles are looked for in each service token.
+/// Each service token is compared with all of these roles.
 const SERVICE_ROLES_MAX: usize = 64;
 const YEAR_SECONDS: i64 = 366 * 24 * 3600;
 
@@ -184,7 +186,7 @@ settings! {
             row("Connections open at once at each of the libvirt door's two sockets; further clients wait to be accepted", Fixed("10000"));
         drain_seconds: Duration = seconds(0, 3_600),
             row("Time that requests have to finish after SIGTERM; then they are cut off", Fixed("30"));
-        batch_changes: NonZeroUsize = some(4_096, "changes"),
+        batch_changes: NonZeroUsize = at_least_one(4_096, "changes"),
             row("Changes in one transaction, which share its fsync; further ones wait for the next", Fixed("256"));
     }
 

@@ -1,28 +1,28 @@
-//! What defaults depend on: who runs this, and the variables that XDG and systemd set.
+//! The process and its variables (XDG, systemd), on which some defaults depend.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// What defaults depend on.
+/// Facts about the process that defaults depend on.
 #[derive(Default)]
 pub(super) struct Surroundings {
     pub(super) root: bool,
-    /// Whether this is the user of the service, whose directory the system's is.
+    /// Whether this user owns the system's data directory, as the user of the service does.
     pub(super) owns_system_data: bool,
     pub(super) xdg_data_home: Option<OsString>,
     pub(super) xdg_runtime_dir: Option<OsString>,
-    /// What systemd has made for the unit (`RuntimeDirectory=`).
+    /// The directory that systemd made for the unit (`RuntimeDirectory=`).
     pub(super) runtime_directory: Option<OsString>,
     pub(super) home: Option<OsString>,
-    /// Where systemd has put the credentials of the unit.
+    /// The directory of the credentials that systemd passes to the unit.
     pub(super) credentials_directory: Option<OsString>,
 }
 
-/// Where the system's server keeps everything.
+/// The data directory of the system's server.
 const SYSTEM_DATA: &str = "/var/lib/donjon";
 
-/// Whether a directory is there, and is the own one of the user who runs this.
+/// Whether a directory exists and belongs to the current user.
 fn is_own(directory: &str) -> bool {
     let found = std::fs::symlink_metadata(directory);
     found.is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw())
@@ -50,7 +50,7 @@ impl Surroundings {
         data_home.or_else(share).map(|share| share.join("donjon"))
     }
 
-    /// Where a credential is that systemd passes, if it passes any.
+    /// The path of a credential, if systemd passes credentials.
     pub(super) fn credential(&self, name: &str) -> Option<PathBuf> {
         self.credentials_directory.as_ref().and_then(absolute).map(|directory| directory.join(name))
     }
@@ -66,12 +66,12 @@ impl Surroundings {
     }
 }
 
-/// A relative path is to be ignored where XDG's specification wants an absolute one.
+/// XDG's specification ignores relative paths.
 fn absolute(path: &OsString) -> Option<PathBuf> {
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
-/// The unit may name several directories, which systemd separates by colons.
+/// The first directory of several, which systemd separates by colons.
 fn first_of_several(paths: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(paths).next().filter(|path| path.is_absolute())
 }

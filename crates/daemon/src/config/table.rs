@@ -1,5 +1,5 @@
-//! What a row says about a setting, and what the rows become: the typed [`super::Settings`], their flags, and what
-//! reads the file.
+//! The columns of a row, and the macro that makes code of the rows: the typed [`super::Settings`] and [`super::Config`],
+//! the flags, and the reader of the file.
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
@@ -13,42 +13,42 @@ pub(crate) struct Row {
     pub(super) flag: Option<Flag>,
     /// What the setting does, in one sentence without its full stop.
     pub(super) help: &'static str,
-    /// More sentences, or none.
+    /// Further sentences, if any.
     pub(super) more: &'static str,
-    /// Where the operator's guide explains it, or nothing.
+    /// The heading in the operator's guide, if any.
     pub(super) guide: &'static str,
     pub(crate) default: DefaultValue,
     /// The numbers that are allowed, for the documents.
     #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the documents"))]
     pub(super) allowed: fn() -> String,
-    /// Whether a reload takes it over.
+    /// Whether a reload applies a change.
     pub(crate) reloads: bool,
-    /// Whether errors never repeat the value. A key itself or a password in a URL may have been written there by
-    /// mistake, and errors end in journals.
+    /// Whether errors hide the value. An operator may write a key or a password there by mistake, and errors end in
+    /// journals.
     pub(crate) is_secret: bool,
 }
 
-/// The flag of a row: its name is the key's.
+/// The flag of a row. Its name is the key's.
 pub(super) struct Flag {
     pub(super) value: &'static str,
     commands: u8,
 }
 
-/// The commands that take a flag. `serve` takes each.
+/// The commands that take a flag, as bits. `serve` takes every flag.
 pub(crate) const SERVE: u8 = 1;
 pub(crate) const INIT: u8 = 2;
 pub(crate) const CHECK: u8 = 4;
 pub(crate) const BACKUP: u8 = 8;
 pub(crate) const POLICY: u8 = 16;
 
-/// What holds if nobody chose, each as it is written in the file.
+/// The default, in the file's notation.
 #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the documents, which show examples"))]
 pub(crate) enum DefaultValue {
     /// This value.
     Fixed(&'static str),
-    /// What the words say; for the packaged service it is this value.
+    /// The words describe it; `packaged` is the value for the packaged service.
     Computed { words: &'static str, packaged: &'static str },
-    /// What the words say; there is no value for it, only an example of another one.
+    /// The words describe what happens without a value; `example` is a value that may be chosen.
     Absent { words: &'static str, example: &'static str },
 }
 
@@ -76,11 +76,16 @@ impl Row {
         }
     }
 
-    pub(super) const fn of(self, section: &'static str, key: &'static str, allowed: fn() -> String) -> Self {
+    pub(super) const fn with_key(
+        self,
+        section: &'static str,
+        key: &'static str,
+        allowed: fn() -> String,
+    ) -> Self {
         Self { section, key, allowed, ..self }
     }
 
-    /// A flag whose value is called so, for `serve` and these other commands.
+    /// Adds a flag with this name of its value, for `serve` and the `others`.
     pub(super) const fn flag(self, value: &'static str, others: u8) -> Self {
         Self { flag: Some(Flag { value, commands: SERVE | others }), ..self }
     }
@@ -106,7 +111,7 @@ impl Row {
         if self.section.is_empty() { self.key.to_owned() } else { format!("{}.{}", self.section, self.key) }
     }
 
-    /// The default as a reader sees it.
+    /// The default, for readers.
     pub(super) fn default_in_words(&self) -> String {
         match self.default {
             DefaultValue::Fixed("[]") => "none".to_owned(),
@@ -115,7 +120,7 @@ impl Row {
         }
     }
 
-    /// The flag, if `command` takes it, but for its kind.
+    /// The flag, if `command` takes it. Its kind completes it.
     pub(super) fn arg(&self, command: u8) -> Option<Arg> {
         let flag = self.flag.as_ref().filter(|flag| flag.commands & command != 0)?;
         let (help, sentences) = (self.help, self.sentences());
@@ -125,7 +130,7 @@ impl Row {
         Some(arg.long_help(format!("{help}{sentences}\n\n[default: {default}]")))
     }
 
-    /// What follows the first sentence in the help.
+    /// The sentences after the first one, for the help.
     fn sentences(&self) -> String {
         let guide = match self.guide {
             "" => String::new(),
@@ -165,8 +170,9 @@ impl<const COMMAND: u8> FromArgMatches for Flags<COMMAND> {
     }
 }
 
-/// Makes of rows what is chosen in each table and what holds there, all of them as `Settings` and `Config`, and `ROWS`. A
-/// key that code reads and no row has does not build, nor does a row without its kind, sentence and default.
+/// Makes code of the rows: for each table the chosen values and the complete values, all tables together as `Settings` and
+/// `Config`, and the list `ROWS`. Code that reads a key without a row does not build, nor does a row without its kind, sentence
+/// and default.
 macro_rules! settings {
     ($(
         $(#[$doc:meta])*
@@ -175,7 +181,7 @@ macro_rules! settings {
         }
     )*) => {
         $(
-            /// What was chosen there.
+            /// The chosen values:
             $(#[$doc])*
             #[derive(Clone, Debug, Default, Eq, PartialEq)]
             pub(crate) struct $chosen { $( pub(crate) $key: Option<$type>, )* }
@@ -185,11 +191,11 @@ macro_rules! settings {
             pub(crate) struct $held { $( pub(crate) $key: settings!(@type $($optional)? $type), )* }
         )*
 
-        /// What was chosen by flags or in the file; what nobody chose is absent.
+        /// What was chosen by flags or in the file. The rest is absent.
         #[derive(Clone, Debug, Default, Eq, PartialEq)]
         pub(crate) struct Settings { $( pub(crate) $field: $chosen, )* }
 
-        /// Everything chosen or defaulted. It needs no more checks, except for the address to listen at.
+        /// All settings, chosen or by default. They need no more checks, except for the address to listen at.
         #[derive(Clone, Debug, Eq, PartialEq)]
         pub(crate) struct Config {
             $( pub(crate) $field: $held, )*
@@ -198,11 +204,11 @@ macro_rules! settings {
 
         /// Every setting, in the order of the documents.
         pub(crate) static ROWS: &[Row] = &[
-            $( $( $row.of($section, stringify!($key), || Kind::<$type>::allowed(&$kind)), )* )*
+            $( $( $row.with_key($section, stringify!($key), || Kind::<$type>::allowed(&$kind)), )* )*
         ];
 
         impl Settings {
-            /// These, and `other` where these do not say.
+            /// These settings, and those of `other` that are absent here.
             pub(super) fn or(self, other: Self) -> Self {
                 Self { $( $field: $chosen { $( $key: self.$field.$key.or(other.$field.$key), )* }, )* }
             }
@@ -228,14 +234,14 @@ macro_rules! settings {
                 to
             }
 
-            /// What the flags say. A command has some of them only.
+            /// The settings in the flags. A command has only some of the flags.
             pub(super) fn of_flags(matches: &clap::ArgMatches) -> Self {
                 Self {
                     $( $field: $chosen { $( $key: Kind::<$type>::given(&$kind, matches, stringify!($key)), )* }, )*
                 }
             }
 
-            /// These, to which all defaults were added.
+            /// The complete values, after all defaults were added.
             pub(super) fn complete(self, derived: Derived) -> Config {
                 Config {
                     $( $field: $held { $( $key: settings!(@value $($optional)? self.$field.$key), )* }, )*
@@ -245,7 +251,7 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// The rows in which this differs from another.
+            /// The rows in which two configurations differ.
             pub(super) fn differing(&self, other: &Self) -> impl Iterator<Item = &'static Row> {
                 let differs = [$( $( self.$field.$key != other.$field.$key, )* )*];
                 ROWS.iter().zip(differs).filter_map(|(row, differs)| differs.then_some(row))
@@ -258,7 +264,7 @@ macro_rules! settings {
     (@value $value:expr) => { super::table::of_default($value) };
 }
 
-/// The value of a row that has one by default.
+/// The value of a row with a default.
 #[expect(clippy::expect_used, reason = "a test completes the settings that nobody chose")]
 pub(super) fn of_default<T>(value: Option<T>) -> T {
     value.expect("the default of the row was added")

@@ -1,5 +1,5 @@
-//! The values that settings take. Text from a flag or the file becomes one of these at the edge, or an
-//! [`Invalid`] that says what is allowed; later code checks nothing again.
+//! The values of settings. Text from a flag or the file becomes one of these at once, or an [`Invalid`] that says what is
+//! allowed. Later code does not check again.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use model::ProjectId;
 use tracing_subscriber::EnvFilter;
 
-/// The text is not allowed there.
+/// Why a text is not allowed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Invalid {
     #[error(
@@ -55,7 +55,7 @@ pub(crate) enum Invalid {
     Choice(String),
 }
 
-/// What a list of pages holds. That every page has access is no choice: one of them is an attacker's.
+/// The origins that may be listed. `*` is not allowed: it would give access to an attacker's page too.
 pub(super) const ORIGINS_ALLOWED: &str =
     "http:// or https://, a host and maybe a port, such as [\"https://ui.example\"] (no path, no *)";
 
@@ -66,7 +66,7 @@ const LEVELS: &str = "off, error, warn, info, debug, trace";
 pub(crate) enum Auth {
     /// The project is the `X-Project-Id` header, believed as it comes.
     ProjectHeader,
-    /// Keystone says whose the token in `X-Auth-Token` is.
+    /// Keystone identifies the owner of the token in `X-Auth-Token`.
     Keystone,
 }
 
@@ -99,8 +99,8 @@ impl FromStr for StoreUrl {
     }
 }
 
-/// SQLite's own special names, `:memory:` among them, begin with a colon. None is a place to keep secrets, and beside
-/// one the lock and the key would be files all the same.
+/// SQLite's special names, such as `:memory:`, begin with a colon. They keep nothing, and the lock and the key would still be
+/// files.
 fn database_path(text: &str) -> Result<PathBuf, Invalid> {
     if text.is_empty() || text.starts_with(':') { Err(Invalid::StorePath) } else { Ok(PathBuf::from(text)) }
 }
@@ -136,7 +136,7 @@ impl FromStr for KeySource {
     }
 }
 
-/// The name becomes one part of a path below `$CREDENTIALS_DIRECTORY`, so nothing may lead out of it.
+/// The name becomes a part of a path below `$CREDENTIALS_DIRECTORY`, so it must not lead out of that directory.
 pub(crate) fn credential_name(name: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let fits = (1..=CREDENTIAL_NAME_CHARS_MAX).contains(&name.len());
@@ -144,7 +144,7 @@ pub(crate) fn credential_name(name: &str) -> Result<String, Invalid> {
     (fits && !leads_out && name.chars().all(plain)).then(|| name.to_owned()).ok_or(Invalid::CredentialName)
 }
 
-/// The longest name of a file (`NAME_MAX`), which a credential is.
+/// The longest name of a file (`NAME_MAX`): a credential is a file.
 const CREDENTIAL_NAME_CHARS_MAX: usize = 255;
 
 /// A path.
@@ -152,7 +152,7 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, Invalid> {
     if text.is_empty() { Err(Invalid::EmptyPath) } else { Ok(PathBuf::from(text)) }
 }
 
-/// Where something is served. Names are not looked up: which address answers would depend on the day.
+/// The address of a listener. Host names are not allowed: their address may change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ListenAt {
     /// Nowhere.
@@ -182,7 +182,7 @@ pub(crate) enum SocketAt {
 }
 
 impl SocketAt {
-    /// Where it is, if it is anywhere.
+    /// The path, unless it is off.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Off => None,
@@ -202,7 +202,7 @@ impl FromStr for SocketAt {
     }
 }
 
-/// What hrefs in answers begin with, when the Host header does not say it. It ends in no slash.
+/// The start of hrefs in answers, instead of the Host header. Slashes at its end are removed.
 pub(super) fn host_href(text: &str) -> Result<String, Invalid> {
     let uri: http::Uri = text.parse().map_err(|_| Invalid::HostHref)?;
     let scheme_fits = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -226,17 +226,17 @@ pub(super) fn project(text: &str) -> Result<ProjectId, Invalid> {
     ProjectId::try_from(text).map_err(|_| Invalid::Project)
 }
 
-/// What is logged, in the syntax of `tracing`'s `EnvFilter`.
+/// The log filter, in the syntax of `tracing`'s `EnvFilter`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// Everything that is of use to whoever looks for a fault.
+    /// Everything that helps to find a fault.
     pub(crate) fn debug() -> Self {
         Self("debug".to_owned())
     }
 
-    /// The filter. It was parsed once before, so it parses.
+    /// The filter. Its text was parsed before, so it parses again.
     pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
     }
@@ -251,7 +251,7 @@ impl fmt::Display for LogFilter {
 impl FromStr for LogFilter {
     type Err = Invalid;
 
-    /// Stricter than `EnvFilter`, which takes a misspelt level for the name of a module and then logs nothing.
+    /// Stricter than `EnvFilter`, which reads a misspelt level as the name of a module and then logs nothing.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         EnvFilter::builder().parse(text).map_err(|_| Invalid::LogFilter)?;
         let part_fits = |part: &str| part.contains(['=', '[', ':']) || is_level(part);
@@ -280,7 +280,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum AuditTarget {
     /// A file, at this path.
     File(PathBuf),
-    /// Standard output, for whoever collects it.
+    /// Standard output, for a collector.
     Stdout,
 }
 
@@ -307,7 +307,7 @@ impl FromStr for AuditTarget {
 /// When the audit trail is forced to disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum AuditSync {
-    /// Many entries at once: a power cut may lose the last moments, a crash of the process nothing
+    /// Many entries at once: a power cut may lose the last second, a crash of the process loses nothing
     Batch,
     /// Every entry before its request is answered: slower, and nothing is lost
     Entry,
@@ -354,12 +354,12 @@ impl FromStr for SocketMode {
     }
 }
 
-/// Who is let in at the libvirt door.
+/// How the libvirt door authenticates its clients.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum LibvirtAuth {
-    /// Who can open the socket
+    /// Everybody who can open the socket
     None,
-    /// Root, and whom polkit authorises for org.libvirt.unix.manage or org.libvirt.unix.monitor
+    /// Root, and users that polkit authorises for org.libvirt.unix.manage or org.libvirt.unix.monitor
     Polkit,
 }
 

@@ -1,14 +1,14 @@
-//! Why a copy of the database was not made, or not as it should be.
+//! Errors of a backup.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// A copy was not made.
+/// Why there is no copy of the database, or only one with damage.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
-    /// A backup was made of a store in which secrets are damaged.
+    /// The copy is complete, and some secrets in it are damaged as in the store.
     #[error(
         "the copy is at {}, and secrets in it are damaged as they are in the store: {damaged}, named above\n\
          Keep older backups, which may have them whole, and look at the disk.",
@@ -20,28 +20,28 @@ pub(crate) enum BackupError {
         /// How many.
         damaged: u64,
     },
-    /// There is something where a backup is to be.
+    /// The path of the backup exists.
     #[error("there is something at {} already; nothing was touched\nName another file.", .0.display())]
     Exists(PathBuf),
-    /// A backup that was not finished is where another one is to begin.
+    /// An unfinished backup is at the path where this one begins.
     #[error(
         "{} is there: another backup writes it, or was cut off in the middle\n\
          If none is running, remove it.",
         .0.display()
     )]
     Begun(PathBuf),
-    /// A copy of the database cannot be written, or not be read again.
-    #[error("{}: {source}\nNothing of the copy was left. See that there is room and that it may be written.", path.display())]
+    /// The copy cannot be written or read.
+    #[error("{}: {source}\nThe copy was deleted. Check that the disk has room and that the path may be written.", path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// The copy reads back otherwise than it was written.
+    /// The copy reads back differently from what was written.
     #[error(
-        "what is read from {} is not what was written there\n\
-         Nothing of the copy was left. Suspect the disk.",
+        "the bytes read from {} differ from the bytes written there\n\
+         The copy was deleted. Suspect the disk.",
         .0.display()
     )]
     Differs(PathBuf),
@@ -62,7 +62,7 @@ pub(crate) enum BackupError {
 }
 
 impl BackupError {
-    /// What went wrong with a file of the copy.
+    /// Adds the path of the copy to an error.
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Error {
         |source| Self::File { path: path.to_owned(), source }.into()
     }

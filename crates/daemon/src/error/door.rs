@@ -1,4 +1,4 @@
-//! What a door needs and cannot have: its address, its socket, the token of libvirt's daemons.
+//! Errors of a door: its address, its socket, or the token of libvirt's daemons cannot be used.
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ pub(crate) enum DoorError {
          donjond.socket."
     )]
     PassedSocket(#[source] io::Error),
-    /// A socket that systemd passed, whose name does not say what it is for.
+    /// A socket that systemd passed, with a name that does not say its purpose.
     #[error(
         "the UNIX socket {} that systemd passed is called neither …-sock nor …-ro\n\
          Name it as libvirt does: virtsecretd-sock to read and write, virtsecretd-sock-ro to look only; see \
@@ -47,7 +47,7 @@ pub(crate) enum DoorError {
         .0.display()
     )]
     PassedName(PathBuf),
-    /// The token that libvirt's daemons share.
+    /// The token of libvirt's daemons cannot be used.
     #[error("the system token {} cannot be used: {source}\n{}", path.display(), token_advice(source))]
     Token {
         /// Where it is.
@@ -55,14 +55,14 @@ pub(crate) enum DoorError {
         /// Why not.
         source: io::Error,
     },
-    /// The same, at `token`, which makes it for them.
+    /// The command `token` cannot make the token.
     #[error(
         "the system token {} cannot be made, or not be given to a group: {source}\n\
-         Run this as root, and name a group that there is, and a file that holds a system token or is not there.",
+         Run this as root. Name an existing group, and a file that holds a system token or does not exist.",
         path.display()
     )]
     TokenGiven {
-        /// Where it is to be.
+        /// Its path.
         path: PathBuf,
         /// Why not.
         source: io::Error,

@@ -1,21 +1,21 @@
-//! What is wrong with the database, its key or its trail, or with who else has them.
+//! Errors of the store: its database, master key, audit trail, or another user of them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system::{EXHAUSTED, is_exhausted};
 
-/// The store cannot be used as it is.
+/// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// `init` met a store.
+    /// `init` found an existing store.
     #[error(
         "there is a store at {} already; nothing was touched\n\
          Start it with donjond serve, look at it with donjond check, or name another --data-dir.",
         .0.display()
     )]
     Exists(PathBuf),
-    /// There is no database beside an audit trail.
+    /// An audit trail exists, and its database does not.
     #[error(
         "there is no database at {}, and the audit trail {} is of one\n\
          Is the file system mounted? If the database is lost, restore a backup of it. To begin anew with an empty one: \
@@ -29,17 +29,17 @@ pub(crate) enum StoreError {
         /// The trail that is there.
         trail: PathBuf,
     },
-    /// A store whose first start was cut short.
+    /// The first start of the store was interrupted.
     #[error("the store {} has no master key yet: its first start was cut short\nStart it with donjond serve.", .0.display())]
     Unfinished(PathBuf),
-    /// A server runs, and cannot be asked.
+    /// A running server has the store and no admin socket.
     #[error(
         "{} is in use by another process, which does not listen at the admin socket\n\
          Name the socket of the server that runs with --admin-socket, or stop that server.",
         .0.display()
     )]
     InUseUnasked(PathBuf),
-    /// Others can change what is kept.
+    /// Other users can change a file.
     #[error(
         "{} is not used: {why}\n\
          Find out who could have changed it meanwhile, then {how} it.",
@@ -71,15 +71,15 @@ pub(crate) enum StoreError {
         /// Where the database is.
         store: PathBuf,
     },
-    /// What a look at everything found.
+    /// A check found damage.
     #[error("{}", unsound(*damaged, complaints))]
     Unsound {
-        /// Secrets that do not open; each was named.
+        /// The number of secrets that do not open; each was named.
         damaged: u64,
         /// What SQLite says.
         complaints: Vec<String>,
     },
-    /// `init` met a trail that the master key has not made.
+    /// `init` found an audit trail of another master key.
     #[error(
         "the audit trail {} was not written under the master key from {key}\n\
          Move it away, with the files beside it that rotation made, or name another in the file (audit = …); nothing was touched.",
@@ -91,7 +91,7 @@ pub(crate) enum StoreError {
         /// Where the key is, or would be.
         key: String,
     },
-    /// What `check --audit` found.
+    /// `check --audit` found a fault.
     #[error("the audit trail does not hold ({files}): {source}\n{}", trail_advice(source))]
     Trail {
         /// What was read.
@@ -99,14 +99,14 @@ pub(crate) enum StoreError {
         /// What is wrong with it.
         source: vault::TrailError,
     },
-    /// The audit trail is not in files that are known.
+    /// The audit trail goes to standard output, so its files are unknown.
     #[error(
         "the audit trail goes to standard output\nName the files that collect it: donjond check --audit FILE…"
     )]
     TrailElsewhere,
 }
 
-/// Why a vault cannot be opened, and what to do. The provider's own texts say both.
+/// Why a vault cannot be opened, and what to do. The texts of a key provider already say both.
 fn vault_text(error: &vault::OpenError, store: &Path) -> String {
     use vault::OpenError::{Audit, Keys, Lost, Provider, Store, WrongMasterKey};
     let store = store.display();
@@ -130,7 +130,7 @@ fn vault_text(error: &vault::OpenError, store: &Path) -> String {
     }
 }
 
-/// Names the damage and the remedy.
+/// Describes the damage and what to do about it.
 fn unsound(damaged: u64, complaints: &[String]) -> String {
     if complaints.is_empty() {
         let secrets = if damaged == 1 { "1 secret is" } else { &format!("{damaged} secrets are") };
@@ -219,7 +219,7 @@ const NOT_WRITABLE: &str = "The file or its directory cannot be written, and SQL
                             run this as the user that owns both (sudo -u donjon …), where the file system is not \
                             read-only.";
 
-/// `SQLITE_READONLY` and `SQLITE_CANTOPEN`, of which only SQLite's texts come this far.
+/// Recognises `SQLITE_READONLY` and `SQLITE_CANTOPEN` by SQLite's texts; the codes do not come this far.
 fn says_not_writable(message: &str) -> bool {
     message.contains("readonly database") || message.contains("unable to open database file")
 }

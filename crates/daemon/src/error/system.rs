@@ -1,18 +1,18 @@
-//! What the system does not give to this process.
+//! Errors of the system: it refuses a call, or its limits are too low.
 
 use std::io;
 use std::path::PathBuf;
 
-/// The system lacks something, or limits it.
+/// What the system does not give to this process.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SystemError {
-    /// The system lacks what the process needs to protect itself.
+    /// The process cannot protect its memory.
     #[error(
         "the memory of this process cannot be protected from dumps: {0}\n\
          Donjon needs Linux with prctl(2) and setrlimit(2) allowed; look at the seccomp filter of the container."
     )]
     Harden(#[source] io::Error),
-    /// The data directory.
+    /// The data directory cannot be made.
     #[error(
         "the data directory {} cannot be made: {source}\n\
          Make it for the user that runs donjond (mode 0700), or name another with --data-dir.",
@@ -24,7 +24,7 @@ pub(crate) enum SystemError {
         /// Why not.
         source: io::Error,
     },
-    /// The runtime.
+    /// The runtime cannot start.
     #[error(
         "the server could not start: {0}\nThe limits of the service (tasks, memory, files) may be too low."
     )]
@@ -35,12 +35,12 @@ pub(crate) enum SystemError {
          Raise it: LimitNOFILE= of the unit, ulimit -n in a shell."
     )]
     FewFiles {
-        /// What it is.
+        /// The current limit.
         limit: usize,
-        /// What it has to be.
+        /// The limit that a start needs.
         needed: usize,
     },
-    /// The system gives not as many threads as it takes to start.
+    /// The system gives fewer threads than a start needs.
     #[error(
         "the system does not give the {threads} threads that starting takes: {source}\n\
          Raise the limit: TasksMax= or LimitNPROC= of the unit, ulimit -u in a shell, pids.max of the container."
@@ -51,7 +51,7 @@ pub(crate) enum SystemError {
         /// Why not.
         source: io::Error,
     },
-    /// The system gives no memory to start with.
+    /// The system gives less memory than a start needs.
     #[error(
         "the system does not give the {mib} MiB of memory that starting takes\n\
          Raise the limit: LimitAS= or LimitDATA= of the unit, ulimit -v and -d in a shell."
@@ -64,8 +64,8 @@ pub(crate) enum SystemError {
 
 pub(super) const EXHAUSTED: &str = "The limits of the service (files, tasks, memory: LimitNOFILE=, TasksMax=, MemoryMax=), or of the system, are too low.";
 
-/// `EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`: nothing is wrong with what was asked for. An error that was given a path has only
-/// its text left.
+/// Whether the system is short of files, threads or memory (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`), so that the request itself
+/// is not at fault. An error with an added path is known by its text alone.
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let all = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM].map(Errno::raw_os_error);

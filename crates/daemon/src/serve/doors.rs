@@ -1,4 +1,4 @@
-//! The doors of a vault, made from the configuration, and what serves their connections.
+//! Makes the doors of a vault from the configuration, and serves their connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,12 @@ pub(super) fn rest_door(config: &Config, vault: Arc<Vault>, registry: &mut Regis
     let auth = match &config.derived.auth {
         AuthBy::ProjectHeader => Authenticator::ProjectHeader,
         AuthBy::Keystone(keystone) => {
-            warn_of(keystone);
+            warn_of_risks(keystone);
             Authenticator::Keystone(Keystone::new(&keystone.config, Handle::current(), registry)?)
         }
     };
     let limits = transport::Limits {
-        // The wait for all connections ends at the time itself, and says how many were left.
+        // The server's own wait ends at the drain time and counts the remaining connections.
         drain_time_max: config.limits.drain_seconds + LAST_THREADS,
         ..config.limits.of_rest_door()
     };
@@ -42,14 +42,14 @@ pub(super) fn rest_door(config: &Config, vault: Arc<Vault>, registry: &mut Regis
     Ok(Door::new(vault, config, Door::register_metrics(registry)))
 }
 
-/// What works, and should not stay so.
-fn warn_of(keystone: &keystone::Keystone) {
+/// Warns of settings that work but are unsafe.
+fn warn_of_risks(keystone: &keystone::Keystone) {
     if let Some(file) = keystone.exposed() {
         tracing::warn!(file = %file.display(), "everybody on this machine can read the secret of [keystone]: chmod o-r");
     }
     let config = &keystone.config;
     if config.insecure {
-        tracing::warn!("keystone.insecure: whoever is between here and Keystone can say who anybody is");
+        tracing::warn!("keystone.insecure: everybody between here and Keystone can say who a caller is");
     } else if config.auth_url.is_in_clear() {
         tracing::warn!(
             url = config.auth_url.as_str(),
@@ -72,7 +72,7 @@ fn libvirt_door(
             }
             Some(token::ensure(&path).map_err(|source| DoorError::Token { path: path.clone(), source })?)
         }
-        None => None, // A socket that has no path has no neighbours.
+        None => None, // A socket without a path has no token beside it.
     };
     let auth = match config.general.libvirt_auth {
         LibvirtAuth::None => libvirt::ClientAuth::None,
@@ -110,12 +110,12 @@ impl DoorConnections {
         }
     }
 
-    /// How many are open.
+    /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.rest.open() + self.read_write.open() + self.read_only.open()
     }
 
-    /// Ends all when their requests are done or the time is over; how many were left.
+    /// Ends all connections when their requests are done or the time is over. Returns how many were cut off.
     pub(super) async fn drain(&self, time: Duration) -> usize {
         let (rest, read_write, read_only) =
             tokio::join!(self.rest.drain(time), self.read_write.drain(time), self.read_only.drain(time));
@@ -139,7 +139,7 @@ pub(super) fn open_rest(
     Ok(())
 }
 
-/// Serves the libvirt door at its sockets, if it has any. The files that go with the server.
+/// Serves the libvirt door at its sockets, if it has any. Returns the files to remove at the end.
 pub(super) fn open_libvirt(
     config: &Config,
     vault: &Arc<Vault>,
@@ -176,7 +176,7 @@ pub(super) fn open_libvirt(
 async fn serve_rest(listener: TcpListener, connections: Arc<Connections>, workers: Workers, door: Arc<Door>) {
     let serve = async move |stream: TcpStream, mut draining: Draining| match stream.local_addr() {
         Ok(here) => door.serve_connection(stream, here, draining.begun()).await,
-        Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+        Err(error) => tracing::debug!(%error, "a connection ended before it was served"),
     };
     connections.accept_all(listener, &workers, serve).await;
 }

@@ -1,4 +1,4 @@
-//! The signals that end the server or have it read its configuration again.
+//! The signals that end the server or make it read its configuration again.
 
 use std::io;
 
@@ -28,34 +28,34 @@ impl Signals {
         })
     }
 
-    /// Serves hangups until a signal to end.
+    /// Reloads at each hangup, until a signal to end.
     pub(super) async fn until_end(&mut self, reload: &Reload, vault: &Vault) {
-        while self.next().await == Asked::Reload {
+        while self.next().await == SignalMeaning::Reload {
             reload.now(vault);
         }
     }
 
-    async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> SignalMeaning {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => SignalMeaning::End,
+            _ = self.interrupt.recv() => SignalMeaning::End,
+            _ = self.hangup.recv() => SignalMeaning::Reload,
         }
     }
 
     pub(super) async fn end(&mut self) {
-        while self.next().await != Asked::End {}
+        while self.next().await != SignalMeaning::End {}
     }
 }
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Asked {
+enum SignalMeaning {
     End,
     Reload,
 }
 
-/// What a reload needs: what was said at the start, and what it came to.
+/// What a reload needs: the flags of the start, and the running configuration.
 pub(super) struct Reload {
     pub(super) flags: cli::Serve,
     pub(super) running: Config,
@@ -63,12 +63,12 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Does what can be done without a restart. What fails leaves things as they were.
+    /// Applies all changes that need no restart. A failed step leaves things as they were.
     fn now(&self, vault: &Vault) {
         manager::reloading();
         match vault.reopen_audit(now()) {
-            Ok(()) => tracing::info!(file = %self.running.general.audit, "the audit trail was opened anew"),
-            Err(error) => tracing::error!(%error, "the audit trail stays in the file it was in"),
+            Ok(()) => tracing::info!(file = %self.running.general.audit, "the audit trail was reopened"),
+            Err(error) => tracing::error!(%error, "the audit trail stays in its file"),
         }
         match load(&self.flags) {
             Ok(config) => self.apply(&config, vault),

@@ -11,7 +11,7 @@ use crate::error::{DoorError, Error};
 use crate::listen::Passed;
 use crate::unix_socket::{self, Made};
 
-/// The sockets of the server, open before anything else is touched.
+/// The sockets of the server. They are open before anything else is touched.
 pub(super) struct Sockets {
     pub(super) rest: Vec<StdListener>,
     pub(super) libvirt: UnixSockets,
@@ -19,11 +19,11 @@ pub(super) struct Sockets {
     pub(super) admin: AdminSocket,
 }
 
-/// The admin socket, which is in the data directory, so that it is made when that is there.
+/// The admin socket. It is in the data directory, so it is made after that.
 pub(super) enum AdminSocket {
     Off,
     Open(StdUnixListener, Made),
-    /// Nobody has asked for this path, and it cannot be had.
+    /// The default path cannot be used.
     Closed(DoorError),
 }
 
@@ -65,7 +65,7 @@ impl Sockets {
         Ok(Self { rest, libvirt, metrics, admin: AdminSocket::Off })
     }
 
-    /// Where they are, with the port that the system chose if it was to choose.
+    /// The addresses, with the port that the system chose for port 0.
     pub(super) fn addresses(&self) -> Addresses {
         let address = |socket: &StdListener| socket.local_addr().ok();
         Addresses {
@@ -82,9 +82,9 @@ pub(super) struct UnixSockets {
     pub(super) sockets: Vec<(StdUnixListener, libvirt::Socket)>,
     /// Whether systemd made them, for the whole machine.
     pub(super) are_passed: bool,
-    /// Those that go when this does.
+    /// Files that are removed with this.
     pub(super) made: Vec<Made>,
-    /// Why there are none, where there should have been.
+    /// Why there are no sockets although there should be.
     pub(super) closed: Option<DoorError>,
 }
 
@@ -95,7 +95,7 @@ impl UnixSockets {
         }
         let Some(path) = config.general.libvirt_socket.path() else { return Ok(Self::default()) };
         match Self::make(config, path) {
-            // Nobody has asked for this path, and nobody who did should find another program's secrets there.
+            // Only the default path may fail: with a named one, clients would find another program's secrets there.
             Err(closed) if !config.derived.is_libvirt_socket_chosen => {
                 Ok(Self { closed: Some(closed), ..Self::default() })
             }
@@ -119,8 +119,8 @@ impl UnixSockets {
         Ok(Self { sockets, made: vec![made, made_too], ..Self::default() })
     }
 
-    /// Told apart by their names, which are libvirt's. Its daemons have a third one, for virt-admin, which is closed.
-    /// One with another name is refused: a guess might let those write who were to look only.
+    /// The names tell the sockets apart, as in libvirt. libvirt's third socket, for virt-admin, is closed. A socket with
+    /// another name is refused: a guess might let read-only clients write.
     fn passed(passed: Vec<StdUnixListener>) -> Result<Self, DoorError> {
         let mut sockets = Vec::new();
         for socket in passed {
@@ -143,7 +143,7 @@ impl UnixSockets {
         self.sockets.iter().find(|(_, socket)| *socket == which).and_then(|(socket, _)| path_of(socket))
     }
 
-    /// Where libvirt's daemons have the token: below the folder of their sockets.
+    /// The path where libvirt's daemons keep the token: below the folder of their sockets.
     pub(super) fn token_path(&self) -> Option<PathBuf> {
         let (socket, _) = self.sockets.first()?;
         Some(path_of(socket)?.parent()?.join("common/system.token"))
