@@ -7,7 +7,6 @@ use model::{
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use super::reader::Reader;
 use crate::{Error, Failure};
 
 /// The columns that [`record`] reads, in its order.
@@ -20,24 +19,21 @@ pub(super) const GUARD: usize = 20;
 /// The columns of a secret that [`access`] reads, in its order.
 pub(super) const ACCESS: &str = "project, creator, project_access, private, expiration, guard";
 
-/// Reads the facts that decide about access. The name of the project is looked up afterwards.
-pub(super) fn access(
-    row: &Row<'_>,
-    first: usize,
-) -> Result<impl FnOnce(&mut Reader) -> Result<Access, Error> + use<>, Error> {
+/// The row of a project, and the function that completes the rest once the name of the project is looked up.
+pub(super) type Built<B> = Result<(i64, B), Error>;
+
+/// Reads the facts that decide about access.
+pub(super) fn access(row: &Row<'_>, first: usize) -> Built<impl FnOnce(ProjectId) -> Access + use<>> {
     let unreadable = |_| Failure::Corrupt("a fact that decides about access");
-    let (project, creator) = (row.get(first)?, user(row, first + 1)?);
-    let project_access = row.get(first + 2).map_err(unreadable)?;
+    let (creator, project_access) = (user(row, first + 1)?, row.get(first + 2).map_err(unreadable)?);
     let (private, expiration) = (row.get(first + 3).map_err(unreadable)?, moment(row, first + 4)?);
     let guard = guard(row, first + 5)?;
-    Ok(move |reader: &mut Reader| {
-        let project = reader.project(project)?;
-        Ok(Access { project, creator, project_access, private, expiration, guard })
-    })
+    let build = move |project| Access { project, creator, project_access, private, expiration, guard };
+    Ok((row.get(first)?, build))
 }
 
-/// Reads a row of [`RECORD`]. The name of the project is looked up afterwards.
-pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret + use<>, Error> {
+/// Reads a row of [`RECORD`].
+pub(super) fn record(row: &Row<'_>) -> Built<impl FnOnce(ProjectId) -> Secret + use<>> {
     let facets = facets(row, 13)?;
     let attributes = Attributes {
         name: short(row, 8)?,
@@ -55,7 +51,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret +
     let status = Status::parse(text(row, 6)?).ok_or(Failure::Corrupt("status"))?;
     let content_type = named(row, 19, ContentType::parse, "content_type")?;
     let project_access = row.get(12)?;
-    Ok(move |project| Secret {
+    let build = move |project| Secret {
         id,
         project,
         attributes,
@@ -67,7 +63,8 @@ pub(super) fn record(row: &Row<'_>) -> Result<impl FnOnce(ProjectId) -> Secret +
         project_access,
         facets,
         guard: None,
-    })
+    };
+    Ok((row.get(0)?, build))
 }
 
 /// Facets from six columns: private, ephemeral, encoding, description, usage_type, usage_id.

@@ -120,16 +120,10 @@ pub(super) fn consumers_of(
     let total = count.query_row([row], |row| row.get(0))?;
     drop(count);
     let found = rows(reader.connection(), of, row, slice)?;
-    let items = found.into_iter().map(|(project, build)| Ok(build(reader.project(project)?)));
-    Ok(Some(Sliced { items: items.collect::<Result<_, Error>>()?, total }))
+    Ok(Some(Sliced { items: reader.with_projects(found)?, total }))
 }
 
 pub(super) fn consumer(reader: &mut Reader, of: Guarded, id: ConsumerId) -> Result<Option<Consumer>, Error> {
     let Some(row) = row_of(reader.connection(), of)? else { return Ok(None) };
-    let found = {
-        let mut statement = reader.connection().prepare_cached(statements_of(of).one)?;
-        let mut rows = statement.query((row, id.as_bytes()))?;
-        rows.next()?.map(|row| built(row, of)).transpose()?
-    };
-    found.map(|(project, build)| Ok(build(reader.project(project)?))).transpose()
+    reader.find(statements_of(of).one, (row, id.as_bytes()), |row| built(row, of))
 }

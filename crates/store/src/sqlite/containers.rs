@@ -1,11 +1,11 @@
 //! Containers, and what is in them.
 
 use model::{
-    Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, SecretId, Text, Timestamp, UserId,
+    Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, ProjectId, SecretId, Timestamp,
 };
 use rusqlite::Row;
 
-use super::columns::{guard, named, short, user};
+use super::columns::{Built, guard, named, short, user};
 use super::reader::Reader;
 use super::slices;
 use crate::plan::List;
@@ -15,57 +15,32 @@ const RECORD: &str = "project, id, creator, created, updated, name, container_ty
 /// The column that follows them where the guard is read too, which lists do not show.
 const GUARD: usize = 8;
 
-struct Record {
-    project: i64,
-    id: ContainerId,
-    creator: Option<UserId>,
-    created: Timestamp,
-    updated: Timestamp,
-    name: Option<Text>,
-    container_type: ContainerType,
-    project_access: bool,
-}
-
-fn record(row: &Row<'_>) -> Result<Record, Error> {
-    Ok(Record {
-        project: row.get(0)?,
-        id: ContainerId::from_bytes(row.get(1)?),
-        creator: user(row, 2)?,
-        created: Timestamp::from_micros(row.get(3)?),
-        updated: Timestamp::from_micros(row.get(4)?),
-        name: short(row, 5)?,
-        container_type: named(row, 6, ContainerType::parse, "container_type")?
-            .ok_or(Failure::Corrupt("container_type"))?,
-        project_access: row.get(7)?,
-    })
-}
-
-impl Record {
-    fn whole(self, reader: &mut Reader) -> Result<Container, Error> {
-        Ok(Container {
-            id: self.id,
-            project: reader.project(self.project)?,
-            creator: self.creator,
-            created: self.created,
-            updated: self.updated,
-            name: self.name,
-            container_type: self.container_type,
-            project_access: self.project_access,
-            guard: None,
-        })
-    }
+fn record(row: &Row<'_>) -> Built<impl FnOnce(ProjectId) -> Container + use<>> {
+    let id = ContainerId::from_bytes(row.get(1)?);
+    let (creator, name, project_access) = (user(row, 2)?, short(row, 5)?, row.get(7)?);
+    let (created, updated) = (Timestamp::from_micros(row.get(3)?), Timestamp::from_micros(row.get(4)?));
+    let container_type = named(row, 6, ContainerType::parse, "container_type")?;
+    let container_type = container_type.ok_or(Failure::Corrupt("container_type"))?;
+    let build = move |project| Container {
+        id,
+        project,
+        creator,
+        created,
+        updated,
+        name,
+        container_type,
+        project_access,
+        guard: None,
+    };
+    Ok((row.get(0)?, build))
 }
 
 pub(super) fn container(reader: &mut Reader, id: ContainerId) -> Result<Option<Container>, Error> {
-    let found = {
-        let mut statement = reader
-            .connection()
-            .prepare_cached(&format!("SELECT {RECORD}, guard FROM containers WHERE id = ?1"))?;
-        let mut rows = statement.query([id.as_bytes()])?;
-        rows.next()?.map(|row| Ok::<_, Error>((record(row)?, guard(row, GUARD)?))).transpose()?
-    };
-    let Some((found, guard)) = found else { return Ok(None) };
-    Ok(Some(Container { guard, ..found.whole(reader)? }))
+    let select = format!("SELECT {RECORD}, guard FROM containers WHERE id = ?1");
+    reader.find(&select, [id.as_bytes()], |row| {
+        let ((project, build), guard) = (record(row)?, guard(row, GUARD)?);
+        Ok((project, move |project| Container { guard, ..build(project) }))
+    })
 }
 
 pub(super) fn container_secrets(reader: &mut Reader, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
@@ -94,6 +69,5 @@ pub(super) fn containers(reader: &mut Reader, query: &ContainerQuery) -> Result<
     let list = |project| List::of_containers(query, project);
     let part = (RECORD, slice_of(query));
     let found = slices::slice_of_project(reader.connection(), &query.project, list, part, record)?;
-    let items = found.items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
-    Ok(Sliced { items, total: found.total })
+    Ok(Sliced { items: reader.with_projects(found.items)?, total: found.total })
 }

@@ -1,6 +1,6 @@
 //! The facts that decide about access, with the guard that vouches for them.
 
-use model::{Access, ContainerId, Guarded, SecretId};
+use model::{Access, ContainerId, Guarded, ProjectId, SecretId};
 use rusqlite::Row;
 
 use super::acls;
@@ -11,20 +11,22 @@ use crate::{Error, Failure, Kind, Regarded, RegardedRow};
 /// The columns of a container that stand for [`ACCESS`].
 const CONTAINER_ACCESS: &str = "project, creator, project_access, 0, NULL, guard";
 
+/// The columns that decide about access, and the table.
+fn columns_of(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Secrets => (ACCESS, "secrets"),
+        Kind::Containers => (CONTAINER_ACCESS, "containers"),
+    }
+}
+
 /// The facts that decide about access to one secret or container.
 pub(super) fn access_to(reader: &mut Reader, of: Guarded) -> Result<Option<Access>, Error> {
-    let (select, id) = match of {
-        Guarded::Secret(id) => (format!("SELECT {ACCESS} FROM secrets WHERE id = ?1"), *id.as_bytes()),
-        Guarded::Container(id) => {
-            (format!("SELECT {CONTAINER_ACCESS} FROM containers WHERE id = ?1"), *id.as_bytes())
-        }
+    let (kind, id) = match of {
+        Guarded::Secret(id) => (Kind::Secrets, *id.as_bytes()),
+        Guarded::Container(id) => (Kind::Containers, *id.as_bytes()),
     };
-    let found = {
-        let mut statement = reader.connection().prepare_cached(&select)?;
-        let mut rows = statement.query([id])?;
-        rows.next()?.map(|row| access(row, 0)).transpose()?
-    };
-    found.map(|build| build(reader)).transpose()
+    let (columns, table) = columns_of(kind);
+    reader.find(&format!("SELECT {columns} FROM {table} WHERE id = ?1"), [id], |row| access(row, 0))
 }
 
 /// The facts that decide about access to each row after a number.
@@ -34,10 +36,7 @@ pub(super) fn access_after(
     after: i64,
     limit: u32,
 ) -> Result<Vec<RegardedRow>, Error> {
-    let (columns, table) = match kind {
-        Kind::Secrets => (ACCESS, "secrets"),
-        Kind::Containers => (CONTAINER_ACCESS, "containers"),
-    };
+    let (columns, table) = columns_of(kind);
     let select = format!("SELECT seq, id, {columns} FROM {table} WHERE seq > ?1 ORDER BY seq LIMIT ?2");
     let rows = {
         let mut statement = reader.connection().prepare_cached(&select)?;
@@ -49,11 +48,12 @@ pub(super) fn access_after(
         }
         found
     };
-    let regarded = |(row, parts): (i64, Result<_, Error>)| {
+    let completed = |(row, parts): (i64, Result<_, Error>)| {
         let of = parts.as_ref().ok().map(|(of, _)| *of);
-        RegardedRow { row, of, read: parts.and_then(|(of, build)| whole(reader, of, build)) }
+        let regarded = |(of, (project, build)): (_, (_, _))| regarded(reader, of, project, build);
+        RegardedRow { row, of, read: parts.and_then(regarded) }
     };
-    Ok(rows.into_iter().map(regarded).collect())
+    Ok(rows.into_iter().map(completed).collect())
 }
 
 fn guarded(kind: Kind, row: &Row<'_>) -> Result<Guarded, Error> {
@@ -64,11 +64,12 @@ fn guarded(kind: Kind, row: &Row<'_>) -> Result<Guarded, Error> {
     })
 }
 
-fn whole(
+fn regarded(
     reader: &mut Reader,
     of: Guarded,
-    build: impl FnOnce(&mut Reader) -> Result<Access, Error>,
+    project: i64,
+    build: impl FnOnce(ProjectId) -> Access,
 ) -> Result<Regarded, Error> {
     let acl = acls::find_acl(reader.connection(), of)?.and_then(|found| found.acl).map(|acl| acl.users);
-    Ok(Regarded { of, access: build(reader)?, acl })
+    Ok(Regarded { of, access: build(reader.project(project)?), acl })
 }

@@ -16,11 +16,8 @@ const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
 pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
 
 pub(super) fn by_id(reader: &mut Reader, id: SecretId) -> Result<Option<Handle>, Error> {
-    found(
-        reader,
-        &format!("SELECT id, usage_type, usage_id, {ACCESS} FROM secrets WHERE id = ?1"),
-        [id.as_bytes()],
-    )
+    let select = format!("SELECT id, usage_type, usage_id, {ACCESS} FROM secrets WHERE id = ?1");
+    found(reader, &select, [id.as_bytes()])
 }
 
 pub(super) fn by_usage(
@@ -36,14 +33,10 @@ pub(super) fn by_usage(
 }
 
 fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
-    let found = {
-        let mut statement = reader.connection().prepare_cached(select)?;
-        let mut rows = statement.query(parameters)?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        (listed(row)?, access(row, 3)?)
-    };
-    let (listed, build) = found;
-    Ok(Some(Handle { listed, access: build(reader)? }))
+    reader.find(select, parameters, |row| {
+        let (listed, (project, access)) = (listed(row)?, access(row, 3)?);
+        Ok((project, move |project| Handle { listed, access: access(project) }))
+    })
 }
 
 /// From three columns: id, usage_type, usage_id.

@@ -45,14 +45,8 @@ pub(super) fn list(reader: &mut Reader, query: &ListQuery, now: Timestamp) -> Re
     }
     let sql = plan.secrets.page::<Sqlite>(RECORD, total);
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let built = rows_of(reader.connection(), &sql, &plan.secrets.list, slice, |row| {
-        Ok((row.get::<_, i64>(0)?, record(row)?))
-    })?;
-    let secrets = built
-        .into_iter()
-        .map(|(project, build)| Ok(build(reader.project(project)?)))
-        .collect::<Result<_, Error>>()?;
-    Ok(Page { secrets, total })
+    let found = rows_of(reader.connection(), &sql, &plan.secrets.list, slice, record)?;
+    Ok(Page { secrets: reader.with_projects(found)?, total })
 }
 
 /// A list of secrets of this database.

@@ -2,11 +2,11 @@
 
 use model::{
     ContainerId, Order, OrderFailure, OrderFailureKind, OrderId, OrderOutcome, OrderQuery, OrderType,
-    SecretId, Timestamp, UserId,
+    ProjectId, SecretId, Timestamp,
 };
 use rusqlite::Row;
 
-use super::columns::{named, user};
+use super::columns::{Built, named, user};
 use super::reader::Reader;
 use super::slices;
 use crate::plan::List;
@@ -15,19 +15,7 @@ use crate::{Error, Failure, Slice, Sliced};
 const RECORD: &str =
     "project, id, creator, created, updated, order_type, meta, secret, container, code, reason";
 
-/// A row, with the number of its project instead of the project.
-struct Record {
-    project: i64,
-    id: OrderId,
-    creator: Option<UserId>,
-    created: Timestamp,
-    updated: Timestamp,
-    order_type: OrderType,
-    meta: String,
-    outcome: OrderOutcome,
-}
-
-fn record(row: &Row<'_>) -> Result<Record, Error> {
+fn record(row: &Row<'_>) -> Built<impl FnOnce(ProjectId) -> Order + use<>> {
     let outcome = match (row.get(7)?, row.get(8)?, row.get(9)?) {
         (Some(secret), None, None) => OrderOutcome::Secret(SecretId::from_bytes(secret)),
         (None, Some(container), None) => OrderOutcome::Container(ContainerId::from_bytes(container)),
@@ -36,16 +24,11 @@ fn record(row: &Row<'_>) -> Result<Record, Error> {
         }
         _ => return Err(Failure::Corrupt("what came of an order").into()),
     };
-    Ok(Record {
-        project: row.get(0)?,
-        id: OrderId::from_bytes(row.get(1)?),
-        creator: user(row, 2)?,
-        created: Timestamp::from_micros(row.get(3)?),
-        updated: Timestamp::from_micros(row.get(4)?),
-        order_type: named(row, 5, OrderType::parse, "order_type")?.ok_or(Failure::Corrupt("order_type"))?,
-        meta: row.get(6)?,
-        outcome,
-    })
+    let (id, creator, meta) = (OrderId::from_bytes(row.get(1)?), user(row, 2)?, row.get(6)?);
+    let (created, updated) = (Timestamp::from_micros(row.get(3)?), Timestamp::from_micros(row.get(4)?));
+    let order_type = named(row, 5, OrderType::parse, "order_type")?.ok_or(Failure::Corrupt("order_type"))?;
+    let build = move |project| Order { id, project, creator, created, updated, order_type, meta, outcome };
+    Ok((row.get(0)?, build))
 }
 
 /// The kind of failure behind a number in the column `code`; the inverse of [`failure_code`].
@@ -66,22 +49,8 @@ pub(super) const fn failure_code(kind: OrderFailureKind) -> u16 {
     }
 }
 
-impl Record {
-    fn whole(self, reader: &mut Reader) -> Result<Order, Error> {
-        let Self { project, id, creator, created, updated, order_type, meta, outcome } = self;
-        let project = reader.project(project)?;
-        Ok(Order { id, project, creator, created, updated, order_type, meta, outcome })
-    }
-}
-
 pub(super) fn order(reader: &mut Reader, id: OrderId) -> Result<Option<Order>, Error> {
-    let found = {
-        let mut statement =
-            reader.connection().prepare_cached(&format!("SELECT {RECORD} FROM orders WHERE id = ?1"))?;
-        let mut rows = statement.query([id.as_bytes()])?;
-        rows.next()?.map(record).transpose()?
-    };
-    found.map(|found| found.whole(reader)).transpose()
+    reader.find(&format!("SELECT {RECORD} FROM orders WHERE id = ?1"), [id.as_bytes()], record)
 }
 
 /// Whether a list may take longer than a request's thread should be kept.
@@ -97,8 +66,7 @@ pub(super) fn orders(reader: &mut Reader, query: &OrderQuery) -> Result<Sliced<O
     let list = |project| List::of_orders(query, project);
     let part = (RECORD, slice_of(query));
     let found = slices::slice_of_project(reader.connection(), &query.project, list, part, record)?;
-    let items = found.items.into_iter().map(|record| record.whole(reader)).collect::<Result<_, _>>()?;
-    Ok(Sliced { items, total: found.total })
+    Ok(Sliced { items: reader.with_projects(found.items)?, total: found.total })
 }
 
 #[cfg(test)]

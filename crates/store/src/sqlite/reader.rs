@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::ProjectId;
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode, Params, Row, ffi};
 
 use super::gate::{Closed, Gate};
 use super::opening::{Locked, Purpose, connect};
@@ -230,6 +230,29 @@ impl Reader {
                 tracing::debug!(%error, "a snapshot had ended by itself");
             }
         }
+    }
+
+    /// Finds one row. `read` gives the row of its project, and makes the rest of it.
+    pub(super) fn find<T, B: FnOnce(ProjectId) -> T>(
+        &mut self,
+        select: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<(i64, B), Error>,
+    ) -> Result<Option<T>, Error> {
+        let found = {
+            let mut statement = self.connection.prepare_cached(select)?;
+            let mut rows = statement.query(parameters)?;
+            rows.next()?.map(read).transpose()?
+        };
+        found.map(|(project, build)| Ok(build(self.project(project)?))).transpose()
+    }
+
+    /// Completes rows that were read with the rows of their projects.
+    pub(super) fn with_projects<T, B: FnOnce(ProjectId) -> T>(
+        &mut self,
+        rows: Vec<(i64, B)>,
+    ) -> Result<Vec<T>, Error> {
+        rows.into_iter().map(|(project, build)| Ok(build(self.project(project)?))).collect()
     }
 
     /// The name of a project, which the connection remembers.

@@ -36,34 +36,26 @@ pub(super) fn audit_anchor(reader: &mut Reader, node: &NodeName) -> Result<Optio
 }
 
 pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>, Error> {
-    let found = reader
-        .connection()
-        .prepare_cached(&format!("SELECT {RECORD}, guard FROM secrets WHERE id = ?1"))?
-        .query_row([id.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, record(row), guard(row, GUARD))))
-        .optional()?;
-    let Some((project, build, guard)) = found else { return Ok(None) };
-    Ok(Some(Secret { guard: guard?, ..build?(reader.project(project)?) }))
+    let select = format!("SELECT {RECORD}, guard FROM secrets WHERE id = ?1");
+    reader.find(&select, [id.as_bytes()], |row| {
+        let ((project, build), guard) = (record(row)?, guard(row, GUARD)?);
+        Ok((project, move |project| Secret { guard, ..build(project) }))
+    })
 }
 
 pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedSecret>, Error> {
     const SELECT: &str = "SELECT project, creator, project_access, private, expiration, guard, content_type, sealed, \
          encoding FROM secrets WHERE id = ?1";
-    let found = {
-        let mut statement = reader.connection().prepare_cached(SELECT)?;
-        let mut rows = statement.query([id.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
+    reader.find(SELECT, [id.as_bytes()], |row| {
+        let (project, access) = access(row, 0)?;
+        let content_type = |text| ContentType::parse(text).ok_or(Failure::Corrupt("content_type"));
         let payload = match row.get_ref(7)? {
-            ValueRef::Blob(sealed) => {
-                let content_type =
-                    ContentType::parse(text(row, 6)?).ok_or(Failure::Corrupt("content_type"))?;
-                Some((content_type, sealed.to_vec()))
-            }
+            ValueRef::Blob(sealed) => Some((content_type(text(row, 6)?)?, sealed.to_vec())),
             _ => None,
         };
-        (access(row, 0)?, encoding(row, 8)?, payload)
-    };
-    let (build, encoding, payload) = found;
-    Ok(Some(SealedSecret { access: build(reader)?, encoding, payload }))
+        let encoding = encoding(row, 8)?;
+        Ok((project, move |project| SealedSecret { access: access(project), encoding, payload }))
+    })
 }
 
 pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
@@ -141,8 +133,7 @@ pub(super) fn changes(reader: &mut Reader, after: u64, limit: u32) -> Result<Pie
         found
     };
     cut |= u32::try_from(rows.len()).is_ok_and(|found| found >= limit);
-    let rows = rows.into_iter().map(|(project, build)| Ok(build(reader.project(project)?)));
-    Ok(Piece { rows: rows.collect::<Result<_, Error>>()?, cut })
+    Ok(Piece { rows: reader.with_projects(rows)?, cut })
 }
 
 /// The number of a project, if any secret or key of it was ever stored.

@@ -221,7 +221,8 @@ impl Tables for SqlTables<'_> {
         let mut rows = statement.query([secret.0])?;
         let row = rows.next()?.ok_or(Failure::Corrupt("secrets.seq"))?;
         let guard = columns::guard(row, GUARD)?;
-        Ok((Secret { guard, ..record(row)?(project.clone()) }, row.get(GUARD + 1)?))
+        let (_, build) = record(row)?;
+        Ok((Secret { guard, ..build(project.clone()) }, row.get(GUARD + 1)?))
     }
 
     fn is_named(&self, secret: &SecretRow) -> Answer<bool> {
