@@ -17,12 +17,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutWriter;
 use tracing::debug;
 
 use crate::clock::while_datable;
 use crate::heads::Heads;
 use crate::limits::Limits;
-use crate::patience::Patience;
 
 /// To a request whose head did not come in time.
 const REQUEST_TIMEOUT: &str = concat!(
@@ -75,7 +75,7 @@ pub async fn serve_connection<S, I>(
         let service = Arc::clone(&service);
         async move { Ok::<_, Infallible>(service.answer(request, here).await) }
     });
-    let io = Heads::new(Patience::new(io, limits.write_time_max));
+    let io = Heads::new(with_write_time(io, limits.write_time_max));
     let mut connection = builder(limits).serve_connection(TokioIo::new(io), service);
     let mut served = tokio::select! {
         served = while_datable(&mut connection) => Some(served),
@@ -99,6 +99,15 @@ pub async fn serve_connection<S, I>(
         _ => return,
     };
     say(parts.io.into_inner(), words).await;
+}
+
+/// A stream whose writes fail with `TimedOut` once its other end has taken nothing for so long: an end that never reads
+/// would keep the connection for ever, and one that reads slowly is served for as long as it reads. Only a write that finds
+/// no room starts the timer. Reads have other limits.
+fn with_write_time<I: AsyncRead + AsyncWrite>(io: I, time_max: Duration) -> Pin<Box<TimeoutWriter<I>>> {
+    let mut io = TimeoutWriter::new(io);
+    io.set_timeout(Some(time_max));
+    Box::pin(io)
 }
 
 fn builder(limits: &Limits) -> http1::Builder {
@@ -131,6 +140,11 @@ async fn say(mut io: impl AsyncRead + AsyncWrite + Unpin, words: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{ErrorKind, IoSlice};
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
     use super::*;
 
     #[test]
@@ -143,5 +157,42 @@ mod tests {
                 body.len()
             );
         }
+    }
+
+    const TIME_MAX: Duration = Duration::from_secs(30);
+
+    /// Both ends of a stream with room for four bytes.
+    fn narrow() -> (Pin<Box<TimeoutWriter<DuplexStream>>>, DuplexStream) {
+        let (near, far) = duplex(4);
+        (with_write_time(near, TIME_MAX), far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_given_up() {
+        let (mut near, _far) = narrow();
+        let start = Instant::now();
+        near.write_all(b"1234").await.unwrap();
+        near.flush().await.unwrap();
+        let error = near.write_all(b"5").await.unwrap_err();
+        assert_eq!((error.kind(), start.elapsed().as_secs()), (ErrorKind::TimedOut, 30));
+        let error = near.write_vectored(&[IoSlice::new(b"5")]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_something_now_and_then_is_served() {
+        let (mut near, mut far) = narrow();
+        let start = Instant::now();
+        let reading = async move {
+            let mut taken = Vec::new();
+            while taken.len() < 12 {
+                sleep(Duration::from_secs(29)).await;
+                taken.push(far.read_u8().await.unwrap());
+            }
+            taken
+        };
+        let (written, taken) = tokio::join!(near.write_all(b"twelve bytes"), reading);
+        written.unwrap();
+        assert_eq!((taken.as_slice(), start.elapsed().as_secs()), (b"twelve bytes".as_slice(), 12 * 29));
     }
 }

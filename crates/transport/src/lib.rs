@@ -1,7 +1,7 @@
 //! HTTP for the server's interfaces: everything between an accepted socket and a request that a service answers.
 //!
 //! ```text
-//! socket ─▶ Patience ─▶ Heads ─▶ hyper ─▶ Service::answer ─┬▶ Target, Browsers   is it for this server?
+//! socket ─▶ Timeout ─▶ Heads ─▶ hyper ─▶ Service::answer ─┬▶ Target, Browsers   is it for this server?
 //!           write time   strict            one a connection ├▶ Authenticator      who calls?
 //!                        framing                            └▶ Arriving           its body, within Limits
 //! ```
@@ -26,7 +26,6 @@ pub mod keystone;
 mod limits;
 mod metrics;
 mod origin;
-mod patience;
 mod request_id;
 mod scrape;
 
