@@ -7,7 +7,7 @@ mod merged;
 
 use model::{ChangeKind, Conflict, Guarded, Secret, SecretId};
 
-use crate::rules::{Answer, Effects, Nothing, SecretRow, Table, Tables, Transaction};
+use crate::rules::{Answer, Effects, SecretRow, Table, Tables, Transaction};
 use crate::{Change, Error, Reseal};
 
 pub(crate) use merged::{durable_part, merged_page};
@@ -83,7 +83,7 @@ where
     if let Change::DefineSecret { secret, reseal, .. } = change {
         // Expired secrets are as if they were not there. Here both transactions are open, so they can go now.
         for expired in expired_in_the_way(durable, secret)? {
-            transaction(durable, Nothing, witness, effects).take_away(&expired, secret.created)?;
+            transaction(durable, &*memory, witness, effects).take_away(&expired, secret.created)?;
         }
         let (stored, kept) = (durable.secret(secret.id)?, memory.secret(secret.id)?);
         match (stored, kept, secret.facets.ephemeral) {
@@ -156,9 +156,9 @@ where
     from.delete(Table::Secrets, found.row)?;
     effects.deleted |= found.filled && !effects.departed;
     if let Some(expired) = &redefined.in_the_way {
-        transaction(from, Nothing, witness, effects).take_away(expired, time)?;
+        transaction(from, &*to, witness, effects).take_away(expired, time)?;
     }
-    let (secret, mut to) = (&redefined.secret, transaction(to, Nothing, witness, effects));
+    let (secret, mut to) = (&redefined.secret, transaction(to, &*from, witness, effects));
     let project = to.ensure_project(&secret.project)?;
     let row = to.here.insert_secret(project, secret, redefined.sealed.as_deref())?;
     for datum in &metadata {

@@ -1,9 +1,8 @@
 //! Consumers of secrets and of containers.
 
-use model::{Absent, Conflict, Consumer, Counted, Guarded, ProjectId, Uses};
+use model::{Absent, Conflict, Consumer, Guarded, ProjectId, Uses};
 
 use super::outcome::require;
-use super::quotas::Room;
 use super::tables::{Answer, Parts, RowNumber, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::limits::PARTS_MAX;
@@ -29,9 +28,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
             Guarded::Container(_) => (Parts::ContainerConsumers, Tally::ContainerConsumers),
         };
         require(self.here.count(row, parts)? < PARTS_MAX, Conflict::TooManyParts)?;
-        let (counted, now) = (Counted::Consumers, consumer.created);
-        let room = Room { project: &consumer.project, counted, limit, now };
-        self.require_room(&room, tally)?;
+        self.require_room(&consumer.project, tally, limit, consumer.created)?;
         self.witness()?;
         let project = self.ensure_project(&consumer.project)?;
         self.here.add_consumer(of, row, project, consumer)

@@ -1,11 +1,8 @@
 //! Containers, and what is in them.
 
-use model::{
-    Absent, Conflict, Container, ContainerId, ContainerSecret, Counted, ProjectId, SecretId, Timestamp,
-};
+use model::{Absent, Conflict, Container, ContainerId, ContainerSecret, ProjectId, SecretId, Timestamp};
 
 use super::outcome::require;
-use super::quotas::Room;
 use super::tables::{Answer, ContainerRow, Parts, RowNumber, Table, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::Limit;
@@ -34,10 +31,9 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         secrets: &[ContainerSecret],
         limit: Limit,
     ) -> Answer<(), T> {
-        let (counted, now) = (Counted::Containers, container.created);
+        let now = container.created;
         require(u64::try_from(secrets.len()).is_ok_and(|parts| parts <= PARTS_MAX), Conflict::TooManyParts)?;
-        let room = Room { project: &container.project, counted, limit, now };
-        self.require_room(&room, Tally::Containers)?;
+        self.require_room(&container.project, Tally::Containers, limit, now)?;
         let rows = secrets
             .iter()
             .map(|secret| self.reference(secret.secret, &container.project, now))

@@ -24,7 +24,7 @@ pub use outcome::{Effects, NotDone};
 pub use tables::{
     AclRow, Answer, ChangeLogRow, ContainerRow, Parts, RowNumber, SecretRow, Table, Tables, Tally,
 };
-pub use transaction::{Beside, Nothing, Transaction};
+pub use transaction::{Beside, Transaction};
 
 use model::Absent;
 

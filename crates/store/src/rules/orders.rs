@@ -1,8 +1,7 @@
 //! Orders, with the secrets and the container that they made.
 
-use model::{Absent, Container, ContainerSecret, Counted, Order, Secret};
+use model::{Absent, Container, ContainerSecret, Order, Secret};
 
-use super::quotas::Room;
 use super::tables::{Answer, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::Limit;
@@ -16,8 +15,7 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         container: Option<(&Container, &[ContainerSecret])>,
         limit: Limit,
     ) -> Answer<(), T> {
-        let (counted, now) = (Counted::Orders, order.created);
-        self.require_room(&Room { project: &order.project, counted, limit, now }, Tally::Orders)?;
+        self.require_room(&order.project, Tally::Orders, limit, order.created)?;
         self.witness()?;
         let project = self.ensure_project(&order.project)?;
         let mut made = Vec::with_capacity(secrets.len());

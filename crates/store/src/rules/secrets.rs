@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::slice;
 
 use model::{
-    Absent, ChangeKind, Conflict, ContentType, Counted, Encoding, Expect, Facet, Facets, ProjectId, Secret,
-    SecretId, Standing, Timestamp, Usage,
+    Absent, ChangeKind, Conflict, ContentType, Encoding, Expect, Facet, Facets, ProjectId, Secret, SecretId,
+    Standing, Timestamp, Usage,
 };
 
 use super::outcome::require;
-use super::quotas::Room;
 use super::tables::{Answer, Parts, RowNumber, SecretRow, Table, Tables, Tally};
 use super::transaction::{Beside, Transaction};
 use crate::{Error, Limit, Regard, Reseal};
@@ -68,8 +67,8 @@ impl<T: Tables, B: Beside<T::Error>> Transaction<'_, T, B> {
         limit: Limit,
         replaced: Option<SecretRow>,
     ) -> Answer<(), T> {
-        let (counted, now) = (Counted::Secrets, secret.created);
-        self.require_room(&Room { project: &secret.project, counted, limit, now }, Tally::Secrets)?;
+        let now = secret.created;
+        self.require_room(&secret.project, Tally::Secrets, limit, now)?;
         let usage = secret.facets.usage();
         let except = replaced.as_ref().map(|replaced| replaced.id);
         let in_the_way = match &usage {

@@ -22,25 +22,6 @@ pub trait Beside<E> {
     fn has_secret(&self, project: &ProjectId, id: SecretId, now: Timestamp) -> Result<bool, NotDone<E>>;
 }
 
-/// No secret is kept elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Nothing;
-
-impl<E> Beside<E> for Nothing {
-    fn quotas(&self, _: &ProjectId) -> Result<Option<ProjectQuotas>, NotDone<E>> {
-        Ok(None)
-    }
-    fn tally(&self, _: &ProjectId, _: Tally) -> Result<u64, NotDone<E>> {
-        Ok(0)
-    }
-    fn holder(&self, _: &ProjectId, _: &Usage) -> Result<Option<SecretId>, NotDone<E>> {
-        Ok(None)
-    }
-    fn has_secret(&self, _: &ProjectId, _: SecretId, _: Timestamp) -> Result<bool, NotDone<E>> {
-        Ok(false)
-    }
-}
-
 /// Other tables, within a transaction that is open too.
 impl<T: Tables> Beside<T::Error> for &T {
     fn quotas(&self, project: &ProjectId) -> Answer<Option<ProjectQuotas>, T> {

@@ -53,20 +53,14 @@ pub(super) struct Writer {
     /// Waits for the next change, or for the time of a chore.
     clock: Runtime,
     batch_max: usize,
-    memory: Arc<Memory>,
-    committed: Arc<AtomicU64>,
-    announce: watch::Sender<ChangeCursor>,
-    numbers: Arc<Numbers>,
+    shared: Shared,
     newest_change: u64,
     write_ahead_log: WriteAheadLog,
     trim: Trim,
-    /// Rows of the change log up to this number are gone.
-    cut: Arc<AtomicU64>,
     /// The failed transaction that was logged last: when, and its reason.
     logged_failure: Option<(Instant, String)>,
     /// How many failed for the same reason since then.
     unlogged_failures: u64,
-    locked: Arc<Locked>,
     files: Files,
     check_files_at: Instant,
     is_taken_away: bool,
@@ -76,6 +70,7 @@ pub(super) struct Writer {
 pub(super) struct Shared {
     pub(super) readers: Arc<Readers>,
     pub(super) memory: Arc<Memory>,
+    /// Rows of the change log up to this number are gone.
     pub(super) cut: Arc<AtomicU64>,
     pub(super) log_bytes: Arc<AtomicU64>,
     pub(super) committed: Arc<AtomicU64>,
@@ -91,26 +86,24 @@ impl Writer {
         serving: Serving,
         shared: Shared,
     ) -> std::io::Result<Self> {
-        let Shared { readers, memory, cut, log_bytes, committed, announce, numbers, locked } = shared;
-        let newest_change = announce.borrow().number();
+        let newest_change = shared.announce.borrow().number();
         let now = Instant::now();
         Ok(Self {
             connection,
             jobs,
             clock: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
             batch_max: serving.batch_max.get(),
-            memory,
-            committed,
-            announce,
-            numbers,
             newest_change,
-            write_ahead_log: WriteAheadLog::new(readers, Arc::clone(&locked), log_bytes),
-            cut,
+            write_ahead_log: WriteAheadLog::new(
+                Arc::clone(&shared.readers),
+                Arc::clone(&shared.locked),
+                Arc::clone(&shared.log_bytes),
+            ),
             trim: Trim::new(serving.changes_for, newest_change, now),
             logged_failure: None,
             unlogged_failures: 0,
-            files: Files::of(&locked),
-            locked,
+            files: Files::of(&shared.locked),
+            shared,
             check_files_at: now + CHECK_FILES_EVERY,
             is_taken_away: false,
         })
@@ -162,7 +155,7 @@ impl Writer {
     /// memory, so the answer holds until the change is done.
     fn concerns_memory(&self, change: &Change) -> bool {
         // If memory cannot be read, the change fails with the same error.
-        ephemeral::concerns_memory(change, |id| self.memory.holds(id).unwrap_or(true))
+        ephemeral::concerns_memory(change, |id| self.shared.memory.holds(id).unwrap_or(true))
     }
 
     /// Waits for the next change, and does the chores that are due meanwhile.
@@ -214,12 +207,12 @@ impl Writer {
     fn commit(&mut self, batch: &mut Vec<Job>) {
         let mut answers = Vec::with_capacity(batch.len());
         let mut effects = Effects::after(self.newest_change);
-        let numbered = NumberedFile { file: &self.connection, numbers: &self.numbers };
-        let outcome = commit_batch(numbered, &self.memory, batch, &mut effects, &mut answers);
+        let numbered = NumberedFile { file: &self.connection, numbers: &self.shared.numbers };
+        let outcome = commit_batch(numbered, &self.shared.memory, batch, &mut effects, &mut answers);
         match outcome {
             Ok(number) => {
-                self.numbers.commit(number);
-                self.committed.fetch_add(1, Ordering::Release);
+                self.shared.numbers.commit(number);
+                self.shared.committed.fetch_add(1, Ordering::Release);
                 let purged = self.settle(&effects);
                 self.announce(&effects); // Before the answers, so that a caller finds its change announced.
                 for (job, answer) in batch.drain(..).zip(answers) {
@@ -227,11 +220,11 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let why = unusable(self.locked.path(), &error);
+                let why = unusable(self.shared.locked.path(), &error);
                 self.log_failure(&why, batch.len());
                 self.roll_back();
                 for job in batch.drain(..) {
-                    let _ = job.reply.send(Err(unusable(self.locked.path(), &error).into()));
+                    let _ = job.reply.send(Err(unusable(self.shared.locked.path(), &error).into()));
                 }
             }
         }
@@ -239,14 +232,15 @@ impl Writer {
 
     /// Does one change that concerns memory, and answers. Nobody reads there meanwhile.
     fn commit_in_memory(&mut self, mut job: Job) {
-        let shared = Arc::clone(&self.memory);
-        let moves = ephemeral::moves(&job.change, |id| self.memory.holds(id).unwrap_or(false));
+        let shared = Arc::clone(&self.shared.memory);
+        let moves = ephemeral::moves(&job.change, |id| self.shared.memory.holds(id).unwrap_or(false));
         let memory = shared.lock_to_write(moves);
         let mut effects = Effects::after(self.newest_change);
-        let numbered = NumberedFile { file: &self.connection, numbers: &self.numbers };
+        let numbered = NumberedFile { file: &self.connection, numbers: &self.shared.numbers };
         let done = commit_in_both(numbered, memory.connection(), &mut job, &mut effects);
         if done.is_ok() {
-            self.committed.fetch_add(1, Ordering::Release); // Before memory is unlocked: a reader finds the secret there or here.
+            // Before memory is unlocked: a reader finds the secret there or here.
+            self.shared.committed.fetch_add(1, Ordering::Release);
         }
         let told = shared.written(&memory, moves, effects.newest_change);
         drop(memory);
@@ -261,7 +255,7 @@ impl Writer {
                 Err(Failure::MemoryFull.into())
             }
             Err(NotDone::Keeper(error)) => {
-                let error = unusable(self.locked.path(), &error);
+                let error = unusable(self.shared.locked.path(), &error);
                 self.log_failure(&error, 1);
                 Err(error.into())
             }
@@ -300,7 +294,7 @@ impl Writer {
 
     fn announce(&self, effects: &Effects) {
         let end = ChangeCursor::from_number(effects.newest_change);
-        self.announce.send_if_modified(|newest| std::mem::replace(newest, end) != end);
+        self.shared.announce.send_if_modified(|newest| std::mem::replace(newest, end) != end);
     }
 
     fn roll_back(&self) {
@@ -314,13 +308,13 @@ impl Writer {
         match self.trim_some(now) {
             Ok(false) => {}
             Ok(true) => {
-                self.committed.fetch_add(1, Ordering::Release);
+                self.shared.committed.fetch_add(1, Ordering::Release);
                 self.write_ahead_log.fold_later();
                 self.write_ahead_log.purge_soon();
             }
             Err(error) => {
                 self.roll_back();
-                let error = unusable(self.locked.path(), &error);
+                let error = unusable(self.shared.locked.path(), &error);
                 tracing::warn!(%error, "the change log was not trimmed; the next attempt follows");
             }
         }
@@ -332,8 +326,8 @@ impl Writer {
             return Ok(false);
         }
         // Before the rows go, so that a follower who misses them knows why.
-        self.cut.fetch_max(up_to, Ordering::AcqRel);
-        self.trim.cut(&self.connection, self.memory.lock().connection(), up_to, now)
+        self.shared.cut.fetch_max(up_to, Ordering::AcqRel);
+        self.trim.cut(&self.connection, self.shared.memory.lock().connection(), up_to, now)
     }
 }
 
