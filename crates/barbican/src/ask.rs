@@ -10,7 +10,10 @@ use crate::accept::Accept;
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::routes::Route;
+use crate::table::Route;
+
+/// The content type of every JSON body.
+pub(crate) const JSON: &str = "application/json";
 
 /// One request.
 pub(crate) struct Ask<'r> {

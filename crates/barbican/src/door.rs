@@ -31,18 +31,19 @@ use transport::{
 use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
-use crate::ask::{Ask, content_type};
+use crate::ask::{Ask, JSON, content_type};
 use crate::media_types;
 use crate::metrics::Asked;
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
-use crate::path::{self, App, Found, Path, Rest};
+use crate::path::{self, App, Found, Path};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, Reply};
-use crate::resources::{orders, secrets, versions};
-use crate::routes::{self, Place, Route, Verb, resource_at};
+use crate::resources::versions;
+use crate::routes::{self, VERSIONS};
+use crate::table::{Owner, Rest, Route, Verb};
 use crate::write::Object;
 
 /// When to come again while Keystone does not answer: it is tried once a second then.
@@ -82,7 +83,7 @@ pub struct Door {
 
 /// What the path, the method and the Accept header came to.
 struct Aim<'p> {
-    place: Place<'p>,
+    found: Found<'p>,
     route: &'static Route,
 }
 
@@ -211,17 +212,15 @@ impl Door {
         version: Microversion,
     ) -> (Option<Asked>, Reply) {
         let (rest, extension) = media_types::without_extension(rest);
-        let found = path::versions(&rest);
+        let behind = path::versions(&rest);
         let verb = Verb::of(&head.method);
-        let asked = (found.rest == Rest::Nothing).then(|| Asked::of(&found.place, verb));
-        let route = match choose(&found, verb, accept, extension) {
-            Ok(route) => route,
-            Err(problem) => return (asked, versions_page(&problem, &head.method, accept)),
-        };
+        let asked = (behind == Rest::Nothing).then(|| Asked::of(&VERSIONS, verb));
+        if let Err(problem) = choose(&VERSIONS, behind, verb, accept, extension) {
+            return (asked, versions_page(&problem, &head.method, accept));
+        }
         let Ok(query) = Query::parse(head.uri.query()) else {
             return (asked, Page::BadRequest(String::new()).reply_of_versions(accept, Some("")));
         };
-        debug_assert_eq!(route.verb, Verb::Get, "the only method of the only place here");
         let reply = versions::list_versions(version, origin, accept, &query)
             .unwrap_or_else(|url| Page::Found(url).reply(accept));
         (asked, reply)
@@ -277,7 +276,7 @@ impl Turn<'_> {
         let verb = Verb::of(&self.head.method);
         // Before it is known whose it is: what is refused to a stranger counts as what was asked for.
         let asked = match &found {
-            Ok(found) => Asked::of(&found.place, verb),
+            Ok(found) => Asked::of(found.resource, verb),
             Err(_) => Asked::elsewhere(verb),
         };
         let caller = match self.door.auth.identify(&self.head.headers).await {
@@ -347,7 +346,7 @@ impl Turn<'_> {
     ) -> Result<Reply, Problem> {
         let (aim, query) = match self.aim(found, verb, extension) {
             Ok(aim) => aim,
-            Err(problem) => return Err(self.unless_hidden(&found.place, call, problem).await),
+            Err(problem) => return Err(self.unless_hidden(found, call, problem).await),
         };
         let body = self.body(&aim, body, call).await?;
         self.handle(aim, &query, &body, version, call).await
@@ -360,39 +359,32 @@ impl Turn<'_> {
         verb: Option<Verb>,
         extension: Option<&str>,
     ) -> Result<(Aim<'p>, Query<'_>), Problem> {
-        let route = choose(found, verb, self.accept, extension)?;
+        let route = choose(found.resource, found.rest, verb, self.accept, extension)?;
         let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""))?;
-        Ok((Aim { place: found.place, route }, query))
+        Ok((Aim { found: *found, route }, query))
     }
 
     /// The problem of a request that no handler gets. Barbican looks for what is asked of before anything else, so what is
     /// not there comes first; and only who may read a payload learns that it cannot be written to.
-    async fn unless_hidden(&self, place: &Place<'_>, call: &Call, problem: Problem) -> Problem {
+    async fn unless_hidden(&self, found: &Found<'_>, call: &Call, problem: Problem) -> Problem {
+        let Some(owner) = found.place.owner() else { return problem };
+        let hides = found.resource.rules.hides_methods && problem.status == StatusCode::METHOD_NOT_ALLOWED;
         let vault = &self.door.vault;
-        if let Place::Order(name) = place {
-            return match orders::id_of(name) {
-                Err(absent) => absent,
-                Ok(id) => match vault.refuse_order(call, Action::ReadOrder, id).await {
-                    Err(error @ Error::Absent(Absent::Order)) => Problem::of_vault("", &error),
-                    _ => problem,
-                },
-            };
-        }
-        let Some(of) = place.guarded() else { return problem };
-        let (action, name) = match place {
-            Place::Payload(_) if problem.status == StatusCode::METHOD_NOT_ALLOWED => {
-                (Action::ReadPayload, resource_at(place).routes.first().map_or("", |route| route.name))
+        let refused = match owner {
+            Owner::Secret(id) if hides => vault.refuse(call, Action::ReadPayload, Some(id)).await,
+            Owner::Secret(id) => vault.refuse(call, Action::ReadSecret, Some(id)).await,
+            Owner::Container(id) => {
+                vault.refuse_of(call, Action::ReadContainer, Guarded::Container(id)).await
             }
-            _ => (Action::ReadSecret, ""),
+            Owner::Order(id) => vault.refuse_order(call, Action::ReadOrder, id).await,
         };
-        let refused = match of {
-            Guarded::Secret(id) => vault.refuse(call, action, Some(id)).await,
-            Guarded::Container(_) => vault.refuse_of(call, Action::ReadContainer, of).await,
-        };
-        match (refused, action) {
-            (Err(error @ Error::Absent(Absent::Secret(_) | Absent::Container)), _)
-            | (Err(error @ Error::Denied(_)), Action::ReadPayload) => Problem::of_vault(name, &error),
-            _ => problem,
+        let name = found.resource.routes.first().map_or("", |route| route.name);
+        match refused {
+            Err(error @ Error::Absent(Absent::Secret(_) | Absent::Container | Absent::Order)) => {
+                Problem::of_vault(name, &error)
+            }
+            Err(error @ Error::Denied(_)) if hides => Problem::of_vault(name, &error),
+            Ok(()) | Err(_) => problem,
         }
     }
 
@@ -411,8 +403,8 @@ impl Turn<'_> {
             BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Broken => Problem::bad_request(error.to_string()),
         })?;
-        if content_type(&self.head.headers) == secrets::JSON && !body.is_utf8() {
-            return Err(self.unless_hidden(&aim.place, call, Problem::malformed_json()).await);
+        if content_type(&self.head.headers) == JSON && !body.is_utf8() {
+            return Err(self.unless_hidden(&aim.found, call, Problem::malformed_json()).await);
         }
         Ok(body)
     }
@@ -436,7 +428,7 @@ impl Turn<'_> {
             origin: self.origin,
             body: &body.bytes,
         };
-        let handled = routes::handle(aim.place, aim.route.verb, &ask).await;
+        let handled = routes::handle(aim.found.place, aim.route.verb, &ask).await;
         handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The place has the row, so there is one.
     }
 }

@@ -16,6 +16,7 @@ use crate::query::Query;
 use crate::resources::{
     acls, consumers, containers, list, metadata, new_secret, orders, quotas, transport_keys,
 };
+use crate::table::Rest;
 use crate::{media_types, path};
 
 /// The body of a new secret.
@@ -104,6 +105,6 @@ pub fn path(raw: &str) -> bool {
     match path.app() {
         path::App::Healthcheck => true,
         path::App::V1(rest) => path::v1(&media_types::without_extension(rest).0).is_ok(),
-        path::App::Versions(rest) => path::versions(rest).rest == path::Rest::Nothing,
+        path::App::Versions(rest) => path::versions(rest) == Rest::Nothing,
     }
 }

@@ -35,6 +35,7 @@ mod reply;
 mod resources;
 mod routes;
 mod schema;
+mod table;
 mod write;
 
 pub use door::{Door, DoorConfig};

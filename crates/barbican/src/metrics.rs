@@ -7,10 +7,13 @@
 
 use transport::Operation;
 
-use crate::routes::{PLACES, Place, Verb, resource_at};
+use crate::routes::RESOURCES;
+use crate::table::{Resource, Verb};
 
 /// Methods that are told apart: those of [`Verb`], and all others together.
 const VERBS: usize = 6;
+/// Resources that are told apart: those of the API, and the list of versions.
+const PLACES: usize = RESOURCES.len() + 1;
 
 /// What was asked for, as far as it is told apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,9 +23,9 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// A method at a place.
-    pub(crate) fn of(place: &Place<'_>, verb: Option<Verb>) -> Self {
-        Self { place: Some((place.number(), resource_at(place).template)), verb }
+    /// A method of a resource.
+    pub(crate) const fn of<R>(resource: &Resource<R>, verb: Option<Verb>) -> Self {
+        Self { place: Some((resource.number, resource.template)), verb }
     }
 
     /// A method somewhere else.
@@ -58,7 +61,8 @@ mod tests {
 
     #[test]
     fn operations_are_named_by_method_and_shape() {
-        assert_eq!(Asked::of(&Place::Secrets, Some(Verb::Get)).label(), "GET /v1/secrets");
+        let [root, ..] = &RESOURCES;
+        assert_eq!(Asked::of(root, Some(Verb::Get)).label(), "GET /v1");
         let elsewhere = Asked::elsewhere(None);
         assert_eq!((elsewhere.label().as_str(), elsewhere.index()), ("other elsewhere", Asked::COUNT - 1));
     }

@@ -9,9 +9,8 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::accept::Accept;
 use crate::media_types;
-use crate::path::{Found, Rest};
 use crate::problem::Problem;
-use crate::routes::{Offers, Route, Verb, resource_at};
+use crate::table::{Offers, Resource, Rest, Route, Verb};
 
 /// The Accept header; several lines of it are one list.
 pub(crate) fn accept_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
@@ -24,27 +23,27 @@ pub(crate) fn accept_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 
 /// The operation, if the path ends where it should, the place has the method, and the answer can be in a type that is
 /// acceptable. Which of these fails first is the framework's choice.
-pub(crate) fn choose(
-    found: &Found<'_>,
+pub(crate) fn choose<R>(
+    resource: &'static Resource<R>,
+    rest: Rest,
     verb: Option<Verb>,
     accept: &Accept<'_>,
     extension: Option<&str>,
 ) -> Result<&'static Route, Problem> {
-    let resource = resource_at(&found.place);
     let route = resource.route(verb);
-    match found.rest {
+    match rest {
         Rest::Nowhere(description) => return Err(Problem::not_found(description)),
         Rest::Handler => return Err(Problem::bare(StatusCode::NOT_FOUND)),
         Rest::Unknown if route.is_none() => return Err(Problem::bare(StatusCode::NOT_FOUND)),
         Rest::Unknown | Rest::Nothing => {}
     }
-    if let Some(offers) = route.map(|route| route.offers).or(resource.otherwise) {
+    if let Some(offers) = route.map(|route| route.offers).or(resource.rules.otherwise) {
         negotiate(offers, accept, extension)?;
     }
-    if found.rest == Rest::Unknown {
+    if rest == Rest::Unknown {
         return Err(Problem::not_found(""));
     }
-    route.ok_or_else(|| Problem::method_not_allowed(resource.says_allow))
+    route.ok_or_else(|| Problem::method_not_allowed(resource.allow()))
 }
 
 /// Whether an answer in one of the types offered is acceptable. An extension of the path outdoes the Accept header.
@@ -83,12 +82,12 @@ impl Offers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::Place;
+    use crate::routes::{RESOURCES, Row};
 
     fn check(rest: Rest, verb: &str, accept: Option<&str>, extension: Option<&str>, expect: &str) {
-        let found = Found { place: Place::Secrets, rest };
+        let secrets = RESOURCES.iter().find(|resource| resource.row == Row::Secrets).unwrap();
         let verb = [Verb::Get, Verb::Post, Verb::Put].into_iter().find(|known| known.as_str() == verb);
-        let chosen = choose(&found, verb, &Accept::parse(accept), extension).map_or_else(
+        let chosen = choose(secrets, rest, verb, &Accept::parse(accept), extension).map_or_else(
             |problem| format!("{} {:?}", problem.status.as_u16(), problem.description),
             |route| route.name.to_owned(),
         );

@@ -11,11 +11,12 @@
 
 use std::borrow::Cow;
 
-use model::{ConsumerId, ContainerId, Guarded, SecretId, TransportKeyId};
+use model::SecretId;
 
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
-use crate::routes::Place;
+use crate::routes::{Place, RESOURCES, Row, VERSIONS};
+use crate::table::{self, BadParameter, Resource, Rest};
 
 /// A path, decoded, with single slashes.
 #[derive(Debug)]
@@ -46,47 +47,15 @@ pub(crate) enum App<'p> {
     Versions(&'p str),
 }
 
-impl Place<'_> {
-    /// The secret or container that must exist before anything else about the request is looked at.
-    pub(crate) const fn guarded(&self) -> Option<Guarded> {
-        match self {
-            Self::Secret(id)
-            | Self::Payload(id)
-            | Self::Metadata(id)
-            | Self::Metadatum(id, _)
-            | Self::SecretAcl(id)
-            | Self::SecretConsumers(id)
-            | Self::SecretConsumer(id, _) => Some(Guarded::Secret(*id)),
-            Self::Container(id)
-            | Self::ContainerAcl(id)
-            | Self::ContainerSecrets(id)
-            | Self::ContainerConsumers(id)
-            | Self::ContainerConsumer(id, _) => Some(Guarded::Container(*id)),
-            _ => None,
-        }
-    }
-}
-
 /// A path that was followed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'p> {
     /// Where it leads.
     pub place: Place<'p>,
+    /// Its row.
+    pub resource: &'static Resource<Row>,
     /// What is left behind it that should not be there.
     pub rest: Rest,
-}
-
-/// What is behind a place in a path.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Rest {
-    /// Nothing but slashes.
-    Nothing,
-    /// Something unknown: a 404, once the place would have answered the method.
-    Unknown,
-    /// Something unknown: a 404 with this description, whatever the method.
-    Nowhere(&'static str),
-    /// The name of a handler: a 404 whose description is null.
-    Handler,
 }
 
 impl<'p> Path<'p> {
@@ -116,134 +85,23 @@ impl<'p> Path<'p> {
     }
 }
 
-/// Follows a path of the versions part.
-pub(crate) fn versions(path: &str) -> Found<'_> {
-    let mut steps = Steps::new(path);
-    let rest = match steps.next_step() {
-        None => Rest::Nothing,
-        Some("index") => steps.rest(),
-        Some("on_get") => Rest::Handler,
-        Some(_) => Rest::Unknown,
-    };
-    Found { place: Place::Versions, rest }
+/// Follows a path of the versions part. What is behind it.
+pub(crate) fn versions(path: &str) -> Rest {
+    table::follow(&[], &VERSIONS, path).2
 }
 
 /// Follows a path of the API. An id that can name nothing is a 404 before anything else.
 pub(crate) fn v1(path: &str) -> Result<Found<'_>, Problem> {
-    let mut steps = Steps::new(path);
-    let place = match steps.next_step() {
-        None => return Ok(Found { place: Place::Version, rest: Rest::Nothing }),
-        Some("secrets") => return secrets(steps),
-        Some("containers") => return containers(steps),
-        Some("transport_keys") => return transport_keys(steps),
-        Some("secret-stores") => return secret_stores(steps),
-        Some("orders") => return Ok(list_and_item(steps, Place::Orders, Place::Order)),
-        Some("project-quotas") => return Ok(list_and_item(steps, Place::ProjectQuotas, Place::ProjectQuota)),
-        Some("quotas") => Place::Quotas,
-        Some("index") => return Ok(Found { place: Place::Version, rest: steps.rest() }),
-        Some("on_get") => return Ok(Found { place: Place::Version, rest: Rest::Handler }),
-        Some(_) => return Ok(Found { place: Place::Version, rest: Rest::Unknown }),
-    };
-    Ok(steps.end_at(place))
-}
-
-fn secrets(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
-    let id = match steps.next_step() {
-        None | Some("index") => return Ok(steps.end_at(Place::Secrets)),
-        Some("on_get" | "on_post") => return Ok(Found { place: Place::Secrets, rest: Rest::Handler }),
-        Some(text) => parse_any_id(text).ok_or_else(Problem::invalid_secret_id)?,
-    };
-    let place = match steps.next_step() {
-        None | Some("index") => Place::Secret(id),
-        Some("payload") => Place::Payload(id),
-        Some("acl") => Place::SecretAcl(id),
-        Some("metadata") => match steps.next_step() {
-            None => Place::Metadata(id),
-            Some(key) => Place::Metadatum(id, key),
-        },
-        Some("consumers") => {
-            return Ok(consumers(steps, Place::SecretConsumers(id), |one| Place::SecretConsumer(id, one)));
+    let [root, ..] = &RESOURCES;
+    let (resource, parameters, rest) = table::follow(&RESOURCES, root, path);
+    match Place::read(resource.row, parameters) {
+        Ok(place) => Ok(Found { place, resource, rest }),
+        Err(BadParameter::Refused(description)) => Err(Problem::not_found(description)),
+        Err(BadParameter::Behind(description)) => {
+            let resource = resource.parent.and_then(|number| RESOURCES.get(number)).unwrap_or(root);
+            let place = Place::read(resource.row, parameters).map_err(|_| Problem::not_found(description))?;
+            Ok(Found { place, resource, rest: Rest::Nowhere(description) })
         }
-        Some("on_get" | "on_put" | "on_delete") => {
-            return Ok(Found { place: Place::Secret(id), rest: Rest::Handler });
-        }
-        Some(_) => return Ok(Found { place: Place::Secret(id), rest: Rest::Nowhere("") }),
-    };
-    Ok(steps.end_at(place))
-}
-
-fn containers(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
-    let id = match steps.next_step() {
-        None | Some("index") => return Ok(steps.end_at(Place::Containers)),
-        Some("on_get" | "on_post") => return Ok(Found { place: Place::Containers, rest: Rest::Handler }),
-        Some(text) => parse_id(text)
-            .ok_or_else(|| Problem::not_found("Not Found. Provided container id is invalid."))?,
-    };
-    let id = ContainerId::from_bytes(*id.as_bytes());
-    let place = match steps.next_step() {
-        None | Some("index") => Place::Container(id),
-        Some("acl") => Place::ContainerAcl(id),
-        // Barbican does not look at what follows.
-        Some("secrets") => return Ok(Found { place: Place::ContainerSecrets(id), rest: Rest::Nothing }),
-        Some("consumers") => {
-            return Ok(consumers(steps, Place::ContainerConsumers(id), |one| {
-                Place::ContainerConsumer(id, one)
-            }));
-        }
-        Some(_) => return Ok(Found { place: Place::Container(id), rest: Rest::Unknown }),
-    };
-    Ok(steps.end_at(place))
-}
-
-fn consumers<'p>(
-    mut steps: Steps<'p>,
-    list: Place<'p>,
-    item: impl FnOnce(ConsumerId) -> Place<'p>,
-) -> Found<'p> {
-    match steps.next_step() {
-        None | Some("index") => steps.end_at(list),
-        Some(text) => match parse_id(text) {
-            Some(id) => steps.end_at(item(ConsumerId::from_bytes(*id.as_bytes()))),
-            // Not an error yet: whether the secret is there comes first.
-            None => Found { place: list, rest: Rest::Nowhere("Not Found. Provided consumer id is invalid.") },
-        },
-    }
-}
-
-fn transport_keys(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
-    match steps.next_step() {
-        None | Some("index") => Ok(steps.end_at(Place::TransportKeys)),
-        Some(text) => {
-            let id = parse_id(text)
-                .ok_or_else(|| Problem::not_found("Not Found. Provided transport key id is invalid."))?;
-            Ok(steps.end_at(Place::TransportKey(TransportKeyId::from_bytes(*id.as_bytes()))))
-        }
-    }
-}
-
-fn secret_stores(mut steps: Steps<'_>) -> Result<Found<'_>, Problem> {
-    match steps.next_step() {
-        None | Some("index") => Ok(steps.end_at(Place::SecretStores)),
-        Some("global-default") => Ok(steps.end_at(Place::GlobalDefaultStore)),
-        Some("preferred") => Ok(steps.end_at(Place::PreferredStore)),
-        Some(_) => Ok(match steps.next_step() {
-            None | Some("index") => steps.end_at(Place::SecretStore),
-            Some(_) => steps.end_at(Place::StorePreference),
-        }),
-    }
-}
-
-fn list_and_item<'p>(
-    mut steps: Steps<'p>,
-    list: Place<'p>,
-    item: impl FnOnce(&'p str) -> Place<'p>,
-) -> Found<'p> {
-    match steps.next_step() {
-        None | Some("index") => steps.end_at(list),
-        Some(name) => match steps.next_step() {
-            None | Some("index") => steps.end_at(item(name)),
-            Some(_) => Found { place: item(name), rest: Rest::Unknown },
-        },
     }
 }
 
@@ -264,29 +122,6 @@ pub(crate) fn parse_any_id(text: &str) -> Option<SecretId> {
     text.parse().ok()
 }
 
-/// The steps of a path, slashes at its end left out.
-struct Steps<'p>(std::str::Split<'p, char>);
-
-impl<'p> Steps<'p> {
-    fn new(path: &'p str) -> Self {
-        Self(path.split('/'))
-    }
-
-    /// The next step that is not empty: slashes were made single, so only the ends of a path have empty steps.
-    fn next_step(&mut self) -> Option<&'p str> {
-        self.0.find(|step| !step.is_empty())
-    }
-
-    /// Whether anything is left.
-    fn rest(&mut self) -> Rest {
-        if self.next_step().is_some() { Rest::Unknown } else { Rest::Nothing }
-    }
-
-    fn end_at(mut self, place: Place<'p>) -> Found<'p> {
-        Found { place, rest: self.rest() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -302,12 +137,12 @@ mod tests {
         };
         let found = match path.app() {
             App::Healthcheck => return "healthcheck".to_owned(),
-            App::Versions(rest) => Ok(versions(rest)),
-            App::V1(rest) => v1(rest),
+            App::Versions(rest) => Ok(("Versions".to_owned(), versions(rest))),
+            App::V1(rest) => v1(rest).map(|found| (format!("{:?}", found.place), found.rest)),
         };
         match found {
-            Ok(Found { place, rest: Rest::Nothing }) => format!("{place:?}"),
-            Ok(Found { place, rest }) => format!("{place:?} {rest:?}"),
+            Ok((place, Rest::Nothing)) => place,
+            Ok((place, rest)) => format!("{place} {rest:?}"),
             Err(problem) => problem.description.unwrap_or_default().into_owned(),
         }
     }
@@ -345,24 +180,40 @@ mod tests {
             (secret("/metadata/k2/"), format!("Metadatum({ID}, \"k2\")")),
             (secret("/metadata/k2/x"), format!("Metadatum({ID}, \"k2\") Unknown")),
             (secret("/acl/read"), format!("SecretAcl({ID}) Unknown")),
-            ("/v1/orders/abc".to_owned(), "Order(\"abc\")".to_owned()),
+            ("/v1/orders/abc".to_owned(), "Order not found.".to_owned()),
+            ("/v1/on_get".to_owned(), "Version Handler".to_owned()),
+            ("/v1/on_put".to_owned(), "Version Unknown".to_owned()),
+            ("/v1/secrets/on_post/x".to_owned(), "Secrets Handler".to_owned()),
+            ("/v1/secrets/index/x".to_owned(), "Secrets Unknown".to_owned()),
+            (secret("/acl/index"), format!("SecretAcl({ID}) Unknown")),
+            (secret("/metadata/index"), format!("Metadatum({ID}, \"index\")")),
+            (secret("/on_post"), format!("Secret({ID}) Nowhere(\"\")")),
+            (secret("/consumers/index"), format!("SecretConsumers({ID})")),
+            (secret(&format!("/consumers/{ID}")), format!("SecretConsumer({ID}, {ID})")),
+            (secret(&format!("/consumers/{ID}/index")), format!("SecretConsumer({ID}, {ID}) Unknown")),
+            (
+                secret("/consumers/abc/x"),
+                format!("SecretConsumers({ID}) Nowhere(\"Not Found. Provided consumer id is invalid.\")"),
+            ),
+            (
+                "/v1/secrets/abc/consumers/abc".to_owned(),
+                "Not Found. Provided secret id is invalid.".to_owned(),
+            ),
+            ("/v1/containers/abc/x".to_owned(), "Not Found. Provided container id is invalid.".to_owned()),
+            (format!("/v1/containers/{ID}/on_get"), format!("Container({ID}) Unknown")),
+            (format!("/v1/containers/{ID}/secrets/x/y"), format!("ContainerSecrets({ID})")),
+            (format!("/v1/orders/{ID}/index"), format!("Order({ID})")),
+            (format!("/v1/orders/{ID}/x"), format!("Order({ID}) Unknown")),
+            ("/v1/project-quotas/index".to_owned(), "ProjectQuotas".to_owned()),
+            ("/v1/project-quotas/a/index/x".to_owned(), "ProjectQuota(\"a\") Unknown".to_owned()),
+            ("/v1/quotas/index".to_owned(), "Quotas Unknown".to_owned()),
+            ("/v1/secret-stores/preferred".to_owned(), "PreferredStore".to_owned()),
+            ("/v1/secret-stores/a/index".to_owned(), "SecretStore(\"a\")".to_owned()),
+            ("/v1/secret-stores/a/preferred/".to_owned(), "StorePreference(\"a\")".to_owned()),
+            ("/v1/secret-stores/a/b/c".to_owned(), "UnknownPreference(\"a\", \"b\") Unknown".to_owned()),
+            (format!("/v1/transport_keys/{ID}/index"), format!("TransportKey({ID}) Unknown")),
         ] {
             assert_eq!(follow(&path), expect, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_path_leads_to_every_resource_of_the_table() {
-        for template in crate::routes::templates() {
-            let filled = template.replace("{id}", ID).replace("{key}", "k").replace("{project}", "p");
-            let path = Path::parse(&filled).unwrap();
-            let found = match path.app() {
-                App::Healthcheck => panic!("{template} is the liveness probe"),
-                App::Versions(rest) => versions(rest),
-                App::V1(rest) => v1(rest).unwrap(),
-            };
-            assert_eq!(crate::routes::resource_at(&found.place).template, template);
-            assert_eq!(found.rest, Rest::Nothing, "{template}");
         }
     }
 

@@ -15,7 +15,6 @@ use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{Action, NewOrder, OrderedKey, Payload, Slice, Sliced};
 
 use crate::ask::Ask;
-use crate::path::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
@@ -52,15 +51,9 @@ fn understand_query(ask: &Ask<'_>) -> Result<OrderQuery, Problem> {
     Ok(OrderQuery { project: ask.call.caller.project.clone(), meta, offset, limit })
 }
 
-/// The order that a path names: none, if that is no id.
-pub(crate) fn id_of(name: &str) -> Result<OrderId, Problem> {
-    let id = parse_any_id(name).map(|id| OrderId::from_bytes(*id.as_bytes()));
-    id.ok_or_else(|| Problem::not_found("Order not found."))
-}
-
 /// `GET /v1/orders/{id}`
-pub(crate) async fn read(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
-    let order = ask.vault.order(ask.call, id_of(name)?).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read(ask: &Ask<'_>, id: OrderId) -> Result<Reply, Problem> {
+    let order = ask.vault.order(ask.call, id).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::json(StatusCode::OK, write(ask, &order)))
 }
 
@@ -103,8 +96,8 @@ const fn error_status(kind: OrderFailureKind) -> u16 {
 }
 
 /// `DELETE /v1/orders/{id}`
-pub(crate) async fn delete(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
-    ask.vault.delete_order(ask.call, id_of(name)?).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn delete(ask: &Ask<'_>, id: OrderId) -> Result<Reply, Problem> {
+    ask.vault.delete_order(ask.call, id).await.map_err(|error| ask.failed(&error))?;
     Ok(Reply::no_content())
 }
 

@@ -4,7 +4,7 @@ use http::{StatusCode, header};
 use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
 use vault::{Action, NewPayload, Payload, SecretUse};
 
-use crate::ask::Ask;
+use crate::ask::{Ask, JSON};
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::python::base64;
@@ -14,8 +14,6 @@ use crate::resources::new_secret;
 use crate::resources::payload;
 use crate::write::{Object, list};
 
-/// The content type of every JSON body.
-pub(crate) const JSON: &str = "application/json";
 /// The content types that a payload may be put with, as error texts list them.
 const PAYLOAD_TYPES: &str = "['application/octet-stream', 'text/plain']";
 /// There are no transport keys: nothing wraps a payload on its way but TLS.

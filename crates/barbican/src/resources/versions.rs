@@ -53,11 +53,6 @@ pub(crate) async fn read(ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
-/// The list of versions is answered before the API.
-pub(crate) async fn not_here() -> Result<Reply, Problem> {
-    Err(Problem::not_found(""))
-}
-
 /// What there is to say of the one version. Microversions are a later idea than its first form.
 fn document(version: Microversion, origin: &Origin<'_>) -> String {
     let mut itself = Object::new();
