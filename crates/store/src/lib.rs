@@ -1,14 +1,14 @@
-//! Rows, sealed: what Donjon knows of secrets, on disk.
+//! The rows of secrets, with their payloads sealed.
 //!
 //! A store keeps records, ciphertext and wrapped keys. It cannot name plaintext: the type does not exist here. It
 //! knows no protocol and decides nothing about who may do what.
 //!
-//! - What [`Store::apply`] has acknowledged is on disk. What it refused has left no trace.
+//! - A change that [`Store::apply`] has acknowledged is on disk. A change that it refused has left no trace.
 //! - A change and its row in the change log are one transaction, and so are its [`Witness`] and its number.
 //! - Reads see everything acknowledged before they began.
-//! - An ephemeral secret is in no file, in no form: a store keeps it in memory, and it ends with the store.
+//! - An ephemeral secret is in no file in any form: a store keeps it in memory, and it ends with the store.
 //!
-//! `tests/promises/contract` is the promise in full: one suite that every store passes.
+//! `tests/promises/contract` is the whole promise: one suite that every store passes.
 #![forbid(unsafe_code)]
 
 mod change;
@@ -42,12 +42,12 @@ pub use sqlite::{Copied, CopyProgress, SqliteStore};
 /// Sixteen random bytes that name a store; keys are bound to them.
 pub type StoreId = [u8; 16];
 
-/// What it takes to decide about a secret and to open its payload: one probe, no more than needed.
+/// Everything that opening a payload needs: the facts that decide about access, and the envelope.
 #[derive(Clone, Debug)]
 pub struct SealedSecret {
-    /// What decides about access to it.
+    /// The facts that decide about access to it.
     pub access: Access,
-    /// How the payload is rendered where it leaves as a value.
+    /// How the libvirt door renders the payload.
     pub encoding: Encoding,
     /// The kind of payload, and its envelope.
     pub payload: Option<(ContentType, Vec<u8>)>,
@@ -56,18 +56,18 @@ pub struct SealedSecret {
 /// A project's key as stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WrappedKey {
-    /// Which of the project's keys.
+    /// The version of the key.
     pub version: KeyVersion,
     /// The key, wrapped by the master key.
     pub wrapped: Vec<u8>,
 }
 
-/// A server among those that share a store. Each writes an audit trail of its own.
+/// One of the servers that share a store. Each writes its own audit trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NodeName(Cow<'static, str>);
 
 impl NodeName {
-    /// The server of a store that has only one.
+    /// The only server of a store.
     pub const ONLY: Self = Self(Cow::Borrowed("only"));
 
     /// The name.
@@ -82,63 +82,63 @@ impl From<String> for NodeName {
     }
 }
 
-/// Where the audit trail of a node stood: its last line's number and hash.
+/// The last line of a node's audit trail at some moment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuditAnchor {
     /// The number of the line.
     pub number: u64,
-    /// Its hash.
+    /// The hash of the line.
     pub hash: [u8; 32],
 }
 
-/// Which part of a list is wanted.
+/// The part of a list that is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Slice {
-    /// How many to pass over.
+    /// The number of items before the part.
     pub offset: u64,
-    /// The most to give.
+    /// The most items in the part.
     pub limit: u32,
 }
 
 impl Slice {
-    /// All there are of what is bounded elsewhere.
+    /// The whole of a list that is bounded elsewhere.
     pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
 }
 
-/// A part of a list, and how long the whole is.
+/// A part of a list, and the length of the whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sliced<T> {
     /// The part.
     pub items: Vec<T>,
-    /// How many there are.
+    /// The number of items in the whole list.
     pub total: u64,
 }
 
 /// A database of secrets.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Names this store, for good.
+    /// The id of this store, which never changes.
     fn id(&self) -> StoreId;
 
-    /// What tells the right master key; absent until a new store's first start is complete.
+    /// The check that tells the right master key from a wrong one; absent until a new store's first start is complete.
     async fn key_check(&self) -> Result<Option<Vec<u8>>, Error>;
 
-    /// What decides about access to a secret or a container, expired or not.
+    /// The facts that decide about access to a secret or a container, expired or not.
     async fn access(&self, of: Guarded) -> Result<Option<Access>, Error>;
 
     /// One record, expired or not.
     async fn secret(&self, id: SecretId) -> Result<Option<Secret>, Error>;
 
-    /// The envelope of one payload, and what decides about access to it.
+    /// The envelope of one secret's payload, and the facts that decide about access to it.
     async fn sealed(&self, id: SecretId) -> Result<Option<SealedSecret>, Error>;
 
     /// The user metadata of a secret, in the order of keys.
     async fn metadata(&self, id: SecretId) -> Result<Vec<Metadatum>, Error>;
 
-    /// The ACL of something that is there. [`Failure::Unguarded`] if it names users and is none.
+    /// The ACL and the guard of a secret or a container. [`Failure::Unguarded`] if there are users of an ACL and no ACL.
     async fn acl(&self, of: Guarded) -> Result<Option<GuardedAcl>, Error>;
 
-    /// What decides about each secret or container on disk, after a row, at most `limit`.
+    /// The facts that decide about access to each secret or container on disk, after a row, at most `limit`.
     async fn regarded(&self, kind: Kind, after: i64, limit: u32) -> Result<Vec<RegardedRow>, Error>;
 
     /// The consumers of a secret or a container, in order of registration.
@@ -150,7 +150,7 @@ pub trait Store: Send + Sync {
     /// One container.
     async fn container(&self, id: ContainerId) -> Result<Option<Container>, Error>;
 
-    /// What is in a container, in order of adding.
+    /// The secrets in a container, in the order in which they were added.
     async fn container_secrets(&self, id: ContainerId) -> Result<Vec<ContainerSecret>, Error>;
 
     /// The containers of a project, in order of creation.
@@ -162,39 +162,39 @@ pub trait Store: Send + Sync {
     /// The orders of a project, in order of creation.
     async fn orders(&self, query: &OrderQuery) -> Result<Sliced<Order>, Error>;
 
-    /// What was said of a project's quotas, if anything was.
+    /// A project's own quotas, if it has any.
     async fn project_quotas(&self, project: &ProjectId) -> Result<Option<ProjectQuotas>, Error>;
 
-    /// The projects of whose quotas something was said, in order of first mention.
+    /// The projects that have quotas of their own, in the order in which the store first knew them.
     async fn all_project_quotas(&self, slice: Slice) -> Result<Sliced<(ProjectId, ProjectQuotas)>, Error>;
 
     /// One transport key.
     async fn transport_key(&self, id: TransportKeyId) -> Result<Option<TransportKey>, Error>;
 
-    /// Transport keys, in order of creation; those of one back end, if it is named.
+    /// The transport keys of one back end, or of all, in order of creation.
     async fn transport_keys(&self, plugin: Option<&str>, slice: Slice)
     -> Result<Sliced<TransportKey>, Error>;
 
     /// One page of secrets that have not expired by `now`.
     async fn list(&self, query: &ListQuery, now: Timestamp) -> Result<Page, Error>;
 
-    /// Some secrets that have expired by then and are still there, of whichever project: those that expired first.
+    /// Secrets of all projects that have expired by then and were not taken away, oldest expiration first, at most `limit`.
     async fn expired(&self, by: Timestamp, limit: u32) -> Result<Vec<(SecretId, ProjectId)>, Error>;
 
-    /// How many orders [`Change::ReapOrders`] would take away.
+    /// The number of orders that [`Change::ReapOrders`] would delete.
     async fn spent_orders(&self, before: Timestamp) -> Result<u32, Error>;
 
-    /// What a secret's id points at, expired or not.
+    /// A secret by its id, expired or not, for a caller that wants only its usage.
     async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error>;
 
-    /// What a usage points at in a project, expired or not.
+    /// The secret of a project that has a usage, expired or not.
     async fn handle_by_usage(&self, project: &ProjectId, usage: &Usage) -> Result<Option<Handle>, Error>;
 
-    /// How many secrets of a project have not expired by `now`.
+    /// The number of a project's secrets that have not expired by `now`.
     async fn count(&self, project: &ProjectId, which: Which, now: Timestamp) -> Result<u64, Error>;
 
-    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order. [`Failure::ListTooLong`] if what
-    /// they are used for takes more memory than a list may.
+    /// The secrets of a project that have not expired by `now`, at most `limit`, in no order. [`Failure::ListTooLong`] if
+    /// their usages take more memory than a list may.
     async fn handles(
         &self,
         project: &ProjectId,
@@ -210,20 +210,20 @@ pub trait Store: Send + Sync {
         version: Option<KeyVersion>,
     ) -> Result<Option<WrappedKey>, Error>;
 
-    /// The change log after a place, oldest first, at most `limit` rows and about a mebibyte, but one row at least. Rows are
-    /// dropped after an hour, or when there are more than a named number; who comes later than that is told.
+    /// The change log after a place, oldest first, at most `limit` rows and about a mebibyte, but at least one row. Rows are
+    /// dropped after an hour, or when there are more than [`limits::CHANGES_KEPT`]; a follower that comes later is told.
     async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error>;
 
     /// Follows the end of the change log.
     fn newest_change(&self) -> watch::Receiver<ChangeCursor>;
 
-    /// Where the audit trail of a node stood when that was last written down.
+    /// The end of a node's audit trail, as it was last written down.
     async fn audit_anchor(&self, node: &NodeName) -> Result<Option<AuditAnchor>, Error>;
 
-    /// The number of the newest witnessed change that is on disk, as is read there.
+    /// The number of the newest witnessed change on disk, read from the disk.
     async fn witnessed(&self) -> Result<u64, Error>;
 
-    /// The numbers that witnessed changes have.
+    /// The numbers of witnessed changes.
     fn numbers(&self) -> Arc<Numbers>;
 
     /// Does one change. The witness is called inside the transaction once the change is known to succeed; if it

@@ -16,14 +16,14 @@ use model::{
     Timestamp, TypeFilter,
 };
 
-/// Up to so many matches are sorted; of more, the page is found by walking the index of the sort key.
+/// Up to so many matches are sorted. With more, the index of the sort key is walked to the page.
 const SORTED_ROWS_MAX: u64 = 1000;
 /// The longest pattern that can match anything worth finding: SQLite refuses one five times as long, and names have 255.
 const PATTERN_BYTES_MAX: usize = 10_000;
 /// The longest text that metadata of orders is searched for: comparing takes as long as both are long, multiplied.
 const META_PATTERN_BYTES_MAX: usize = 1024;
 
-/// A value that a statement is given.
+/// The value of a parameter.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Value {
     Integer(i64),
@@ -35,9 +35,9 @@ pub(crate) enum Value {
 pub(crate) enum Condition {
     /// The column compares so with the value.
     Is(&'static str, Comparison, Value),
-    /// The same where A–Z and a–z are equal.
+    /// The column compares so with the text, if A–Z and a–z are equal.
     IsFolded(&'static str, Comparison, Value),
-    /// The text fits a pattern of SQL's LIKE whose escape is the backslash; A–Z and a–z are equal.
+    /// The column fits a pattern of SQL's LIKE whose escape is the backslash, if A–Z and a–z are equal.
     IsLike(&'static str, Value),
     /// The secret has not expired at a time.
     IsLive(Value),
@@ -57,19 +57,19 @@ impl Condition {
     }
 }
 
-/// How a database writes what databases write differently.
+/// The SQL that differs from database to database.
 pub(crate) trait Dialect {
-    /// A parameter, counted from 1.
+    /// A parameter; the first is 1.
     fn parameter(sql: &mut String, number: usize);
-    /// Makes the database use an index; stands after the name of the table.
+    /// Makes the database use an index. It stands after the name of the table.
     fn index(sql: &mut String, name: &str);
-    /// Compares texts where A–Z and a–z are equal.
+    /// As [`Condition::IsFolded`].
     fn folded(sql: &mut String, column: &str, operator: &str, number: usize);
     /// As [`Condition::IsLike`].
     fn like(sql: &mut String, column: &str, number: usize);
-    /// A key of an order in which absent values come first upwards and last downwards.
+    /// One key of an order. Absent values come first if it ascends, and last if it descends.
     fn sort_key(sql: &mut String, column: &str, direction: Direction);
-    /// A page: which columns of which rows, in an order that ends in limit and offset.
+    /// The statement for a page: columns, the rows with their conditions, and the order with limit and offset.
     fn page(columns: &str, rows: &str, order: &str) -> String;
 }
 
@@ -243,7 +243,7 @@ pub(crate) struct KeptTotal {
 #[derive(Debug)]
 pub(crate) struct SecretList {
     pub(crate) list: List,
-    /// The index whose order is that of the list, as far as one index goes.
+    /// The index of the first sort key.
     ordered_by: Option<&'static str>,
     /// The total, if it needs no counting.
     pub(crate) kept: Option<KeptTotal>,
@@ -281,7 +281,7 @@ impl SecretList {
         }
     }
 
-    /// The statement for a page of a list of so many; its last two parameters are limit and offset.
+    /// The statement for a page of a list of `total` secrets; its last two parameters are limit and offset.
     pub(crate) fn page<D: Dialect>(&self, columns: &str, total: u64) -> String {
         let is_sorted = total <= SORTED_ROWS_MAX && self.list.found_by.is_some();
         self.list.page_by::<D>(columns, if is_sorted { self.list.found_by } else { self.ordered_by })
@@ -289,7 +289,7 @@ impl SecretList {
 }
 
 impl List {
-    /// Adds the filters that are looked up or checked row by row. None if one cannot hold.
+    /// Adds the filters of a query, except the type. None if no secret can match.
     fn filter_secrets(&mut self, query: &ListQuery) -> Option<()> {
         let filters = &query.filters;
         if let Some(name) = &filters.name {
@@ -298,7 +298,7 @@ impl List {
             if name.is_exact() {
                 self.found_by = Some("secrets_by_name_filter");
             } else if !prefix.is_empty() {
-                // A database does not see through a bound pattern, so the range is said.
+                // A database cannot use an index for a bound pattern, so the range is a condition, too.
                 self.require_folded("name", Comparison::GreaterOrEqual, prefix.to_owned());
                 self.require_folded("name", Comparison::Less, format!("{prefix}{}", char::MAX));
                 self.found_by = Some("secrets_by_name_filter");
@@ -326,7 +326,7 @@ impl List {
     }
 }
 
-/// The keys of an order, with the ties.
+/// The sort keys of a query. Ties are in order of creation.
 fn order_of(query: &ListQuery) -> Vec<(&'static str, Direction)> {
     let mut order: Vec<_> = query.sort.iter().map(|sort| (sort.key.as_str(), sort.direction)).collect();
     let ties = query.sort.last().map_or(Direction::Ascending, |sort| sort.direction);
@@ -339,7 +339,7 @@ fn order_of(query: &ListQuery) -> Vec<(&'static str, Direction)> {
 
 fn order_index(query: &ListQuery, found_by: Option<&'static str>) -> &'static str {
     match query.sort.first().map_or(SortKey::Created, |sort| sort.key) {
-        // These two end in `created`, so they give its order too.
+        // These two indexes end in `created`, so they give its order, too.
         SortKey::Created => match found_by {
             Some(by @ "secrets_by_secret_type") => by,
             Some(by) if query.filters.name.as_ref().is_some_and(Pattern::is_exact) => by,

@@ -1,4 +1,4 @@
-//! Containers, and what is in them.
+//! Containers, and the secrets in them.
 
 use model::{
     Container, ContainerId, ContainerQuery, ContainerSecret, ContainerType, ProjectId, SecretId, Timestamp,
@@ -12,7 +12,7 @@ use crate::plan::List;
 use crate::{Error, Failure, Slice, Sliced};
 
 const RECORD: &str = "project, id, creator, created, updated, name, container_type, project_access";
-/// The column that follows them where the guard is read too, which lists do not show.
+/// The column after them in statements that read the guard, too. Lists do not.
 const GUARD: usize = 8;
 
 fn record(row: &Row<'_>) -> Built<impl FnOnce(ProjectId) -> Container + use<>> {
@@ -56,7 +56,7 @@ pub(super) fn container_secrets(reader: &mut Reader, id: ContainerId) -> Result<
     Ok(found)
 }
 
-/// Whether a list may take longer than a request's thread should be kept.
+/// Whether a list may take too long for a request's thread.
 pub(super) fn may_take_long(query: &ContainerQuery) -> bool {
     slices::may_take_long(query.name.is_some() || query.container_type.is_some(), slice_of(query))
 }

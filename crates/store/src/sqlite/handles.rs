@@ -1,4 +1,4 @@
-//! What points at secrets: handles looked up by id or usage, and lists of all, from indexes that hold all they show.
+//! Handles of secrets: looked up by id or usage, counted and listed. Indexes hold every column that a list shows.
 
 use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage};
 use rusqlite::{Params, Row};
@@ -9,15 +9,15 @@ use super::reader::Reader;
 use super::rows::project_number;
 use crate::{Error, Failure};
 
-/// Bytes of usages in one list: more than any message that shows one may have.
+/// Bytes of usages in one list: more than any message that shows a list may have.
 const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
 
-/// Up to so many are listed where requests are served; more are listed elsewhere.
+/// Up to so many handles are listed on a request's thread, more on another.
 pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
 
 pub(super) fn by_id(reader: &mut Reader, id: SecretId) -> Result<Option<Handle>, Error> {
     let select = format!("SELECT id, usage_type, usage_id, {ACCESS} FROM secrets WHERE id = ?1");
-    found(reader, &select, [id.as_bytes()])
+    handle(reader, &select, [id.as_bytes()])
 }
 
 pub(super) fn by_usage(
@@ -29,22 +29,22 @@ pub(super) fn by_usage(
         "SELECT id, usage_type, usage_id, {ACCESS} FROM secrets INDEXED BY secrets_by_usage \
          WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
     );
-    found(reader, &select, (project.as_str(), usage.usage_type.as_str(), &usage.id))
+    handle(reader, &select, (project.as_str(), usage.usage_type.as_str(), &usage.id))
 }
 
-fn found(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
+fn handle(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
     reader.find(select, parameters, |row| {
         let (listed, (project, access)) = (listed(row)?, access(row, 3)?);
         Ok((project, move |project| Handle { listed, access: access(project) }))
     })
 }
 
-/// From three columns: id, usage_type, usage_id.
+/// Reads three columns: id, usage_type, usage_id.
 fn listed(row: &Row<'_>) -> Result<Listed, Error> {
     Ok(Listed { id: SecretId::from_bytes(row.get(0)?), usage: usage(row, 1)? })
 }
 
-/// How many there are. Without a choice nothing is counted but what has expired and is still there.
+/// The number of a project's secrets. Of all of them only those are counted that have expired and are still there.
 pub(super) fn count(
     reader: &mut Reader,
     project: &ProjectId,
@@ -64,8 +64,8 @@ pub(super) fn count(
         .query_row((project, private, now.micros()), |row| row.get(0))?)
 }
 
-/// At most `limit` of them.
-pub(super) fn all(
+/// A project's secrets, at most `limit`.
+pub(super) fn listed_secrets(
     reader: &mut Reader,
     project: &ProjectId,
     private: Option<bool>,

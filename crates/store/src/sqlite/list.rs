@@ -1,4 +1,4 @@
-//! Lists of secrets: where they are found, and what they cost.
+//! Lists of secrets, and kept totals. `plan.rs` says how a list is found; here is on which thread, and how it is counted.
 
 use model::{ListQuery, Page, Scope, Timestamp};
 use rusqlite::{Connection, ToSql, params_from_iter};
@@ -11,10 +11,10 @@ use super::slices::{QUICK_OFFSET_MAX, count, rows_of};
 use crate::plan::{KeptTotal, SecretList};
 use crate::{Error, Slice};
 
-/// Rows that are counted where requests are served, whether they match or have expired; more are counted elsewhere.
+/// Up to so many rows are counted on a request's thread, more on another.
 const QUICK_ROWS_MAX: u64 = 10_000;
 
-/// Whether a list may take longer than a request's thread should be kept.
+/// Whether a list may take too long for a request's thread.
 pub(super) fn may_take_long(query: &ListQuery) -> bool {
     let filters = &query.filters;
     let scans = [&filters.algorithm, &filters.mode].into_iter().flatten().next().is_some()
@@ -24,7 +24,7 @@ pub(super) fn may_take_long(query: &ListQuery) -> bool {
     scans || query.offset > QUICK_OFFSET_MAX || query.sort.len() > 1 || matches!(query.scope, Scope::AclOf(_))
 }
 
-/// The page, unless finding it means to count more rows than should be counted here.
+/// The page, unless more rows have to be counted than a request's thread should count.
 pub(super) fn list_if_quick(
     reader: &mut Reader,
     query: &ListQuery,
@@ -49,7 +49,7 @@ pub(super) fn list(reader: &mut Reader, query: &ListQuery, now: Timestamp) -> Re
     Ok(Page { secrets: reader.with_projects(found)?, total })
 }
 
-/// A list of secrets of this database.
+/// A list of secrets in this database.
 struct Plan {
     secrets: SecretList,
     /// The total, if it needs no counting.
@@ -64,7 +64,7 @@ pub(super) struct Kept {
 }
 
 impl Plan {
-    /// No plan if nothing can match.
+    /// None if no secret can match.
     fn new(connection: &Connection, query: &ListQuery, now: Timestamp) -> Result<Option<Self>, Error> {
         let project = match &query.scope {
             Scope::Project(project) => project_number(connection, project)?,
@@ -107,7 +107,7 @@ impl Plan {
 }
 
 impl Kept {
-    /// Of all secrets of a project that have not expired.
+    /// The total of a project's secrets that have not expired.
     pub(super) fn of_project(project: i64, now: Timestamp) -> Self {
         Self { project, secret_type: None, now: now.micros() }
     }
@@ -131,8 +131,8 @@ impl Kept {
             .query_row([project], |row| row.get(0))
     }
 
-    /// The total if it is less than `limit`, and something that is not less otherwise. Looks at no more rows than three
-    /// times the limit, however many have expired.
+    /// The total if it is less than `limit`; otherwise any number that is not less. Reads at most three times `limit` rows,
+    /// however many have expired.
     pub(super) fn total_up_to(&self, connection: &Connection, limit: u64) -> rusqlite::Result<u64> {
         let count = |which: &str| {
             connection
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// How SQLite finds the page of a list of many secrets.
+    /// SQLite's plan for a page of a list of many secrets.
     fn plan(connection: &Connection, filters: Filters, sort: Vec<SortOrder>) -> String {
         let project = ProjectId::try_from("p").unwrap();
         let query = ListQuery { scope: Scope::Project(project), filters, sort, offset: 0, limit: 10 };

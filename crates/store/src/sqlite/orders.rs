@@ -1,4 +1,4 @@
-//! Orders, and what came of them.
+//! Orders, and their outcomes.
 
 use model::{
     ContainerId, Order, OrderFailure, OrderFailureKind, OrderId, OrderOutcome, OrderQuery, OrderType,
@@ -53,7 +53,7 @@ pub(super) fn order(reader: &mut Reader, id: OrderId) -> Result<Option<Order>, E
     reader.find(&format!("SELECT {RECORD} FROM orders WHERE id = ?1"), [id.as_bytes()], record)
 }
 
-/// Whether a list may take longer than a request's thread should be kept.
+/// Whether a list may take too long for a request's thread.
 pub(super) fn may_take_long(query: &OrderQuery) -> bool {
     slices::may_take_long(query.meta.is_some(), slice_of(query))
 }

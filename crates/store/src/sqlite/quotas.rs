@@ -1,4 +1,4 @@
-//! Quotas of projects, and the numbers of their rows that are kept beside them.
+//! Quotas of projects.
 
 use model::{Counted, ProjectId, ProjectQuotas};
 use rusqlite::{Connection, OptionalExtension as _, Row};

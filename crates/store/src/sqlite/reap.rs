@@ -1,4 +1,4 @@
-//! What is not there for anybody any more, to be taken away some at a time, so that nobody waits long.
+//! Expired secrets and spent orders, which upkeep deletes some at a time, so that no change waits long.
 
 use model::{ProjectId, SecretId, Timestamp};
 
@@ -6,7 +6,7 @@ use super::reader::Reader;
 use crate::Error;
 use crate::limits::REAPED_AT_ONCE;
 
-/// Secrets of any project that have expired by then, oldest first.
+/// Secrets of all projects that have expired by then, oldest expiration first.
 pub(super) fn expired(
     reader: &mut Reader,
     by: Timestamp,
@@ -23,7 +23,7 @@ pub(super) fn expired(
     found.into_iter().map(|(id, project)| Ok((id, reader.project(project)?))).collect()
 }
 
-/// How many orders have nothing to show for them, as far as one change takes them away.
+/// The number of orders that failed or whose outcome is gone, up to the most that one change deletes.
 pub(super) fn spent_orders(reader: &mut Reader, before: Timestamp) -> Result<u32, Error> {
     Ok(reader
         .connection()

@@ -1,4 +1,4 @@
-//! Parts of lists, and how long the lists are.
+//! Parts of lists, and the lengths of lists.
 
 use model::ProjectId;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
@@ -8,16 +8,16 @@ use super::rows::project_number;
 use crate::plan::List;
 use crate::{Error, Slice, Sliced};
 
-/// An offset beyond this takes long enough not to be walked where requests are served.
+/// Up to so many rows are passed over on a request's thread, more on another.
 pub(super) const QUICK_OFFSET_MAX: u64 = 1000;
 
-/// Whether finding a part may take longer than a request's thread should be kept.
+/// Whether finding a part may take too long for a request's thread.
 pub(super) fn may_take_long(is_filtered: bool, slice: Slice) -> bool {
     is_filtered || slice.offset > QUICK_OFFSET_MAX
 }
 
-/// A part of a list of rows of one project, which are counted as they come and go. `list` makes it of the row of the
-/// project; it makes none if nothing can match.
+/// A part of a list of one project. `list` gets the row of the project, and gives no list if no row can match. Without a
+/// filter the length is a kept total.
 pub(super) fn slice_of_project<T>(
     connection: &Connection,
     project: &ProjectId,
@@ -35,7 +35,7 @@ pub(super) fn slice_of_project<T>(
     Ok(Sliced { items: rows_of(connection, &list.page::<Sqlite>(columns), &list, slice, build)?, total })
 }
 
-/// A part of a list, all of which is counted.
+/// A part of a list that is counted row by row.
 pub(super) fn slice_of<T>(
     connection: &Connection,
     list: &List,
@@ -46,7 +46,7 @@ pub(super) fn slice_of<T>(
     Ok(Sliced { items: rows_of(connection, &list.page::<Sqlite>(columns), list, slice, build)?, total })
 }
 
-/// How many rows of a kind a project has.
+/// The kept total of a project's rows in a table.
 pub(super) fn tally(connection: &Connection, project: i64, kind: &str) -> rusqlite::Result<u64> {
     let rows: Option<u64> = connection
         .prepare_cached("SELECT rows FROM tallies WHERE project = ?1 AND kind = ?2")?

@@ -331,7 +331,7 @@ impl Store for SqliteStore {
             let few = |reader: &mut Reader| {
                 let secrets = handles::count(reader, project, None, now)?;
                 let few = secrets <= handles::QUICK_HANDLES_MAX;
-                few.then(|| handles::all(reader, project, which.private, now, limit)).transpose()
+                few.then(|| handles::listed_secrets(reader, project, which.private, now, limit)).transpose()
             };
             if let Some(found) = self.readers.read(few)?
                 && moves == self.memory.moves()
@@ -342,7 +342,8 @@ impl Store for SqliteStore {
         let (readers, memory, project) =
             (Arc::clone(&self.readers), Arc::clone(&self.memory), project.clone());
         on_blocking_thread(move || {
-            let all = |reader: &mut Reader| handles::all(reader, &project, which.private, now, limit);
+            let all =
+                |reader: &mut Reader| handles::listed_secrets(reader, &project, which.private, now, limit);
             at_one_moment(
                 || memory.moves(),
                 || {

@@ -24,7 +24,7 @@ pub(crate) fn each_store() -> impl Iterator<Item = Fixture> {
     listed.into_iter().map(Fixture::new)
 }
 
-/// The stores that a list names, divided by commas; the text of an error names those that the suite knows.
+/// The stores that a list names, divided by commas. An error lists the stores that the suite knows.
 fn listed_stores(list: &str) -> Result<Vec<OpenStore>, String> {
     let open = |name: &str| {
         let found = KNOWN.iter().find(|(known, _)| *known == name);
@@ -132,7 +132,7 @@ pub(crate) fn record(of: &str) -> Secret {
 }
 
 #[test]
-fn a_store_that_the_suite_does_not_know_is_an_error_that_lists_those_it_knows() {
+fn an_unknown_store_is_an_error_that_lists_the_known_ones() {
     assert_eq!(listed_stores("sqlite, sqlite").unwrap().len(), 2);
     assert_eq!(listed_stores("sqlite,tape").unwrap_err(), r#"there is no store "tape"; known: sqlite"#);
 }

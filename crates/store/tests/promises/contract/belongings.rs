@@ -99,7 +99,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn an_acl_says_what_the_last_change_made_of_it() {
+async fn an_acl_is_as_the_last_change_left_it() {
     for fixture in each_store() {
         let held = container("p", "c");
         fixture.contain(&held, Vec::new()).await.unwrap();
@@ -139,7 +139,7 @@ async fn an_acl_says_what_the_last_change_made_of_it() {
 }
 
 #[tokio::test]
-async fn a_consumer_is_registered_once_and_a_used_secret_stays_if_asked() {
+async fn a_consumer_is_registered_once_and_a_used_secret_can_be_kept() {
     for fixture in each_store() {
         let held = container("p", "c");
         fixture.contain(&held, Vec::new()).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_consumer_is_registered_once_and_a_used_secret_stays_if_asked() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_secret_goes_where_it_goes() {
+async fn acls_and_consumers_move_with_their_secret() {
     for fixture in each_store() {
         let plain = record("p");
         let of = Guarded::Secret(fixture.add(plain.clone()).await);
@@ -199,7 +199,7 @@ async fn what_belongs_to_a_secret_goes_where_it_goes() {
 }
 
 #[tokio::test]
-async fn what_is_named_on_disk_does_not_become_ephemeral() {
+async fn a_secret_in_a_container_or_of_an_order_does_not_become_ephemeral() {
     for fixture in each_store() {
         let (held, made) = (filled("p"), filled("p"));
         fixture.add(held.clone()).await;

@@ -8,7 +8,7 @@ use super::{add, ephemeral, persistent, plain, secret};
 use crate::support::*;
 
 #[tokio::test]
-async fn the_change_log_tells_what_was_done_in_order() {
+async fn the_change_log_has_each_change_in_order() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let mut newest = store.newest_change();
@@ -42,7 +42,7 @@ async fn a_follower_sees_every_change_of_file_and_memory_in_order() {
             let mut after = ChangeCursor::START;
             while !unseen.is_empty() {
                 for row in runtime.block_on(store.changes(after, 256)).unwrap().rows().unwrap() {
-                    assert_eq!(Some(row.secret), unseen.pop_front(), "a row was passed over");
+                    assert_eq!(Some(row.secret), unseen.pop_front(), "a row is missing");
                     after = row.cursor;
                 }
             }
@@ -76,7 +76,7 @@ async fn a_piece_of_the_change_log_has_a_bound_and_goes_on() {
 }
 
 #[tokio::test]
-async fn the_change_log_says_what_a_secret_is_used_for_even_when_it_is_gone() {
+async fn the_change_log_has_the_usage_of_a_deleted_secret() {
     use ChangeKind::{Created, Deleted, Redefined, ValueChanged};
     for kept in [persistent, ephemeral] {
         for fixture in each_store() {
@@ -112,7 +112,7 @@ async fn the_change_log_says_what_a_secret_is_used_for_even_when_it_is_gone() {
 }
 
 #[tokio::test]
-async fn long_usages_in_the_change_log_count_as_many() {
+async fn a_long_usage_counts_as_many_rows() {
     for fixture in each_store() {
         fixture.define(&secret(&"u".repeat(10 * 1024))).await.unwrap();
         let row = fixture.store.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().remove(0);

@@ -1,10 +1,10 @@
-//! Containers, orders and transport keys, listed in order, and taken away once they are spent.
+//! Containers, orders and transport keys: kept, listed in order, and deleted once they are spent.
 
 use super::belongings::*;
 use crate::support::*;
 
 #[tokio::test]
-async fn containers_hold_secrets_of_their_project_and_lose_those_that_are_deleted() {
+async fn containers_hold_secrets_of_their_project_and_lose_deleted_ones() {
     for fixture in each_store() {
         let (a, b) = (fixture.add(filled("p")).await, fixture.add(filled("p")).await);
         let (foreign, in_memory) = (fixture.add(filled("q")).await, fixture.add(unwritten("p")).await);
@@ -105,7 +105,7 @@ async fn lists_are_of_one_project_in_order_and_counted() {
 }
 
 #[tokio::test]
-async fn an_order_and_what_came_of_it_are_one_change() {
+async fn an_order_and_its_outcome_are_one_change() {
     for fixture in each_store() {
         let (public, private) = (filled("p"), filled("p"));
         let pair = Container { container_type: ContainerType::Rsa, ..container("p", "pair") };
@@ -163,9 +163,9 @@ async fn an_order_and_what_came_of_it_are_one_change() {
     }
 }
 
-/// A pattern that matches as much as possible of what is as long as possible, and then nothing.
+/// The pattern matches almost all of a long text at every position, and fails at its last character.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_ends_in_time_and_nobody_waits_for_it() {
+async fn a_list_ends_in_time_and_no_change_waits_for_it() {
     for fixture in each_store() {
         for _ in 0..400 {
             let failed = failed_for("");
@@ -181,7 +181,7 @@ async fn a_list_ends_in_time_and_nobody_waits_for_it() {
             tokio::spawn(async move { store.orders(&query).await })
         };
         let lists = [list(), list()];
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await; // They have begun.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await; // The lists have begun.
         fixture.apply(Change::DeleteSecret { id: deleted.id, unless_used: false, time: NOW }).await.unwrap();
         fixture.add(plain).await;
         assert!(lists.iter().any(|list| !list.is_finished()), "the changes did not wait for them");
@@ -223,7 +223,7 @@ async fn transport_keys_are_kept_and_listed_by_their_back_end() {
 }
 
 #[tokio::test]
-async fn what_is_spent_is_taken_away_some_at_a_time() {
+async fn expired_secrets_and_spent_orders_are_deleted_some_at_a_time() {
     for fixture in each_store() {
         let lasting = fixture.add(filled("p")).await;
         let expiring = |mut secret: Secret, at| {

@@ -1,4 +1,4 @@
-//! What hypervisors define: secrets under ids of their own, found by usage, listed as handles, and kept in memory on demand.
+//! Secrets that hypervisors define: under chosen ids, found by usage, listed as handles, and kept in memory on demand.
 
 use super::plain;
 use crate::support::*;
@@ -41,7 +41,7 @@ pub(crate) fn persistent(mut secret: Secret) -> Secret {
 }
 
 #[tokio::test]
-async fn what_moves_from_the_file_to_memory_is_a_change_of_the_file() {
+async fn a_move_from_the_file_to_memory_is_a_change_of_the_file() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let secret = Secret { facets: Facets { private: true, ..Facets::default() }, ..plain("p") };
@@ -142,14 +142,14 @@ async fn a_usage_is_unique_in_file_and_memory_together() {
 }
 
 #[tokio::test]
-async fn a_usage_taken_by_what_has_expired_is_free() {
+async fn the_usage_of_an_expired_secret_is_free() {
     for fixture in each_store() {
         let mut old = secret("c");
         old.attributes.expiration = Some(NOW.plus_micros(5));
         fixture.define(&old).await.unwrap();
         let late = Secret { created: NOW.plus_micros(5), ..secret("c") };
         fixture.define(&late).await.unwrap();
-        assert!(fixture.store.secret(old.id).await.unwrap().is_none(), "what is left of it made way");
+        assert!(fixture.store.secret(old.id).await.unwrap().is_none(), "it made way");
         let again = Secret { id: late.id, ..secret("c") };
         fixture.define(&again).await.unwrap();
         let mut same_id = secret("");
@@ -162,7 +162,7 @@ async fn a_usage_taken_by_what_has_expired_is_free() {
 }
 
 #[tokio::test]
-async fn a_value_rendered_otherwise_meanwhile_is_not_set() {
+async fn a_value_is_not_set_if_its_rendering_changed_meanwhile() {
     for fixture in each_store() {
         let secret = secret("c");
         fixture.define(&secret).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_secret_that_moves_to_and_fro_is_never_missed() {
 }
 
 #[tokio::test]
-async fn handles_are_counted_and_listed_by_what_is_asked_for() {
+async fn handles_are_counted_and_listed_by_privacy_and_place() {
     for many in [false, true] {
         for fixture in each_store() {
             let mut all = Vec::new();
@@ -256,7 +256,7 @@ async fn handles_are_counted_and_listed_by_what_is_asked_for() {
     }
 }
 
-/// All at once, so that they share transactions.
+/// Runs all futures at once, so that their changes share transactions.
 async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = all.map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = all.iter().map(|_| None).collect();
@@ -273,7 +273,7 @@ async fn futures<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
 }
 
 #[tokio::test]
-async fn memory_that_is_full_refuses_more_and_loses_nothing() {
+async fn full_memory_refuses_more_and_loses_nothing() {
     for fixture in each_store() {
         let mut first = ephemeral(secret("first"));
         first.facets.description = Some("d".repeat(4 << 20));

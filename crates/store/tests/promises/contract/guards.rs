@@ -1,4 +1,4 @@
-//! Guards: bytes that a store keeps with what they vouch for, and asks for again where it changes that.
+//! Guards: a store keeps these bytes with the facts that they vouch for, and asks for new ones when it changes a fact.
 
 use std::sync::Mutex;
 
@@ -38,7 +38,7 @@ async fn contain(store: &Arc<dyn Store>, container: &Container) {
     store.apply(change, unwitnessed()).await.unwrap();
 }
 
-/// A guard that is asked for once, and what it was asked with.
+/// Makes a guard, and tells the facts that it was asked about.
 fn told() -> (Guarding, Arc<Mutex<String>>) {
     let told = Arc::new(Mutex::new(String::new()));
     let tell = Arc::clone(&told);
@@ -63,7 +63,7 @@ fn told() -> (Guarding, Arc<Mutex<String>>) {
 }
 
 #[tokio::test]
-async fn a_guard_is_read_with_what_it_is_of_and_a_standing_is_one_everywhere() {
+async fn a_guard_is_read_with_its_facts_and_they_are_the_same_in_every_read() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         for secret in [guarded(false), guarded(true)] {
@@ -97,7 +97,7 @@ async fn a_guard_is_read_with_what_it_is_of_and_a_standing_is_one_everywhere() {
 }
 
 #[tokio::test]
-async fn a_change_of_what_a_guard_is_of_asks_for_another_before_it_is_witnessed() {
+async fn a_change_of_guarded_facts_asks_for_a_new_guard_before_it_is_witnessed() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         for secret in [guarded(false), guarded(true)] {
@@ -135,7 +135,7 @@ async fn a_secret_takes_its_guard_from_the_file_to_memory_and_back() {
         let mut secret = guarded(false);
         secret.attributes.expiration = None;
         fixture.define(&secret).await.unwrap();
-        secret.guard = guard("of a new one"); // For that it is none.
+        secret.guard = guard("of a new one"); // Not taken: the secret is not new.
         for ephemeral in [true, false] {
             secret.facets.ephemeral = ephemeral;
             fixture.define(&secret).await.unwrap();
@@ -176,7 +176,7 @@ async fn rows_without_a_guard_are_given_one_and_the_others_keep_theirs() {
 }
 
 #[tokio::test]
-async fn a_key_check_is_replaced_by_who_knows_it() {
+async fn a_key_check_is_replaced_only_by_callers_that_know_it() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let replace = |from: &[u8]| Change::ReplaceKeyCheck { from: from.to_vec(), to: b"second".to_vec() };

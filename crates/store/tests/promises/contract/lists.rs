@@ -15,10 +15,9 @@ pub(crate) fn everything(project_name: &str) -> ListQuery {
     }
 }
 
-/// A mixed lot: absent values, ties, either case, expired and not, two projects.
-/// Many secrets, different in all that matters. If asked to, every fifth is defined as an ephemeral one; at a time of its
-/// own, because between the file and memory ties have no order.
-async fn lot(store: &Arc<dyn Store>, some_ephemeral: bool) -> Vec<Secret> {
+/// Adds many secrets with absent values, ties, both cases, past and future expirations, in two projects. On demand every
+/// fifth is ephemeral, and has a time of creation of its own, because ties between the file and memory have no order.
+async fn add_many(store: &Arc<dyn Store>, some_ephemeral: bool) -> Vec<Secret> {
     let pick = |of: &[&str], n: usize| match of[n % of.len()] {
         "-" => None,
         text => Some(Text::try_from(text).unwrap()),
@@ -167,7 +166,7 @@ async fn secrets_in_memory_are_in_every_list_at_their_place() {
 async fn check_lists(some_ephemeral: bool) {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
-        let all = lot(&store, some_ephemeral).await;
+        let all = add_many(&store, some_ephemeral).await;
         let dates = |list: &[(Comparison, i64)]| {
             list.iter()
                 .map(|(comparison, at)| DateFilter { comparison: *comparison, with: NOW.plus_micros(*at) })
@@ -231,10 +230,10 @@ async fn check_lists(some_ephemeral: bool) {
 }
 
 #[tokio::test]
-async fn a_list_by_acl_asks_for_the_user_in_any_project() {
+async fn a_list_by_acl_has_the_secrets_of_all_projects_that_name_the_user() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
-        let all = lot(&store, false).await;
+        let all = add_many(&store, false).await;
         for secret in all.iter().skip(2).step_by(3) {
             let users = vec![Text::try_from("friend").unwrap(), Text::try_from("other").unwrap()];
             let change = AclChange::Replace { project_access: true, users };
@@ -277,10 +276,10 @@ async fn a_list_by_acl_asks_for_the_user_in_any_project() {
 }
 
 #[tokio::test]
-async fn odd_patterns_find_nothing_and_harm_nothing() {
+async fn odd_patterns_do_no_harm() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
-        lot(&store, true).await;
+        add_many(&store, true).await;
         for name in
             ["%".repeat(60_000), "%a".repeat(3000), "_%".repeat(5000), "\0".into(), "%\u{10ffff}".into()]
         {

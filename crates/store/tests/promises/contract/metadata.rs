@@ -12,7 +12,7 @@ pub(crate) fn set(id: SecretId, facet: Facet, expect: Expect) -> Change {
 }
 
 #[tokio::test]
-async fn metadata_changes_do_what_they_say() {
+async fn metadata_is_added_changed_replaced_and_removed() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let id = add(&store, plain("p"), None).await;

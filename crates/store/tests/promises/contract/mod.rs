@@ -1,4 +1,4 @@
-//! What every store promises. Each test runs on each store of the list.
+//! The promises of every store. Each test runs on each store of the list.
 
 mod belongings;
 mod change_log;

@@ -1,10 +1,10 @@
-//! Quotas, and what counts against them.
+//! Quotas, and the rows that count against them.
 
 use super::belongings::*;
 use crate::support::*;
 
 #[tokio::test]
-async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for() {
+async fn creations_at_once_do_not_exceed_the_quota() {
     for fixture in each_store() {
         let quotas =
             ProjectQuotas::default().with(Counted::Secrets, Some(10)).with(Counted::Consumers, Some(3));
@@ -13,7 +13,7 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..200_u32 {
             let store = Arc::clone(&fixture.store);
-            // One in three is kept in memory, and counts as much.
+            // One in three is ephemeral, and counts like the others.
             let new = if n.is_multiple_of(3) { unwritten("p") } else { filled("p") };
             let sealed = new.content_type.map(|_| b"x".to_vec());
             let create = Change::CreateSecret { secret: Box::new(new), sealed, limit: Limit::NONE };
@@ -32,7 +32,7 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
             registered += u32::from(register.is_ok());
         }
         assert_eq!((created, registered), (10, 3));
-        // What has expired counts no more, nor does what was removed.
+        // Expired secrets and removed consumers do not count.
         let mut late = filled("p");
         late.created = LATER;
         let create = |secret: &Secret| Change::CreateSecret {
@@ -48,7 +48,7 @@ async fn of_many_creations_at_once_no_more_are_done_than_the_quota_has_room_for(
 }
 
 #[tokio::test]
-async fn a_quota_counts_what_has_not_expired_however_much_has() {
+async fn a_quota_does_not_count_expired_secrets() {
     for limit in [1, 2, 6, 20] {
         for fixture in each_store() {
             for n in 0..12 {

@@ -1,4 +1,4 @@
-//! Secrets: what is acknowledged is there, what is refused left no trace, and what is deleted is gone.
+//! Secrets: acknowledged changes are there, refused ones left no trace, and deleted secrets are gone.
 
 use super::lists::everything;
 use super::metadata::{datum, set};
@@ -31,7 +31,7 @@ pub(crate) fn fill(id: SecretId, sealed: &[u8]) -> Change {
 }
 
 #[tokio::test]
-async fn what_is_acknowledged_is_read_back_whole() {
+async fn an_acknowledged_secret_is_read_back_whole() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let mut secret = plain("p");
@@ -66,7 +66,7 @@ async fn what_is_acknowledged_is_read_back_whole() {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_a_restart() {
+async fn acknowledged_changes_are_there_after_a_restart() {
     for fixture in each_store() {
         let (check, anchor) = (b"check".to_vec(), AuditAnchor { number: 9, hash: [3; 32] });
         fixture.apply(Change::SetKeyCheck(check.clone())).await.unwrap();
@@ -142,7 +142,7 @@ async fn each_witnessed_change_has_a_number_of_its_own_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_fills_at_once_exactly_one_is_done() {
+async fn one_of_many_fills_at_once_is_done() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         for _ in 0..20 {
@@ -204,7 +204,7 @@ async fn writers_at_once_all_succeed_and_totals_agree() {
 }
 
 #[tokio::test]
-async fn a_deleted_secret_is_gone_with_all_it_had() {
+async fn a_deleted_secret_is_gone_with_its_metadata() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let id = add(&store, plain("p"), Some(b"x")).await;
@@ -249,7 +249,7 @@ async fn the_first_key_of_a_version_stays() {
 }
 
 #[tokio::test]
-async fn an_envelope_bound_to_another_flag_is_not_filled_in() {
+async fn an_envelope_that_is_bound_to_another_flag_is_refused() {
     for fixture in each_store() {
         let store = Arc::clone(&fixture.store);
         let id = add(&store, plain("p"), None).await;

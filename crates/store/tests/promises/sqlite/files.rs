@@ -1,4 +1,4 @@
-//! The files of a store: who may have them, what is in them, and what happens when they are taken away.
+//! The files of a store: locks, contents, and files that are moved away.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -94,8 +94,7 @@ impl Fixture {
     }
 }
 
-/// Opens what was closed. Another test may start a process at this moment, which has our locks, too, until it becomes
-/// another program.
+/// Opens a store again. A process that another test starts at this moment holds our locks, too, until it runs its program.
 fn open_closed(path: &Path, purpose: Purpose, serving: Serving) -> Result<SqliteStore, OpenError> {
     let begin = Instant::now();
     loop {
@@ -117,7 +116,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Runs another process of this test, which tries to read the database as SQLite does by default, and tells how that went.
+/// Runs another process of this test, which tries to read the database with SQLite's defaults. Gives its output.
 fn other_program(path: &Path) -> String {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "sqlite::files::reads_as_another_program", "--nocapture"])
@@ -138,7 +137,7 @@ fn reads_as_another_program() {
 }
 
 #[tokio::test]
-async fn nothing_is_mapped_and_no_other_program_reads_meanwhile() {
+async fn no_file_is_mapped_and_no_other_program_reads_a_store_in_use() {
     let mut fixture = Fixture::new();
     let (path, index) = (fixture.path("donjon.db"), fixture.path("donjon.db-shm"));
     let id = fixture.create(&[7; 100_000], None).await.unwrap();
@@ -150,7 +149,7 @@ async fn nothing_is_mapped_and_no_other_program_reads_meanwhile() {
     assert!(said.contains("DatabaseBusy"), "{said}");
     fixture.close();
     assert!(other_program(&path).contains("found: Ok(1)"));
-    // What an earlier version left does no harm, and goes.
+    // An index that an earlier version left does no harm, and is removed.
     fs::write(&index, vec![0xa5; 32_768]).unwrap();
     fixture.open();
     assert!(fixture.has(id).await);
@@ -158,7 +157,7 @@ async fn nothing_is_mapped_and_no_other_program_reads_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_database_is_locked_by_whichever_name_it_is_found() {
+async fn a_database_is_locked_under_each_of_its_names() {
     let mut fixture = Fixture::new();
     let (path, link, hard) = (fixture.path("donjon.db"), fixture.path("link.db"), fixture.path("hard.db"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
@@ -166,7 +165,7 @@ async fn a_database_is_locked_by_whichever_name_it_is_found() {
     assert!(matches!(by_link, Err(OpenError::InUse(_))), "{by_link:?}");
     let id = fixture.create(b"x", None).await.unwrap();
     fixture.close();
-    // By a link it is the same store, with the same companions.
+    // Through a link it is the same store, with the same files beside it.
     let linked = open_closed(&link, Purpose::Serve, Serving::default()).unwrap();
     assert!(linked.sealed(id).await.unwrap().is_some());
     assert!(!fixture.path("link.db.lock").exists() && !fixture.path("link.db-wal").exists());
@@ -184,7 +183,7 @@ async fn a_database_is_locked_by_whichever_name_it_is_found() {
 }
 
 #[tokio::test]
-async fn what_is_changed_after_a_file_was_taken_away_is_refused() {
+async fn changes_are_refused_after_a_file_was_moved_away() {
     let fixture = Fixture::new();
     let id = fixture.create(b"before", None).await.unwrap();
     for name in ["donjon.db", "donjon.db-wal"] {
@@ -192,14 +191,14 @@ async fn what_is_changed_after_a_file_was_taken_away_is_refused() {
         fs::rename(&path, &aside).unwrap();
         let refused = fixture.create(b"lost", None).await;
         assert!(matches!(&refused, Err(Error::Failed(Failure::TakenAway(_)))), "{name} gone: {refused:?}");
-        // Another file in its place is not it.
+        // A copy in its place is another file.
         fs::copy(&aside, &path).unwrap();
         let refused = fixture.create(b"lost", None).await;
         assert!(
             matches!(&refused, Err(Error::Failed(Failure::TakenAway(_)))),
             "{name} replaced: {refused:?}"
         );
-        assert!(fixture.has(id).await, "what was acknowledged is read");
+        assert!(fixture.has(id).await, "acknowledged changes are read");
         let copy = fixture.path("copy.db");
         fixture.store().copy_to(&copy, |_| ControlFlow::Continue(())).unwrap();
         fs::remove_file(copy).unwrap();
@@ -209,13 +208,13 @@ async fn what_is_changed_after_a_file_was_taken_away_is_refused() {
 }
 
 #[tokio::test]
-async fn the_log_is_folded_in_when_nothing_is_changed() {
+async fn the_write_ahead_log_is_folded_in_without_changes() {
     let mut fixture = Fixture::new();
     let log = fixture.path("donjon.db-wal");
     let id = fixture.create(&[3; 50_000], None).await.unwrap();
     until("the log is empty", || fs::metadata(&log).unwrap().len() == 0);
     until("so says the store", || fixture.store().log_bytes() == 0);
-    // What a crash leaves in it is folded in without anybody asking for a change.
+    // The log that a crash leaves is folded in without a change.
     fs::copy(fixture.path("donjon.db"), fixture.path("crashed.db")).unwrap();
     let other = fixture.create(&[4; 50_000], None).await.unwrap();
     fs::copy(&log, fixture.path("crashed.db-wal")).unwrap();
@@ -227,7 +226,7 @@ async fn the_log_is_folded_in_when_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_the_gap() {
+async fn change_log_rows_of_deleted_secrets_leave_the_files_and_followers_learn_of_the_gap() {
     let serving = Serving { changes_for: Duration::from_secs(2), ..Serving::default() };
     let mut fixture = Fixture::with(serving);
     let id = fixture.create(b"sealed", Some("client.of-a-deleted-secret")).await.unwrap();
@@ -241,7 +240,7 @@ async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_th
     );
     let (by_id, by_usage) = (*id.as_bytes(), b"client.of-a-deleted-secret");
     assert!(!fixture.files_with(&by_id).is_empty(), "followers need it");
-    // Nobody asks for anything, and it goes.
+    // Without any request the rows go.
     until("nothing tells of it", || {
         fixture.files_with(&by_id).is_empty() && fixture.files_with(by_usage).is_empty()
     });
@@ -254,7 +253,7 @@ async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_th
         Changes::Missed { up_to: newest }
     );
     assert_eq!(fixture.store().changes(newest, 100).await.unwrap(), Changes::Rows(Vec::new()));
-    // Numbers go on where they were, though no row tells where.
+    // Numbers go on where they ended, though no row is left.
     fixture.close();
     fixture.open();
     assert_eq!(*fixture.store().newest_change().borrow(), newest);
@@ -265,7 +264,7 @@ async fn what_was_deleted_is_in_no_file_after_its_time_and_followers_learn_of_th
     fixture.create(b"sealed", None).await.unwrap();
     let rows = fixture.store().changes(newest, 100).await.unwrap().rows().unwrap();
     assert_eq!(rows[0].cursor.number(), newest.number() + 1);
-    // Rows that grew old while nobody served go at the start.
+    // Rows that grew old while no server ran go at the start.
     fixture.close();
     std::thread::sleep(Duration::from_secs(2));
     fixture.open();

@@ -1,4 +1,4 @@
-//! What the embedded store promises of its files.
+//! The promises of the embedded store about its files.
 
 mod files;
 mod purge;

@@ -1,4 +1,4 @@
-//! What is deleted, replaced or ephemeral is in no file of the embedded store.
+//! Deleted, replaced and ephemeral envelopes are in no file of the embedded store.
 
 use crate::contract::{add, ceph, ephemeral, plain, secret};
 use crate::support::*;
@@ -15,7 +15,7 @@ async fn ciphertext_is_in_no_file_once_its_deletion_is_acknowledged() {
             add(&store, plain("p"), Some(b"other")).await;
         }
         let needle = &ciphertext[8..40];
-        assert!(!fixture.files_with(needle).is_empty(), "the search finds what is there");
+        assert!(!fixture.files_with(needle).is_empty(), "the search finds the envelope");
         assert!(store.secret(id).await.unwrap().is_some(), "a reader's snapshot is open meanwhile");
         store.apply(Change::DeleteSecret { id, unless_used: false, time: NOW }, unwitnessed()).await.unwrap();
         assert_eq!(fixture.files_with(needle), Vec::<std::path::PathBuf>::new());
@@ -23,7 +23,7 @@ async fn ciphertext_is_in_no_file_once_its_deletion_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_read_that_lasts_delays_a_deletion_and_nothing_else() {
+async fn a_long_read_delays_deletions_and_nothing_else() {
     let fixture = Fixture::sqlite();
     let (store, folder) = (Arc::clone(&fixture.store), &fixture.folder);
     let log = || std::fs::metadata(folder.path().join("donjon.db-wal")).unwrap().len();
@@ -46,12 +46,12 @@ async fn a_read_that_lasts_delays_a_deletion_and_nothing_else() {
     assert!(log() > 0, "the reader keeps the log");
     reader.execute_batch("COMMIT").unwrap();
     while log() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // Nobody has to ask for it.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await; // No request is needed.
     }
 }
 
 #[tokio::test]
-async fn the_log_is_folded_in_under_a_steady_load_of_reads_and_writes() {
+async fn the_write_ahead_log_is_folded_in_under_load() {
     let fixture = Fixture::sqlite();
     let (store, folder) = (Arc::clone(&fixture.store), &fixture.folder);
     let sealed = vec![7; 20_000];
@@ -64,7 +64,7 @@ async fn the_log_is_folded_in_under_a_steady_load_of_reads_and_writes() {
 }
 
 #[tokio::test]
-async fn what_has_expired_on_disk_is_in_no_ephemeral_ones_way() {
+async fn expired_secrets_on_disk_give_way_to_ephemeral_ones() {
     let fixture = Fixture::sqlite();
     let mut old = secret("c");
     old.attributes.expiration = Some(NOW.plus_micros(5));
@@ -138,7 +138,7 @@ async fn a_secret_defined_as_ephemeral_leaves_the_file_for_memory_and_comes_back
 }
 
 #[tokio::test]
-async fn a_payload_is_set_again_and_again_and_the_one_before_is_gone_soon() {
+async fn a_replaced_payload_leaves_the_files_soon() {
     let fixture = Fixture::sqlite();
     let secret = secret("c");
     fixture.define(&secret).await.unwrap();
@@ -149,6 +149,6 @@ async fn a_payload_is_set_again_and_again_and_the_one_before_is_gone_soon() {
     let missing = fixture.set(SecretId::random(), b"x").await;
     assert!(matches!(missing, Err(Error::Absent(_))));
     while !fixture.files_with(b"the-envelope-that-was-first").is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // Nobody has to ask for it.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // No request is needed.
     }
 }

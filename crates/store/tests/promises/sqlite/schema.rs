@@ -1,10 +1,10 @@
-//! Files of older schemas, of others, and of other programs.
+//! Files of older schemas, of unknown ones, and of other programs.
 
 use crate::contract::{add, everything, plain};
 use crate::support::*;
 
 #[test]
-fn a_store_of_the_first_schema_is_brought_to_this_one() {
+fn a_store_of_the_first_schema_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("donjon.db");
     let raw = rusqlite::Connection::open(&path).unwrap();
@@ -53,7 +53,7 @@ fn a_store_of_the_first_schema_is_brought_to_this_one() {
 }
 
 #[test]
-fn passphrases_that_orders_of_the_third_schema_kept_are_gone_from_the_file() {
+fn passphrases_in_orders_of_the_third_schema_leave_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("donjon.db");
     let raw = rusqlite::Connection::open(&path).unwrap();

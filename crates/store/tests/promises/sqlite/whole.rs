@@ -1,4 +1,4 @@
-//! Copies and checks of a store that serves meanwhile.
+//! Copies of a store in use.
 
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
@@ -43,9 +43,9 @@ fn open(folder: &tempfile::TempDir) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(&folder.path().join("donjon.db"), Purpose::Serve).unwrap())
 }
 
-/// A copy is of one moment, whatever is changed while it is made, and changes, reads and deletions go on.
+/// A copy shows one moment; changes, reads and deletions go on while it is made.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_of_one_moment_while_changes_go_on() {
+async fn a_copy_shows_one_moment_while_changes_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let mut before = Vec::new();
@@ -91,7 +91,7 @@ async fn a_copy_is_of_one_moment_while_changes_go_on() {
         assert_eq!(envelope(&restored, *id).await.unwrap(), vec![u8::try_from(n).unwrap(); 200_000]);
     }
     assert_eq!(envelope(&restored, after).await, None);
-    // What was deleted meanwhile is in no file once the copy has ended.
+    // Envelopes that were deleted meanwhile are in no file once the copy has ended.
     let log = folder.path().join("donjon.db-wal");
     let begin = Instant::now();
     while std::fs::metadata(&log).unwrap().len() > 0 {
@@ -102,7 +102,7 @@ async fn a_copy_is_of_one_moment_while_changes_go_on() {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_leaves_nothing_and_takes_nothing_away() {
+async fn a_failed_copy_leaves_no_file_and_removes_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     create(&store, &vec![1; 3_000_000]).await;
