@@ -16,9 +16,9 @@ pub(crate) struct Addresses {
 }
 
 /// Prints the message on stderr. With a log in JSON it is an event, so that every line stays JSON.
-pub(crate) fn tell(config: &Config, policy: &str, addresses: &Addresses) {
+pub(crate) fn print(config: &Config, policy: &str, addresses: &Addresses) {
     match config.general.log_format {
-        LogFormat::Text => console::tell(text(config, policy, addresses)),
+        LogFormat::Text => console::print_note(text(config, policy, addresses)),
         LogFormat::Json => tracing::info!(
             data = %config.general.data_dir.display(),
             master_key = %config.general.master_key,

@@ -143,7 +143,7 @@ pub(crate) struct Serve {
     pub(crate) accept_rollback: bool,
     /// Settings that apply if neither the flags nor the file have them.
     #[arg(skip)]
-    pub(crate) behind: Settings,
+    pub(crate) fallback: Settings,
 }
 
 /// `donjond virtsecretd`: each option of virtsecretd(8) works or is refused by name.
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_with_the_name_of_libvirts_daemon_is_that() {
+    fn a_link_with_the_name_of_libvirts_daemon_runs_its_command() {
         let run = |line: &str| arguments(line.split(' ').map(OsString::from)).join(OsStr::new(" "));
         assert_eq!(run("donjond serve"), "donjond serve");
         assert_eq!(

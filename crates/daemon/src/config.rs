@@ -83,17 +83,17 @@ pub(crate) struct Derived {
 impl Config {
     /// Flags, then the file if one is named, then defaults.
     pub(crate) fn load(flags: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::load_before(flags, file, Settings::default())
+        Self::load_with_fallback(flags, file, Settings::default())
     }
 
     /// The same, with settings that come between the file and the defaults.
-    pub(crate) fn load_before(
+    pub(crate) fn load_with_fallback(
         flags: Settings,
         file: Option<&Path>,
-        behind: Settings,
+        fallback: Settings,
     ) -> Result<Self, ConfigError> {
         let from_file = file.map(file::read).transpose()?.unwrap_or_default();
-        Self::resolve(flags.or(from_file).or(behind), file, &Surroundings::of_process())
+        Self::resolve(flags.or(from_file).or(fallback), file, &Surroundings::of_process())
     }
 
     /// Adds the defaults. The file is named because it may hold a password.

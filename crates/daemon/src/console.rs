@@ -5,12 +5,12 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// One line of result, on stdout.
-pub(crate) fn say(line: impl Display) {
+/// Prints one line of result on stdout.
+pub(crate) fn print_line(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// One line beside the result, on stderr.
-pub(crate) fn tell(line: impl Display) {
+/// Prints one line beside the result on stderr.
+pub(crate) fn print_note(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

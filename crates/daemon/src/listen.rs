@@ -21,7 +21,7 @@ const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
 /// The sockets that systemd passed.
 #[derive(Debug, Default)]
-pub(crate) struct Passed {
+pub(crate) struct PassedSockets {
     /// For the REST door.
     pub(crate) tcp: Vec<StdListener>,
     /// For the libvirt door.
@@ -31,9 +31,9 @@ pub(crate) struct Passed {
 /// Takes the sockets that systemd passed (`LISTEN_FDS`), if any.
 ///
 /// Call it once, before threads exist: it removes the variables from the environment.
-pub(crate) fn passed_sockets() -> io::Result<Passed> {
+pub(crate) fn passed_sockets() -> io::Result<PassedSockets> {
     let mut from = ListenFd::from_env();
-    let mut passed = Passed::default();
+    let mut passed = PassedSockets::default();
     for index in 0..from.len() {
         // listenfd gives back a socket of another family, so that it can be taken as such.
         match from.take_unix_listener(index) {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_too_many_waits_for_its_turn() {
+    async fn a_connection_beyond_the_limit_waits() {
         let (connections, address) = door().await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();

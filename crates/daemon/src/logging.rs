@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_lines_or_terminals_is_escaped() {
+    fn characters_that_break_lines_or_terminals_are_escaped() {
         assert_eq!(written("INFO plain user=\"Jörg\"\n", false), "INFO plain user=\"Jörg\"\n");
         let odd = "user=a\u{2028}b\u{85}c\u{9b}31md\u{202e}e\nINFO forged\n";
         let said = written(odd, false);

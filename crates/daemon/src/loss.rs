@@ -13,7 +13,7 @@ use crate::build;
 use crate::commands::check;
 use crate::config::Config;
 use crate::config::values::AuditTarget;
-use crate::console::say;
+use crate::console::print_line;
 use crate::error::{Error, StoreError};
 use crate::stored::{self, TrailFacts};
 use crate::threads;
@@ -52,7 +52,7 @@ impl Loss {
 }
 
 /// Compares the newest change of a database, `has`, with the newest one that a trail shows as committed.
-pub(crate) fn tell(
+pub(crate) fn compare(
     config: &Config,
     which: WhichDatabase,
     files: &[PathBuf],
@@ -61,13 +61,13 @@ pub(crate) fn tell(
 ) -> Result<(), Error> {
     match Lost::between(has, committed) {
         None => {
-            say(format_args!(
+            print_line(format_args!(
                 "changes     none is missing; the audit trail says up to {committed} were committed"
             ));
             Ok(())
         }
         Some(Lost { after, through }) if which == WhichDatabase::Named => {
-            say(format_args!(
+            print_line(format_args!(
                 "changes     up to {after} are here; the audit trail says up to {through} were committed: a start on this \
                  database needs --accept-rollback"
             ));
@@ -80,7 +80,7 @@ pub(crate) fn tell(
 /// The same, with only the end of the trail read.
 pub(crate) fn check_end(config: &Config, which: WhichDatabase) -> Result<(), Error> {
     let AuditTarget::File(path) = &config.general.audit else {
-        say("changes     unknown: an audit trail on standard output cannot be read back");
+        print_line("changes     unknown: an audit trail on standard output cannot be read back");
         return Ok(());
     };
     let runtime = threads::main_runtime()?;
@@ -93,17 +93,17 @@ pub(crate) fn check_end(config: &Config, which: WhichDatabase) -> Result<(), Err
         // Ask after reading the trail: by then the database has at least the changes that the trail shows.
         (Some(end), _) => {
             let has = stored::witnessed(config, runtime.handle())?;
-            tell(config, which, &check::rotated(&config.general.audit)?, has, end.committed)
+            compare(config, which, &check::rotated(&config.general.audit)?, has, end.committed)
         }
         (None, Some(AuditAnchor { number, .. })) => {
-            say(format_args!(
+            print_line(format_args!(
                 "warning     there is no audit trail at {}, and the database knows of its line {number}",
                 path.display()
             ));
             Ok(())
         }
         (None, None) => {
-            say("changes     unknown: there is no audit trail yet");
+            print_line("changes     unknown: there is no audit trail yet");
             Ok(())
         }
     }

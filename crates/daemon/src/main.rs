@@ -47,22 +47,22 @@ static HEAP: seal::WipingHeap = seal::WipingHeap;
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(cli::arguments(std::env::args_os())); // Help, version and wrong usage end here, with 0 or 2.
-    std::panic::set_hook(Box::new(tell_panic));
+    std::panic::set_hook(Box::new(print_panic));
     // Some libraries panic when the system gives them no thread; that is an error like any other.
     let ran = catch_unwind(AssertUnwindSafe(|| run(cli.command))).unwrap_or(Err(Error::Panicked));
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::tell(format_args!("donjond: {error}"));
+            console::print_note(format_args!("donjond: {error}"));
             error.exit_code()
         }
     }
 }
 
 /// Tells only the place of a panic: its message may quote a value.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+fn print_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    console::tell(format_args!("donjond: a panic at {place}"));
+    console::print_note(format_args!("donjond: a panic at {place}"));
 }
 
 fn run(command: Command) -> Result<(), Error> {

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scrape_tells_of_the_process() {
+    fn a_scrape_has_the_metrics_of_the_process() {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry()).unwrap();
         let samples = [

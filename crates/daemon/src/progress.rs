@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::admin::protocol::{Finding, Progress, Step};
-use crate::console::{say, tell};
+use crate::console::{print_line, print_note};
 use crate::inspect::Watch;
 
 /// The time between two lines without a terminal.
@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress on stderr and findings on stdout, until it is stopped.
 #[derive(Debug)]
-pub(crate) struct Teller {
+pub(crate) struct ProgressPrinter {
     stopped: AtomicBool,
     shown: Mutex<Shown>,
 }
@@ -30,7 +30,7 @@ struct Shown {
     told: Instant,
 }
 
-impl Teller {
+impl ProgressPrinter {
     /// A reporter for the person who runs the command.
     pub(crate) fn new() -> Arc<Self> {
         let bar = std::io::stderr()
@@ -58,21 +58,21 @@ impl Teller {
     }
 }
 
-impl Watch for Teller {
+impl Watch for ProgressPrinter {
     fn progress(&self, progress: Progress) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.step != Some(progress.step) {
             shown.begin(progress.step);
         }
-        shown.tell(progress);
+        shown.show(progress);
     }
 
     fn found(&self, finding: Finding) {
         let text = finding_text(&finding);
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match &shown.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
+            Some(bar) => bar.suspend(|| print_line(text)),
+            None => print_line(text),
         }
     }
 
@@ -92,14 +92,14 @@ impl Shown {
         }
     }
 
-    fn tell(&mut self, Progress { step, done, of }: Progress) {
+    fn show(&mut self, Progress { step, done, of }: Progress) {
         if let Some(bar) = &self.bar {
             bar.set_length(of);
             bar.set_position(done);
             bar.tick();
         } else if self.told.elapsed() >= LINE_EVERY {
             self.told = Instant::now();
-            tell(format_args!("donjond: {}", progress_text(step, done, of, self.begun.elapsed())));
+            print_note(format_args!("donjond: {}", progress_text(step, done, of, self.begun.elapsed())));
         }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_template_is_one() {
+    fn every_template_is_valid() {
         for step in [Step::Pages, Step::Payloads, Step::Copy, Step::Write] {
             assert!(ProgressStyle::with_template(template(step)).is_ok());
         }

@@ -32,7 +32,7 @@ use crate::manager;
 use crate::metrics;
 use crate::process;
 use crate::threads::{self, Threads, Workers};
-use crate::unix_socket::Made;
+use crate::unix_socket::SocketFile;
 use crate::upkeep;
 use doors::DoorConnections;
 use signals::{Reload, Signals};
@@ -59,9 +59,9 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
     let passed = listen::passed_sockets().map_err(DoorError::PassedSocket)?; // Before threads exist.
     let config = load(&flags)?;
     let logging = Logging::start(&config.general.log, config.general.log_format);
-    process::require_room(threads::one_a_core())?;
+    process::require_room(threads::one_for_each_core())?;
     let mut sockets = Sockets::open(&config, passed)?;
-    let doors = threads::start(threads::one_a_core()).map_err(SystemError::Runtime)?;
+    let doors = threads::start(threads::one_for_each_core()).map_err(SystemError::Runtime)?;
     let runtime = threads::main_runtime()?;
     let ended = runtime.block_on(async {
         let lost = if flags.accept_rollback { OnLoss::Accept } else { OnLoss::Refuse };
@@ -78,8 +78,11 @@ pub(crate) fn run(flags: cli::Serve, idle: Idle) -> Result<(), Error> {
 }
 
 fn load(flags: &cli::Serve) -> Result<Config, Error> {
-    let config =
-        Config::load_before(flags.settings.0.clone(), flags.config.as_deref(), flags.behind.clone())?;
+    let config = Config::load_with_fallback(
+        flags.settings.0.clone(),
+        flags.config.as_deref(),
+        flags.fallback.clone(),
+    )?;
     if let ListenAt::At(address) = config.general.listen {
         config.allow_listening_at(address)?;
     }
@@ -120,7 +123,7 @@ async fn serve(
         AbortOnDrop::spawn(anchor_now_and_then(Arc::clone(&vault))),
         AbortOnDrop::spawn(upkeep::now_and_then(Arc::clone(&vault), config.upkeep.clone())),
     ];
-    banner::tell(config, &policy, &addresses);
+    banner::print(config, &policy, &addresses);
     manager::ready();
 
     tokio::select! {
@@ -164,7 +167,7 @@ async fn drain(
 }
 
 /// Serves the admin socket until the result is dropped.
-fn open_admin(socket: AdminSocket, served: Served) -> Result<Option<(AbortOnDrop, Made)>, Error> {
+fn open_admin(socket: AdminSocket, served: Served) -> Result<Option<(AbortOnDrop, SocketFile)>, Error> {
     admin::server::clean(&served);
     let (socket, made) = match socket {
         AdminSocket::Open(socket, made) => (socket, made),

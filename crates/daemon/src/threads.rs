@@ -93,7 +93,7 @@ struct Worker {
 }
 
 /// One thread for each available core.
-pub(crate) fn one_a_core() -> NonZeroUsize {
+pub(crate) fn one_for_each_core() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_has_timers_and_threads_for_what_takes_long_and_may_panic() {
+    async fn a_connection_has_timers_and_threads_for_long_work_and_may_panic() {
         let (workers, threads) = some(1);
         let (stream, _client) = connection().await;
         workers.serve(stream, async |_| panic!("one connection, not its neighbours"));

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_stays_as_it_is() {
+    fn a_file_without_a_token_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["hello", "0123456789abcdef0123456789abcdeg", "0123456789abcdef0123456789abcdef0"] {
             let path = folder.path().join("system.token");

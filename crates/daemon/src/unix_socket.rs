@@ -10,7 +10,7 @@ use crate::config::values::{Group, SocketMode};
 
 /// A socket that this process made. Its file is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct SocketFile {
     path: PathBuf,
     /// The identity of the file, to recognise a replaced one.
     file: (u64, u64),
@@ -21,13 +21,13 @@ pub(crate) fn listen(
     path: &Path,
     mode: SocketMode,
     group: Option<&Group>,
-) -> io::Result<(UnixListener, Made)> {
+) -> io::Result<(UnixListener, SocketFile)> {
     let gid = group.map(gid_of).transpose()?;
     make_folder(path)?;
     remove_stale(path)?;
     let listener = UnixListener::bind(path)?; // For its user alone, by the umask.
     let found = std::fs::symlink_metadata(path)?;
-    let made = Made { path: path.to_owned(), file: (found.dev(), found.ino()) };
+    let made = SocketFile { path: path.to_owned(), file: (found.dev(), found.ino()) };
     if gid.is_some() {
         std::os::unix::fs::chown(path, None, gid)?;
     }
@@ -42,7 +42,7 @@ pub(crate) fn read_only_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-impl Drop for Made {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours =
             std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
@@ -102,7 +102,7 @@ mod tests {
     const MODE: SocketMode = SocketMode(0o660);
 
     #[test]
-    fn a_socket_is_made_with_its_mode_and_goes_at_the_end() {
+    fn a_socket_is_made_with_its_mode_and_removed_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/sock");
         let (listener, made) = listen(&path, MODE, None).unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_left_is_taken_over_and_nothing_else_is() {
+    fn a_stale_socket_is_replaced_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sock");
         drop(UnixListener::bind(&path).unwrap());
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_must_be_one() {
+    fn a_group_must_exist() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sock");
         let nobody = Group("no-such-group-at-all".into());

@@ -312,13 +312,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_and_members_of_later_versions_are_passed_over() {
+    fn a_request_is_read_and_unknown_members_are_ignored() {
         let parsed = Request::parse(br#"{"id":7,"ask":"check","slowly":true}"#);
         assert_eq!(parsed, Ok(Request { id: 7, ask: Ask::Check }));
     }
 
     #[test]
-    fn what_is_no_request_is_told_so() {
+    fn a_malformed_request_gets_an_error() {
         for (line, id, kind) in [
             (&b""[..], None, Kind::NotARequest),
             (b"\xff\xfe", None, Kind::NotARequest),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_what_the_document_shows() {
+    fn replies_are_as_in_the_document() {
         let reply = |said| String::from_utf8(line(&Reply { id: Some(1), said })).unwrap();
         assert_eq!(
             reply(Said::Progress(Progress { step: Step::Payloads, done: 5120, of: 20_000 })),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_out_whole_however_they_come_in() {
+    fn lines_are_cut_from_bytes_in_any_pieces() {
         let mut lines = Lines::default();
         let mut found = Vec::new();
         for byte in b"one\n\nthree\nfo" {

@@ -28,10 +28,10 @@ use crate::admin::client::{AdminError, Client};
 use crate::admin::protocol::{BackedUp, Inspected, Progress, Step};
 use crate::cli;
 use crate::config::Config;
-use crate::console::say;
+use crate::console::print_line;
 use crate::error::{BackupError, Error, StoreError, SystemError};
 use crate::inspect::{Watch, copy, inspect};
-use crate::progress::Teller;
+use crate::progress::ProgressPrinter;
 use crate::stored;
 use crate::threads;
 
@@ -43,68 +43,73 @@ pub(crate) fn run(flags: cli::Backup) -> Result<(), Error> {
     let config = Config::load(flags.settings.0, flags.config.as_deref())?;
     let begin = Instant::now();
     let to = flags.to.clone();
-    let done = until_signal(move |teller, runtime| back_up(&config, &to, &teller, runtime))?;
+    let done = until_signal(move |printer, runtime| back_up(&config, &to, &printer, runtime))?;
     let BackedUp { bytes, found } = done;
-    say(format_args!(
+    print_line(format_args!(
         "backup      {}: {:.1} MB in {:.1} s",
         flags.to.display(),
         bytes as f64 / 1e6,
         begin.elapsed().as_secs_f64()
     ));
-    tell_found(&found);
+    print_found(&found);
     if found.damaged > 0 {
         return Err(BackupError::Damaged { to: flags.to, damaged: found.damaged }.into());
     }
-    say("The master key is not in it: keep a copy of that elsewhere.");
+    print_line("The master key is not in it: keep a copy of that elsewhere.");
     Ok(())
 }
 
 /// Prints the result of a check.
-pub(crate) fn tell_found(found: &Inspected) {
+pub(crate) fn print_found(found: &Inspected) {
     if found.complaints.is_empty() {
-        say("integrity   every page and index is sound");
+        print_line("integrity   every page and index is sound");
     }
     match found.damaged {
-        0 => say(format_args!("payloads    {} opened, none is damaged", found.opened)),
-        some => say(format_args!("payloads    {} opened, secrets damaged: {some}", found.opened)),
+        0 => print_line(format_args!("payloads    {} opened, none is damaged", found.opened)),
+        some => print_line(format_args!("payloads    {} opened, secrets damaged: {some}", found.opened)),
     }
-    say(format_args!("holds       secrets: {}, projects: {}", found.secrets, found.projects));
+    print_line(format_args!("holds       secrets: {}, projects: {}", found.secrets, found.projects));
 }
 
 /// Runs long work on a thread, and stops it at a signal to end. The work cleans up before this returns.
 pub(crate) fn until_signal<T: Send + 'static>(
-    work: impl FnOnce(Arc<Teller>, &Handle) -> Result<T, Error> + Send + 'static,
+    work: impl FnOnce(Arc<ProgressPrinter>, &Handle) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let runtime = threads::main_runtime()?;
     let handle = runtime.handle().clone();
-    let teller = Teller::new();
+    let printer = ProgressPrinter::new();
     let done = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(SystemError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(SystemError::Runtime)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(SystemError::Runtime)?;
-        let telling = Arc::clone(&teller);
+        let telling = Arc::clone(&printer);
         let mut working = tokio::task::spawn_blocking(move || work(telling, &handle));
         let done = tokio::select! {
             done = &mut working => done,
-            _ = interrupt.recv() => { teller.stop(); working.await }
-            _ = terminate.recv() => { teller.stop(); working.await }
-            _ = hangup.recv() => { teller.stop(); working.await }
+            _ = interrupt.recv() => { printer.stop(); working.await }
+            _ = terminate.recv() => { printer.stop(); working.await }
+            _ = hangup.recv() => { printer.stop(); working.await }
         };
         done.map_err(|error| SystemError::Runtime(io::Error::other(error)))?
     });
-    teller.end();
+    printer.end();
     match done {
         Err(Error::Admin(AdminError::Stopped)) => Err(Error::Interrupted),
         done => done,
     }
 }
 
-fn back_up(config: &Config, to: &Path, teller: &Arc<Teller>, runtime: &Handle) -> Result<BackedUp, Error> {
+fn back_up(
+    config: &Config,
+    to: &Path,
+    printer: &Arc<ProgressPrinter>,
+    runtime: &Handle,
+) -> Result<BackedUp, Error> {
     if std::fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists(to.to_owned()).into());
     }
     let partial = Partial::beside(to);
-    let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
+    let watch: Arc<dyn Watch> = Arc::<ProgressPrinter>::clone(printer);
     let done = match stored::running(config)? {
         Some(server) => from_server(server, &partial, &watch)?,
         None => from_file(config, &partial, &watch, runtime)?,
@@ -276,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_taken_meanwhile_stays_and_nothing_is_left() {
+    fn a_file_made_meanwhile_stays_and_the_copy_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("copy.db");
         let partial = Partial::beside(&to);

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use vault::{TrailError, check_trail};
 
-use super::backup::{tell_found, unsound, until_signal};
+use super::backup::{print_found, unsound, until_signal};
 use crate::admin::protocol::Inspected;
 use crate::cli;
 use crate::config::values::AuditTarget;
 use crate::config::{AuthBy, Config};
-use crate::console::{say, tell};
+use crate::console::{print_line, print_note};
 use crate::error::{Error, StoreError};
 use crate::inspect::{Watch, inspect};
 use crate::loss::{self, WhichDatabase};
 use crate::permissions;
-use crate::progress::Teller;
+use crate::progress::ProgressPrinter;
 use crate::stored::{self, TrailFacts};
 use crate::threads;
 
@@ -37,44 +37,49 @@ pub(crate) fn run(flags: cli::Check) -> Result<(), Error> {
 
 fn check_policy(config: &Config) -> Result<(), Error> {
     let policy = config.load_policy(&config.derived.auth)?;
-    say(format_args!("policy      {}", config.describe_policy(&policy)));
-    policy.warnings().iter().for_each(|warning| tell(format_args!("donjond: {warning}")));
+    print_line(format_args!("policy      {}", config.describe_policy(&policy)));
+    policy.warnings().iter().for_each(|warning| print_note(format_args!("donjond: {warning}")));
     Ok(())
 }
 
 fn check_store(config: Config, which: WhichDatabase) -> Result<(), Error> {
     let config = Arc::new(config);
-    permissions::require(&config)?.iter().for_each(|warning| say(format_args!("warning     {warning}")));
+    permissions::require(&config)?
+        .iter()
+        .for_each(|warning| print_line(format_args!("warning     {warning}")));
     let looked_at = Arc::clone(&config);
-    let found = until_signal(move |teller, runtime| look(&looked_at, &teller, runtime))?;
-    tell_found(&found);
+    let found = until_signal(move |printer, runtime| look(&looked_at, &printer, runtime))?;
+    print_found(&found);
     if !found.is_sound() {
         return Err(unsound(found));
     }
     loss::check_end(&config, which)?;
     if let AuthBy::Keystone(keystone) = &config.derived.auth {
         transport::Keystone::check(&keystone.config)?;
-        say(format_args!(
+        print_line(format_args!(
             "keystone    {}: settings are whole (it was not asked)",
             keystone.config.auth_url.as_str()
         ));
         if let Some(file) = keystone.exposed() {
-            say(format_args!("warning     everybody can read the secret in {}: chmod o-r", file.display()));
+            print_line(format_args!(
+                "warning     everybody can read the secret in {}: chmod o-r",
+                file.display()
+            ));
         }
     }
     Ok(())
 }
 
 /// Checks everything, or has the running server do it.
-fn look(config: &Config, teller: &Arc<Teller>, runtime: &Handle) -> Result<Inspected, Error> {
-    let watch: Arc<dyn Watch> = Arc::<Teller>::clone(teller);
+fn look(config: &Config, printer: &Arc<ProgressPrinter>, runtime: &Handle) -> Result<Inspected, Error> {
+    let watch: Arc<dyn Watch> = Arc::<ProgressPrinter>::clone(printer);
     let tell_parts = || {
-        say(format_args!("database    {}: schema known", config.general.store.path().display()));
-        say(format_args!("master key  {}: fits", config.general.master_key));
+        print_line(format_args!("database    {}: schema known", config.general.store.path().display()));
+        print_line(format_args!("master key  {}: fits", config.general.master_key));
     };
     match stored::running(config)? {
         Some(mut server) => {
-            say(format_args!("server      process {} runs on it, and looks", server.status.pid));
+            print_line(format_args!("server      process {} runs on it, and looks", server.status.pid));
             tell_parts();
             Ok(server.check(&watch)?)
         }
@@ -95,12 +100,12 @@ fn check_audit(config: &Config, which: WhichDatabase, files: &[PathBuf]) -> Resu
     let checked = trail.and_then(|trail| check_trail(&master.chain_key(), trail, known));
     let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     let checked = checked.map_err(|source| StoreError::Trail { files: names.clone(), source })?;
-    say(format_args!("audit trail {names}"));
-    checked.notices.iter().for_each(|notice| say(format_args!("notice      {notice}")));
+    print_line(format_args!("audit trail {names}"));
+    checked.notices.iter().for_each(|notice| print_line(format_args!("notice      {notice}")));
     // Ask after reading the trail: by then the database has at least the changes that the trail shows.
     let has = stored::witnessed(config, runtime.handle())?;
-    say(format_args!("verified    {} lines, none missing or altered", checked.lines));
-    loss::tell(config, which, files, has, checked.committed)
+    print_line(format_args!("verified    {} lines, none missing or altered", checked.lines));
+    loss::compare(config, which, files, has, checked.committed)
 }
 
 /// All files as one stream. All are opened before the first is read.

@@ -7,7 +7,7 @@ use crate::build::{Built, build};
 use crate::cli;
 use crate::config::Config;
 use crate::config::values::KeySource;
-use crate::console::say;
+use crate::console::print_line;
 use crate::error::{Error, StoreError};
 use crate::loss;
 use crate::threads;
@@ -27,18 +27,18 @@ pub(crate) fn run(flags: cli::Init) -> Result<(), Error> {
         }
         Err(error) => Err(error),
         Ok(Built { .. }) => {
-            tell_places(&config);
+            print_places(&config);
             Ok(())
         }
     }
 }
 
-fn tell_places(config: &Config) {
-    say(format_args!("data        {}", config.general.data_dir.display()));
-    say(format_args!("master key  {}", config.general.master_key));
-    say(format_args!("database    {}", config.general.store.path().display()));
-    say(format_args!("audit trail {}", config.general.audit));
+fn print_places(config: &Config) {
+    print_line(format_args!("data        {}", config.general.data_dir.display()));
+    print_line(format_args!("master key  {}", config.general.master_key));
+    print_line(format_args!("database    {}", config.general.store.path().display()));
+    print_line(format_args!("audit trail {}", config.general.audit));
     if let KeySource::File(_) = config.general.master_key {
-        say("\nCopy the master key to a safe place now: without it nothing in the database opens.");
+        print_line("\nCopy the master key to a safe place now: without it nothing in the database opens.");
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::config::values::Group;
-use crate::console::say;
+use crate::console::print_line;
 use crate::error::{DoorError, Error};
 use crate::{token, unix_socket};
 
@@ -17,7 +17,7 @@ pub(crate) fn run(flags: &cli::Token) -> Result<(), Error> {
     let path = &flags.file;
     make(path, flags.group.as_ref())
         .map_err(|source| DoorError::TokenGiven { path: path.clone(), source })?;
-    say(format_args!("system token {}", path.display()));
+    print_line(format_args!("system token {}", path.display()));
     Ok(())
 }
 
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_group_may_read_what_was_made_and_what_was_there() {
+    fn the_group_may_read_a_new_and_an_existing_token() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("libvirt/common/system.token");
         let common = path.parent().unwrap();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_everybodys_stays_so() {
+    fn a_folder_open_to_all_keeps_its_mode() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("system.token");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_for_a_group_that_is_none_and_what_is_no_token_stays_closed() {
+    fn an_unknown_group_gets_no_token_and_a_file_without_a_token_stays_closed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("system.token");
         let nobody = Group("no-such-group-at-all".into());

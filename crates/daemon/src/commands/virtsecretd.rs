@@ -36,11 +36,11 @@ pub(crate) fn run(flags: cli::Virtsecretd) -> Result<(), Error> {
     settings.general.libvirt_socket = Some(socket());
     settings.general.log = flags.verbose.then(LogFilter::debug);
     // The file's addresses take precedence over these.
-    let mut behind = Settings::default();
-    behind.general.listen = Some(ListenAt::Off);
-    behind.general.metrics_listen = Some(ListenAt::Off);
+    let mut fallback = Settings::default();
+    fallback.general.listen = Some(ListenAt::Off);
+    fallback.general.metrics_listen = Some(ListenAt::Off);
     let settings = Flags(settings);
-    serve::run(cli::Serve { config: flags.config, settings, accept_rollback: false, behind }, idle)
+    serve::run(cli::Serve { config: flags.config, settings, accept_rollback: false, fallback }, idle)
 }
 
 /// The path where clients look.

@@ -61,7 +61,7 @@ fn a_key_like_nothing_is_not_guessed() {
 }
 
 #[test]
-fn a_limit_that_is_none() {
+fn an_unknown_limit() {
     wrong(
         "[limits]\nconections = 5",
         expect![[
@@ -134,7 +134,7 @@ fn a_limit_out_of_range() {
 }
 
 #[test]
-fn a_quota_that_is_no_number() {
+fn a_quota_below_minus_one_and_a_misspelt_one() {
     wrong(
         "[quotas]\nsecrets = -2\nconsumer = 3",
         expect![[r#"
@@ -148,7 +148,7 @@ fn a_quota_that_is_no_number() {
 }
 
 #[test]
-fn tables_of_numbers_say_what_holds() {
+fn quotas_and_upkeep_are_read() {
     let text = "[quotas]\nsecrets = 10\norders = 0\n[upkeep]\nevery_seconds = 5\nexpired_seconds = 0";
     let settings = file::parse(Path::new("donjon.toml"), text).unwrap();
     let Config { quotas, upkeep, .. } = Config::resolve(settings, None, &root()).unwrap();
@@ -179,7 +179,7 @@ fn a_limit_with_a_unit() {
 }
 
 #[test]
-fn limits_that_are_no_table() {
+fn limits_that_are_not_a_table() {
     wrong(
         "limits = 5",
         expect!["donjon.toml:1:10: limits = 5: not a table; write [limits] and the keys below it"],
@@ -197,7 +197,7 @@ fn a_log_filter_with_a_misspelt_level() {
 }
 
 #[test]
-fn a_log_format_that_is_none() {
+fn an_unknown_log_format() {
     wrong(
         "log_format = \"xml\"",
         expect![[r#"donjon.toml:1:14: log_format = "xml": unknown; allowed: text, json"#]],
@@ -205,7 +205,7 @@ fn a_log_format_that_is_none() {
 }
 
 #[test]
-fn an_audit_sync_that_is_none() {
+fn an_unknown_audit_sync() {
     wrong(
         "audit_sync = \"never\"",
         expect![[r#"donjon.toml:1:14: audit_sync = "never": unknown; allowed: batch, entry"#]],
@@ -213,7 +213,7 @@ fn an_audit_sync_that_is_none() {
 }
 
 #[test]
-fn a_metrics_address_that_is_none() {
+fn a_wrong_metrics_address() {
     wrong(
         "metrics_listen = \"no\"",
         expect![[
@@ -250,7 +250,7 @@ fn names_of_this_server_and_pages_with_access_are_listed() {
 }
 
 #[test]
-fn a_name_of_this_server_that_is_none() {
+fn a_wrong_host_name() {
     wrong(
         "hosts = [\"keys.example\", \"keys.internal:9311\", 5]",
         expect![[r#"
@@ -268,7 +268,7 @@ fn a_name_of_this_server_that_is_none() {
 }
 
 #[test]
-fn a_page_with_access_that_is_none() {
+fn a_wrong_origin() {
     wrong(
         "[cors]\nallowed_origins = [\"*\"]\nallowed_origin = 1",
         expect![[r#"
@@ -297,7 +297,7 @@ fn a_key_twice() {
 }
 
 #[test]
-fn every_wrong_line_is_told_in_the_order_of_the_file() {
+fn every_wrong_line_is_reported_in_the_order_of_the_file() {
     wrong(
         "store = 1\nmet = 2\nauth = 3",
         expect![[r#"
@@ -331,7 +331,7 @@ fn loopback_is_loopback_in_every_spelling() {
 }
 
 #[test]
-fn nothing_chosen_works() {
+fn a_configuration_without_settings_works() {
     expect![[r#"
         Config {
             general: General {
@@ -468,7 +468,7 @@ fn everything_follows_the_data_directory_unless_chosen() {
 }
 
 #[test]
-fn the_set_is_that_of_the_way_callers_are_known_by_unless_chosen() {
+fn the_default_policy_depends_on_how_callers_are_identified() {
     let set = |text: &str| load(text).unwrap().load_policy(&AuthBy::ProjectHeader).unwrap().set().as_str();
     assert_eq!(set(""), "legacy");
     assert_eq!(set("policy = \"secure-rbac\""), "secure-rbac");
@@ -478,7 +478,7 @@ fn the_set_is_that_of_the_way_callers_are_known_by_unless_chosen() {
 }
 
 #[test]
-fn a_set_that_is_none() {
+fn an_unknown_set_of_rules() {
     wrong(
         "policy = \"new\"\n",
         expect![[r#"donjon.toml:1:10: policy = "new": unknown; allowed: secure-rbac, legacy"#]],
@@ -518,7 +518,7 @@ fn a_data_directory_for_everybody() {
 }
 
 #[test]
-fn what_a_reload_cannot_change_is_named() {
+fn changes_that_need_a_restart_are_named() {
     let before = load("").unwrap();
     let after = load("log = \"debug\"\nlisten = \"127.0.0.1:1\"\n[limits]\nconnections = 5").unwrap();
     assert_eq!(before.needs_restart(&after), ["listen", "limits.connections"]);
@@ -533,7 +533,7 @@ fn a_group_widens_the_mode_unless_one_is_given() {
 }
 
 #[test]
-fn the_socket_is_where_others_of_the_user_look() {
+fn the_default_socket_depends_on_user_and_unit() {
     let socket = |around: &Surroundings| around.libvirt_socket(Path::new("/d"));
     let at = PathBuf::from;
     assert_eq!(socket(&root()), at("/run/donjon/virtsecretd-sock"));

@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_builds_have_is_refused_by_name() {
+    fn sources_of_other_builds_are_refused_by_name() {
         refused(
             StoreUrl::from_str,
             &["postgres://db/donjon", "postgresql://db"],
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_hosts_and_origins_of_pages_are_whole() {
+    fn host_names_have_no_port_and_origins_no_path() {
         refused(
             host_name,
             &["", "keys.example:9311", "https://keys.example", "*", "*.example", "a b"],

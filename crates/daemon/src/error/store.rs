@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_not_called_damaged() {
+    fn a_read_only_database_is_not_called_damaged() {
         let message = "attempt to write a readonly database".to_owned();
         told(
             store::OpenError::Database { path: "/srv/donjon.db".into(), message: message.clone() }.into(),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlite_complains_of_otherwise_may_be_damage() {
+    fn other_errors_of_sqlite_may_be_damage() {
         let message = "database disk image is malformed".to_owned();
         told(
             store::OpenError::Database { path: "/srv/donjon.db".into(), message }.into(),

@@ -19,7 +19,7 @@ use crate::listen::{self, Connections, Draining};
 use crate::permissions;
 use crate::threads::Workers;
 use crate::token;
-use crate::unix_socket::Made;
+use crate::unix_socket::SocketFile;
 
 /// The REST door of a vault.
 pub(super) fn rest_door(config: &Config, vault: Arc<Vault>, registry: &mut Registry) -> Result<Door, Error> {
@@ -147,7 +147,7 @@ pub(super) fn open_libvirt(
     connections: &DoorConnections,
     workers: &Workers,
     registry: &mut Registry,
-) -> Result<Vec<Made>, Error> {
+) -> Result<Vec<SocketFile>, Error> {
     if let Some(closed) = &sockets.closed {
         tracing::warn!("the libvirt door stays closed: {}", closed.to_string().replace('\n', ". "));
     }

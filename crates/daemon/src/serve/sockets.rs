@@ -8,8 +8,8 @@ use crate::banner::Addresses;
 use crate::config::Config;
 use crate::config::values::{ListenAt, SocketMode};
 use crate::error::{DoorError, Error};
-use crate::listen::Passed;
-use crate::unix_socket::{self, Made};
+use crate::listen::PassedSockets;
+use crate::unix_socket::{self, SocketFile};
 
 /// The sockets of the server. They are open before anything else is touched.
 pub(super) struct Sockets {
@@ -22,7 +22,7 @@ pub(super) struct Sockets {
 /// The admin socket. It is in the data directory, so it is made after that.
 pub(super) enum AdminSocket {
     Off,
-    Open(StdUnixListener, Made),
+    Open(StdUnixListener, SocketFile),
     /// The default path cannot be used.
     Closed(DoorError),
 }
@@ -45,7 +45,7 @@ impl AdminSocket {
 }
 
 impl Sockets {
-    pub(super) fn open(config: &Config, passed: Passed) -> Result<Self, Error> {
+    pub(super) fn open(config: &Config, passed: PassedSockets) -> Result<Self, Error> {
         for socket in &passed.tcp {
             config.allow_listening_at(socket.local_addr().map_err(DoorError::PassedSocket)?)?;
         }
@@ -83,7 +83,7 @@ pub(super) struct UnixSockets {
     /// Whether systemd made them, for the whole machine.
     pub(super) are_passed: bool,
     /// Files that are removed with this.
-    pub(super) made: Vec<Made>,
+    pub(super) made: Vec<SocketFile>,
     /// Why there are no sockets although there should be.
     pub(super) closed: Option<DoorError>,
 }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_passed_socket_says_what_it_is_for() {
+    fn the_name_of_a_passed_socket_says_its_purpose() {
         use libvirt::Socket::{ReadOnly, ReadWrite};
         let folder = tempfile::tempdir().unwrap();
         let check = |name: &str, expect: Option<&[libvirt::Socket]>| {

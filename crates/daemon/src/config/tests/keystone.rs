@@ -93,7 +93,7 @@ fn keystone_is_asked_by_an_application_credential() {
 }
 
 #[test]
-fn nothing_that_is_printed_of_the_configuration_has_the_password() {
+fn no_output_about_the_configuration_has_the_password() {
     let settings = file::parse(Path::new("f"), &format!("{KEYSTONE}password = \"hunter2\"")).unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
     for more in ["password = [\"hunter2\"]", "password_file = { x = \"hunter2\" }", "pasword = \"hunter2\""] {
@@ -153,7 +153,7 @@ fn keystone_needs_a_secret_and_one_is_enough() {
 }
 
 #[test]
-fn a_wrong_value_for_keystone_is_told_with_its_place() {
+fn a_wrong_value_for_keystone_is_reported_with_its_place() {
     wrong_keystone(
         "insecure = 1\ntoken_cache_time = 7200\nservice_token_roles = \"service\"\nregion_name = \"x\"\npassword = \"\"\n",
         expect![[r#"
@@ -166,7 +166,7 @@ fn a_wrong_value_for_keystone_is_told_with_its_place() {
 }
 
 #[test]
-fn with_keystone_any_address_will_do() {
+fn with_keystone_any_address_is_allowed() {
     let config = load(&format!("listen = \"0.0.0.0:9311\"\n{KEYSTONE}password = \"p\"")).unwrap();
     assert!(config.allow_listening_at(listen_of(&config)).is_ok());
 }

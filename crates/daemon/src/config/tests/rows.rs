@@ -69,7 +69,7 @@ fn uncommented(marks: &[&str]) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn the_packaged_file_says_the_defaults() {
+fn the_packaged_file_has_the_defaults() {
     let mut defaults = load("").unwrap();
     let derived = &mut defaults.derived;
     (derived.is_libvirt_socket_chosen, derived.is_admin_socket_chosen) = (true, true); // By the file that names them.
@@ -84,6 +84,6 @@ fn every_line_of_the_packaged_file_is_allowed() {
 }
 
 #[test]
-fn tables_of_rows_are_introduced() {
+fn every_row_belongs_to_a_known_table() {
     assert!(ROWS.iter().all(|row| SECTIONS.iter().any(|(section, _)| *section == row.section)));
 }
