@@ -1,4 +1,4 @@
-//! What the kernel says about the memory that keys live in. No unsafe code: the kernel shows it as files.
+//! Checks the memory of keys and payloads, which the kernel shows as files, without unsafe code.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
@@ -8,11 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use seal::{Error, Locked, MasterKey};
+use seal::{Error, Locked, MasterKey, Payload};
 
-/// One test at a time: one that drops a key looks at its slot afterwards.
+/// Runs one test at a time: some tests look at memory that they have given back.
 static ALONE: Mutex<()> = Mutex::new(());
-/// Set for a child process that may lock no memory.
+/// This variable is set for a child process that may lock no memory.
 const NO_LOCKS: &str = "SEAL_TEST_NO_LOCKS";
 
 fn key(byte: u8) -> Locked<32> {
@@ -69,6 +69,22 @@ fn a_dropped_key_is_wiped() {
     assert_eq!(read_memory(address), [0; 32]);
 }
 
+/// The heap keeps its own notes at the start of a freed block, so the test looks at the middle.
+#[test]
+fn a_dropped_payload_is_wiped() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let middle = |bytes: &[u8]| bytes.as_ptr() as u64 + 1024;
+    let plain = vec![0xA5; 2048];
+    let address = middle(&plain);
+    drop(plain);
+    assert_eq!(read_memory(address), [0xA5; 32], "bytes that nobody wipes stay, and this test sees them");
+    let payload = Payload::new(vec![0x5A; 2048]);
+    let address = middle(payload.expose());
+    assert_eq!(read_memory(address), [0x5A; 32]);
+    drop(payload);
+    assert_eq!(read_memory(address), [0; 32]);
+}
+
 #[test]
 fn a_thousand_keys_are_eight_pages() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +98,7 @@ fn a_thousand_keys_are_eight_pages() {
     assert!(again.is_subset(&pages), "slots are used again");
 }
 
-/// In a child process, whose limit the shell sets to nothing. A privileged process is not bound by the limit.
+/// Runs again in a child process for which the shell sets the limit to zero. The limit does not bind a privileged process.
 #[test]
 fn keys_work_where_memory_cannot_be_locked() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +106,7 @@ fn keys_work_where_memory_cannot_be_locked() {
         let master = MasterKey::random().unwrap();
         assert!(master.verify(b"the first store.", &master.check_value(b"the first store.")).is_ok());
         let flags = flags(address(&key(4)));
-        assert!(flags.contains("dd"), "not dumped all the same: {flags:?}");
+        assert!(flags.contains("dd"), "not dumped either: {flags:?}");
         return;
     }
     let this = std::env::current_exe().unwrap();
