@@ -146,7 +146,7 @@ impl Problem {
             ..Self::issue(StatusCode::SERVICE_UNAVAILABLE, operation, failure)
         };
         match failure {
-            damaged if damaged.is_of_what_is_stored() => Self::new(
+            damaged if damaged.is_of_damaged_data() => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!(
                     "{operation} failure seen - what is stored of it is damaged, or was changed in the database by hand; please contact \

@@ -125,7 +125,7 @@ fn sweep(
 }
 
 fn is_damage(error: &vault::Error) -> bool {
-    matches!(error, vault::Error::Failed(failure) if failure.is_of_what_is_stored())
+    matches!(error, vault::Error::Failed(failure) if failure.is_of_damaged_data())
 }
 
 /// Why the check cannot go on.

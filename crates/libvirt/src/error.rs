@@ -96,7 +96,7 @@ fn of_failure(failure: &Failure) -> RemoteError {
     match failure {
         Failure::Store(Store::ListTooLong) => unencodable(),
         Failure::Store(Store::MemoryFull | Store::Busy | Store::TookTooLong) => system(failure.to_string()),
-        damaged if damaged.is_of_what_is_stored() => {
+        damaged if damaged.is_of_damaged_data() => {
             error!(error = %failure, "what is stored is damaged: see which with donjond check");
             let text = "what is stored of the secret is damaged, or was changed in the database by hand: see the log of donjond";
             internal(text.to_owned())

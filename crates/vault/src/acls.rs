@@ -1,4 +1,4 @@
-//! ACLs: who may read a secret or a container besides its project.
+//! ACLs let users of any project read a secret or a container.
 
 use model::{Absent, Access, Acl, AclChange, Call, Guarded};
 use store::Change;
@@ -8,7 +8,7 @@ use crate::vault::TRIES;
 use crate::{Action, Error, Vault};
 
 impl Vault {
-    /// The ACL of a secret or a container; without one, its project reads by its roles.
+    /// Reads the ACL of a secret or a container. Without an ACL, the roles of its project decide.
     pub async fn acl(&self, call: &Call, of: Guarded) -> Result<Option<Acl>, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::ReadAcl,
@@ -26,7 +26,7 @@ impl Vault {
         self.read(call, action, Object::from(of), read).await
     }
 
-    /// Changes it.
+    /// Changes the ACL of a secret or a container.
     pub async fn change_acl(&self, call: &Call, of: Guarded, change: AclChange) -> Result<(), Error> {
         let action = match (of, &change) {
             (Guarded::Secret(_), AclChange::Remove) => Action::DeleteAcl,
@@ -43,7 +43,7 @@ impl Vault {
         self.attempt(call, action, Object::from(of), changed).await
     }
 
-    /// What decides about a secret or a container that is there for this caller to do something with.
+    /// Finds a secret or a container that this caller may use, and returns its access data.
     pub(crate) async fn reach(&self, call: &Call, of: Guarded, action: Action) -> Result<Access, Error> {
         let absent = match of {
             Guarded::Secret(id) => Absent::Secret(id),
@@ -59,7 +59,7 @@ impl Vault {
         .await
     }
 
-    /// As [`Vault::refuse`], for what belongs to a secret or a container.
+    /// As [`Vault::refuse`], for the ACL or the consumers of a secret or a container.
     pub async fn refuse_of(&self, call: &Call, action: Action, of: Guarded) -> Result<(), Error> {
         self.refuse_if_allowed(call, action, Object::from(of), self.reach(call, of, action)).await
     }

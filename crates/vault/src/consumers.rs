@@ -1,4 +1,4 @@
-//! Consumers: who says that they use a secret or a container.
+//! Consumers register that they use a secret or a container.
 
 use model::{Absent, Call, Consumer, ConsumerId, Counted, Guarded, ListQuery, Page, Secret, SecretId, Uses};
 use store::{Change, Slice, Sliced};
@@ -6,20 +6,20 @@ use store::{Change, Slice, Sliced};
 use crate::audit::Object;
 use crate::{Action, ContainerView, Error, Vault};
 
-/// What is in the things on one page, in bytes, when it ends: a thousand consumers of each of a hundred things would be
-/// hundreds of megabytes.
+/// How many bytes of consumers a page may have before it ends: a hundred secrets with a thousand consumers each would
+/// take hundreds of megabytes.
 pub const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// A secret, and who uses it.
+/// A secret with its consumers.
 #[derive(Clone, Debug)]
 pub struct SecretUse {
     /// The secret.
     pub secret: Secret,
-    /// Who uses it, in order of registration.
+    /// Its consumers, in order of registration.
     pub consumers: Vec<Consumer>,
 }
 
-/// What a consumer was registered of, or removed from, as it is now.
+/// The secret or container whose consumers changed, as it is after the change.
 #[derive(Clone, Debug)]
 pub enum Used {
     /// A secret.
@@ -29,7 +29,7 @@ pub enum Used {
 }
 
 impl Vault {
-    /// Who uses something, in order of registration.
+    /// Lists the consumers of a secret or a container, in order of registration.
     pub async fn consumers(&self, call: &Call, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::ReadConsumers,
@@ -42,7 +42,7 @@ impl Vault {
         self.read(call, action, Object::from(of), read).await
     }
 
-    /// One of them.
+    /// Reads one consumer.
     pub async fn consumer(&self, call: &Call, of: Guarded, id: ConsumerId) -> Result<Consumer, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::ReadConsumer,
@@ -55,7 +55,7 @@ impl Vault {
         self.read(call, action, Object::from(of), read).await
     }
 
-    /// Registers a consumer; fine if it is registered.
+    /// Registers a consumer; no error if it is registered already.
     pub async fn add_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::AddConsumer,
@@ -72,13 +72,13 @@ impl Vault {
             };
             let change = Change::AddConsumer { of, consumer, limit: self.limit(Counted::Consumers) };
             self.change(call, action, of, change).await?;
-            self.used(of).await
+            self.view_used(of).await
         };
         self.attempt(call, action, Object::from(of), added).await
     }
 
-    /// Removes a consumer; [`Absent::Consumer`] if it is not registered, [`crate::Denied::OthersConsumer`] if neither it nor
-    /// what it uses is of the caller's project.
+    /// Removes a consumer; [`Absent::Consumer`] if it is not registered, [`crate::Denied::OthersConsumer`] if neither the
+    /// consumer nor the secret or container belongs to the caller's project.
     pub async fn remove_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
         let action = match of {
             Guarded::Secret(_) => Action::RemoveConsumer,
@@ -89,12 +89,12 @@ impl Vault {
             let only_of = (owner != call.caller.project).then(|| call.caller.project.clone());
             let change = Change::RemoveConsumer { of, who, only_of };
             self.change(call, action, of, change).await?;
-            self.used(of).await
+            self.view_used(of).await
         };
         self.attempt(call, action, Object::from(of), removed).await
     }
 
-    /// A secret, and who uses it.
+    /// A secret with its consumers.
     pub async fn secret_use(&self, call: &Call, id: SecretId) -> Result<SecretUse, Error> {
         let action = Action::ReadSecret;
         let read = async {
@@ -105,8 +105,8 @@ impl Vault {
         self.read(call, action, Some(id), read).await
     }
 
-    /// One page of secrets as [`Vault::list_secrets`], and who uses them: at least the first, and so many of the others that
-    /// all of it is not much longer than [`PAGE_BYTES_MAX`].
+    /// One page of secrets as [`Vault::list_secrets`], with their consumers. The page has at least one secret, and ends
+    /// when its consumers exceed [`PAGE_BYTES_MAX`].
     pub async fn list_secret_uses(&self, call: &Call, query: &ListQuery) -> Result<Sliced<SecretUse>, Error> {
         let list = async {
             let Page { secrets, total } = self.page(call, query).await?;
@@ -116,7 +116,7 @@ impl Vault {
                     break;
                 }
                 let consumers = self.store.consumers(Guarded::Secret(secret.id), Slice::ALL).await?.items;
-                room = room.saturating_sub(size(&consumers));
+                room = room.saturating_sub(consumers_size(&consumers));
                 items.push(SecretUse { secret, consumers });
             }
             Ok(Sliced { items, total })
@@ -124,8 +124,8 @@ impl Vault {
         self.read(call, Action::ListSecrets, None, list).await
     }
 
-    /// What has just been used, or not any more.
-    async fn used(&self, of: Guarded) -> Result<Used, Error> {
+    /// The secret or container whose consumers have just changed.
+    async fn view_used(&self, of: Guarded) -> Result<Used, Error> {
         match of {
             Guarded::Secret(id) => {
                 let secret = self.store.secret(id).await?.ok_or(Absent::Secret(id))?;
@@ -140,8 +140,8 @@ impl Vault {
     }
 }
 
-/// How much consumers add to a page, nearly.
-pub(crate) fn size(consumers: &[Consumer]) -> usize {
+/// About how many bytes consumers add to a page.
+pub(crate) fn consumers_size(consumers: &[Consumer]) -> usize {
     let texts = |who: &Uses| match who {
         Uses::Secret { service, resource_type, resource_id } => {
             service.as_str().len() + resource_type.as_str().len() + resource_id.as_str().len()

@@ -7,42 +7,44 @@ use model::{
 use store::{Change, Slice, Sliced};
 
 use crate::audit::Object;
-use crate::consumers::{PAGE_BYTES_MAX, size};
+use crate::consumers::{PAGE_BYTES_MAX, consumers_size};
 use crate::{Action, Denied, Error, Vault};
 
-/// A container to be created.
+/// A container to create.
 #[derive(Clone, Debug)]
 pub struct NewContainer {
     /// A name for people.
     pub name: Option<Text>,
-    /// What it holds.
+    /// The type, which says what the secrets are.
     pub container_type: ContainerType,
-    /// The secrets, all of the caller's project.
+    /// The secrets, which all belong to the caller's project.
     pub secrets: Vec<ContainerSecret>,
 }
 
-/// A container with all that is in it.
+/// A container with its secrets and consumers.
 #[derive(Clone, Debug)]
 pub struct ContainerView {
     /// The container.
     pub container: Container,
-    /// Its secrets, in order of adding.
+    /// Its secrets, in the order in which they were added.
     pub secrets: Vec<ContainerSecret>,
-    /// Who uses it, in order of registration.
+    /// Its consumers, in order of registration.
     pub consumers: Vec<Consumer>,
 }
 
 impl ContainerView {
-    /// How much it adds to a page, nearly.
+    /// About how many bytes it adds to a page.
     fn size(&self) -> usize {
         let names =
             self.secrets.iter().map(|secret| secret.name.as_ref().map_or(0, |name| name.as_str().len()));
-        self.secrets.len() * size_of::<ContainerSecret>() + names.sum::<usize>() + size(&self.consumers)
+        self.secrets.len() * size_of::<ContainerSecret>()
+            + names.sum::<usize>()
+            + consumers_size(&self.consumers)
     }
 }
 
 impl Vault {
-    /// Creates a container; it is on disk when this returns.
+    /// Creates a container. It is on disk when this returns.
     pub async fn create_container(&self, call: &Call, new: NewContainer) -> Result<ContainerId, Error> {
         let action = Action::CreateContainer;
         self.attempt(call, action, None, async { self.may(call, action) }).await?;
@@ -77,8 +79,8 @@ impl Vault {
         self.read(call, action, Object::Container(id), read).await
     }
 
-    /// The containers of the caller's project; of any other it is denied. A page of those that hold much ends early, at
-    /// about [`PAGE_BYTES_MAX`].
+    /// Lists the containers of the caller's project. A query for another project is denied. A page of large containers
+    /// ends early, at about [`PAGE_BYTES_MAX`].
     pub async fn list_containers(
         &self,
         call: &Call,
@@ -106,7 +108,7 @@ impl Vault {
         self.read(call, action, None, listed).await
     }
 
-    /// Puts a secret into a generic container.
+    /// Adds a secret to a generic container.
     pub async fn add_container_secret(
         &self,
         call: &Call,
@@ -117,7 +119,7 @@ impl Vault {
         self.change_contents(call, Action::AddContainerSecret, id, change).await
     }
 
-    /// Takes a secret out of a generic container.
+    /// Removes a secret from a generic container.
     pub async fn remove_container_secret(
         &self,
         call: &Call,
@@ -156,7 +158,7 @@ impl Vault {
         self.attempt(call, action, Object::Container(id), deleted).await
     }
 
-    /// A container that is there for this caller.
+    /// Finds a container that this caller may use.
     pub(crate) async fn accessible_container(
         &self,
         call: &Call,

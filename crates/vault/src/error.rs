@@ -1,62 +1,62 @@
-//! What can go wrong, in the vault's own words: no protocol in sight.
+//! The errors of the vault. None of them names a protocol.
 
 use model::{Absent, Conflict, Guarded, SecretId};
 
 use crate::Action;
 use crate::audit::Outcome;
 
-/// Why a request was not done, by who can act.
+/// Why a request was not done, grouped by who can do something about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller: something is not there.
+    /// The caller named something that is absent.
     #[error(transparent)]
     Absent(#[from] Absent),
-    /// The caller: something stands in the way.
+    /// The caller's request conflicts with what is stored.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// Somebody with other rights.
+    /// The caller lacks a permission.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The operator, or time.
+    /// The server failed: the operator can act, or a later attempt succeeds.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// What a caller may not do.
+/// Why a caller lacks permission.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Denied {
     /// The caller's roles do not allow it.
     #[error("{} denied", .0.as_str())]
     Action(Action),
-    /// The secret is private: no ordinary client gets the value.
+    /// The secret is private, so an ordinary client does not get its value.
     #[error("secret {0} is private")]
     Private(SecretId),
-    /// Another project registered the consumer, of something that is not the caller's either.
+    /// Another project registered the consumer, and the secret or container belongs to another project too.
     #[error("another project registered the consumer")]
     OthersConsumer,
 }
 
-/// Why a request cannot be done now.
+/// Why the server cannot do a request now.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What is stored does not open, or is not as it was stored.
+    /// A stored secret or container does not open, or was altered.
     #[error("{of} cannot be used: {source}")]
     Corrupt {
-        /// Of what.
+        /// The secret or container.
         of: Guarded,
-        /// Why.
+        /// The reason.
         source: seal::Error,
     },
-    /// A project's key, or a new envelope, could not be made or opened.
+    /// The key of a project or a new envelope could not be made or opened.
     #[error("a key cannot be used: {0}")]
     Keys(#[source] seal::Error),
-    /// The request could not be written down, so it was not done.
+    /// The request could not be written into the audit trail, so it was not done.
     #[error("the audit trail cannot be written")]
     Unwritten,
-    /// It changed each time that it was about to be done.
+    /// The secret changed during every attempt.
     #[error("the secret changed meanwhile")]
     Changed,
-    /// A file of the store was deleted, moved or replaced while it was served.
+    /// A file of the store was deleted, moved or replaced while the service ran.
     #[error("the store's file was deleted, moved or replaced while it was served")]
     TakenAway,
     /// The store cannot do it.
@@ -65,10 +65,10 @@ pub enum Failure {
 }
 
 impl Error {
-    /// Too much is under way.
+    /// Too many requests are under way.
     pub(crate) const BUSY: Self = Self::Failed(Failure::Store(store::Failure::Busy));
 
-    /// How the audit trail calls it; nothing if the trail itself is what failed.
+    /// The word for this error in the audit trail; `None` if the trail itself failed.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Absent(_) => Some(Outcome::Absent),
@@ -87,8 +87,8 @@ impl Error {
 }
 
 impl Failure {
-    /// Whether what is stored is at fault: a damaged envelope, key or row, which stays so however often it is asked for.
-    pub fn is_of_what_is_stored(&self) -> bool {
+    /// Whether damaged data is at fault: an envelope, key or row. A further attempt fails in the same way.
+    pub fn is_of_damaged_data(&self) -> bool {
         match self {
             Self::Corrupt { .. } | Self::Store(store::Failure::Corrupt(_)) => true,
             Self::Keys(error) => !matches!(
@@ -136,7 +136,7 @@ impl From<store::Failure> for Failure {
             | store::Failure::DiskFull
             | store::Failure::Unreadable
             | store::Failure::Unavailable(_) => Self::Store(failure),
-            store::Failure::TakenAway(_) => Self::TakenAway, // Where the file was is nobody's business.
+            store::Failure::TakenAway(_) => Self::TakenAway, // The caller need not know the path of the file.
         }
     }
 }
@@ -165,13 +165,13 @@ impl From<Failure> for OpenError {
 /// Why a vault cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The master key cannot be had.
+    /// The provider gives no master key.
     #[error(transparent)]
     Provider(#[from] seal::ProviderError),
-    /// The master key is not the one the store was made with.
+    /// The master key belongs to another store.
     #[error("the master key from {from} is not the key of this store")]
     WrongMasterKey {
-        /// Where the key came from.
+        /// The source of the key.
         from: String,
     },
     /// Making the new store's keys failed.
@@ -180,7 +180,7 @@ pub enum OpenError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Changes that were committed are not in the store.
+    /// Committed changes are not in the store.
     #[error("changes {} to {} were committed, and are not in the database", .0.after + 1, .0.through)]
     Lost(crate::Lost),
     /// The audit trail cannot be written.

@@ -1,16 +1,16 @@
-//! Guards: nobody decides by what the database says of a secret or a container before its guard has been checked.
+//! Guards: before a decision rests on a row of a secret or a container, its guard is checked.
 //!
 //! ```text
-//! row, guard ──▶ does the guard fit? ──no──▶ Corrupt         whoever wrote the row had no key
+//! row, guard ──▶ does the guard fit? ──no──▶ Corrupt         the writer of the row had no key
 //!                  │ yes
 //!                  ▼
-//!                policy ──▶ yes, no, or: if the ACL names the user ──▶ whole ACL, hashed: does it fit? ──▶ yes, no
+//!                policy ──▶ yes, no, or ask the ACL ──▶ does the hash of the whole ACL fit? ──▶ yes, no
 //! ```
 //!
-//! It is checked wherever access to one thing is decided, which is before every payload, record, list of consumers and
-//! change: [`Vault::decide`] is the only way to ask the policy about something that is there. It is not checked in
-//! lists and counts, which show nothing that is not in the clear in the database, and of what a container holds, who
-//! uses something, names and usages: by those nobody gets a payload.
+//! The check happens wherever the vault decides access to one thing: before every payload, record, list of consumers and
+//! change. [`Vault::decide`] is the only way to ask the policy about something that exists. Lists and counts are not
+//! checked, because they show only data that is not encrypted in the database. Nor are the secrets of a container,
+//! consumers, names and usages: nobody gets a payload through them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,25 +21,24 @@ use store::{AclStep, Change, Guarding, Kind, Regard, Regarded, RegardedRow, Stor
 
 use crate::authorise::{Subject, Verdict};
 use crate::keys::Keys;
-use crate::vault::expired;
+use crate::vault::is_expired;
 use crate::{Action, Denied, Error, Failure, OpenError, Vault};
 
-/// Rows that get their guards in one transaction.
+/// How many rows get their guards in one transaction.
 const IN_ONE_TRANSACTION: u32 = 1000;
-/// How often the log says how far it is.
+/// How often the log reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// What came of a decision that allows or cannot be made.
+/// A decision that allows the action, or that has to be made again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Decided {
     Allowed,
-    /// What it is about changed while its ACL was read: it is to be read, and decided, again.
+    /// The row changed while its ACL was read: read the row and decide again.
     Moved,
 }
 
 impl Vault {
-    /// Whether the policy allows it of something that is there, once that is known to be as it was stored. What has
-    /// expired is not there.
+    /// Checks the guard of a row, then asks the policy. An expired secret counts as absent.
     pub(crate) async fn decide(
         &self,
         call: &Call,
@@ -47,8 +46,8 @@ impl Vault {
         standing: &Standing<'_>,
         guard: Option<&Guard>,
     ) -> Result<Decided, Error> {
-        let guard = self.counted(vouched(&*self.store, &self.keys, standing, guard).await)?;
-        if let (Guarded::Secret(id), true) = (standing.of, expired(standing.expiration, call)) {
+        let guard = self.counted(checked_guard(&*self.store, &self.keys, standing, guard).await)?;
+        if let (Guarded::Secret(id), true) = (standing.of, is_expired(standing.expiration, call)) {
             return Err(Absent::Secret(id).into());
         }
         let if_named = match self.verdict(action, call, Some(Subject::from(standing))) {
@@ -72,7 +71,7 @@ impl Vault {
         }
     }
 
-    /// The ACL of something whose guard has been checked, if that is its guard still.
+    /// The ACL that belongs to a checked guard; `None` if the row has another guard by now.
     pub(crate) async fn acl_under(
         &self,
         of: Guarded,
@@ -86,7 +85,7 @@ impl Vault {
         Ok(Some(found.acl))
     }
 
-    /// Makes the guard of something whose guard is this one now, or another that one of the same keys made.
+    /// Prepares the new guard of a row that has this guard now, or another guard made with one of the same keys.
     pub(crate) async fn guarding(
         &self,
         project: &ProjectId,
@@ -101,12 +100,12 @@ impl Vault {
             _ => None,
         };
         let known: Vec<_> = [before, Some(Arc::clone(&newest))].into_iter().flatten().collect();
-        Ok(Guarding::by(move |regard| guard_anew(&newest, &known, regard)))
+        Ok(Guarding::by(move |regard| renew_guard(&newest, &known, regard)))
     }
 }
 
-/// The guard of what was changed, from what was there, which has to be as it was stored.
-fn guard_anew(
+/// Makes the guard of a changed row, after the guard of the row before the change has been checked.
+fn renew_guard(
     newest: &ProjectKey,
     known: &[Arc<ProjectKey>],
     Regard { before, guard, after, acl }: &Regard<'_>,
@@ -125,8 +124,8 @@ fn guard_anew(
     }))
 }
 
-/// A guard that fits; [`Failure::Corrupt`] if there is none, or it does not.
-async fn vouched<'a>(
+/// Returns the guard if it fits the row; [`Failure::Corrupt`] if it is missing or does not fit.
+async fn checked_guard<'a>(
     store: &dyn Store,
     keys: &Keys,
     standing: &Standing<'_>,
@@ -136,7 +135,7 @@ async fn vouched<'a>(
     let guard = guard.ok_or_else(|| corrupt(seal::Error::Unguarded))?;
     let version = guard_key_version(guard).map_err(corrupt)?;
     let key = match keys.of_version(store, standing.project, version).await {
-        Ok(key) => key.ok_or_else(|| corrupt(seal::Error::Altered))?, // No key of that project made it.
+        Ok(key) => key.ok_or_else(|| corrupt(seal::Error::Altered))?, // No key of this project made the guard.
         Err(Error::Failed(Failure::Keys(source))) => return Err(corrupt(source).into()),
         Err(error) => return Err(error),
     };
@@ -144,7 +143,7 @@ async fn vouched<'a>(
     Ok(guard)
 }
 
-/// A row that cannot be understood, or whose ACL names users where there is none, was changed by somebody.
+/// Translates an error of the store. A row that cannot be understood counts as altered.
 fn altered(of: Option<Guarded>, error: store::Error) -> Error {
     match (of, error) {
         (Some(of), store::Error::Failed(store::Failure::Corrupt(_))) => {
@@ -158,15 +157,16 @@ fn users(acl: &Option<Acl>) -> Option<&[Text]> {
     acl.as_ref().map(|acl| acl.users.as_slice())
 }
 
-/// Whether something is as it was stored, with its ACL.
-pub(crate) async fn sound(
+/// Checks that a row and its ACL are as they were stored.
+pub(crate) async fn verify_row(
     store: &dyn Store,
     keys: &Keys,
     of: Option<Guarded>,
     read: Result<Regarded, store::Error>,
 ) -> Result<(), Error> {
     let found = read.map_err(|error| altered(of, error))?;
-    let guard = vouched(store, keys, &found.access.standing(found.of), found.access.guard.as_ref()).await?;
+    let guard =
+        checked_guard(store, keys, &found.access.standing(found.of), found.access.guard.as_ref()).await?;
     let corrupt = |source| Failure::Corrupt { of: found.of, source };
     Ok(check_acl(guard, found.acl.as_deref()).map_err(corrupt)?)
 }
@@ -177,37 +177,38 @@ pub(crate) async fn has_guards(store: &dyn Store, keys: &Keys) -> Result<bool, O
     Ok(keys.verify(&store.id(), &check).map_err(OpenError::Keys)? == Rows::Guarded)
 }
 
-/// Gives each row of a store of before there were guards its guard, some at a time: whatever ends it meanwhile, the next
-/// start goes on. Then the store's check value says that all have one, and nobody takes a row without for one of those.
+/// Gives a guard to each row of a store that an older version wrote, some rows at a time. If the service ends meanwhile,
+/// the next start continues. At the end, the check value of the store says that all rows have guards, so a row without
+/// one is refused from then on.
 ///
-/// Rows that cannot be understood, or whose project's key cannot be had, stay without: nobody can use them anyway. A row
-/// that the disk does not give is tried again by the next start, and the check value waits for it.
+/// Rows that cannot be understood, or whose project key does not open, get no guard: nobody can use them anyway. If the
+/// disk cannot read a row, the next start tries again, and the check value is written only then.
 pub(crate) async fn guard_all(store: &dyn Store, keys: &Keys) -> Result<(), OpenError> {
     if has_guards(store, keys).await? {
         return Ok(());
     }
-    tracing::info!("what decides about each secret and container gets its guard, once");
-    let mut so_far = SoFar { rows: 0, is_whole: true, told: Instant::now() };
+    tracing::info!("giving every secret and container its guard, once");
+    let mut progress = Progress { rows: 0, is_whole: true, logged: Instant::now() };
     for kind in [Kind::Secrets, Kind::Containers] {
         let (mut after, mut limit) = (i64::MIN, IN_ONE_TRANSACTION);
         loop {
             let some = match store.regarded(kind, after, limit).await {
                 Err(store::Error::Failed(store::Failure::Unreadable)) if limit > 1 => {
-                    limit = 1; // What is before the damage.
+                    limit = 1; // Takes the rows before the damage.
                     continue;
                 }
                 Err(store::Error::Failed(store::Failure::Unreadable)) => {
-                    so_far.is_whole = false;
+                    progress.is_whole = false;
                     let from = after;
                     after = beyond_damage(store, kind, from).await?;
                     tracing::error!(
                         ?kind,
                         after = from,
                         up_to = after,
-                        "rows there cannot be read, and get no guard"
+                        "these rows cannot be read and get no guard"
                     );
                     if after == i64::MAX {
-                        break; // The last ones.
+                        break; // They were the last rows.
                     }
                     continue;
                 }
@@ -215,12 +216,12 @@ pub(crate) async fn guard_all(store: &dyn Store, keys: &Keys) -> Result<(), Open
             };
             let Some(last) = some.last() else { break };
             (after, limit) = (last.row, limit.saturating_mul(2).min(IN_ONE_TRANSACTION));
-            guard_some(store, keys, kind, some, &mut so_far).await?;
+            guard_some(store, keys, kind, some, &mut progress).await?;
         }
     }
-    let SoFar { rows, is_whole, .. } = so_far;
+    let Progress { rows, is_whole, .. } = progress;
     if !is_whole {
-        tracing::error!(rows, "some rows have no guard, and cannot be used; the next start tries again");
+        tracing::error!(rows, "some rows have no guard and cannot be used; the next start tries again");
         return Ok(());
     }
     let (from, to) = (store.key_check().await?.unwrap_or_default(), keys.check_value(&store.id()));
@@ -229,12 +230,12 @@ pub(crate) async fn guard_all(store: &dyn Store, keys: &Keys) -> Result<(), Open
     Ok(())
 }
 
-/// How far it is.
-struct SoFar {
+/// The progress of [`guard_all`].
+struct Progress {
     rows: u64,
-    /// Nothing was left out that could be there another time.
+    /// False if the disk could not read a row, which may succeed at another time.
     is_whole: bool,
-    told: Instant,
+    logged: Instant,
 }
 
 async fn guard_some(
@@ -242,7 +243,7 @@ async fn guard_some(
     keys: &Keys,
     kind: Kind,
     some: Vec<RegardedRow>,
-    so_far: &mut SoFar,
+    progress: &mut Progress,
 ) -> Result<(), OpenError> {
     let mut guards = Vec::with_capacity(some.len());
     for RegardedRow { row, of, read } in some {
@@ -253,31 +254,31 @@ async fn guard_some(
                 if !is_unreadable && !failure.is_of_the_row() {
                     return Err(failure.into());
                 }
-                so_far.is_whole &= !is_unreadable;
-                tracing::error!(?kind, row, ?of, error = %failure, "a row gets no guard, and cannot be used");
+                progress.is_whole &= !is_unreadable;
+                tracing::error!(?kind, row, ?of, error = %failure, "a row gets no guard and cannot be used");
             }
             Err(error) => {
                 return Err(OpenError::Store(store::Failure::Unavailable(error.to_string()).into()));
             }
         }
     }
-    so_far.rows += u64::try_from(guards.len()).unwrap_or(0);
+    progress.rows += u64::try_from(guards.len()).unwrap_or(0);
     store.apply(Change::PutGuards(guards), unwitnessed()).await?;
-    if so_far.told.elapsed() >= PROGRESS_EVERY {
-        so_far.told = Instant::now();
-        tracing::info!(rows = so_far.rows, "guards so far");
+    if progress.logged.elapsed() >= PROGRESS_EVERY {
+        progress.logged = Instant::now();
+        tracing::info!(rows = progress.rows, "rows that have got guards so far");
     }
     Ok(())
 }
 
-/// The first number after which rows can be read again: the one after this cannot.
+/// Finds the first row number after which rows can be read again. The row after `after` cannot be read.
 async fn beyond_damage(store: &dyn Store, kind: Kind, after: i64) -> Result<i64, OpenError> {
     let is_readable = async |after| match store.regarded(kind, after, 1).await {
         Ok(_) => Ok(true),
         Err(store::Error::Failed(store::Failure::Unreadable)) => Ok(false),
         Err(error) => Err(OpenError::Store(error)),
     };
-    let (mut bad, mut good, mut step) = (after.max(0), i64::MAX, 1_i64); // Numbers of rows begin at 1.
+    let (mut bad, mut good, mut step) = (after.max(0), i64::MAX, 1_i64); // Row numbers begin at 1.
     while bad < i64::MAX {
         let next = bad.saturating_add(step);
         if is_readable(next).await? {
@@ -296,7 +297,7 @@ async fn beyond_damage(store: &dyn Store, kind: Kind, after: i64) -> Result<i64,
     Ok(good)
 }
 
-/// None if it has one.
+/// Makes the first guard of a row; `None` if the row has a guard.
 async fn first_guard(
     store: &dyn Store,
     keys: &Keys,

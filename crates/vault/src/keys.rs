@@ -1,4 +1,4 @@
-//! Project keys, unwrapped when first needed and kept in locked memory.
+//! Project keys: unwrapped at their first use, then kept in locked memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use store::{Change, Store, StoreId, unwitnessed};
 
 use crate::{Error, Failure};
 
-/// Projects whose keys are kept; one more, and all are forgotten and unwrapped anew as they are needed.
+/// How many projects' keys are kept. One more project empties the list, and keys are unwrapped again when needed.
 const PROJECTS_MAX: usize = 4096;
 
 /// The keys of all projects.
@@ -23,42 +23,42 @@ impl Keys {
         Self { master, known: RwLock::default() }
     }
 
-    /// The same master key, and no project's: each is unwrapped from what is stored when it is needed.
-    pub(crate) fn afresh(&self) -> Self {
+    /// The same master key without any project key: each is unwrapped from the store again when it is needed.
+    pub(crate) fn without_project_keys(&self) -> Self {
         Self::new(Arc::clone(&self.master))
     }
 
-    /// Whether the master key is that of a store, by its check value, and what that says of the store's rows.
+    /// Checks the master key against the check value of a store. The check value also says whether all rows have guards.
     pub(crate) fn verify(&self, store: &StoreId, check: &[u8]) -> Result<Rows, seal::Error> {
         self.master.verify(store, check)
     }
 
-    /// What tells it from now on, of a store whose rows all have guards.
+    /// The check value of a store whose rows all have guards.
     pub(crate) fn check_value(&self, store: &StoreId) -> Vec<u8> {
         self.master.check_value(store)
     }
 
-    /// The key to open something with.
+    /// The key of a version, which opens what was sealed with it.
     pub(crate) async fn of_version(
         &self,
         store: &dyn Store,
         project: &ProjectId,
         version: KeyVersion,
     ) -> Result<Option<Arc<ProjectKey>>, Error> {
-        if let Some(key) = self.find(project, |key| key.version() == version) {
+        if let Some(key) = self.find_known(project, |key| key.version() == version) {
             return Ok(Some(key));
         }
         let Some(stored) = store.project_key(project, Some(version)).await? else { return Ok(None) };
         self.unwrap(project, &stored).map(Some)
     }
 
-    /// The key to seal something new with: the newest, or a first one.
+    /// The newest key of a project, which seals new payloads. A project without a key gets its first one.
     pub(crate) async fn newest(
         &self,
         store: &dyn Store,
         project: &ProjectId,
     ) -> Result<Arc<ProjectKey>, Error> {
-        if let Some(key) = self.find(project, |_| true) {
+        if let Some(key) = self.find_known(project, |_| true) {
             return Ok(key);
         }
         if store.project_key(project, None).await?.is_none() {
@@ -67,17 +67,17 @@ impl Keys {
             let change = Change::AddProjectKey { project: project.clone(), version, wrapped };
             store.apply(change, unwitnessed()).await?;
         }
-        // Of several first requests one has given the project its key; all use what is stored.
+        // If several first requests run at once, one of them stores the key, and all of them use the stored one.
         match store.project_key(project, None).await? {
             Some(stored) => self.unwrap(project, &stored),
             None => Err(store::Failure::Corrupt("project_keys").into()),
         }
     }
 
-    /// The newest of the known keys of a project that will do.
-    fn find(&self, project: &ProjectId, will_do: impl Fn(&ProjectKey) -> bool) -> Option<Arc<ProjectKey>> {
+    /// The newest of the known keys of a project that fits.
+    fn find_known(&self, project: &ProjectId, fits: impl Fn(&ProjectKey) -> bool) -> Option<Arc<ProjectKey>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(project)?.iter().filter(|key| will_do(key)).max_by_key(|key| key.version()).cloned()
+        known.get(project)?.iter().filter(|key| fits(key)).max_by_key(|key| key.version()).cloned()
     }
 
     fn unwrap(&self, project: &ProjectId, stored: &store::WrappedKey) -> Result<Arc<ProjectKey>, Error> {

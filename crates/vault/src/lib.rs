@@ -1,13 +1,13 @@
-//! Every request is authorised, written down, then done.
+//! The vault authorises every request, writes it into the audit trail, then does it.
 //!
 //! ```text
 //! front-end ──Call, request──▶ vault ──▶ store    rows, sealed
 //!                              │  └────▶ seal     keys, plaintext
-//!                              └───────▶ audit    one line a request, before anything leaves
+//!                              └───────▶ audit    one line per request, before anything leaves
 //! ```
 //!
 //! The vault knows no protocol: a front-end parses bytes into the types of `model` and of this crate, makes one
-//! call, and translates the answer or the [`Error`]. It reads no clock either: [`model::Call`] carries the time.
+//! call, and translates the result or the [`Error`]. The vault reads no clock: [`model::Call`] carries the time.
 #![forbid(unsafe_code)]
 
 mod acls;

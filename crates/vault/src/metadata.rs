@@ -8,12 +8,12 @@ use crate::{Action, Error, Failure, Vault};
 
 pub use model::Expect;
 
-/// User metadata of a secret, and its facets.
+/// The user metadata and the facets of a secret.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// The pairs the user set, in the order of keys.
+    /// The pairs that the user set, in the order of their keys.
     pub user: Vec<Metadatum>,
-    /// What hypervisors know; a door shows only what differs from [`Facets::default`].
+    /// The facets for hypervisors. A front-end shows only those that differ from [`Facets::default`].
     pub facets: Facets,
 }
 
@@ -28,7 +28,7 @@ impl Vault {
         self.read(call, action, Some(id), read).await
     }
 
-    /// Replaces all user metadata, and changes the facets named, in one transaction.
+    /// Replaces all user metadata and changes the given facets in one transaction.
     pub async fn replace_metadata(
         &self,
         call: &Call,
@@ -47,25 +47,25 @@ impl Vault {
         .await
     }
 
-    /// Adds one pair; [`crate::Conflict::Metadatum`] if the key is there.
+    /// Adds one pair; [`crate::Conflict::Metadatum`] if the key exists.
     pub async fn add_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
         let change = |_| Change::AddMetadatum { id, datum: datum.clone() };
         self.change_metadata(call, Action::AddMetadatum, id, false, change).await
     }
 
-    /// Changes one pair; [`crate::Absent::Metadatum`] if the key is not there.
+    /// Changes one pair; [`crate::Absent::Metadatum`] if the key does not exist.
     pub async fn set_metadatum(&self, call: &Call, id: SecretId, datum: Metadatum) -> Result<(), Error> {
         let change = |_| Change::SetMetadatum { id, datum: datum.clone() };
         self.change_metadata(call, Action::ReplaceMetadata, id, false, change).await
     }
 
-    /// Removes one pair; fine if it is not there.
+    /// Removes one pair; no error if it does not exist.
     pub async fn remove_metadatum(&self, call: &Call, id: SecretId, key: &str) -> Result<(), Error> {
         let change = |_| Change::RemoveMetadatum { id, key: key.to_owned() };
         self.change_metadata(call, Action::RemoveMetadatum, id, false, change).await
     }
 
-    /// Changes one facet. `action` is `AddMetadatum`, `ReplaceMetadata` or `RemoveMetadatum`, as the door was asked.
+    /// Changes one facet. `action` is the request: `AddMetadatum`, `ReplaceMetadata` or `RemoveMetadatum`.
     pub async fn set_facet(
         &self,
         call: &Call,
@@ -79,8 +79,8 @@ impl Vault {
         self.change_metadata(call, action, id, private, change).await
     }
 
-    /// Prepares a change and does it. One that makes the secret private seals the payload anew, because an envelope
-    /// is bound to that flag; if the payload was changed meanwhile, all of it is done again.
+    /// Prepares a change and does it. A change that makes the secret private seals the payload again, because an envelope
+    /// is bound to that flag. If the payload changed meanwhile, the vault starts again.
     async fn change_metadata(
         &self,
         call: &Call,
@@ -96,7 +96,7 @@ impl Vault {
         self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
     }
 
-    /// The payload of a secret that is there for this caller, bound anew if it is to become private and is not yet.
+    /// Checks that the caller may use a secret, and seals its payload again if the secret becomes private now.
     pub(crate) async fn reseal_if(
         &self,
         private: bool,

@@ -1,5 +1,5 @@
-//! Opens what a store holds for who looks at all of it: nobody is asked, nothing is written down, and nothing that was
-//! opened leaves. With it an operator learns which secrets are damaged before somebody needs them.
+//! Opens everything in a store for an inspection, so that an operator finds damaged secrets before somebody needs them.
+//! No policy decides, no line goes into the audit trail, and no plaintext leaves.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use model::SecretId;
 use seal::MasterKey;
 use store::{RegardedRow, SealedSecret, Store};
 
-use crate::guards::{has_guards, sound};
+use crate::guards::{has_guards, verify_row};
 use crate::keys::Keys;
 use crate::secrets::open_sealed;
 use crate::{Error, OpenError};
@@ -18,7 +18,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// With the key that [`crate::unlock`] gave.
+    /// An opener with the key that [`crate::unlock`] returned.
     pub fn new(master: MasterKey) -> Self {
         Self::with(Keys::new(Arc::new(master)))
     }
@@ -27,7 +27,7 @@ impl Opener {
         Self { keys }
     }
 
-    /// Whether the master key is that of this store; [`OpenError::WrongMasterKey`] if not.
+    /// Checks that the master key belongs to this store; [`OpenError::WrongMasterKey`] if not.
     pub async fn fits(&self, store: &dyn Store) -> Result<(), OpenError> {
         let check = store.key_check().await?.unwrap_or_default();
         self.keys.verify(&store.id(), &check).map(drop).map_err(|error| match error {
@@ -38,20 +38,21 @@ impl Opener {
         })
     }
 
-    /// Opens a secret's payload and wipes it again; whether there was one.
+    /// Opens the payload of a secret and wipes it again. Returns whether there was a payload.
     pub async fn opens(&self, store: &dyn Store, id: SecretId, found: &SealedSecret) -> Result<bool, Error> {
         let Some((_, sealed)) = &found.payload else { return Ok(false) };
         open_sealed(&self.keys, store, id, found, sealed).await.map(|_| true)
     }
 
-    /// Whether there are guards to look at: a store of before has none until it is served.
+    /// Whether the rows have guards. A store of an older version has none until the service has started once.
     pub async fn has_guards(&self, store: &dyn Store) -> Result<bool, OpenError> {
         has_guards(store, &self.keys).await
     }
 
-    /// Whether what decides about a secret or a container is as it was stored, its ACL too; [`crate::Failure::Corrupt`] if not.
+    /// Checks that the access data of a secret or container, with its ACL, is as it was stored;
+    /// [`crate::Failure::Corrupt`] if not.
     pub async fn vouches(&self, store: &dyn Store, row: RegardedRow) -> Result<(), Error> {
-        sound(store, &self.keys, row.of, row.read).await
+        verify_row(store, &self.keys, row.of, row.read).await
     }
 }
 

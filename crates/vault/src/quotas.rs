@@ -1,4 +1,4 @@
-//! Quotas: how much a project may have.
+//! Quotas limit how many secrets, containers, orders and consumers a project may have.
 
 use model::{Absent, Call, Counted, ProjectId, ProjectQuotas, Quotas};
 use store::{Change, Limit, Slice, Sliced};
@@ -7,7 +7,7 @@ use crate::audit::Object;
 use crate::{Action, Error, Vault};
 
 impl Vault {
-    /// What the caller's project may have.
+    /// The quotas that hold for the caller's project.
     pub async fn own_quotas(&self, call: &Call) -> Result<Quotas, Error> {
         let action = Action::ReadQuotas;
         let read = async {
@@ -18,7 +18,7 @@ impl Vault {
         Ok(own.unwrap_or_default().or(self.quotas))
     }
 
-    /// What was said of the quotas of all projects.
+    /// Lists the projects that have quotas of their own.
     pub async fn all_project_quotas(
         &self,
         call: &Call,
@@ -32,7 +32,7 @@ impl Vault {
         self.read(call, action, None, read).await
     }
 
-    /// What was said of a project's.
+    /// The quotas that were set for a project.
     pub async fn project_quotas(&self, call: &Call, project: &ProjectId) -> Result<ProjectQuotas, Error> {
         let action = Action::ReadProjectQuotas;
         let read = async {
@@ -42,7 +42,7 @@ impl Vault {
         self.read(call, action, Object::Quotas(project.clone()), read).await
     }
 
-    /// Says how much a project may have; what is left out stays as it was.
+    /// Sets quotas of a project; those that are left out stay as they were.
     pub async fn set_project_quotas(
         &self,
         call: &Call,
@@ -74,7 +74,7 @@ impl Vault {
         self.attempt(call, action, of.clone(), changed).await
     }
 
-    /// What a project may have of something where nothing was said of its quotas.
+    /// The default limit for one kind of thing.
     pub(crate) fn limit(&self, counted: Counted) -> Limit {
         Limit(self.quotas.of(counted))
     }

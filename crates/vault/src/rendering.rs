@@ -1,6 +1,6 @@
-//! A payload as another text: what Nova and Cinder make of a Barbican key before they hand it to a hypervisor.
+//! Renders a payload as text, as Nova and Cinder render a Barbican key before they give it to a hypervisor.
 //!
-//! Every buffer that held a part of a payload is wiped, and none grows.
+//! Every buffer that holds a part of a payload is wiped, and none grows.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::Payload;
 
-/// The payload as the encoding says.
+/// Renders a payload in an encoding.
 pub(crate) fn render(encoding: Encoding, payload: Payload) -> Payload {
     match encoding {
         Encoding::Raw => payload,
@@ -23,14 +23,14 @@ pub(crate) fn render(encoding: Encoding, payload: Payload) -> Payload {
             let mut text = Zeroizing::new(vec![0; payload.len().div_ceil(3) * 4]);
             match BASE64.encode_slice(payload.expose(), &mut text) {
                 Ok(length) => text.truncate(length),
-                Err(_) => text.clear(), // Cannot be: the room is what the encoding takes.
+                Err(_) => text.clear(), // Cannot happen: the buffer is as long as the text.
             }
             Payload::from(text)
         }
     }
 }
 
-/// The payload that [`render`] makes exactly this text of, if there is one.
+/// Finds the payload that [`render`] turns into exactly this text; `None` if there is no such payload.
 pub(crate) fn parse(encoding: Encoding, text: &Payload) -> Option<Payload> {
     let payload = match encoding {
         Encoding::Raw => Zeroizing::new(text.expose().to_vec()),
@@ -56,7 +56,7 @@ const fn digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
-/// Of a lower-case digit: upper-case ones are never rendered.
+/// The value of a lower-case digit: [`render`] writes no upper-case ones.
 const fn value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_is_parsed() {
+    fn rendered_text_parses_to_its_payload() {
         check(Encoding::Raw, b"\x00x", "\0x");
         check(Encoding::Hex, b"\x00\xff\x1a", "00ff1a");
         check(Encoding::Hex, b"", "");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_rendered_otherwise_is_not_parsed() {
+    fn text_that_is_rendered_differently_does_not_parse() {
         for (encoding, text) in [
             (Encoding::Hex, "AB"),
             (Encoding::Hex, "abc"),

@@ -10,37 +10,37 @@ use store::{Change, SealedSecret, Store};
 use crate::keys::Keys;
 use crate::{Action, Denied, Error, Failure, Payload, Vault};
 
-/// A secret to be created.
+/// A secret to create.
 #[derive(Debug)]
 pub struct NewSecret {
-    /// What the creator says of it.
+    /// The attributes that the creator gives it.
     pub attributes: Attributes,
-    /// Its payload, if it comes in the same step.
+    /// Its payload, if the request that creates it has one.
     pub payload: Option<NewPayload>,
 }
 
-/// A payload to be stored.
+/// A payload to store.
 #[derive(Debug)]
 pub struct NewPayload {
-    /// What it is.
+    /// Its content type.
     pub content_type: ContentType,
     /// The bytes.
     pub payload: Payload,
 }
 
-/// A payload, opened.
+/// An opened payload.
 #[derive(Debug)]
 pub struct OpenedPayload {
-    /// What it was stored as.
+    /// The content type with which it was stored.
     pub content_type: ContentType,
-    /// How the secret says it is rendered where it is a value.
+    /// How hypervisors get it rendered.
     pub encoding: Encoding,
     /// The bytes.
     pub payload: Payload,
 }
 
 impl Vault {
-    /// Creates a secret; it is on disk when this returns.
+    /// Creates a secret. It is on disk when this returns.
     pub async fn create_secret(&self, call: &Call, new: NewSecret) -> Result<SecretId, Error> {
         let action = Action::CreateSecret;
         self.attempt(call, action, None, async { self.may(call, action) }).await?;
@@ -77,13 +77,13 @@ impl Vault {
         self.change(call, Action::CreateSecret, id, change).await
     }
 
-    /// Everything known of a secret, without its payload.
+    /// Reads the record of a secret, without its payload.
     pub async fn secret(&self, call: &Call, id: SecretId) -> Result<Secret, Error> {
         let action = Action::ReadSecret;
         self.read(call, action, Some(id), self.readable(call, id, action)).await
     }
 
-    /// Opens a payload. Private ones open only where [`model::Door::opens_private`].
+    /// Opens a payload. A private one opens only if [`model::Door::opens_private`].
     pub async fn read_payload(&self, call: &Call, id: SecretId) -> Result<OpenedPayload, Error> {
         self.read(call, Action::ReadPayload, Some(id), self.open_payload(call, id)).await
     }
@@ -98,7 +98,7 @@ impl Vault {
         Ok(OpenedPayload { content_type, encoding: found.encoding, payload })
     }
 
-    /// Opens an envelope, with nobody asked.
+    /// Opens an envelope without asking the policy.
     pub(crate) async fn open_sealed(
         &self,
         id: SecretId,
@@ -108,7 +108,7 @@ impl Vault {
         self.counted(open_sealed(&self.keys, &*self.store, id, found, sealed).await)
     }
 
-    /// Gives a secret its payload, once: [`Conflict::Payload`] after that.
+    /// Gives a secret its payload; [`Conflict::Payload`] if it has one.
     pub async fn fill_payload(&self, call: &Call, id: SecretId, new: NewPayload) -> Result<(), Error> {
         let action = Action::FillPayload;
         let prepare = || async {
@@ -125,8 +125,8 @@ impl Vault {
         self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
     }
 
-    /// Deletes a secret; its ciphertext is gone from the store when this returns. [`Conflict::Consumers`] if it has consumers,
-    /// and `unless_used` is asked for.
+    /// Deletes a secret. Its ciphertext is gone from the store when this returns. With `unless_used`, a secret with
+    /// consumers stays: [`Conflict::Consumers`].
     pub async fn delete_secret(&self, call: &Call, id: SecretId, unless_used: bool) -> Result<(), Error> {
         let action = Action::DeleteSecret;
         let deleted = async {
@@ -136,8 +136,8 @@ impl Vault {
         self.attempt(call, action, Some(id), deleted).await
     }
 
-    /// One page of secrets, expired ones left out. The query's scope is the caller's own project or user; any other is
-    /// denied.
+    /// Lists one page of secrets that have not expired. The scope of the query is the caller's own project or user; any
+    /// other scope is denied.
     pub async fn list_secrets(&self, call: &Call, query: &ListQuery) -> Result<Page, Error> {
         self.read(call, Action::ListSecrets, None, self.page(call, query)).await
     }
@@ -154,10 +154,9 @@ impl Vault {
         Ok(self.store.list(query, call.time).await?)
     }
 
-    /// For a request that a front-end found wrong in itself: says whether the caller would have been allowed to make
-    /// it, so that a stranger learns nothing more than a stranger would, and writes it down as refused.
-    /// With [`Action::ReadPayload`] a secret without payload is [`Absent::Payload`], with [`Action::FillPayload`]
-    /// one that has a payload is no error here.
+    /// Handles a request that a front-end found malformed: checks whether the caller would have been allowed to make it,
+    /// so that a stranger learns nothing more, and writes it down as refused. With [`Action::ReadPayload`], a secret
+    /// without payload is [`Absent::Payload`]; with [`Action::FillPayload`], a secret with a payload is no error here.
     pub async fn refuse(&self, call: &Call, action: Action, id: Option<SecretId>) -> Result<(), Error> {
         let check = async {
             let Some(id) = id else { return self.may(call, action) };
@@ -170,8 +169,7 @@ impl Vault {
         self.refuse_if_allowed(call, action, id, check).await
     }
 
-    /// The same for a payload that is wrong in a way that matters only where there is none yet:
-    /// [`Conflict::Payload`] comes first.
+    /// As [`Vault::refuse`], for a malformed payload of a secret that may have one: [`Conflict::Payload`] comes first.
     pub async fn refuse_payload(&self, call: &Call, id: SecretId) -> Result<(), Error> {
         let action = Action::FillPayload;
         let check = async {
@@ -181,7 +179,7 @@ impl Vault {
         self.refuse_if_allowed(call, action, Some(id), check).await
     }
 
-    /// The envelope of a secret that is there for this caller.
+    /// Finds the envelope of a secret that this caller may use.
     pub(crate) async fn openable(
         &self,
         call: &Call,
@@ -199,7 +197,7 @@ impl Vault {
         .await
     }
 
-    /// The record of a secret that is there for this caller.
+    /// Finds the record of a secret that this caller may use.
     pub(crate) async fn readable(&self, call: &Call, id: SecretId, action: Action) -> Result<Secret, Error> {
         let absent = Absent::Secret(id);
         self.find(

@@ -1,4 +1,4 @@
-//! Transport keys.
+//! Requests about transport keys.
 
 use model::{Absent, Call, Text, TransportKey, TransportKeyId};
 use store::{Change, Slice, Sliced};
@@ -24,7 +24,7 @@ impl Vault {
         Ok(id)
     }
 
-    /// One transport key.
+    /// Reads a transport key.
     pub async fn transport_key(&self, call: &Call, id: TransportKeyId) -> Result<TransportKey, Error> {
         let action = Action::ReadTransportKey;
         let read = async {
@@ -34,7 +34,7 @@ impl Vault {
         self.read(call, action, Object::TransportKey(id), read).await
     }
 
-    /// Transport keys, in order of creation; those of one back end, if it is named.
+    /// Lists transport keys in order of creation; with `plugin`, only those of that back end.
     pub async fn transport_keys(
         &self,
         call: &Call,

@@ -1,4 +1,4 @@
-//! Upkeep: what is not there for anybody any more is taken away.
+//! Upkeep deletes expired secrets and spent orders.
 
 use std::time::Duration;
 
@@ -8,18 +8,17 @@ use store::{Change, unwitnessed};
 use crate::audit::{Object, Outcome};
 use crate::{Action, Error, Vault};
 
-/// Secrets in one piece of the work.
+/// How many secrets one call of [`Vault::reap`] deletes at most.
 const AT_ONCE: u32 = 256;
-/// Those that may be taken away together: each has up to some thousands of rows that go with it, and others wait that
-/// long.
+/// How many secrets are deleted together. Each has up to some thousands of rows, and other requests wait meanwhile.
 const IN_ONE_TRANSACTION: usize = 8;
 
-/// How long what is not there for anybody any more is kept all the same.
+/// How long upkeep waits before it deletes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Grace {
-    /// A secret, after it has expired. A clock that is fast by less destroys nothing.
+    /// After a secret has expired. A clock that is wrong by less destroys nothing.
     pub expired: Duration,
-    /// An order that failed, or whose outcome was deleted, after it was given.
+    /// After an order was created that failed, or whose secret or container was deleted.
     pub orders: Duration,
 }
 
@@ -29,25 +28,25 @@ impl Default for Grace {
     }
 }
 
-/// What was taken away.
+/// How much one call of [`Vault::reap`] has deleted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reaped {
-    /// Secrets that had expired.
+    /// Expired secrets.
     pub secrets: u64,
-    /// Orders with nothing to show for them.
+    /// Orders that failed, or whose secret or container was deleted.
     pub orders: u64,
 }
 
 impl Reaped {
-    /// Whether there was nothing.
+    /// Whether nothing was deleted.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Vault {
-    /// Takes some of it away, no more than keeps others waiting for a moment; nothing if nothing is left. Each secret is
-    /// written down in the audit trail like one that was deleted, before it is gone.
+    /// Deletes expired secrets and spent orders, but only so many that other requests wait no longer than a moment. The
+    /// audit trail has a line for each secret before it is deleted.
     pub async fn reap(&self, now: Timestamp, grace: Grace) -> Result<Reaped, Error> {
         let before = |age: Duration| now.plus_micros(-i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let (by, orders_before) = (before(grace.expired), before(grace.orders));
@@ -66,7 +65,7 @@ impl Vault {
         Ok(reaped)
     }
 
-    /// Whether it was still there.
+    /// Deletes one secret. Returns false if somebody else has deleted it first.
     async fn reap_secret(
         &self,
         id: SecretId,
@@ -78,7 +77,7 @@ impl Vault {
         let call = Call { caller, time, request: RequestId::random(), door: Door::Upkeep };
         match self.change(&call, Action::DeleteSecret, id, Change::ReapSecret { id, by, time }).await {
             Ok(()) => Ok(true),
-            Err(Error::Absent(_)) => Ok(false), // Somebody was faster.
+            Err(Error::Absent(_)) => Ok(false),
             Err(error) => {
                 self.record(&call, Action::DeleteSecret, Object::Secret(id), Outcome::Failed).await?;
                 Err(error)

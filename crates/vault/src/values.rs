@@ -1,5 +1,5 @@
-//! What hypervisors ask: secrets defined under ids of their own, found by what they are used for, listed as handles, and
-//! their values, which are payloads as the secret says they are rendered.
+//! The requests of hypervisors. They define secrets under ids of their own, find them by usage, and list them as
+//! handles. A value is a payload, rendered as the secret says.
 
 use std::future::ready;
 
@@ -15,21 +15,21 @@ use crate::rendering;
 use crate::{Action, Error, Failure, Payload, Vault};
 
 impl Vault {
-    /// What an id points at.
+    /// Finds a secret by its id.
     pub async fn lookup(&self, call: &Call, id: SecretId) -> Result<Listed, Error> {
-        let found = self.pointed_at(call, id, || self.store.handle(id));
+        let found = self.find_handle(call, id, || self.store.handle(id));
         self.read(call, Action::ReadSecret, Some(id), found).await
     }
 
-    /// What a usage points at in the caller's project. An error names [`SecretId::NIL`].
+    /// Finds a secret of the caller's project by its usage. An error names [`SecretId::NIL`].
     pub async fn lookup_usage(&self, call: &Call, usage: &Usage) -> Result<Listed, Error> {
         let look = || self.store.handle_by_usage(&call.caller.project, usage);
-        let found = self.pointed_at(call, SecretId::NIL, look).await;
+        let found = self.find_handle(call, SecretId::NIL, look).await;
         let id = found.as_ref().ok().map(|listed| listed.id);
         self.read(call, Action::ReadSecret, id, ready(found)).await
     }
 
-    async fn pointed_at<Looking>(
+    async fn find_handle<Looking>(
         &self,
         call: &Call,
         id: SecretId,
@@ -46,12 +46,12 @@ impl Vault {
             .await;
         match found {
             Ok(handle) => Ok(handle.listed),
-            Err(Error::Absent(Absent::Secret(_))) => Err(Absent::Secret(id).into()), // Which one is nobody's business.
+            Err(Error::Absent(Absent::Secret(_))) => Err(Absent::Secret(id).into()), // The caller need not learn which one.
             Err(error) => Err(error),
         }
     }
 
-    /// How many secrets the caller's project has.
+    /// Counts the secrets of the caller's project.
     pub async fn count_secrets(&self, call: &Call, which: Which) -> Result<u64, Error> {
         let count = async {
             self.may(call, Action::ListSecrets)?;
@@ -60,7 +60,7 @@ impl Vault {
         self.read(call, Action::ListSecrets, None, count).await
     }
 
-    /// The secrets of the caller's project, in no order; of more than `limit` only so many.
+    /// Lists at most `limit` secrets of the caller's project, in no particular order.
     pub async fn all_secrets(&self, call: &Call, which: Which, limit: usize) -> Result<Vec<Listed>, Error> {
         let list = async {
             self.may(call, Action::ListSecrets)?;
@@ -69,12 +69,12 @@ impl Vault {
         self.read(call, Action::ListSecrets, None, list).await
     }
 
-    /// Creates a secret under an id, or, if the project has it, gives it these facets by the rules of
-    /// [`Facets::redefined`]. Its payload stays.
+    /// Creates a secret under an id. If the project has that secret already, changes its facets by the rules of
+    /// [`Facets::redefined`]; its payload stays.
     pub async fn define_secret(&self, call: &Call, id: SecretId, facets: Facets) -> Result<(), Error> {
         let prepare = || async {
             let (action, reseal) = self.prepare_definition(call, id, &facets).await?;
-            let mut secret = Box::new(defined(call, id, facets.clone()));
+            let mut secret = Box::new(new_definition(call, id, facets.clone()));
             let key = self.keys.newest(&*self.store, &secret.project).await?;
             secret.guard = Some(key.guard(&secret.standing(), None));
             Ok((action, Change::DefineSecret { secret, reseal, limit: self.limit(Counted::Secrets) }))
@@ -83,7 +83,8 @@ impl Vault {
         self.attempt(call, Action::DefineSecret, Some(id), define).await
     }
 
-    /// Whether the caller may, as what it is written down, and the payload bound anew if the definition makes it private.
+    /// Checks that the caller may define the secret. Returns the action to write down, and the payload sealed again if
+    /// the definition makes the secret private.
     async fn prepare_definition(
         &self,
         call: &Call,
@@ -96,20 +97,20 @@ impl Vault {
                 self.may(call, Action::CreateSecret)?;
                 Ok((Action::CreateSecret, None))
             }
-            // It is another project's, which has to be said: here it is in the way.
+            // The id belongs to another project, so this project cannot use it.
             Err(Error::Denied(_)) => Err(Conflict::Id(id).into()),
             Err(error) => Err(error),
         }
     }
 
-    /// Opens a payload as the secret says it is rendered. Private ones open only where [`model::Door::opens_private`].
+    /// Reads a payload, rendered as the secret says. A private one opens only if [`model::Door::opens_private`].
     pub async fn read_value(&self, call: &Call, id: SecretId) -> Result<Payload, Error> {
         let opened = self.read_payload(call, id).await?;
         Ok(rendering::render(opened.encoding, opened.payload))
     }
 
-    /// Replaces a payload by the one that is rendered as `value`. If there is none, the value becomes the payload and is
-    /// rendered as it is from now on.
+    /// Replaces a payload by the one that renders as `value`. If there is no such payload, the value becomes the payload,
+    /// and from now on it is rendered without encoding.
     pub async fn set_value(&self, call: &Call, id: SecretId, value: Payload) -> Result<(), Error> {
         let action = Action::SetPayload;
         let prepare = || async {
@@ -136,32 +137,33 @@ impl Vault {
         self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
     }
 
-    /// Whether the caller may be told of changes of its project's secrets. It is asked once, when it begins to follow.
+    /// Checks that the caller may follow the changes of its project's secrets. A front-end asks once, when the caller
+    /// begins to follow.
     pub async fn follow(&self, call: &Call) -> Result<(), Error> {
         let action = Action::FollowSecrets;
         self.read(call, action, None, async { self.may(call, action) }).await
     }
 
-    /// Whether the caller's project has secrets that end with this process. For the process itself, which asks now and then:
-    /// no line says so.
+    /// Whether the caller's project has ephemeral secrets, which are gone when this process ends. The process itself asks
+    /// this now and then, so it writes no line into the audit trail.
     pub async fn has_ephemeral(&self, call: &Call) -> Result<bool, Error> {
         let which = Which { ephemeral: Some(true), private: None };
         Ok(self.store.count(&call.caller.project, which, call.time).await? > 0)
     }
 
-    /// The change log after a place, of all projects: a front-end tells each caller what is of theirs.
+    /// Reads the change log of all projects after a cursor. A front-end tells each caller only the changes of its project.
     pub async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error> {
         Ok(self.store.changes(after, limit).await?)
     }
 
-    /// Follows the end of the change log.
+    /// A receiver of the newest place in the change log.
     pub fn newest_change(&self) -> watch::Receiver<ChangeCursor> {
         self.store.newest_change()
     }
 }
 
-/// A secret as it is when it is defined for the first time.
-fn defined(call: &Call, id: SecretId, facets: Facets) -> Secret {
+/// A secret that is defined for the first time.
+fn new_definition(call: &Call, id: SecretId, facets: Facets) -> Secret {
     Secret {
         id,
         project: call.caller.project.clone(),

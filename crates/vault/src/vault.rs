@@ -1,4 +1,4 @@
-//! The vault itself: how it is opened, and the steps that every request goes through.
+//! The vault itself: how it opens, and the steps of every request.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,10 @@ use crate::opener::Opener;
 use crate::orders::Workshop;
 use crate::{Action, Denied, Error, Failure, OpenError};
 
-/// How often a change is prepared again because what it was prepared from changed meanwhile. A payload is filled once
-/// and a secret made private once, so twice is already more than can happen at this door.
+/// How often the vault prepares a change again because another change came first. A payload is filled once and a secret
+/// made private once, so at Barbican's front-end two are more than can happen.
 pub(crate) const TRIES: u32 = 5;
-/// An audit trail that cannot be written is told to the log once in so long: requests go on being refused.
+/// How often the log says that the audit trail cannot be written. Every request is refused meanwhile.
 const UNWRITTEN_LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// All secrets, behind one policy and one audit trail.
@@ -29,69 +29,69 @@ pub struct Vault {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Keys,
     audit: Arc<dyn AuditSink>,
-    /// Changes that the trail has as committed and the store has not, and whoever opened the vault accepted that.
+    /// Changes that the trail calls committed and the store does not have. The operator has accepted their loss.
     lost: Option<Lost>,
-    /// What a project may have of whose quotas nothing was said.
+    /// The quotas of a project that has none of its own.
     pub(crate) quotas: Quotas,
     pub(crate) workshop: Workshop,
-    /// Held only while a verdict is found, which waits for nothing.
+    /// Locked only while the vault finds a verdict, which waits for nothing.
     policy: RwLock<Policy>,
-    /// How often somebody asked for something stored that did not open, or was not as it was stored.
+    /// How often a request found stored data that did not open or had been altered.
     pub(crate) unopened: AtomicU64,
 }
 
-/// What a vault is made of.
+/// The parts of a vault.
 pub struct Parts<'a, A> {
-    /// Where rows are.
+    /// Holds the rows.
     pub store: Arc<dyn Store>,
-    /// Where the master key comes from.
+    /// Provides the master key.
     pub keys: &'a dyn KeyProvider,
-    /// Opens the audit trail, which goes on from the chain it is given.
+    /// Opens the audit trail, which continues the given chain.
     pub audit: A,
-    /// What a project may have of whose quotas nothing was said.
+    /// The quotas of a project that has none of its own.
     pub quotas: Quotas,
-    /// Who may do what.
+    /// The access rules.
     pub policy: Policy,
-    /// What to do if the trail has changes as committed that the store has not.
+    /// The reaction to committed changes that the store does not have.
     pub on_loss: OnLoss,
 }
 
-/// What to do about changes that are gone.
+/// The reaction to committed changes that the store does not have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OnLoss {
-    /// Not open: [`OpenError::Lost`].
+    /// The vault does not open: [`OpenError::Lost`].
     Refuse,
-    /// Go on: the operator knows. [`Vault::begin`] writes it down.
+    /// The vault opens: the operator accepts the loss, and [`Vault::begin`] writes that down.
     Accept,
 }
 
-/// Changes that the audit trail has as committed, and the store has not.
+/// Changes that the audit trail calls committed and the store does not have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lost {
     /// The newest change that the store has.
     pub after: u64,
-    /// The newest that was committed.
+    /// The newest change that was committed.
     pub through: u64,
 }
 
 impl Lost {
-    /// What is lost of a store whose newest change is `has`, if a trail says that `committed` was there.
+    /// The loss of a store whose newest change is `has`, if the trail says that `committed` was committed.
     pub fn between(has: u64, committed: u64) -> Option<Self> {
         (committed > has).then_some(Self { after: has, through: committed })
     }
 }
 
-/// Why a vault begins.
+/// Why a vault begins to work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Begin {
-    /// A store was made.
+    /// The operator created the store.
     Init,
-    /// It is served.
+    /// The service starts.
     Start,
 }
 
-/// Gets the master key of an existing store, checked against it. For looking at what the store and its audit trail
-/// hold; a new store, which has none yet, gives nothing.
+/// Gets the master key of an existing store and checks it against the store. Used to inspect a store and its audit
+/// trail. Returns `None` for a new store, which has no key yet.
 pub async fn unlock(
     store: &dyn Store,
     keys: &dyn KeyProvider,
@@ -101,7 +101,7 @@ pub async fn unlock(
     Ok(Some((master, store.audit_anchor(&NodeName::ONLY).await?)))
 }
 
-/// Gets the master key of a store that another process has: of which only its id and its check value are known here.
+/// Gets the master key of a store that another process has open, and of which only the id and check value are known.
 pub fn unlock_by(store: &StoreId, check: &[u8], keys: &dyn KeyProvider) -> Result<MasterKey, OpenError> {
     let master = keys.master_key(StoreAge::Existing)?;
     verify(store, keys, &master, check)?;
@@ -109,7 +109,7 @@ pub fn unlock_by(store: &StoreId, check: &[u8], keys: &dyn KeyProvider) -> Resul
 }
 
 impl Vault {
-    /// Opens a vault. A new store gets its master key now; for an existing one a missing or wrong key is an error.
+    /// Opens a vault. A new store gets its master key now. For an existing store, a missing or wrong key is an error.
     pub async fn open<A>(parts: Parts<'_, A>) -> Result<Self, OpenError>
     where
         A: FnOnce(Chain) -> io::Result<Arc<dyn AuditSink>>,
@@ -135,7 +135,7 @@ impl Vault {
         if let (Some(lost), OnLoss::Refuse) = (lost, on_loss) {
             return Err(OpenError::Lost(lost));
         }
-        numbers.go_on_after(found.given.max(found.committed)); // No number means two changes.
+        numbers.go_on_after(found.given.max(found.committed)); // Two changes never share a number.
         let keys = Keys::new(Arc::new(master));
         guard_all(&*store, &keys).await?;
         let (workshop, policy) = (Workshop::default(), RwLock::new(policy));
@@ -143,14 +143,14 @@ impl Vault {
         Ok(Self { store, keys, audit, lost, quotas, workshop, policy, unopened })
     }
 
-    /// Writes down that the service begins: what was accepted to be gone, and what was found at the end of the trail, so that
-    /// a crash can be told from a hand.
+    /// Writes down that the service begins, which loss the operator accepted, and what the end of the trail looked
+    /// like. The last tells a crash from somebody who edited the trail.
     pub fn begin(&self, why: Begin, now: Timestamp) -> io::Result<()> {
         if let Some(Lost { after, through }) = self.lost {
             tracing::warn!(
                 after,
                 through,
-                "changes are not in the database that were committed: this was accepted"
+                "committed changes are not in the database: the operator accepted this loss"
             );
             self.note(now, Event::AcceptRollback { lost_after: after, lost_through: through })?;
         }
@@ -166,8 +166,8 @@ impl Vault {
         self.note(now, Event::Stop)
     }
 
-    /// Writes down which change is on disk, unless the trail's last line says it. To be called now and then: where no
-    /// request follows a change, nothing else tells that it was committed.
+    /// Writes down which change is on disk, unless the last line of the trail says it. The service calls this now and
+    /// then: if no request follows a change, no other line says that the change was committed.
     pub fn tell_committed(&self, now: Timestamp) -> io::Result<()> {
         match self.store.numbers().committed() > self.audit.committed() {
             true => self.note(now, Event::Committed),
@@ -179,8 +179,8 @@ impl Vault {
         self.audit.note(&Note { time, request: RequestId::random(), event })
     }
 
-    /// Tells the store where the audit trail stands, so that lines cut off its end are missed. To be called now and
-    /// then, and when the vault is closed.
+    /// Tells the store the last line of the audit trail, so that a check notices lines that were cut off its end. The
+    /// service calls this now and then, and when the vault closes.
     pub async fn anchor_audit(&self) -> Result<(), Error> {
         let (number, hash) = self.audit.synced_head().map_err(|error| {
             tracing::error!(%error, "the audit trail is not on disk");
@@ -194,41 +194,41 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens what the store holds, for who looks at all of it, with keys unwrapped anew.
+    /// An opener for an inspection of the whole store. It unwraps every key anew.
     pub fn opener(&self) -> Opener {
-        Opener::with(self.keys.afresh())
+        Opener::with(self.keys.without_project_keys())
     }
 
-    /// How often, since the start, somebody asked for something stored that did not open, or was not as it was stored.
+    /// How many requests since the start found stored data that did not open or had been altered.
     pub fn unopened(&self) -> u64 {
         self.unopened.load(Ordering::Relaxed)
     }
 
-    /// From now on this is who may do what.
+    /// Replaces the access rules from now on.
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
-    /// Counts an error of what is stored.
+    /// Counts an error that damaged or altered data causes.
     pub(crate) fn counted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
         if let Err(Error::Failed(failure)) = &done
-            && failure.is_of_what_is_stored()
+            && failure.is_of_damaged_data()
         {
             self.unopened.fetch_add(1, Ordering::Relaxed);
         }
         done
     }
 
-    /// Opens the audit trail's file again, after its keeper has moved it away.
+    /// Opens the file of the audit trail again, after log rotation has moved it away.
     pub fn reopen_audit(&self, now: Timestamp) -> io::Result<()> {
         match self.audit.reopen()? {
-            true => self.note(now, Event::Reopen), // So that each file says at its end which changes there are.
+            true => self.note(now, Event::Reopen), // So each file ends with the newest change.
             false => Ok(()),
         }
     }
 
-    /// Writes a request down. Only then may anything leave. The line waits a moment, in which other requests that
-    /// are ready on this thread add theirs; then whoever comes first hands all of them over.
+    /// Writes a request into the audit trail; its result may leave only after that. The line waits a moment, in which
+    /// other requests that are ready on this thread add their lines. Then the first request writes all of them.
     pub(crate) async fn record(
         &self,
         call: &Call,
@@ -249,7 +249,7 @@ impl Vault {
         })
     }
 
-    /// Reads: what comes of the work leaves once a line says so, or why it does not.
+    /// Does a read. The result leaves once a line of the audit trail says that it was done, or why not.
     pub(crate) async fn read<T>(
         &self,
         call: &Call,
@@ -260,7 +260,7 @@ impl Vault {
         self.settle(call, action, of, Some(Outcome::Done), work.await).await
     }
 
-    /// Refuses what a front-end found wrong in itself: a caller who might have made the request is written down as refused.
+    /// Writes down a request that a front-end found malformed: as refused if the caller was allowed to make it.
     pub(crate) async fn refuse_if_allowed<T>(
         &self,
         call: &Call,
@@ -271,7 +271,7 @@ impl Vault {
         self.settle(call, action, of, Some(Outcome::Refused), check.await.map(drop)).await
     }
 
-    /// Changes something: [`Vault::change`] writes down what is done, and this what is not.
+    /// Does a change. [`Vault::change`] writes down changes that are done, and this those that are not.
     pub(crate) async fn attempt<T>(
         &self,
         call: &Call,
@@ -282,8 +282,8 @@ impl Vault {
         self.settle(call, action, of, None, work.await).await
     }
 
-    /// Writes down how a request ended: as `done` if it succeeded, or why not in one word. An error stays what it was,
-    /// unless even that cannot be written.
+    /// Writes down how a request ended: as `done` if it succeeded, otherwise with the reason in one word. An error stays
+    /// as it is, unless the line cannot be written.
     async fn settle<T>(
         &self,
         call: &Call,
@@ -299,7 +299,7 @@ impl Vault {
         result
     }
 
-    /// Something that is there for this caller, decided on as it was read.
+    /// Finds something that this caller may use. The decision rests on the row that is returned.
     pub(crate) async fn find<F, Looking>(
         &self,
         call: &Call,
@@ -321,7 +321,7 @@ impl Vault {
         Err(Error::BUSY)
     }
 
-    /// Prepares a change of a secret and does it; again if what it was prepared from changed meanwhile.
+    /// Prepares a change of a secret and does it. If another change came first, it prepares the change again.
     pub(crate) async fn change_with_retry<Preparing>(
         &self,
         call: &Call,
@@ -376,7 +376,7 @@ impl Vault {
     }
 }
 
-/// What a line of the audit trail is about.
+/// The object of a line of the audit trail.
 pub(crate) struct Subjects(Option<Object>);
 
 impl From<Option<SecretId>> for Subjects {
@@ -409,8 +409,8 @@ fn verify(
     })
 }
 
-/// Lets what is ready on this thread go first. tokio's own way to yield asks the system for more before it comes back,
-/// which costs a call of it for each request where there is only one.
+/// Lets the other tasks that are ready on this thread run first. `tokio::task::yield_now` polls the operating system
+/// before it comes back, which costs one system call per request when there is only one request.
 async fn others_first() {
     let mut is_first = true;
     std::future::poll_fn(|context| {
@@ -432,7 +432,7 @@ fn unwritten(call: &Call, error: &io::Error) {
     }
 }
 
-/// Whether something with this expiration is as if it were not there.
-pub(crate) fn expired(expiration: Option<Timestamp>, call: &Call) -> bool {
+/// Whether something with this expiration counts as absent.
+pub(crate) fn is_expired(expiration: Option<Timestamp>, call: &Call) -> bool {
     expiration.is_some_and(|expiration| expiration <= call.time)
 }
