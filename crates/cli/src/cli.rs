@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and the help that teaches it.
+//! The command line: the commands, their flags and their help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::reference::{Reference, Usage};
 use crate::xml::XmlText;
 
-/// Keeps and hands out the secrets of this host, through libvirt's secret API.
+/// Stores and reads the secrets of this host through libvirt's secret API.
 #[derive(Debug, Parser)]
 #[command(
     name = "donjon",
@@ -25,7 +25,7 @@ pub(crate) struct Cli {
     ///
     /// Such as secret:///system (libvirt's own), secret:///session, secret:///system?socket=/srv/virtsecretd-sock, or
     /// /srv/virtsecretd-sock alone; on another machine secret+ssh://HOST/system, or secret+tls://HOST/system where a
-    /// libvirtd serves TLS. [env: DONJON_URI] [default: the first that is there of
+    /// libvirtd serves TLS. [env: DONJON_URI] [default: the first that exists of
     /// $XDG_RUNTIME_DIR/donjon/virtsecretd-sock (unless root), /run/donjon/virtsecretd-sock and
     /// /run/libvirt/virtsecretd-sock]
     #[arg(long, short, value_name = "URI", global = true, display_order = GLOBAL)]
@@ -37,11 +37,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Flags of every command come after those of the one that is asked about.
+/// Flags of every command come after the flags of the one command in its help.
 const GLOBAL: usize = 500;
 
 const HELP: &str = "\
-SECRET is a UUID, or what the secret is used for: ceph:client.x, volume:/dev/vg/disk, iscsi:target, tls:name, vtpm:name.
+SECRET is the UUID of a secret or its usage: ceph:client.x, volume:/dev/vg/disk, iscsi:target, tls:name, vtpm:name.
 
 Examples:
   donjon define --usage ceph:client.x --description 'Ceph key of Nova'
@@ -52,7 +52,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such secret.";
 
 impl Cli {
-    /// What clap cannot refuse by itself.
+    /// Checks that clap cannot make.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.command {
             Command::SetValue(flags) if !flags.misplaced.is_empty() => Err(Error::ValueAsArgument),
@@ -61,41 +61,41 @@ impl Cli {
     }
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a secret, which has no value yet, and print its UUID
+    /// Make a secret without a value, and print its UUID
     ///
-    /// With the UUID of one that is there, its attributes are replaced by the ones given, and its value stays.
+    /// With the UUID of an existing secret, the command replaces its attributes and keeps its value.
     #[command(after_help = DEFINE_HELP)]
     Define(Define),
-    /// Give a secret its value, in place of the one it has
+    /// Set the value of a secret, also in place of an earlier one
     ///
-    /// The value comes from standard input, or from a file, byte for byte. At a terminal it is asked for, twice, and not
-    /// shown. It is never an argument: every user of the machine sees those, with ps.
+    /// The value comes from standard input or from a file, byte for byte. At a terminal donjon asks for it twice and does
+    /// not show it. It is never an argument, because every user of the machine sees arguments with ps.
     #[command(after_help = SET_VALUE_HELP)]
     SetValue(SetValue),
     /// Print the value of a secret, byte for byte
     ///
-    /// At a terminal a newline is added, and what is not text is refused. The value of a private secret is told to
-    /// nobody but hypervisors.
+    /// At a terminal donjon adds a newline, and refuses a value that is not text. Only hypervisors can read the value of a
+    /// private secret.
     #[command(after_help = GET_VALUE_HELP)]
     GetValue(GetValue),
     /// List secrets: UUID, usage, flags
     #[command(after_help = LIST_HELP)]
     List(List),
-    /// Show what is known of a secret, except its value
+    /// Show the attributes of a secret, without its value
     #[command(after_help = "Examples:\n  donjon show ceph:client.x\n  donjon show ceph:client.x --xml")]
     Show(Show),
-    /// Destroy secrets with their values, and print the UUID of each
+    /// Delete secrets with their values, and print the UUID of each
     ///
-    /// It does not ask: what was undefined is gone.
+    /// It does not ask first, and a deleted secret cannot be restored.
     #[command(after_help = UNDEFINE_HELP)]
     Undefine(Undefine),
-    /// Print a line for everything that happens to secrets: defined, undefined, value-changed
+    /// Print a line for each event of a secret: defined, undefined, value-changed
     ///
-    /// Only what happens from now on is told; a line on stderr says when it listens. It goes on until it is interrupted,
-    /// unless --count or --timeout ends it.
+    /// Only new events are printed. A line on stderr says when donjon has begun to listen. It runs until it is interrupted,
+    /// or until --count or --timeout ends it.
     #[command(after_help = EVENTS_HELP)]
     Events(Events),
 }
@@ -107,7 +107,7 @@ Examples:
   donjon define --xml secret.xml --validate
   id=$(donjon define) && head -c 32 /dev/urandom | donjon set-value $id
 
-A usage is that of one secret at the most. With --json the UUID comes as an object.";
+Two secrets cannot have the same usage. With --json the UUID is printed in an object.";
 
 const SET_VALUE_HELP: &str = "\
 Examples:
@@ -119,7 +119,7 @@ Examples:
 
 Ceph prints keys in base64, and hypervisors want the bytes: without --base64 a guest cannot log in.
 
-A value has 1 to 65536 bytes. It prints the UUID of the secret when it is done.";
+A value has 1 to 65536 bytes. When it is stored, the UUID of the secret is printed.";
 
 const GET_VALUE_HELP: &str = "\
 Examples:
@@ -136,7 +136,7 @@ const UNDEFINE_HELP: &str = "\
 Example:
   donjon undefine ceph:client.x volume:/dev/vg/disk
 
-Of several, those that can be undefined are. It ends with 3 if all others were not there, with 1 if one failed otherwise.";
+One failure does not stop the others. The exit code is 3 if all failed secrets do not exist, and 1 if one failed otherwise.";
 
 const EVENTS_HELP: &str = "\
 Examples:
@@ -144,30 +144,30 @@ Examples:
   donjon events ceph:client.x --count 1 --timeout 60
   donjon events --json | while read -r event; do echo \"$event\"; done
 
-With --count it fails (1) when time runs out first; without, the end of --timeout is a good end (0).";
+If --timeout ends before --count events have come, the exit code is 1. Without --count it is 0.";
 
 /// `donjon define`.
 #[derive(Args, Debug)]
 pub(crate) struct Define {
-    /// What it is used for: volume, ceph, iscsi, tls or vtpm, and which [default: nothing in particular]
+    /// The usage: volume, ceph, iscsi, tls or vtpm, and a name [default: no usage]
     #[arg(long, value_name = "TYPE:ID")]
     pub(crate) usage: Option<Usage>,
-    /// A text for people
+    /// A description for people
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<XmlText>,
-    /// Tell the value to nobody but hypervisors
+    /// Let only hypervisors read the value
     #[arg(long)]
     pub(crate) private: bool,
-    /// Never write it to disk: it is gone when the daemon ends
+    /// Never write the secret to disk: it is gone when the daemon ends
     #[arg(long)]
     pub(crate) ephemeral: bool,
-    /// Its UUID [default: the daemon makes one]
+    /// The UUID [default: the daemon makes one]
     #[arg(long)]
     pub(crate) uuid: Option<Uuid>,
-    /// Take everything from a file in libvirt's format for secrets instead; - is standard input
+    /// Take the definition from a file in libvirt's XML format; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["usage", "description", "private", "ephemeral", "uuid"])]
     pub(crate) xml: Option<PathBuf>,
-    /// Let the daemon refuse what is not in the schema of secrets
+    /// Let the daemon check the definition against libvirt's schema
     #[arg(long)]
     pub(crate) validate: bool,
 }
@@ -175,15 +175,15 @@ pub(crate) struct Define {
 /// `donjon set-value`.
 #[derive(Args, Debug)]
 pub(crate) struct SetValue {
-    /// Which secret: its UUID, or TYPE:ID
+    /// The secret: its UUID, or TYPE:ID
     #[arg(value_name = "SECRET")]
     pub(crate) secret: Reference,
-    /// Take the value from a file; - is standard input, though it be a terminal
+    /// Take the value from a file; - is standard input, even if that is a terminal
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) written: Written,
-    /// Where some put the value. Taken, so that it can be refused without being repeated in the message.
+    /// A value that was given as an argument by mistake. It is parsed, so that the error does not repeat it.
     #[arg(hide = true)]
     pub(crate) misplaced: Vec<OsString>,
 }
@@ -191,17 +191,17 @@ pub(crate) struct SetValue {
 /// `donjon get-value`.
 #[derive(Args, Debug)]
 pub(crate) struct GetValue {
-    /// Which secret: its UUID, or TYPE:ID
+    /// The secret: its UUID, or TYPE:ID
     #[arg(value_name = "SECRET")]
     pub(crate) secret: Reference,
     #[command(flatten)]
     pub(crate) written: Written,
-    /// Write to a terminal what is not text
+    /// Print a value that is not text to a terminal
     #[arg(long)]
     pub(crate) force: bool,
 }
 
-/// How a value is written where it comes in or goes out.
+/// The encoding of a value in the input or the output.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Written {
     /// The value is written in base64
@@ -215,16 +215,16 @@ pub(crate) struct Written {
 /// `donjon list`.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct List {
-    /// Only those whose value is for hypervisors alone
+    /// Only private secrets, whose value only hypervisors can read
     #[arg(long, conflicts_with = "no_private")]
     pub(crate) private: bool,
-    /// Only those whose value can be read
+    /// Only secrets that are not private
     #[arg(long)]
     pub(crate) no_private: bool,
-    /// Only those that are never written to disk
+    /// Only ephemeral secrets, which are never written to disk
     #[arg(long, conflicts_with = "no_ephemeral")]
     pub(crate) ephemeral: bool,
-    /// Only those that are kept on disk
+    /// Only secrets that are stored on disk
     #[arg(long)]
     pub(crate) no_ephemeral: bool,
 }
@@ -232,7 +232,7 @@ pub(crate) struct List {
 /// `donjon show`.
 #[derive(Args, Debug)]
 pub(crate) struct Show {
-    /// Which secret: its UUID, or TYPE:ID
+    /// The secret: its UUID, or TYPE:ID
     #[arg(value_name = "SECRET")]
     pub(crate) secret: Reference,
     /// Print it as XML, as define --xml takes it
@@ -243,7 +243,7 @@ pub(crate) struct Show {
 /// `donjon undefine`.
 #[derive(Args, Debug)]
 pub(crate) struct Undefine {
-    /// Which secrets: the UUID of each, or TYPE:ID
+    /// The secrets: the UUID of each, or TYPE:ID
     #[arg(value_name = "SECRET", required = true)]
     pub(crate) secrets: Vec<Reference>,
 }
@@ -251,13 +251,13 @@ pub(crate) struct Undefine {
 /// `donjon events`.
 #[derive(Args, Debug)]
 pub(crate) struct Events {
-    /// Of this secret alone: its UUID, or TYPE:ID
+    /// Only events of this secret: its UUID, or TYPE:ID
     #[arg(value_name = "SECRET")]
     pub(crate) secret: Option<Reference>,
-    /// End after so many
+    /// End after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// End after so many seconds
+    /// End after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub(crate) timeout: Option<u64>,
 }
@@ -270,7 +270,7 @@ mod tests {
     fn check(line: &str, good: bool) {
         let words = ["donjon"].into_iter().chain(line.split_whitespace());
         match Cli::try_parse_from(words) {
-            Ok(_) => assert!(good, "{line} was taken"),
+            Ok(_) => assert!(good, "{line} was accepted"),
             Err(error) => {
                 assert!(!good, "{line} was refused: {error}");
                 assert_eq!(error.exit_code(), 2, "{line}");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_taken() {
+    fn valid_command_lines_are_accepted() {
         for line in [
             "define",
             "define --usage ceph:client.x --description x --private --ephemeral",
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_an_argument_is_refused_and_not_repeated() {
+    fn a_value_as_an_argument_is_refused_and_not_repeated() {
         let cli = Cli::try_parse_from(["donjon", "set-value", "ceph:client.x", "hunter2"]).unwrap();
         let error = cli.check().unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused() {
+    fn invalid_command_lines_are_refused() {
         for line in [
             "define --usage disk:x",
             "define --usage ceph:",

@@ -1,7 +1,7 @@
-//! What the program says to people on stdout and stderr.
+//! Output for people on stdout and stderr.
 //!
-//! A reader of stdout that has gone away (`donjon events | head -1`) ends the program, quietly. What is lost on stderr is
-//! lost.
+//! If the reader of stdout has ended (`donjon events | head -1`), the program ends too, without a message. Errors of stderr
+//! are ignored.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,36 +11,36 @@ use std::os::fd::AsFd;
 
 use crate::error::Error;
 
-/// One line of result, on stdout, at once.
+/// Prints one line of the result on stdout at once.
 pub(crate) fn say(line: impl Display) -> Result<(), Error> {
     writeln!(io::stdout().lock(), "{line}").map_err(Error::Output)
 }
 
-/// One line beside the result, on stderr.
+/// Prints one line on stderr.
 pub(crate) fn tell(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Something to be answered on the same line, on stderr.
+/// Prints a question on stderr. The answer comes on the same line.
 pub(crate) fn prompt(text: &str) {
     let _ = write!(io::stderr().lock(), "{text}");
 }
 
-/// Whether people read the result as it comes.
+/// Whether stdout is a terminal.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// A value, on stdout. Past the buffer of the standard library, which nobody wipes.
+/// Writes a value to stdout, without the buffer of the standard library, which is not wiped.
 pub(crate) fn write_value(value: &[u8]) -> Result<(), Error> {
     let unbuffered = || Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     unbuffered().and_then(|mut stdout: File| stdout.write_all(value)).map_err(Error::Output)
 }
 
-/// A text from elsewhere, for one line or one cell: what would command the terminal is spelled out.
+/// A foreign text for one line or one cell. Control characters are escaped, so that a terminal does not obey them.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
-        text.chars().map(spelled).collect::<String>().into()
+        text.chars().map(escaped).collect::<String>().into()
     } else {
         text.into()
     }
@@ -51,11 +51,11 @@ pub(crate) fn lines(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn spelled(character: char) -> String {
+fn escaped(character: char) -> String {
     if character.is_control() { character.escape_default().collect() } else { character.into() }
 }
 
-/// Rows below their headings, as wide as the widest of each column.
+/// Rows below their headings. Each column is as wide as its widest cell.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let mut widths = headings.map(width);
     for row in rows {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_command_a_terminal_is_spelled_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(line("plain ä"), "plain ä");
         assert_eq!(line("\x1b[31mred\n\u{9b}"), "\\u{1b}[31mred\\n\\u{9b}");
         assert_eq!(lines("one\ntwo\x07"), "one\ntwo\\u{7}");

@@ -1,4 +1,4 @@
-//! How a value is written where it is not bytes: base64 and hexadecimal digits. Every buffer is wiped.
+//! The encodings of a value: raw bytes, base64 and hexadecimal. Every buffer is wiped.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,14 +7,14 @@ use zeroize::Zeroizing;
 use crate::cli::Written;
 use crate::error::Error;
 
-/// One way to write a value.
+/// One encoding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Encoding {
     /// Byte for byte.
     Raw,
     /// With padding, in one line.
     Base64,
-    /// In small letters.
+    /// In lower case.
     Hex,
 }
 
@@ -29,7 +29,7 @@ impl From<Written> for Encoding {
 }
 
 impl Encoding {
-    /// The value that was written so. Space and line ends in base64 and digits mean nothing.
+    /// Decodes a value. Spaces and line ends in base64 and hexadecimal are ignored.
     pub(crate) fn decode(self, written: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Error> {
         match self {
             Self::Raw => Ok(written),
@@ -38,7 +38,7 @@ impl Encoding {
         }
     }
 
-    /// The value, written so.
+    /// Encodes a value.
     pub(crate) fn encode(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
         match self {
             Self::Raw => Zeroizing::new(value.to_vec()),
@@ -48,7 +48,8 @@ impl Encoding {
     }
 }
 
-/// Whether a value is what `ceph auth get-key` prints: in base64 a type (1 or 2), a time, a length, and a key as long.
+/// Whether a value looks like the output of `ceph auth get-key`: in base64 a type (1 or 2), a time, a length, and a key of
+/// that length.
 pub(crate) fn is_ceph_key_in_base64(value: &[u8]) -> bool {
     let written = without_space(Zeroizing::new(value.to_vec()));
     let Some(key) = from_base64(written) else { return false };
@@ -60,7 +61,7 @@ pub(crate) fn is_ceph_key_in_base64(value: &[u8]) -> bool {
     }
 }
 
-/// In place, so that there is no other copy.
+/// Works in place, so that there is no other copy.
 fn without_space(mut written: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     written.retain(|byte| !byte.is_ascii_whitespace());
     written
@@ -74,7 +75,7 @@ fn from_base64(written: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn to_base64(value: &[u8]) -> Zeroizing<Vec<u8>> {
-    // Never longer than this: the length is that of a value, 64 KiB at the most.
+    // The length of a value is at most 64 KiB.
     let mut written = Zeroizing::new(vec![0; value.len().div_ceil(3) * 4]);
     let length = STANDARD.encode_slice(value, &mut written).unwrap_or_default();
     written.truncate(length);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_comes_back_as_it_was_written() {
+    fn a_value_survives_encoding_and_decoding() {
         let all: Vec<u8> = (0..=255).collect();
         for encoding in [Encoding::Raw, Encoding::Base64, Encoding::Hex] {
             for length in [0, 1, 2, 3, 255, 256] {
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn space_means_nothing_and_what_is_wrong_is_refused() {
+    fn spaces_are_ignored_and_wrong_digits_are_refused() {
         let check = |encoding, written: &[u8], expect: Option<&[u8]>| {
             assert_eq!(decoded(encoding, written).as_deref(), expect, "{written:?}");
         };

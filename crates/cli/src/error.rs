@@ -1,4 +1,4 @@
-//! Why a command failed, told to whoever typed it: what happened, then, on a line of its own, what to do. Never a value.
+//! Errors for the user of the command: the first line says what happened, the second what to do. None holds a value.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::reference::Reference;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The URI is not one.
+    /// The URI is not valid.
     #[error("{0}\nGive another with --connect or DONJON_URI, or neither to find a daemon on this machine.")]
     Uri(#[from] UriError),
     /// The variable holds no text.
@@ -19,36 +19,36 @@ pub(crate) enum Error {
     UriNotText,
     /// No socket is there.
     #[error(
-        "no daemon is here: there is no {}\n\
-         Start one with donjond serve, or say where it listens with --connect.", list(.0)
+        "no daemon was found: there is no {}\n\
+         Start one with donjond serve, or name its socket with --connect.", list(.0)
     )]
     NoSocket(Vec<PathBuf>),
     /// A socket is there and does not answer.
     #[error("cannot connect to {}: {source}\n{}", path.display(), connect_advice(source, path))]
     Connect {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The secret that was named is not there.
-    #[error("there is no secret {0}\nSee which there are with: donjon list")]
+    #[error("there is no secret {0}\nList all secrets with: donjon list")]
     NoSuchSecret(Reference),
-    /// It is there, and empty.
+    /// The secret has no value.
     #[error("secret {0} has no value yet\nGive it one with: donjon set-value {0}")]
     NoValue(Uuid),
-    /// It is private.
+    /// The secret is private.
     #[error(
-        "secret {0} is private: its value is told to hypervisors alone\n\
-         Whoever made it knows the value; a hypervisor can use it by the UUID."
+        "secret {0} is private: only hypervisors can read its value\n\
+         A hypervisor uses the secret by its UUID."
     )]
     Private(Uuid),
-    /// Some of several.
+    /// Some of the secrets were not undefined.
     #[error("{failed} of {all} secrets were not undefined")]
     Some {
         /// How many failed.
         failed: usize,
-        /// Of how many.
+        /// The number of all.
         all: usize,
         /// Whether those that failed were all absent.
         absent: bool,
@@ -59,69 +59,65 @@ pub(crate) enum Error {
     /// A file cannot be read.
     #[error("cannot read {}: {source}\nName a file that can be read, or - for standard input.", path.display())]
     Input {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The result cannot be written.
     #[error("cannot write the result: {0}\nWhat was asked for is done; only its report is lost.")]
     Output(#[source] io::Error),
-    /// The terminal cannot be asked.
+    /// The terminal gives no answer.
     #[error("cannot ask at the terminal: {0}\nGive the value on standard input, or with --file.")]
     Terminal(#[source] io::Error),
-    /// The value stands where everybody sees it.
+    /// The value is an argument, which every user can see.
     #[error(
-        "a value is never an argument: every user of the machine sees those, with ps\n\
-         Give it on standard input, or with --file; at a terminal it is asked for. Choose another if this one matters."
+        "a value is never an argument, because every user of the machine sees arguments with ps\n\
+         Give it on standard input or with --file; at a terminal donjon asks for it. Replace this value if it was a real one."
     )]
     ValueAsArgument,
-    /// Nothing was given.
-    #[error(
-        "the value is empty, and a secret needs one byte at least\nTo take a value away, undefine the secret."
-    )]
+    /// The value is empty.
+    #[error("the value is empty, and needs at least one byte\nTo remove a value, undefine the secret.")]
     EmptyValue,
-    /// Too much was given.
-    #[error("there are more than the {bytes_max} bytes that are allowed\nNothing was changed.")]
+    /// The input is too long.
+    #[error("the input is longer than the limit of {bytes_max} bytes\nNothing was changed.")]
     TooLong {
         /// The limit.
         bytes_max: usize,
     },
     /// The text is not base64.
-    #[error(
-        "the value is not written in base64, with padding, in letters, digits, + and /\nNothing was changed."
-    )]
+    #[error("the value is not base64 with padding, which has letters, digits, + and /\nNothing was changed.")]
     NotBase64,
     /// The text is not hexadecimal.
-    #[error("the value is not written in hexadecimal digits, two for each byte\nNothing was changed.")]
+    #[error("the value is not hexadecimal, with two digits for each byte\nNothing was changed.")]
     NotHex,
-    /// What was typed differs.
+    /// The two typed values differ.
     #[error("the two values differ\nNothing was changed; try again.")]
     NotTheSame,
-    /// A key at the prompt that makes no text.
+    /// A key was typed that makes no text.
     #[error(
-        "a control character was typed, which nobody sees and hardly anybody means\n\
-         Nothing was changed; try again, or give the value with --file if it has such bytes."
+        "an invisible control character was typed\n\
+         Nothing was changed; try again, or use --file if the value has such bytes."
     )]
     ControlCharacter,
     /// Ctrl-C at the prompt.
-    #[error("given up\nNothing was changed.")]
+    #[error("cancelled\nNothing was changed.")]
     Cancelled,
-    /// The value would command the terminal.
+    /// The value may have control characters, which a terminal would obey.
     #[error(
         "the value is not text, and this is a terminal\n\
-         Send it to a file or a program, ask for --base64 or --hex, or insist with --force."
+         Send it to a file or a program, or use --base64, --hex or --force."
     )]
     Binary,
-    /// What the daemon tells is not XML.
+    /// The daemon's answer is not XML.
     #[error("the XML of the secret cannot be read: {0}\nLook at it with: donjon show --xml")]
     Xml(#[from] roxmltree::Error),
-    /// Time ran out before enough happened.
+    /// The time ended before enough events had come.
     #[error("{seen} of {wanted} events came in time")]
     TooFewEvents {
         /// How many came.
         seen: u64,
-        /// How many were waited for.
+        /// The number to wait for.
         wanted: u64,
     },
 }
@@ -137,7 +133,7 @@ impl From<virsecret::Error> for Error {
 }
 
 impl Error {
-    /// 2 for wrong usage, 3 for a secret that is not there, 1 for everything else.
+    /// 2 for wrong usage, 3 for a secret that does not exist, 1 for every other failure.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             _ if self.is_closed_pipe() => 0,
@@ -165,7 +161,7 @@ impl Error {
         })
     }
 
-    /// Whether the reader of the result has seen enough and left, which is no failure.
+    /// Whether the reader of stdout has ended. That is no failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -182,22 +178,22 @@ fn connect_advice(error: &io::Error, path: &Path) -> String {
             format!("Is donjond running? Start it with: donjond serve --libvirt-socket {path}")
         }
         io::ErrorKind::ConnectionRefused => {
-            "Nobody listens there any more: donjond has ended. Start it again with: donjond serve".to_owned()
+            "Nothing listens there: donjond has ended. Start it again with: donjond serve".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            format!("Be root, or in the group that may write to the socket; see which with: ls -lL {path}")
+            format!("Use root, or a user in the socket's group, which this shows: ls -lL {path}")
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            "The daemon is there and takes no more connections; look at its log, and try again.".to_owned()
+            "The daemon accepts no more connections now; look at its log, and try again.".to_owned()
         }
         _ => "Is that the socket of a secret daemon? Name another with --connect.".to_owned(),
     }
 }
 
-/// What a daemon's refusal means is in its own words; what is added is where to look.
+/// The error itself has the daemon's words. This adds where to look.
 fn client_advice(error: &virsecret::Error) -> &'static str {
     match error {
-        virsecret::Error::Remote(_) => "That is what the daemon says; its log may say more.",
+        virsecret::Error::Remote(_) => "The daemon refused this; its log may say more.",
         virsecret::Error::Authentication(_) => {
             "Let the daemon's UNIX socket use no authentication of its own (auth_unix_rw = \"none\")."
         }
@@ -206,15 +202,15 @@ fn client_advice(error: &virsecret::Error) -> &'static str {
         | virsecret::Error::Unsent(_)
         | virsecret::Error::Silent
         | virsecret::Error::Io(_) => {
-            "The daemon has ended or hung up; look at its log. What was asked may have been done."
+            "The daemon has ended or closed the connection; look at its log. The request may have been carried out."
         }
-        virsecret::Error::Timeout => "Look at the daemon's log. What was asked may have been done.",
+        virsecret::Error::Timeout => "Look at the daemon's log. The request may have been carried out.",
         virsecret::Error::Protocol(_) => {
             "Is that the socket of a secret daemon? Name another with --connect."
         }
         virsecret::Error::TooLong(_) => "Nothing was changed.",
-        virsecret::Error::EventsLost(_) => "Take them faster, or ask for one secret alone.",
-        // Never here: they have variants of their own.
+        virsecret::Error::EventsLost(_) => "Read them faster, or ask for the events of one secret.",
+        // These have variants of their own and do not come here.
         virsecret::Error::Uri(_) | virsecret::Error::Connect { .. } => "Name a daemon with --connect.",
         virsecret::Error::Resolve { .. } | virsecret::Error::Refused { .. } => {
             "Does a daemon listen there? Name another with --connect."
@@ -237,24 +233,24 @@ fn tls_advice(error: &virsecret::TlsError) -> &'static str {
         NoCertificate { .. } | NoKey { .. } => "Put both there, or neither if the daemon asks for none.",
         Unreadable { .. } => "Let this user read it, or name another folder with ?pkipath=DIR.",
         OldRevocations(_) => {
-            "Have the authority write one of version 2: with openssl, crl_extensions in its configuration."
+            "Ask the authority for a list of version 2; openssl writes one if crl_extensions is in its configuration."
         }
         NotAuthorities(_) | NotCertificate(_) | NotRevocations(_) => "Put one there, in PEM.",
         Key { .. } | OtherKey { .. } => {
             "Put the certificate's own key there, in PEM and without a passphrase."
         }
         Certificate { .. } | Authority { .. } | Issuer { .. } => {
-            "Get another from the daemon's authority. ?no_sanity=1 tries it all the same."
+            "Get another from the daemon's authority, or skip this check with ?no_sanity=1."
         }
         Handshake(_) => {
-            "Does the daemon speak TLS there? With plain TCP it is secret+tcp://HOST:PORT/system."
+            "Does the daemon use TLS there? For plain TCP the URI is secret+tcp://HOST:PORT/system."
         }
         Untrusted(_) => {
-            "Name the host as its certificate does, and have its authority among the CA certificates. \
-             ?no_verify=1 trusts anybody, who then reads every value."
+            "Use the host name of the certificate, and put its authority among the CA certificates. \
+             With ?no_verify=1 any host is trusted, and can read every value."
         }
         Unconfirmed(_) | Refused => {
-            "Have a client certificate that the daemon trusts, and be on its list; its log says which it misses."
+            "Use a client certificate that the daemon trusts and has on its list; the daemon's log says what is missing."
         }
     }
 }
@@ -264,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_to_do_on_a_line_of_its_own() {
+    fn the_second_line_of_an_error_says_what_to_do() {
         let refused = |kind| Error::Connect { path: "/run/x".into(), source: io::Error::from(kind) };
         for (error, code, advice) in [
             (refused(io::ErrorKind::ConnectionRefused), 1, "donjond serve"),

@@ -1,11 +1,11 @@
-//! `virt-ssh-helper`: what libvirt's clients start on another machine over ssh, for hosts that have none of libvirt's.
+//! `virt-ssh-helper`: libvirt's clients start it over ssh on another machine. This one is for hosts without libvirt's own.
 //!
 //! ```text
 //! virsh -c secret+ssh://HOST/system ──ssh──▶ virt-ssh-helper secret:///system ──socket──▶ donjond
 //! ```
 //!
-//! The program is `donjon` itself under that name. It takes the arguments that libvirt's takes and hands bytes on in both
-//! directions, unread, until one side is done. Messages go to stderr, which ssh's user sees.
+//! It is `donjon` itself under that name. It takes the same arguments as libvirt's helper, and copies bytes in both
+//! directions until one side ends. Messages go to stderr, which the user of ssh sees.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -22,10 +22,10 @@ use zeroize::Zeroize as _;
 use crate::console;
 use crate::target;
 
-/// The name that libvirt's clients call it by.
+/// The name that libvirt's clients start.
 const NAME: &str = "virt-ssh-helper";
 const USAGE: &str = "usage: virt-ssh-helper [-r | --readonly] URI";
-/// Bytes handed on at once.
+/// Bytes copied at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Whether the program was called by that name.
@@ -33,7 +33,7 @@ pub(crate) fn is_called(program: Option<&OsStr>) -> bool {
     program.map(Path::new).and_then(Path::file_name).is_some_and(|name| name == NAME)
 }
 
-/// Does what it was called for.
+/// Connects and copies.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     match parse(arguments).and_then(|(uri, access)| connect(&uri, access)) {
         Ok(stream) => serve(stream),
@@ -57,7 +57,8 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<(Uri, Access), Strin
     Ok((uri, access))
 }
 
-/// Connects to the first daemon that is there: that of the system as libvirt's own helper does, donjond's socket first.
+/// Connects to the first daemon that answers, in the order of libvirt's own helper. For the system's daemon donjond's
+/// socket comes first.
 fn connect(uri: &Uri, access: Access) -> Result<UnixStream, String> {
     let session = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| !geteuid().is_root());
     let session = session.map(|folder| PathBuf::from(folder).join("libvirt"));
@@ -79,20 +80,20 @@ fn connect(uri: &Uri, access: Access) -> Result<UnixStream, String> {
     Err(format!("no daemon can be reached. Is donjond running?\n{}", failed.join("\n")))
 }
 
-/// Hands bytes on until the daemon closes the connection, or the client does.
+/// Copies bytes until the daemon or the client closes the connection.
 fn serve(stream: UnixStream) -> ExitCode {
     let Ok(to_daemon) = stream.try_clone() else { return ExitCode::FAILURE };
     thread::spawn(move || {
-        let _ = hand_on(io::stdin().lock(), &to_daemon);
-        let _ = to_daemon.shutdown(Shutdown::Both); // The client has gone: nobody reads an answer any more.
+        let _ = copy(io::stdin().lock(), &to_daemon);
+        let _ = to_daemon.shutdown(Shutdown::Both); // The client has ended, so nobody reads an answer.
     });
-    match hand_on(&stream, io::stdout().lock()) {
+    match copy(&stream, io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn hand_on(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let read = match from.read(&mut piece) {
@@ -103,7 +104,7 @@ fn hand_on(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
         };
         let bytes = piece.get_mut(..read).unwrap_or_default();
         let sent = to.write_all(bytes).and_then(|()| to.flush());
-        bytes.zeroize(); // A value may have been among them.
+        bytes.zeroize(); // They may have held a value.
         sent?;
     }
 }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_what_libvirts_clients_give() {
+    fn the_arguments_of_libvirts_clients_are_accepted() {
         let parsed = |line: &str| parse(line.split(' ').map(str::to_owned)).map(|(_, access)| access);
         assert_eq!(parsed("secret:///system"), Ok(Access::ReadWrite));
         assert_eq!(parsed("-r secret:///system"), Ok(Access::ReadOnly));
@@ -126,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_handed_on() {
+    fn bytes_are_copied() {
         let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let mut to = Vec::new();
-        hand_on(&bytes[..], &mut to).unwrap();
+        copy(&bytes[..], &mut to).unwrap();
         assert!(to == bytes);
     }
 }

@@ -12,10 +12,10 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::{console, prompt};
 
-/// The longest text that a value is written in: two digits a byte, and as much again for space and line ends.
+/// The longest encoded value: two digits a byte, and as much again for spaces and line ends.
 const WRITTEN_BYTES_MAX: usize = 4 * VALUE_BYTES_MAX;
 
-/// A value, decoded: from the file, else from standard input, which is asked if it is a terminal.
+/// Reads and decodes a value: from the file, or from standard input. If that is a terminal, the user is asked.
 pub(crate) fn value(file: Option<&Path>, encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, Error> {
     let bytes_max = if encoding == Encoding::Raw { VALUE_BYTES_MAX } else { WRITTEN_BYTES_MAX };
     let written = match file {
@@ -36,7 +36,7 @@ pub(crate) fn xml(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     read(path, STRING_BYTES_MAX)
 }
 
-/// `echo` adds a newline that hardly anybody wants in a passphrase. It is kept, as every byte is, but not in silence.
+/// `echo` adds a newline, which is hardly ever part of a passphrase. It is kept, as every byte is, and the user is told.
 fn noting_newline(written: Zeroizing<Vec<u8>>, encoding: Encoding) -> Zeroizing<Vec<u8>> {
     if encoding == Encoding::Raw && written.ends_with(b"\n") {
         console::tell(
@@ -57,7 +57,8 @@ pub(crate) fn stdin() -> io::Result<File> {
     io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
-/// All there is, in one buffer that does not grow, which would leave a copy behind. `None` if there is more than that.
+/// Reads everything into one buffer. The buffer does not grow, because that would leave a copy behind. `None` if there
+/// is more than fits.
 fn read_all(mut from: impl Read, bytes_max: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut buffer = Zeroizing::new(vec![0; bytes_max + 1]);
     let mut filled = 0;
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused() {
+    fn input_that_is_no_value_is_refused() {
         let folder = std::env::temp_dir().join(format!("donjon-input-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let check = |bytes: &[u8], encoding, expect: &str| {
@@ -107,9 +108,17 @@ mod tests {
         check(b"", Encoding::Raw, "the value is empty");
         check(b" \n", Encoding::Hex, "the value is empty");
         check(&[b'x'; VALUE_BYTES_MAX], Encoding::Raw, "65536 bytes");
-        check(&[b'x'; VALUE_BYTES_MAX + 1], Encoding::Raw, "there are more than the 65536 bytes");
-        check(&[b'0'; 2 * VALUE_BYTES_MAX + 2], Encoding::Hex, "there are more than the 65536 bytes");
-        check(b"hunter2", Encoding::Hex, "the value is not written in hexadecimal digits");
+        check(
+            &[b'x'; VALUE_BYTES_MAX + 1],
+            Encoding::Raw,
+            "the input is longer than the limit of 65536 bytes",
+        );
+        check(
+            &[b'0'; 2 * VALUE_BYTES_MAX + 2],
+            Encoding::Hex,
+            "the input is longer than the limit of 65536 bytes",
+        );
+        check(b"hunter2", Encoding::Hex, "the value is not hexadecimal");
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(matches!(value(Some(&folder), Encoding::Raw), Err(Error::Input { .. })));
     }

@@ -1,18 +1,18 @@
-//! How results look to programs. Names and forms here are an interface: they are added to, not changed.
+//! Results as JSON, for programs. Names and types here are an interface: they may be added to, but not changed.
 //!
 //! ```json
 //! {"uuid": "3a8f0c52-…", "usage": {"type": "ceph", "id": "client.x"}}
 //! ```
 //!
-//! `usage` is null where a secret is for nothing in particular. A value is never put together here: it is written by
-//! `get-value` itself, into a buffer that is wiped.
+//! `usage` is null for a secret without a usage. Values are not written here: `get-value` writes them itself, into a buffer
+//! that is wiped.
 
 use serde_json::{Map, Value, json};
 use virsecret::{Secret, UsageType};
 
 use crate::reference::type_name;
 
-/// What a daemon says of a secret with every answer.
+/// The object for a secret: its UUID and usage.
 pub(crate) fn secret(secret: &Secret) -> Map<String, Value> {
     let usage = match secret.usage_type {
         UsageType::None => Value::Null,
@@ -21,7 +21,7 @@ pub(crate) fn secret(secret: &Secret) -> Map<String, Value> {
     Map::from_iter([("uuid".to_owned(), json!(secret.uuid.to_string())), ("usage".to_owned(), usage)])
 }
 
-/// The same, with more.
+/// The same with more members.
 pub(crate) fn secret_with<const N: usize>(of: &Secret, more: [(&str, Value); N]) -> Value {
     let mut object = secret(of);
     object.extend(more.map(|(name, value)| (name.to_owned(), value)));

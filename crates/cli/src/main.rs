@@ -5,8 +5,8 @@
 //! ```
 //!
 //! It holds no key and opens no database: it asks a daemon, like any other client of libvirt's secret API. A value is
-//! never an argument, is wiped after use, and is in no message. Under the name `virt-ssh-helper` it is what libvirt's
-//! clients look for on a machine that they reach by ssh.
+//! never an argument, is wiped after use, and is in no message. Under the name `virt-ssh-helper` it is the helper that
+//! libvirt's clients start over ssh.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -63,8 +63,8 @@ fn run(cli: &Cli) -> Result<(), Error> {
     }
 }
 
-/// A value that passes through must not end in a core file, nor be read by another program of the same user. Where the
-/// system refuses that, the program does its work nevertheless: it is the user's own memory.
+/// Keeps values out of core files and away from other programs of the same user. If the system refuses that, the program
+/// goes on: the memory is the user's own.
 fn harden() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });

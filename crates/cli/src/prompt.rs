@@ -1,12 +1,12 @@
 //! Asks for a value at a terminal, twice, without showing it.
 //!
-//! By hand on termios rather than with a crate for passwords: so the value is in one buffer that is wiped, it may be
-//! longer than the 4095 bytes of a line that the terminal edits, and Ctrl-C gives the terminal back as it was. That costs
-//! the keys for editing: backspace and Ctrl-U are done here. Other control characters are refused, as nobody sees that a
-//! cursor key, or Ctrl-Z, has become part of the value.
+//! It uses termios itself and no crate for passwords, for three reasons: the value is in one buffer that is wiped, it may
+//! be longer than the 4095 bytes of a line that the terminal edits, and Ctrl-C restores the terminal. So it must handle
+//! backspace and Ctrl-U itself. Other control characters are refused: a cursor key or Ctrl-Z would become part of the value
+//! unseen.
 //!
-//! A signal to end waits until the terminal is as it was, and then ends the program as ever. SIGKILL cannot wait, nor
-//! does SIGSTOP: after them `stty sane` brings the echo back.
+//! A signal that ends the program waits until the terminal is restored. SIGKILL and SIGSTOP cannot wait: after them
+//! `stty sane` restores the echo.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,7 +28,7 @@ const CTRL_U: u8 = 0x15;
 const CTRL_BACKSLASH: u8 = 0x1c;
 const DELETE: u8 = 0x7f;
 
-/// The value, typed the same twice.
+/// Asks twice, and gives the value if both are the same.
 pub(crate) fn twice() -> Result<Zeroizing<Vec<u8>>, Error> {
     let first = once("Value (not shown): ")?;
     let again = once("Again: ")?;
@@ -40,17 +40,17 @@ fn once(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut quiet = Quiet::begin(terminal).map_err(Error::Terminal)?;
     console::prompt(text);
     let line = line(&mut quiet);
-    drop(quiet); // If a signal to end has come, it does so here.
+    drop(quiet); // A signal that has come meanwhile ends the program here.
     console::tell("");
     line
 }
 
-/// As long as it lives, the terminal shows nothing, edits nothing, and sends no signals, and those from elsewhere that end
-/// a program wait. There is one thread, so none takes them meanwhile.
+/// While it exists, the terminal shows nothing, edits nothing and sends no signals, and signals from elsewhere that end a
+/// program wait. There is one thread, so no other thread takes them.
 struct Quiet {
     terminal: File,
     before: Termios,
-    /// Readable when one waits; it is never read, so it still waits at the end.
+    /// Readable while a signal waits. It is never read, so the signal still waits at the end.
     signals: SignalFd,
     mask_before: SigSet,
 }
@@ -90,7 +90,7 @@ impl Drop for Quiet {
     }
 }
 
-/// One line, without its end.
+/// Reads one line, without its end.
 fn line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut line = Zeroizing::new(Vec::with_capacity(VALUE_BYTES_MAX));
     loop {
@@ -109,7 +109,7 @@ fn line(mut from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-/// Takes back a whole character, which in UTF-8 may be several bytes.
+/// Removes the last character, which may have several bytes in UTF-8.
 fn rub_out(line: &mut Vec<u8>) {
     let is_inside = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
     while line.pop().is_some_and(is_inside) {}
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_given_up_and_has_a_limit() {
+    fn a_line_can_be_cancelled_and_has_a_limit() {
         assert!(matches!(line(&b"hun\x03"[..]), Err(Error::Cancelled)));
         assert!(matches!(line(&b"hun\x1c"[..]), Err(Error::Cancelled)));
         assert!(matches!(line(&b"no end"[..]), Err(Error::Terminal(_))));

@@ -1,4 +1,4 @@
-//! How a secret is named on the command line: by its UUID, or by what it is used for.
+//! A secret as named on the command line: by its UUID or by its usage.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,24 +14,24 @@ use crate::xml::{NotXml, XmlText};
 pub(crate) enum Reference {
     /// By its UUID.
     Uuid(Uuid),
-    /// By what it is used for.
+    /// By its usage.
     Usage(Usage),
 }
 
-/// What a secret is used for, written `ceph:client.x`. `ceph=client.x` is the same.
+/// The usage of a secret, written `ceph:client.x` or `ceph=client.x`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Usage {
-    /// The kind of thing; one that has a name.
+    /// The type, which has a name.
     pub(crate) usage_type: UsageType,
-    /// Which thing.
+    /// The name of the thing.
     pub(crate) id: XmlText,
 }
 
 /// Why a text names no secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BadReference {
-    /// Neither form.
-    #[error("it is no UUID, and no TYPE:ID such as ceph:client.x")]
+    /// It has neither form.
+    #[error("it is neither a UUID nor TYPE:ID, such as ceph:client.x")]
     Neither,
     /// The type is unknown.
     #[error(
@@ -39,15 +39,15 @@ pub(crate) enum BadReference {
     )]
     Type,
     /// Nothing follows the type.
-    #[error("the type must be followed by which, as in ceph:client.x")]
+    #[error("a name must follow the type, as in ceph:client.x")]
     NoId,
-    /// It could not be defined either.
+    /// XML cannot hold it, so no secret can have it.
     #[error(transparent)]
     Id(#[from] NotXml),
 }
 
 impl Reference {
-    /// Asks the daemon for it.
+    /// Looks the secret up at the daemon.
     pub(crate) fn lookup(&self, connection: &Connection) -> Result<Secret, Error> {
         let found = match self {
             Self::Uuid(uuid) => connection.lookup_by_id(*uuid),
@@ -94,12 +94,12 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The name of a type, or its number if it came later than this program.
+/// The name of a type, or its number if this program does not know it.
 pub(crate) fn type_name(usage_type: UsageType) -> String {
     usage_type.name().map_or_else(|| usage_type.number().to_string(), str::to_owned)
 }
 
-/// What a secret is used for, for people, in one line; `-` is for nothing in particular.
+/// The usage of a secret in one line for people; `-` without one.
 pub(crate) fn usage_text(secret: &Secret) -> String {
     match secret.usage_type {
         UsageType::None => "-".to_owned(),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_none_is_refused() {
+    fn other_texts_are_refused() {
         let check = |text: &str, why: BadReference| assert_eq!(text.parse::<Reference>(), Err(why), "{text}");
         check("", BadReference::Neither);
         check("3a8f0c52", BadReference::Neither);

@@ -1,4 +1,4 @@
-//! Which daemon to talk to.
+//! Finds the daemon.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use virsecret::{Access, Connection, Uri};
 
 use crate::error::Error;
 
-/// Where `donjond` of the system listens.
+/// The socket of the system's `donjond`.
 pub(crate) const SYSTEM: &str = "/run/donjon/virtsecretd-sock";
-/// Where it listens in place of libvirt's own daemon, or that one does.
+/// The socket of libvirt's own daemon, or of `donjond` in its place.
 pub(crate) const LIBVIRT: &str = "/run/libvirt/virtsecretd-sock";
-/// Where `donjond` of a user listens, in the folder of the session.
+/// The socket of a user's `donjond`, below the session's folder.
 const SESSION: &str = "donjon/virtsecretd-sock";
 
-/// Connects to the daemon that was named, by flag or environment, or else to the first that is there.
+/// Connects to the daemon that the flag or the environment names, or else to the first that exists.
 pub(crate) fn connect(flag: Option<&str>) -> Result<Connection, Error> {
     let variable = std::env::var_os("DONJON_URI").filter(|text| !text.is_empty());
     let variable = variable.map(|text| text.into_string().map_err(|_| Error::UriNotText)).transpose()?;
@@ -41,7 +41,7 @@ fn sockets(session: Option<&Path>) -> Vec<PathBuf> {
     own.into_iter().chain([SYSTEM, LIBVIRT].map(PathBuf::from)).collect()
 }
 
-/// One that is there but refuses, or may not even be looked at, is an error of its own, more helpful than that of another
+/// A socket that exists and refuses, or cannot be looked at, ends the search: its error helps more than that of another
 /// daemon.
 fn first_there(sockets: Vec<PathBuf>) -> Result<PathBuf, Error> {
     let there = sockets.iter().find(|path| !matches!(path.try_exists(), Ok(false))).cloned();

@@ -51,13 +51,13 @@ const fn is_xml(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// What `define` sends for its options.
+/// The XML that `define` sends for its options.
 pub(crate) fn write(wanted: &Define) -> String {
     let yes_no = |is| if is { "yes" } else { "no" };
     let mut xml =
         format!("<secret ephemeral='{}' private='{}'>\n", yes_no(wanted.ephemeral), yes_no(wanted.private));
     let mut put = |line: std::fmt::Arguments<'_>| {
-        let _ = xml.write_fmt(line); // A String takes everything.
+        let _ = xml.write_fmt(line); // Writing to a String does not fail.
     };
     if let Some(uuid) = wanted.uuid {
         put(format_args!("  <uuid>{uuid}</uuid>\n"));
@@ -74,7 +74,7 @@ pub(crate) fn write(wanted: &Define) -> String {
     xml
 }
 
-/// The element that says which thing a secret is used for.
+/// The element of a usage's name.
 const fn element(usage_type: UsageType) -> &'static str {
     match usage_type {
         UsageType::Volume => "volume",
@@ -83,7 +83,7 @@ const fn element(usage_type: UsageType) -> &'static str {
     }
 }
 
-/// A carriage return is escaped too: a parser makes a newline of one that is not.
+/// A carriage return is escaped too, because a parser reads an unescaped one as a newline.
 fn escape(text: &XmlText) -> String {
     let mut escaped = String::with_capacity(text.0.len());
     for character in text.0.chars() {
@@ -98,18 +98,18 @@ fn escape(text: &XmlText) -> String {
     escaped
 }
 
-/// What only the XML says of a secret.
+/// The attributes of a secret that only its XML has.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Facts {
-    /// For people; empty as often as absent.
+    /// For people. An empty one means the same as none.
     pub(crate) description: Option<String>,
-    /// The value is for hypervisors alone.
+    /// Only hypervisors can read the value.
     pub(crate) private: bool,
     /// It is never written to disk.
     pub(crate) ephemeral: bool,
 }
 
-/// Reads what a daemon tells.
+/// Reads the XML of a daemon.
 pub(crate) fn read(xml: &str) -> Result<Facts, roxmltree::Error> {
     let document = roxmltree::Document::parse(xml)?;
     let secret = document.root_element();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_comes_back_as_it_was_written() {
+    fn a_text_survives_writing_and_reading() {
         for text in ["plain", "]]>", "<!-- & -->", "a\r\nb\tc", "  ä\u{1f511}  ", "&#65;", "\u{9b}"] {
             let xml = of(&["--description", text]);
             assert_eq!(read(&xml).unwrap().description.as_deref(), Some(text), "{xml}");
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_cannot_hold_is_refused() {
+    fn characters_that_xml_cannot_hold_are_refused() {
         for text in ["\0", "a\u{1}", "\u{b}", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
             assert!(text.parse::<XmlText>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn facts_are_read_from_what_libvirt_tells() {
+    fn attributes_are_read_from_libvirts_xml() {
         let told = "<secret ephemeral='no' private='yes'>\n  <uuid>x</uuid>\n  <description>Ceph &amp; key</description>\n</secret>";
         let expect = Facts { description: Some("Ceph & key".into()), private: true, ephemeral: false };
         assert_eq!(read(told), Ok(expect));

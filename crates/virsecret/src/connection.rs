@@ -4,8 +4,9 @@
 //!  AUTH_LIST ─▶ (AUTH_POLKIT) ─▶ OPEN ─▶ SUPPORTS_FEATURE 14, 15 ─▶ calls … ─▶ CLOSE
 //! ```
 //!
-//! That is what libvirt's own client says, in its order. What it does not say here: feature 10, keepalive, which obliges
-//! a client to answer within seconds even while nobody calls anything.
+//! libvirt's own client makes these calls in the same order. It also asks for feature 10, keepalive, which the C library
+//! asks for here too. [`Connection::open`] does not: keepalive obliges a client to answer within seconds, even while no
+//! caller waits.
 
 use std::os::unix::net::UnixStream;
 use std::str::FromStr;
@@ -39,23 +40,23 @@ use crate::value::Value;
 /// Whether the daemon compares XML with the schema of secrets before it defines one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Validate {
-    /// Elements that it does not know are passed over.
+    /// Unknown elements are ignored.
     No,
-    /// Elements that it does not know are an error.
+    /// Unknown elements are an error.
     Yes,
 }
 
 /// A connection to a secret daemon. Threads may share it; their calls do not wait for each other.
 ///
-/// Dropping it says goodbye and waits shortly for that to be heard.
+/// Dropping it says goodbye and waits shortly for the answer.
 pub struct Connection {
     link: Link,
-    /// For ever, if there is none.
+    /// `None` waits without a limit.
     reply_wait: Mutex<Option<Duration>>,
 }
 
 impl Connection {
-    /// Opens a URI, to do everything.
+    /// Opens a URI for reading and changing.
     ///
     /// ```no_run
     /// # fn main() -> virsecret::Result<()> {
@@ -69,17 +70,17 @@ impl Connection {
         Self::open_uri(&Uri::from_str(uri)?, Access::ReadWrite)
     }
 
-    /// Opens a URI, to look.
+    /// Opens a URI for reading.
     pub fn open_read_only(uri: &str) -> Result<Self> {
         Self::open_uri(&Uri::from_str(uri)?, Access::ReadOnly)
     }
 
-    /// Opens a URI that was parsed before.
+    /// Opens a parsed URI.
     pub fn open_uri(uri: &Uri, access: Access) -> Result<Self> {
         Self::over_stream(reach::daemon(uri, access)?, uri.name(), access)
     }
 
-    /// Opens a URI for a caller who waits for each reply for as long as it takes. `keepalive` is as for [`Self::begin`].
+    /// Opens a URI for a caller that waits for each reply without a limit. `keepalive` is as for [`Self::begin`].
     pub(crate) fn open_for_ever(uri: &Uri, access: Access, keepalive: bool) -> Result<(Self, bool)> {
         let (connection, keepalive) = Self::begin(reach::daemon(uri, access)?, None, keepalive)?;
         connection.open_name(uri.name(), access)?;
@@ -97,8 +98,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// What comes before anything is opened. With `keepalive` the daemon is asked whether it answers PINGs, and may send
-    /// some itself from then on; the answer is whether it does.
+    /// Authenticates. With `keepalive` it also asks whether the daemon answers PINGs, and returns the answer. From then on the
+    /// daemon may send PINGs too.
     pub(crate) fn begin(stream: Stream, wait: Option<Duration>, keepalive: bool) -> Result<(Self, bool)> {
         let link = Link::over(stream).map_err(Error::Io)?;
         let connection = Self { link, reply_wait: Mutex::new(wait) };
@@ -107,14 +108,13 @@ impl Connection {
         Ok((connection, keepalive))
     }
 
-    /// Asks the daemon to open what this names.
+    /// Asks the daemon to open this name.
     pub(crate) fn open_name(&self, name: &str, access: Access) -> Result<()> {
         let flags = if access == Access::ReadOnly { OPEN_READ_ONLY } else { 0 };
         let open = Open { uri: Some(name.as_bytes()), flags };
         self.call(Procedure::ConnectOpen, |to| open.encode(to), nothing)?;
         for feature in [FEATURE_EVENT_CALLBACK, FEATURE_CLOSE_CALLBACK] {
-            // Asked because every client asks. Daemons that have secret events (3.0.0) have both, so nothing depends
-            // on the answer.
+            // Every client asks. Daemons with secret events (3.0.0) have both features, so nothing depends on the answer.
             self.supports(feature)?;
         }
         Ok(())
@@ -129,38 +129,38 @@ impl Connection {
         &self.link
     }
 
-    /// Says goodbye. Dropping does the same, and tells nobody how it went.
+    /// Says goodbye. Dropping does the same, without a result.
     pub fn close(self) -> Result<()> {
         self.goodbye()
     }
 
-    /// How long each later call waits for its reply, in place of [`crate::limits::REPLY_WAIT_MAX`]. More than
-    /// [`crate::limits::EVENT_WAIT_MAX`] is that.
+    /// Sets how long each later call waits for its reply, in place of [`crate::limits::REPLY_WAIT_MAX`]. The most is
+    /// [`crate::limits::EVENT_WAIT_MAX`].
     pub fn set_reply_wait(&self, wait: Duration) {
         *self.reply_wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait.min(EVENT_WAIT_MAX));
     }
 
-    /// Whether the connection can still be used, as far as is known without asking.
+    /// Whether the connection is open, as far as is known without asking the daemon.
     pub fn is_alive(&self) -> bool {
         !self.link.is_closed()
     }
 
-    /// The URI as the daemon has it.
+    /// The daemon's URI.
     pub fn uri(&self) -> Result<String> {
         self.call(Procedure::ConnectGetUri, no_arguments, bytes).and_then(text)
     }
 
-    /// The version of libvirt that the daemon is of, or is like: 12008000 is 12.8.0.
+    /// The version of libvirt that the daemon has or answers like: 12008000 is 12.8.0.
     pub fn lib_version(&self) -> Result<u64> {
         self.call(Procedure::ConnectGetLibVersion, no_arguments, |from| from.u64())
     }
 
-    /// How many secrets there are.
+    /// The number of secrets.
     pub fn number_of_secrets(&self) -> Result<i32> {
         self.call(Procedure::ConnectNumOfSecrets, no_arguments, read_int)
     }
 
-    /// The secrets, in the daemon's order, which means nothing.
+    /// The secrets, in no order.
     ///
     /// ```no_run
     /// # fn main() -> virsecret::Result<()> {
@@ -190,52 +190,51 @@ impl Connection {
         self.call(Procedure::SecretLookupByUuid, write, secret)
     }
 
-    /// The secret that is used for this.
+    /// The secret with this usage.
     pub fn lookup_by_usage(&self, usage_type: UsageType, usage_id: impl AsRef<[u8]>) -> Result<Secret> {
         let ask = LookupByUsage { usage_type: usage_type.number(), usage_id: usage_id.as_ref() };
         self.call(Procedure::SecretLookupByUsage, |to| ask.encode(to), secret)
     }
 
-    /// Makes a secret, or gives the one whose UUID the XML names other attributes. It has no value yet, or keeps the one
-    /// it has.
+    /// Makes a secret without a value. If the XML has the UUID of an existing secret, its attributes are replaced and its value
+    /// stays.
     pub fn define(&self, xml: impl AsRef<[u8]>, validate: Validate) -> Result<Secret> {
         let flags = if validate == Validate::Yes { DEFINE_VALIDATE } else { 0 };
         let define = DefineXml { xml: xml.as_ref(), flags };
         self.call(Procedure::SecretDefineXml, |to| define.encode(to), secret)
     }
 
-    /// Its attributes as XML. The value is not among them.
+    /// The attributes of a secret as XML, without its value.
     pub fn xml(&self, secret: &Secret) -> Result<String> {
         let get = Get { secret: secret.to_wire(), flags: 0 };
         self.call(Procedure::SecretGetXmlDesc, |to| get.encode(to), bytes).and_then(text)
     }
 
-    /// Gives it a value, in place of the one it has: from 1 to [`crate::limits::VALUE_BYTES_MAX`] bytes.
+    /// Sets the value of a secret, also in place of an earlier one: 1 to [`crate::limits::VALUE_BYTES_MAX`] bytes.
     pub fn set_value(&self, secret: &Secret, value: &[u8]) -> Result<()> {
         let set = SetValue { secret: secret.to_wire(), value, flags: 0 };
         self.call_with(Procedure::SecretSetValue, set.bytes_max(), |to| set.encode(to), nothing)
     }
 
-    /// Its value. An error that is [`Error::is_no_secret`] says that it has none, [`Error::is_invalid_secret`] that it is
-    /// private.
+    /// The value of a secret. [`Error::is_no_secret`] means that it has none, [`Error::is_invalid_secret`] that it is private.
     pub fn value(&self, secret: &Secret) -> Result<Value> {
         let get = Get { secret: secret.to_wire(), flags: 0 };
         let read = |from: &mut Decoder<'_>| from.opaque(VALUE_BYTES_MAX).map(Value::of);
         self.call(Procedure::SecretGetValue, |to| get.encode(to), read)
     }
 
-    /// Destroys it with its value.
+    /// Deletes a secret with its value.
     pub fn undefine(&self, secret: &Secret) -> Result<()> {
         self.call(Procedure::SecretUndefine, |to| secret.to_wire().encode(to), nothing)
     }
 
-    /// Asks to be told of events, of one secret or of all. They are taken with [`Self::next_event`].
+    /// Registers for events of one secret or of all. [`Self::next_event`] takes them.
     pub fn register_events(&self, kind: EventKind, secret: Option<&Secret>) -> Result<Registration> {
         let ask = EventRegister { event: kind.number(), secret: secret.map(Secret::to_wire) };
         self.call(Procedure::ConnectSecretEventRegisterAny, |to| ask.encode(to), read_int).map(Registration)
     }
 
-    /// Asks to be told no more. Events that were not taken yet are forgotten.
+    /// Ends a registration, and drops its unclaimed events.
     pub fn deregister_events(&self, registration: Registration) -> Result<()> {
         let write = |to: &mut Encoder| int(to, registration.0);
         self.call(Procedure::ConnectSecretEventDeregisterAny, write, nothing)?;
@@ -243,8 +242,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event, of whatever registration; `None` if none comes in time. More than
-    /// [`crate::limits::EVENT_WAIT_MAX`] is that.
+    /// The next event of any registration; `None` if none comes in time. The longest wait is
+    /// [`crate::limits::EVENT_WAIT_MAX`].
     ///
     /// ```no_run
     /// # fn main() -> virsecret::Result<()> {
@@ -261,8 +260,8 @@ impl Connection {
         self.link.next_event(wait.min(EVENT_WAIT_MAX))
     }
 
-    /// The first that the daemon names is tried, as libvirt's client does. polkit is the daemon's affair: it knows who is
-    /// at the other end of the socket, and asks. An empty list is that of a daemon with nothing to ask.
+    /// Tries the first method of the daemon's list, as libvirt's client does. For polkit the daemon does the work: it knows the
+    /// user at the other end of the socket, and asks polkit. An empty list means that no authentication is needed.
     fn authenticate(&self) -> Result<()> {
         let types =
             self.call(Procedure::AuthList, no_arguments, |from| from.array(AUTH_TYPES_MAX, read_int))?;
@@ -318,7 +317,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.goodbye(); // Nobody is left who would want to know.
+        let _ = self.goodbye(); // No caller is left for an error.
     }
 }
 
@@ -443,12 +442,12 @@ mod tests {
         );
         assert_eq!(
             try_with(vec![auth(&[1]), close()]),
-            Err("the daemon wants authentication by SASL, and this client has only polkit, or none".into())
+            Err("the daemon asks for authentication by SASL, and this client has polkit only".into())
         );
     }
 
     #[test]
-    fn calls_carry_what_they_should_and_replies_are_read() {
+    fn calls_carry_their_arguments_and_replies_are_read() {
         let xml = "<secret/>";
         let steps = [
             answers(Procedure::ConnectGetUri, vec![], payload(|to| _ = to.string(b"secret:///system"))),

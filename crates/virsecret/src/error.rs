@@ -1,4 +1,4 @@
-//! Why a call failed, and whose fault it is. No variant carries a value.
+//! Errors of the client, each saying whose fault it is. No variant carries a value.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,19 +10,19 @@ use libvirt_rpc::xdr::{DecodeError, EncodeError};
 use crate::close::CloseReason;
 use crate::uri::UriError;
 
-/// What every method gives.
+/// The result of every method.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's: the URI is not one that can be opened here.
+    /// The caller's: the URI cannot be opened here.
     #[error(transparent)]
     Uri(#[from] UriError),
-    /// The caller's: something is longer than the protocol allows.
+    /// The caller's: an argument is longer than the protocol allows.
     #[error(transparent)]
     TooLong(#[from] EncodeError),
-    /// Nobody answers at the socket.
+    /// No daemon answers at the socket.
     #[error("cannot connect to {}: {source}", path.display())]
     Connect {
         /// Which socket.
@@ -40,7 +40,7 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// Nobody answers at the host.
+    /// No daemon answers at the host.
     #[error("cannot connect to {host}, port {port}: {source}")]
     Refused {
         /// Which host.
@@ -50,51 +50,51 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// The program that is the way to the daemon does not run.
-    #[error("cannot run {}, which is the way to the daemon: {source}", program.display())]
+    /// The program that leads to the daemon does not run.
+    #[error("cannot run {}, the program that leads to the daemon: {source}", program.display())]
     Program {
         /// Which.
         program: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// The encrypted way there is barred: by what files we have, by who the daemon is, or by what it says.
+    /// There is no TLS session: because of our files, of the daemon's identity, or of its answer.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The daemon wants an authentication that this client has not.
-    #[error("the daemon wants authentication by {}, and this client has only polkit, or none", names(.0))]
+    /// The daemon asks for an authentication that this client does not have.
+    #[error("the daemon asks for authentication by {}, and this client has polkit only", names(.0))]
     Authentication(Vec<i32>),
-    /// The daemon refuses, and says why.
+    /// The daemon refuses the call, and says why.
     #[error("{}", .0.text())]
     Remote(Box<RemoteError>),
-    /// The daemon's: it does not keep to the protocol.
+    /// The daemon's: it breaks the protocol.
     #[error("the daemon does not keep to the protocol: {0}")]
     Protocol(#[from] ProtocolError),
-    /// The connection broke under this call. What it asked may have been done or not.
+    /// The connection broke during this call. The daemon may have carried it out.
     #[error("the connection to the daemon broke: {0}")]
     Io(#[source] io::Error),
-    /// The daemon closed the connection while it was waited for. What was asked may have been done or not.
+    /// The daemon closed the connection before it answered. It may have carried out the call.
     #[error("the daemon closed the connection")]
     Ended,
-    /// The daemon closed the connection before it had taken all of what was asked.
+    /// The daemon closed the connection before it had received the whole call.
     #[error("the daemon closed the connection: {0}")]
     Unsent(#[source] io::Error),
-    /// The daemon gave no sign of life for as long as it may.
+    /// The daemon was silent for longer than keepalive allows.
     #[error("the daemon gave no sign of life in time")]
     Silent,
-    /// The connection is at its end, by the daemon or since an earlier error.
+    /// The connection has ended before, because of the daemon or of an earlier error.
     #[error("the connection to the daemon is closed")]
     Closed,
-    /// No answer in time. What was asked may have been done or not.
+    /// No answer came in time. The daemon may have carried out the call.
     #[error("the daemon did not answer in time")]
     Timeout,
-    /// Events came faster than they were taken, and the oldest are gone.
+    /// Events came faster than the caller took them. The oldest were dropped.
     #[error("{0} events were dropped, because nobody took them in time")]
     EventsLost(u64),
 }
 
 impl Error {
-    /// What somebody is told who waited when the connection closed.
+    /// The error for a caller that waited when the connection closed.
     pub(crate) fn closed_by(reason: CloseReason) -> Self {
         match reason {
             CloseReason::EndOfFile => Self::Ended,
@@ -103,12 +103,12 @@ impl Error {
         }
     }
 
-    /// Whether the daemon says that there is no such secret (or, asked for a value, that it has none).
+    /// Whether the daemon says that the secret does not exist. Asked for a value: or that it has none.
     pub fn is_no_secret(&self) -> bool {
         self.is_remote(Code::NoSecret)
     }
 
-    /// Whether the daemon refuses because the secret is private (or, defining, because it does not fit).
+    /// Whether the daemon says that the secret is private. Asked to define one: or that it does not fit.
     pub fn is_invalid_secret(&self) -> bool {
         self.is_remote(Code::InvalidSecret)
     }
@@ -118,24 +118,24 @@ impl Error {
     }
 }
 
-/// In what the daemon does not keep to the protocol.
+/// How the daemon breaks the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ProtocolError {
-    /// A length that no message has.
+    /// The length of a message is out of bounds.
     #[error(transparent)]
     Length(#[from] BadLength),
-    /// Bytes that are not the message they should be.
+    /// The message cannot be decoded.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// A reply to something that was not asked.
+    /// The reply is to another procedure.
     #[error("a reply is to procedure {got}, and {asked} was called")]
     OtherProcedure {
-        /// What the call was.
+        /// The procedure that was called.
         asked: i32,
-        /// What the reply is to.
+        /// The procedure that the reply names.
         got: i32,
     },
-    /// A text that is not UTF-8.
+    /// A text is not UTF-8.
     #[error("a text is not UTF-8")]
     NotText,
 }
@@ -143,7 +143,7 @@ pub enum ProtocolError {
 /// Why there is no TLS session.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Nobody is there to be trusted.
+    /// There is no CA certificate.
     #[error("the CA certificate {} does not exist: {source}", path.display())]
     NoAuthority {
         /// Where it should be.
@@ -151,7 +151,7 @@ pub enum TlsError {
         /// Why it is not.
         source: io::Error,
     },
-    /// Half of what we are known by.
+    /// There is a key without a certificate.
     #[error("there is a key {}, but no certificate {}: {source}", key.display(), certificate.display())]
     NoCertificate {
         /// Where it should be.
@@ -161,7 +161,7 @@ pub enum TlsError {
         /// Why it is not.
         source: io::Error,
     },
-    /// The other half.
+    /// There is a certificate without a key.
     #[error("there is a certificate {}, but no key {}: {source}", certificate.display(), key.display())]
     NoKey {
         /// Where it should be.
@@ -171,7 +171,7 @@ pub enum TlsError {
         /// Why it is not.
         source: io::Error,
     },
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// Which.
@@ -179,19 +179,19 @@ pub enum TlsError {
         /// Why not.
         source: io::Error,
     },
-    /// The file of those to be trusted has something else in it.
+    /// The file of CA certificates has none.
     #[error("there are no certificates in {}", .0.display())]
     NotAuthorities(PathBuf),
-    /// The file of who we are has something else in it.
+    /// The file of our certificate has none.
     #[error("there is no certificate in {}", .0.display())]
     NotCertificate(PathBuf),
-    /// The file of certificates that are not to be trusted any more has something else in it.
+    /// The file of revocations has no list.
     #[error("there is no list of revocations in {}", .0.display())]
     NotRevocations(PathBuf),
-    /// It is a list that we cannot use: of version 1, nearly always.
+    /// rustls cannot use the list. Nearly always it is of version 1.
     #[error("the revocation list {} cannot be used: it has to be of version 2 (openssl: crl_extensions)", .0.display())]
     OldRevocations(PathBuf),
-    /// The key is none that can be used here: it may be damaged, or have a passphrase.
+    /// The key cannot be used: it may be damaged, or have a passphrase.
     #[error("there is no private key in {} that can be used", key.display())]
     Key {
         /// Where it should be.
@@ -199,7 +199,7 @@ pub enum TlsError {
         /// What it is for.
         certificate: PathBuf,
     },
-    /// The key is another's.
+    /// The key belongs to another certificate.
     #[error("the key {} does not belong to the certificate {}", key.display(), certificate.display())]
     OtherKey {
         /// Which key.
@@ -207,7 +207,7 @@ pub enum TlsError {
         /// Which certificate.
         certificate: PathBuf,
     },
-    /// Nobody would take our certificate.
+    /// Our certificate cannot be used.
     #[error("the certificate {} {fault}", path.display())]
     Certificate {
         /// Which.
@@ -215,7 +215,7 @@ pub enum TlsError {
         /// What is wrong with it.
         fault: Unfit,
     },
-    /// Nobody can be trusted by this.
+    /// The CA certificate cannot be used.
     #[error("the CA certificate {} {fault}", path.display())]
     Authority {
         /// Which.
@@ -223,43 +223,43 @@ pub enum TlsError {
         /// What is wrong with it.
         fault: Unfit,
     },
-    /// Our certificate and the authority that we trust have nothing to do with each other.
+    /// The authority that we trust has not issued our certificate.
     #[error("the certificate {} is not one of {}: {fault}", certificate.display(), authority.display())]
     Issuer {
         /// Ours.
         certificate: PathBuf,
         /// Whom we trust.
         authority: PathBuf,
-        /// What is between them.
+        /// The fault of the chain.
         fault: rustls::CertificateError,
     },
-    /// No session came about: the other end may speak something else.
+    /// The handshake failed: the other end may not speak TLS.
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
-    /// The daemon is not who we asked for, or nobody whom we trust says so.
+    /// The daemon's certificate is for another host, or not from an authority that we trust.
     #[error("the daemon's certificate is not to be trusted: {0}")]
     Untrusted(rustls::CertificateError),
-    /// The daemon hung up, or said nothing, when it was to say that it accepts us.
+    /// The daemon closed the connection or was silent when it should have accepted us.
     #[error("the daemon did not accept this client, or its certificate: {0}")]
     Unconfirmed(#[source] io::Error),
-    /// The daemon says that it does not accept us.
+    /// The daemon answered that it does not accept us.
     #[error("the daemon does not accept this client: its certificate, or its address")]
     Refused,
 }
 
-/// Why a certificate is of no use.
+/// Why a certificate cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unfit {
-    /// Its time is over.
+    /// It has expired.
     #[error("has expired")]
     Expired,
-    /// Its time has not come.
+    /// It is not valid yet.
     #[error("is not valid yet")]
     NotYetValid,
-    /// It is an authority's, and stands where one of a client should.
+    /// It is an authority's, in the place of a client's.
     #[error("is an authority's, and should be a client's")]
     Authority,
-    /// It says that it is no authority's.
+    /// It says that it is not an authority's.
     #[error("says that it is no authority's")]
     NoAuthority,
     /// It does not say that it is an authority's.
@@ -273,7 +273,7 @@ impl From<DecodeError> for Error {
     }
 }
 
-/// What `AUTH_LIST` answered, for people.
+/// The answer of `AUTH_LIST` for people.
 fn names(types: &[i32]) -> String {
     let name = |number: &i32| match *number {
         libvirt_rpc::messages::AUTH_SASL => "SASL".to_owned(),

@@ -1,4 +1,4 @@
-//! What the daemon tells by itself, once asked to: secrets that come, go, or get another value.
+//! Events: the daemon reports secrets that are defined, undefined, or given a value.
 
 use libvirt_rpc::messages::{self, LIFECYCLE_DEFINED, LIFECYCLE_UNDEFINED, Lifecycle, ValueChanged};
 use libvirt_rpc::procedures::{EVENT_LIFECYCLE, EVENT_VALUE_CHANGED};
@@ -6,7 +6,7 @@ use libvirt_rpc::xdr::{DecodeError, Decoder};
 
 use crate::secret::Secret;
 
-/// What can be asked to be told of: `virSecretEventID`.
+/// The kinds of events: `virSecretEventID`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EventKind {
     /// A secret was defined (or defined anew) or undefined.
@@ -24,56 +24,56 @@ impl EventKind {
     }
 }
 
-/// That somebody asked to be told; the daemon's number for it.
+/// A registration for events; the daemon's number for it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Registration(pub(crate) i32);
 
-/// Something happened to a secret.
+/// A change of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// Who asked to be told. With two that match, the daemon tells twice.
+    /// The registration it is for. If two match, the daemon sends two events.
     pub registration: Registration,
-    /// To which secret.
+    /// The secret.
     pub secret: Secret,
-    /// What.
+    /// The change.
     pub change: Change,
 }
 
-/// What happened to a secret.
+/// The change in an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Change {
     /// It was defined, for the first time or again.
     Defined,
-    /// It is gone.
+    /// It was undefined.
     Undefined,
-    /// Its value was set, to the same one perhaps.
+    /// Its value was set, perhaps to the same value.
     ValueChanged,
-    /// A lifecycle event that came later than this program: its number.
+    /// The number of a lifecycle event that this program does not know.
     Other(i32),
 }
 
-/// Reads the payload of a message. `None` if the message is about something else.
+/// Decodes the payload of a message. `None` if it is not an event of secrets.
 pub(crate) fn decode(procedure: i32, from: &mut Decoder<'_>) -> Result<Option<Event>, DecodeError> {
     match procedure {
-        EVENT_LIFECYCLE => Lifecycle::decode(from).map(|said| Some(lifecycle(&said))),
-        EVENT_VALUE_CHANGED => ValueChanged::decode(from).map(|said| Some(value_changed(&said))),
+        EVENT_LIFECYCLE => Lifecycle::decode(from).map(|message| Some(lifecycle(&message))),
+        EVENT_VALUE_CHANGED => ValueChanged::decode(from).map(|message| Some(value_changed(&message))),
         _ => Ok(None),
     }
 }
 
-fn lifecycle(said: &Lifecycle<'_>) -> Event {
-    let change = match said.event {
+fn lifecycle(message: &Lifecycle<'_>) -> Event {
+    let change = match message.event {
         LIFECYCLE_DEFINED => Change::Defined,
         LIFECYCLE_UNDEFINED => Change::Undefined,
         other => Change::Other(other),
     };
-    Event { registration: Registration(said.callback), secret: Secret::of_wire(&said.secret), change }
+    Event { registration: Registration(message.callback), secret: Secret::of_wire(&message.secret), change }
 }
 
-fn value_changed(said: &ValueChanged<'_>) -> Event {
+fn value_changed(message: &ValueChanged<'_>) -> Event {
     Event {
-        registration: Registration(said.callback),
-        secret: Secret::of_wire(&said.secret),
+        registration: Registration(message.callback),
+        secret: Secret::of_wire(&message.secret),
         change: Change::ValueChanged,
     }
 }

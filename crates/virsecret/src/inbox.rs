@@ -1,12 +1,12 @@
-//! What has come of the stream and is not a whole message yet, or is one that nobody has taken.
+//! The received bytes of a stream: whole messages that nobody has taken yet, and the beginning of the next one.
 //!
 //! ```text
 //!  ├─ taken, wiped ─┼─ message ─┼─ mess… ─┼─ room ─┤
 //!                 begin                  end
 //! ```
 //!
-//! One call to the system brings as many messages as have come. What was taken is wiped where it lay: it may have been a
-//! value.
+//! One system call receives as many messages as have come. A message is wiped in the buffer when it is taken, because it may
+//! have held a value.
 
 use libvirt_rpc::frame::{self, Header, LENGTH_BYTES, LENGTH_MIN};
 use libvirt_rpc::xdr::Decoder;
@@ -28,7 +28,7 @@ impl Message {
         Ok(Self { header, bytes })
     }
 
-    /// What follows the header.
+    /// The bytes after the header.
     pub(crate) fn payload(&self) -> &[u8] {
         self.bytes.get(LENGTH_MIN..).unwrap_or_default()
     }
@@ -43,14 +43,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The next whole message, if it is there.
+    /// The next message, if it is whole.
     pub(crate) fn take(&mut self) -> Result<Option<Message>> {
         let Some(length) = self.length()? else { return Ok(None) };
         if self.end - self.begin < length {
             return Ok(None);
         }
         if length > INBOX_BYTES && (self.begin, self.end) == (0, length) {
-            // Long and alone: the buffer itself, rather than a copy of it.
+            // Long and alone: take the buffer itself, not a copy.
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.truncate(length);
             (self.begin, self.end) = (0, 0);
@@ -69,26 +69,26 @@ impl Inbox {
         message.map(Some)
     }
 
-    /// Where to put what comes. It is never empty.
+    /// The room for new bytes. It is never empty.
     pub(crate) fn room(&mut self) -> Result<&mut [u8]> {
         let filled = self.end - self.begin;
         let wanted = self.length()?.unwrap_or(LENGTH_MIN);
         if self.end == self.bytes.len() {
-            // As much as is promised if that is little, and else as much again as has come.
+            // The promised length if that is little, else twice the bytes that have come.
             self.move_to(INBOX_BYTES.max(wanted.min(MESSAGE_BYTES_AT_ONCE.max(filled * 2))));
         }
-        // Of a long message no more than itself, so that its buffer can be handed on.
+        // For a long message no more than its own bytes, so that its buffer can be taken whole.
         let until =
             if wanted > INBOX_BYTES { self.bytes.len().min(self.begin + wanted) } else { self.bytes.len() };
         Ok(self.bytes.get_mut(self.end..until).unwrap_or_default())
     }
 
-    /// So many bytes were put into the room.
+    /// Says how many bytes were put into the room.
     pub(crate) fn filled(&mut self, bytes: usize) {
         self.end = (self.end + bytes).min(self.bytes.len());
     }
 
-    /// Bytes of the whole message, if its length has come.
+    /// The length of the whole message, if that has come.
     fn length(&self) -> Result<Option<usize>> {
         match self.bytes.get(self.begin..self.end).and_then(<[u8]>::first_chunk::<LENGTH_BYTES>) {
             None => Ok(None),
@@ -98,7 +98,7 @@ impl Inbox {
         }
     }
 
-    /// By hand, because a `Vec` that grows leaves a copy of what was in it behind.
+    /// Moves the bytes to a new buffer. A `Vec` that grows by itself would leave a copy behind.
     fn move_to(&mut self, capacity: usize) {
         let mut other = Zeroizing::new(vec![0; capacity]);
         let waiting = self.bytes.get(self.begin..self.end).unwrap_or_default();
@@ -119,7 +119,7 @@ mod tests {
         frame::message(Header::call(1, mark.into()), payload, write).unwrap()
     }
 
-    /// Gives the stream in pieces of this size and takes what comes out.
+    /// Feeds a stream in pieces of this size and takes the messages.
     fn through(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Inbox) {
         let (mut inbox, mut messages, mut rest) = (Inbox::default(), Vec::new(), stream);
         while !rest.is_empty() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_whole_however_they_came() {
+    fn messages_come_out_whole_from_any_pieces() {
         let sizes = [0, 8, 4_000, INBOX_BYTES, 1, MESSAGE_BYTES_AT_ONCE, 3 * MESSAGE_BYTES_AT_ONCE + 1, 12];
         let expect: Vec<_> = sizes.iter().zip(1..).map(|(size, mark)| message(*size, mark)).collect();
         for piece in [3, 27, 1_000, INBOX_BYTES - 5, usize::MAX] {
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_wiped() {
+    fn a_taken_message_is_wiped() {
         let (_, inbox) = through(&[message(8, 0xAA), message(8, 0xAA)[..30].to_vec()].concat(), usize::MAX);
         let first = message(8, 0xAA).len();
         assert!(inbox.bytes[..first].iter().all(|byte| *byte == 0));
     }
 
     #[test]
-    fn a_promise_of_much_takes_little_memory() {
+    fn a_great_length_alone_takes_little_memory() {
         let (_, mut inbox) = through(&33_554_436_u32.to_be_bytes(), 4);
         assert!(inbox.room().unwrap().len() <= MESSAGE_BYTES_AT_ONCE);
     }

@@ -1,4 +1,4 @@
-//! The client of libvirt's secret API: safe, blocking, for many threads.
+//! A client of libvirt's secret API: safe, blocking, for many threads.
 //!
 //! ```no_run
 //! use virsecret::{Connection, UsageType, Validate};
@@ -18,19 +18,17 @@
 //! ```
 //!
 //! ```text
-//!  uri ──▶ socket ──▶ link ───────────▶ connection ──▶ secret, value, events
-//!                     one stream,       the handshake,
-//!                     many callers      a method a procedure
+//!  uri ──▶ reach ──▶ link ────────────▶ connection ──▶ secret, value, events
+//!                    one stream,        the handshake, and
+//!                    many callers       a method for each procedure
 //! ```
 //!
-//! It talks to any daemon that serves the API: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`; on this machine, over
-//! TLS or TCP, through ssh, or through a program.
-//! Values are wiped when they are dropped and in no error text. Nothing waits longer than a limit in [`limits`], unless
-//! the caller says so.
+//! It talks to every daemon that serves the API: Donjon's, libvirt's `virtsecretd`, a whole `libvirtd`. It reaches them on
+//! this machine, over TLS or TCP, through ssh, or through another program. Values are wiped when they are dropped, and no
+//! error text has one. Every wait has a limit in [`limits`], unless the caller sets another.
 //!
-//! Left out: SASL, starting a daemon, reconnecting. There is no thread of its own: events arrive
-//! while somebody waits, in [`Connection::next_event`] or for a reply. The C API of libvirt is on top, in
-//! `abi`.
+//! Left out: SASL, starting a daemon, reconnecting. There is no thread of its own: events are received while a caller
+//! waits, in [`Connection::next_event`] or for a reply. The C API of libvirt stands on top, in `abi`.
 
 mod abi;
 mod access;

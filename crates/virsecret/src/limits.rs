@@ -1,4 +1,4 @@
-//! How much and how long: every bound of the client, with where it comes from.
+//! Every limit of the client on sizes and waits, with its source.
 
 use std::time::Duration;
 
@@ -11,48 +11,48 @@ pub const STRING_BYTES_MAX: usize = libvirt_rpc::xdr::STRING_MAX;
 /// The most secrets in one list: `REMOTE_SECRET_LIST_MAX`.
 pub const SECRETS_MAX: usize = libvirt_rpc::messages::SECRETS_MAX;
 
-/// To be accepted. A daemon with `max_clients` lets newcomers wait in the backlog for ever.
+/// The wait to be accepted. A daemon with `max_clients` leaves new clients in the backlog for ever.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// For a TLS session, from the first byte until the daemon has accepted us. libvirt's own client waits for ever.
+/// The wait for a TLS session, from the first byte until the daemon has accepted us. libvirt's own client has no limit.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// For a reply, unless [`crate::Connection::set_reply_wait`] says otherwise. libvirt's own client waits for ever;
-/// a set-value that waits for a busy disk is answered within seconds.
+/// The wait for a reply, unless [`crate::Connection::set_reply_wait`] sets another. libvirt's own client has no limit. A
+/// set-value that waits for a busy disk is answered within seconds.
 pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// For the daemon to take more of a message. Within this it reads, or it is stuck.
+/// The wait until the daemon receives more of a message. A daemon that needs longer is stuck.
 pub const SEND_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// For the goodbye to be answered. Nothing depends on it.
+/// The wait for the answer to the goodbye. Nothing depends on it.
 pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// For an event, at once: whoever wants to wait longer asks again. A year, which a clock can always be asked for.
+/// The longest wait for an event: a year, which every clock can add. A caller that wants to wait longer asks again.
 pub const EVENT_WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Events that nobody has taken yet. Of more the oldest are dropped, and the next taker is told how many.
+/// The most unclaimed events. If there are more, the oldest are dropped, and the next caller is told how many.
 pub const EVENTS_WAITING_MAX: usize = 16_384;
 
-/// Memory taken on the word of a length alone. A message with a value in it is shorter than this, so its buffer never
-/// grows, which would leave a copy behind. Longer ones (lists, XML) grow as their bytes arrive.
+/// The memory that a length alone can claim, before its bytes arrive. A message with a value is shorter, so its buffer never
+/// grows, which would leave a copy behind. Longer messages (lists, XML) grow with their bytes.
 pub(crate) const MESSAGE_BYTES_AT_ONCE: usize = 128 * 1024;
 
-/// The shortest wait: so that a wait of nothing looks once.
+/// The shortest wait. So a wait of zero still looks once.
 pub(crate) const WAIT_MIN: Duration = Duration::from_millis(1);
 
-/// What a connection keeps to receive into: room for most replies, and for many events at once.
+/// The receive buffer that a connection keeps: room for most replies, and for many events at once.
 pub(crate) const INBOX_BYTES: usize = 8 * 1024;
 
-/// Reads in one go for an event loop, so that a daemon that never stops sending does not keep it from anything else.
+/// The most reads in a row for an event loop. So a daemon that never stops sending cannot block the loop.
 pub(crate) const READS_AT_ONCE_MAX: usize = 64;
 
-/// Bytes of usages in events that nobody has taken yet: a usage may be as long as a string.
+/// The most bytes of usages in unclaimed events: a usage may be as long as a string.
 pub(crate) const EVENTS_BYTES_MAX: usize = 16 << 20;
 
-/// Of a file with certificates, revocations or a key. libvirt reads 64 KiB of certificates; a whole system's authorities
-/// are some 250.
+/// The longest file of certificates, revocations or a key. libvirt reads 64 KiB of certificates; all authorities of a system
+/// take about 250 KiB.
 pub(crate) const CREDENTIALS_BYTES_MAX: usize = 1 << 20;
 
-/// Reads from the socket, of 4 KiB each, until a record of TLS (16 KiB) must have come whole. More is a daemon that says
-/// nothing at great length, and it is looked at anew whether anybody still wants to know.
+/// Reads from the socket, of 4 KiB each, until a record of TLS (16 KiB) must have come whole. After that
+/// the caller checks first whether it still waits.
 pub(crate) const TLS_READS_MAX: usize = 8;

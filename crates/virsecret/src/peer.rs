@@ -1,4 +1,4 @@
-//! For tests: a daemon that says what a script says, at the other end of a pair of sockets.
+//! For tests: a daemon that follows a script, at the other end of a pair of sockets.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use libvirt_rpc::xdr::{Decoder, Encoder};
 /// No step of a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the peer does about one call: it checks which it is and what follows the header, and sends bytes.
+/// One call in the script: its procedure and arguments, which are checked, and the bytes to send.
 pub(crate) struct Step {
     procedure: Procedure,
     arguments: Vec<u8>,
@@ -49,7 +49,7 @@ pub(crate) fn payload(write: impl FnOnce(&mut Encoder)) -> Vec<u8> {
     to.into_bytes()
 }
 
-/// Plays the steps in order, then hangs up. Joining it says whether the client kept to the script.
+/// Plays the steps in order, then closes. Joining the thread fails if the client left the script.
 pub(crate) fn play(steps: Vec<Step>) -> (UnixStream, JoinHandle<()>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(PATIENCE)).unwrap();

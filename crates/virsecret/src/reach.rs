@@ -1,4 +1,4 @@
-//! How a daemon is reached: over a socket of this machine, over the network, encrypted or not, or through a program.
+//! Connects to a daemon: over a socket of this machine, over the network with or without TLS, or through a program.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -15,7 +15,7 @@ use crate::stream::Stream;
 use crate::tls::Credentials;
 use crate::uri::{Proxy, Transport, Uri};
 
-/// A stream to the daemon that the URI means, on which nothing was said yet.
+/// A new stream to the daemon of a URI.
 pub(crate) fn daemon(uri: &Uri, access: Access) -> Result<Stream> {
     match uri.transport() {
         Transport::Unix => socket::open(&uri.sockets(access, session_folder().as_deref())).map(Stream::from),
@@ -29,7 +29,7 @@ pub(crate) fn daemon(uri: &Uri, access: Access) -> Result<Stream> {
     }
 }
 
-/// Where a user's own daemons have their sockets; root's are the system's.
+/// The folder with the sockets of a user's own daemons. Root's are the system's.
 fn session_folder() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return None;
@@ -40,12 +40,12 @@ fn session_folder() -> Option<PathBuf> {
         .or_else(|| below("HOME", ".cache/libvirt"))
 }
 
-/// What a variable of the environment names, if that is the same place wherever we happen to be.
+/// The folder that an environment variable names, if the path is absolute.
 fn folder_named(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
 }
 
-/// Where a user's own certificates are; root's are the system's.
+/// The home of a user, who may have certificates there. Root's are the system's.
 fn users_home() -> Option<PathBuf> {
     let is_root = rustix::process::geteuid().is_root();
     folder_named("HOME").filter(|_| !is_root)
@@ -54,8 +54,7 @@ fn users_home() -> Option<PathBuf> {
 /// The first of the host's addresses that answers.
 fn tcp((host, port): (&str, u32)) -> Result<TcpStream> {
     let Ok(number) = u16::try_from(port) else {
-        // Nobody is there. libvirt's client says so of the port whose number is the rest of this by 65536, and connects
-        // to that if somebody is.
+        // No such port exists. libvirt's client would connect to the port with the number modulo 65536.
         let source = io::Error::from_raw_os_error(libc::ECONNREFUSED);
         return Err(Error::Refused { host: host.into(), port, source });
     };
@@ -74,7 +73,7 @@ fn tcp((host, port): (&str, u32)) -> Result<TcpStream> {
     Err(Error::Refused { host: host.into(), port, source: last })
 }
 
-/// Runs a program whose standard input and output are the stream. What it says on stderr is for the user to see.
+/// Runs a program whose standard input and output are the stream. Its stderr goes to the user.
 fn carried(mut command: Command) -> Result<Stream> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::Io)?;
     let theirs = OwnedFd::from(theirs);
@@ -88,7 +87,7 @@ fn carried(mut command: Command) -> Result<Stream> {
     Ok(Stream::carried(ours, child))
 }
 
-/// `ssh … HOST sh -c 'virt-ssh-helper URI'`, or netcat at the other end where that helper is not, or a socket is named.
+/// `ssh … HOST sh -c 'virt-ssh-helper URI'`, or netcat if that helper is missing or the URI names a socket.
 fn ssh(uri: &Uri, access: Access) -> Command {
     let (host, options) = (uri.host(), uri.options());
     let mut command = Command::new(options.command.as_deref().unwrap_or("ssh"));
@@ -123,7 +122,7 @@ fn ssh(uri: &Uri, access: Access) -> Command {
 fn remote_script(uri: &Uri, access: Access) -> String {
     let netcat = quoted(uri.options().netcat.as_deref().unwrap_or("nc"));
     let sockets = uri.sockets(access, None);
-    // The last is that of a daemon that has everything, which is all that netcat's age has.
+    // The last socket is that of a daemon with all drivers. Releases of libvirt that need netcat have no other.
     let socket = uri.socket().or(sockets.last().map(PathBuf::as_path)).unwrap_or(Path::new(""));
     let by_netcat = format!("exec {netcat} -U {}", quoted(&socket.to_string_lossy()));
     let read_only = if access == Access::ReadOnly { "-r " } else { "" };
@@ -137,7 +136,7 @@ fn remote_script(uri: &Uri, access: Access) -> String {
     format!("if command -v virt-ssh-helper >/dev/null 2>&1; then {helper}; else {by_netcat}; fi")
 }
 
-/// As one word for a shell.
+/// Quotes a text as one word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

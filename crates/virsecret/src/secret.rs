@@ -1,13 +1,13 @@
-//! What the API says of a secret without its XML: which it is, and what it is used for.
+//! A secret as the API names it without XML: its UUID and its usage.
 
 use std::borrow::Cow;
 
 use libvirt_rpc::messages;
 use uuid::Uuid;
 
-/// One secret, as the daemon knew it when it answered. It holds nothing open.
+/// One secret, as the daemon knew it at its answer. It holds nothing open.
 ///
-/// A daemon goes by the UUID alone, so where the rest does not matter a UUID is enough to name one:
+/// A daemon looks only at the UUID. So a UUID alone can name a secret:
 ///
 /// ```
 /// let secret = virsecret::Secret::from(virsecret::Uuid::nil());
@@ -15,16 +15,16 @@ use uuid::Uuid;
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Secret {
-    /// Which.
+    /// Its UUID.
     pub uuid: Uuid,
-    /// What kind of thing it is used for.
+    /// The type of its usage.
     pub usage_type: UsageType,
-    /// Which thing. Bytes, because libvirt promises no encoding; empty for [`UsageType::None`].
+    /// The name of the thing that it is used for. Bytes, because libvirt promises no encoding; empty for [`UsageType::None`].
     pub usage_id: Vec<u8>,
 }
 
 impl Secret {
-    /// What it is used for as text; what is not UTF-8 in it is replaced.
+    /// The usage as text. Bytes that are not UTF-8 are replaced.
     pub fn usage_text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.usage_id)
     }
@@ -52,10 +52,10 @@ impl From<Uuid> for Secret {
     }
 }
 
-/// What kind of thing a secret is used for: `virSecretUsageType`.
+/// The type of a secret's usage: `virSecretUsageType`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum UsageType {
-    /// Nothing in particular.
+    /// No usage.
     None,
     /// An encrypted volume, named by its path.
     Volume,
@@ -67,15 +67,15 @@ pub enum UsageType {
     Tls,
     /// A virtual TPM.
     Vtpm,
-    /// One that came later.
+    /// A later type that this program does not know.
     Other(i32),
 }
 
 impl UsageType {
-    /// Those that have a name and are for something.
+    /// The types with a name, without [`Self::None`].
     pub const NAMED: [Self; 5] = [Self::Volume, Self::Ceph, Self::Iscsi, Self::Tls, Self::Vtpm];
 
-    /// libvirt's number of it.
+    /// libvirt's number of the type.
     pub const fn number(self) -> i32 {
         match self {
             Self::None => 0,
@@ -101,7 +101,7 @@ impl UsageType {
         }
     }
 
-    /// The name it has in XML, if it has one here.
+    /// The name in XML, if this program knows it.
     pub const fn name(self) -> Option<&'static str> {
         match self {
             Self::None => Some("none"),
@@ -115,20 +115,20 @@ impl UsageType {
     }
 }
 
-/// Which secrets a list is of. Asking for a thing and its opposite is asking for both, as is asking for neither.
+/// Which secrets to list. A condition together with its opposite means the same as neither: all secrets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Filter(u32);
 
 impl Filter {
     /// All of them.
     pub const ALL: Self = Self(0);
-    /// Those that are never written to disk.
+    /// Secrets that are never written to disk.
     pub const EPHEMERAL: Self = Self(messages::LIST_EPHEMERAL);
-    /// Those that are.
+    /// Secrets that are written to disk.
     pub const NO_EPHEMERAL: Self = Self(messages::LIST_NO_EPHEMERAL);
-    /// Those whose value is for hypervisors alone.
+    /// Secrets whose value only hypervisors can read.
     pub const PRIVATE: Self = Self(messages::LIST_PRIVATE);
-    /// Those whose value can be read.
+    /// Secrets that are not private.
     pub const NO_PRIVATE: Self = Self(messages::LIST_NO_PRIVATE);
 
     /// Both conditions.

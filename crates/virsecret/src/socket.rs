@@ -1,4 +1,4 @@
-//! How a daemon is reached: by the first of its sockets that is there.
+//! Connects to the first UNIX socket of a list that exists.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -10,16 +10,16 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use crate::error::{Error, Result};
 use crate::limits::CONNECT_WAIT_MAX;
 
-/// Connects to the first that is there, or says of the last why it is not, as libvirt does.
+/// Connects to the first socket that exists. If none does, the error is about the last, as with libvirt.
 pub(crate) fn open(candidates: &[PathBuf]) -> Result<UnixStream> {
-    // One that may not be looked at is there, so that the error is about that.
+    // A socket that may not be looked at counts as existing, so that the error names it.
     let is_there = |path: &&PathBuf| !matches!(path.try_exists(), Ok(false));
     let there = candidates.iter().find(is_there).or(candidates.last());
     let path = there.cloned().unwrap_or_default();
     open_one(&path).map_err(|source| Error::Connect { path, source })
 }
 
-/// The standard library connects with no limit in time. Linux takes the limit of sending for that of connecting too.
+/// The standard library connects without a timeout. On Linux the timeout of sending applies to connecting too.
 fn open_one(path: &Path) -> io::Result<UnixStream> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(CONNECT_WAIT_MAX))?;

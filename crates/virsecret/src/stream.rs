@@ -1,4 +1,4 @@
-//! The way to the daemon: a socket, one with TLS on it, or a program that carries what is said to one.
+//! A stream to the daemon: a socket, a socket with TLS, or a program that copies the bytes.
 
 use std::io;
 use std::net::TcpStream;
@@ -17,10 +17,10 @@ use crate::tls::{Credentials, Session};
 use crate::transfer;
 use crate::uri::Uri;
 
-/// A stream socket to the daemon, or to the program that is the way there.
+/// A stream socket to the daemon, or to the program that leads there.
 pub(crate) struct Stream {
     socket: OwnedFd,
-    /// Ends when its end of the socket is closed; waited for then, so that it leaves no zombie.
+    /// The program. It ends when its end of the socket is closed, and is then waited for, so that it leaves no zombie.
     carrier: Option<Child>,
     session: Option<Session>,
     is_secure: bool,
@@ -43,12 +43,12 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Whether nobody else can listen: it stays on this machine, is encrypted, or the carrier sees to it.
+    /// Whether no other host can listen: the stream stays on this machine, is encrypted, or a program carries it.
     pub(crate) fn is_secure(&self) -> bool {
         self.is_secure
     }
 
-    /// Whether what is said is encrypted by us.
+    /// Whether we encrypt the stream.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.session.is_some()
     }
@@ -58,7 +58,7 @@ impl Stream {
         self.socket.as_fd()
     }
 
-    /// Whether there is something to receive that no poll of the socket would tell of.
+    /// Whether bytes can be received although a poll of the socket may not say so.
     pub(crate) fn holds_some(&self) -> bool {
         self.session.as_ref().is_some_and(Session::holds_some)
     }
@@ -74,8 +74,7 @@ impl Stream {
         }
     }
 
-    /// What has come, at most as much as there is room for. 0 is the end; `WouldBlock` if nothing is there and `wait` is
-    /// not asked for.
+    /// Receives at most as many bytes as there is room for. 0 is the end; `WouldBlock` if there are none and `wait` is false.
     pub(crate) fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
         match &self.session {
             Some(session) => session.receive(&self.socket, room, wait),
@@ -88,7 +87,7 @@ impl Stream {
         Ok(self.holds_some() || transfer::wait(&self.socket, PollFlags::IN, Some(deadline))?)
     }
 
-    /// Ends both directions; whoever receives is told.
+    /// Ends both directions. A receiving thread gets the end of the stream.
     pub(crate) fn shut_down(&self) {
         if let Some(session) = &self.session {
             session.say_goodbye(&self.socket);
@@ -113,7 +112,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(carrier) = &mut self.carrier {
             let _ = shutdown(&self.socket, Shutdown::Both);
-            let _ = carrier.kill(); // It has nothing left to carry, and may not notice.
+            let _ = carrier.kill(); // It has nothing left to copy, and may not notice.
             let _ = carrier.wait();
         }
     }

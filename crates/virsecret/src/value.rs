@@ -1,6 +1,6 @@
-//! The value of a secret, and how it is kept from leaving by accident.
+//! The value of a secret, in a type that no code prints, copies or compares by accident.
 //!
-//! The bytes are wiped when it is dropped. Its memory is not locked: that is for keys, and takes privileges.
+//! The bytes are wiped when it is dropped. Its memory is not locked: that is for keys, and needs privileges.
 
 use zeroize::Zeroizing;
 
@@ -26,12 +26,12 @@ use zeroize::Zeroizing;
 pub struct Value(Zeroizing<Vec<u8>>);
 
 impl Value {
-    /// The one copy made of it: out of the reply, whose buffer is wiped too.
+    /// Copies the value out of the reply, whose buffer is wiped too. There is no other copy.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
     }
 
-    /// The bytes. Whoever copies them wipes the copy.
+    /// The bytes. A caller that copies them must wipe the copy.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! `donjon define`: makes a secret, or gives one other attributes.
+//! `donjon define`: makes a secret, or replaces the attributes of one.
 
 use virsecret::Validate;
 

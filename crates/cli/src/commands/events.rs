@@ -1,4 +1,4 @@
-//! `donjon events`: says what happens to secrets, as it happens.
+//! `donjon events`: prints events as they come.
 
 use std::time::{Duration, Instant};
 
@@ -30,12 +30,12 @@ pub(crate) fn run(session: &Session<'_>, flags: &Events) -> Result<(), Error> {
     Ok(())
 }
 
-/// `None` when time is up. Events that came too fast are worth a word, and no reason to miss those after them.
+/// `None` when time is up. Lost events are reported on stderr, and do not end the command.
 fn next(connection: &Connection, deadline: Option<Instant>) -> Result<Option<Event>, Error> {
     loop {
         let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         match connection.next_event(left.unwrap_or(EVENT_WAIT_MAX)) {
-            Ok(None) if deadline.is_none() => {} // A year has passed.
+            Ok(None) if deadline.is_none() => {} // The longest wait, a year, has passed.
             Err(lost @ virsecret::Error::EventsLost(_)) => console::tell(format_args!("donjon: {lost}")),
             other => return Ok(other?),
         }

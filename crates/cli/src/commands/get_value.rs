@@ -23,7 +23,7 @@ pub(crate) fn run(session: &Session<'_>, flags: &GetValue) -> Result<(), Error> 
     if to_terminal { console::say("") } else { Ok(()) }
 }
 
-/// The secret was there a moment ago, so that nothing is found means that it has no value.
+/// The lookup has just found the secret, so "no secret" means here that it has no value.
 fn refused(error: virsecret::Error, secret: &Secret) -> Error {
     match error {
         error if error.is_no_secret() => Error::NoValue(secret.uuid),
@@ -32,14 +32,14 @@ fn refused(error: virsecret::Error, secret: &Secret) -> Error {
     }
 }
 
-/// Whether a terminal only shows it.
+/// Whether a terminal shows the value and obeys nothing in it.
 fn is_text(value: &[u8]) -> bool {
     let commands = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
     std::str::from_utf8(value).is_ok_and(|text| !text.contains(commands))
 }
 
-/// `{"uuid":"…","encoding":"base64","value":"…"}`. By hand, because what makes JSON wipes nothing; nothing in it needs
-/// an escape.
+/// `{"uuid":"…","encoding":"base64","value":"…"}`. It is written by hand, because serde_json wipes nothing. Nothing in it
+/// needs an escape.
 fn json(secret: &Secret, value: &Value, encoding: Encoding) -> Zeroizing<Vec<u8>> {
     let (name, encoding) = match encoding {
         Encoding::Hex => ("hex", Encoding::Hex),
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_what_a_terminal_only_shows() {
+    fn control_characters_are_not_text() {
         for (value, expect) in [
             (&b"hunter2\n\tx"[..], true),
             ("ä".as_bytes(), true),

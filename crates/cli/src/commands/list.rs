@@ -1,4 +1,4 @@
-//! `donjon list`: which secrets there are.
+//! `donjon list`: lists secrets.
 
 use std::collections::HashSet;
 
@@ -30,8 +30,8 @@ pub(crate) fn run(session: &Session<'_>, flags: List) -> Result<(), Error> {
     Ok(())
 }
 
-/// A list does not say which secrets are private or ephemeral, but can be of those alone: two lists more, instead of the
-/// XML of each secret. A secret that changes meanwhile is shown as it was or as it is.
+/// A list does not say which secrets are private or ephemeral, but it can be filtered by both. So two more lists replace
+/// the XML of each secret. A secret that changes meanwhile is shown in its old or new state.
 fn rows(connection: &Connection, filter: Filter) -> Result<Vec<Row>, Error> {
     let listed = connection.list(filter)?;
     let uuids = |filter| Ok::<_, Error>(connection.list(filter)?.iter().map(|secret| secret.uuid).collect());
@@ -47,7 +47,7 @@ fn rows(connection: &Connection, filter: Filter) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// The daemon's order means nothing. Here: by usage, and those without at the end.
+/// The daemon has no order. Here secrets are sorted by usage; those without one come last.
 fn order(secret: &Secret) -> (bool, UsageType, &[u8], Uuid) {
     (secret.usage_type == UsageType::None, secret.usage_type, &secret.usage_id, secret.uuid)
 }

@@ -1,4 +1,4 @@
-//! One file a command: what it asks the daemon, and what it says of the answer.
+//! One file for each command: its calls to the daemon, and its output.
 
 pub(crate) mod define;
 pub(crate) mod events;
@@ -13,16 +13,16 @@ use virsecret::{Connection, Secret};
 use crate::error::Error;
 use crate::{console, json};
 
-/// What every command has.
+/// The connection and the flags of every command.
 pub(crate) struct Session<'a> {
-    /// To the daemon.
+    /// The connection to the daemon.
     pub(crate) connection: &'a Connection,
     /// Whether a program reads the result.
     pub(crate) json: bool,
 }
 
 impl Session<'_> {
-    /// The result of a change: which secret it was.
+    /// Prints the changed secret.
     fn say_changed(&self, secret: &Secret) -> Result<(), Error> {
         if self.json { console::say(json::secret_with(secret, [])) } else { console::say(secret.uuid) }
     }

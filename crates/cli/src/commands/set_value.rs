@@ -1,4 +1,4 @@
-//! `donjon set-value`: gives a secret its value.
+//! `donjon set-value`: sets the value of a secret.
 
 use virsecret::UsageType;
 
@@ -8,7 +8,7 @@ use crate::encoding::is_ceph_key_in_base64;
 use crate::error::Error;
 use crate::{console, input};
 
-/// The secret is looked up first, so that nobody types a value for one that is not there.
+/// The secret is looked up first, so that nobody types a value for a secret that does not exist.
 pub(crate) fn run(session: &Session<'_>, flags: &SetValue) -> Result<(), Error> {
     let secret = flags.secret.lookup(session.connection)?;
     let value = input::value(flags.file.as_deref(), flags.written.into())?;

@@ -1,4 +1,4 @@
-//! `donjon show`: what is known of a secret, except its value.
+//! `donjon show`: shows the attributes of a secret, without its value.
 
 use virsecret::Secret;
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_text_or_an_object() {
+    fn attributes_are_text_or_an_object() {
         let secret =
             Secret { usage_type: UsageType::Ceph, usage_id: b"client.x".to_vec(), ..Uuid::nil().into() };
         let facts = Facts { description: Some("a\nb".into()), private: true, ephemeral: false };

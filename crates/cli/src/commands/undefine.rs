@@ -6,8 +6,7 @@ use crate::console;
 use crate::error::Error;
 use crate::reference::Reference;
 
-/// One that cannot be undefined does not save the others: like `rm`, it says so and goes on. A connection that is gone
-/// is the end for all.
+/// Like `rm`, it reports a secret that cannot be undefined, and goes on with the others. A lost connection ends the command.
 pub(crate) fn run(session: &Session<'_>, flags: &Undefine) -> Result<(), Error> {
     let [reference] = flags.secrets.as_slice() else { return several(session, &flags.secrets) };
     one(session, reference)
@@ -33,7 +32,7 @@ fn several(session: &Session<'_>, references: &[Reference]) -> Result<(), Error>
 fn one(session: &Session<'_>, reference: &Reference) -> Result<(), Error> {
     let secret = reference.lookup(session.connection)?;
     session.connection.undefine(&secret).map_err(|error| match error {
-        error if error.is_no_secret() => Error::NoSuchSecret(reference.clone()), // Somebody was quicker.
+        error if error.is_no_secret() => Error::NoSuchSecret(reference.clone()), // Another client was quicker.
         error => error.into(),
     })?;
     session.say_changed(&secret)

@@ -1,11 +1,12 @@
-//! What a certificate says of itself, as far as rustls does not tell: when it is valid, and whether it is an authority's.
+//! The two facts of a certificate that rustls does not give: its dates, and whether it is an authority's.
 //!
 //! ```text
 //!  Certificate { TBSCertificate { [0] version, serial, algorithm, issuer, Validity { from, to }, subject, key,
 //!                                 [3] { Extension { oid, critical?, OCTET STRING { BasicConstraints { ca? … } } } } } … }
 //! ```
 //!
-//! DER, RFC 5280 section 4.1. Nothing is verified here: what cannot be read is `None`, and no input panics.
+//! DER, RFC 5280 section 4.1. Nothing is verified here. An unreadable certificate is `None`, and no input panics. Why no
+//! crate reads it: docs/decisions/0027.
 
 use rustls::pki_types::UnixTime;
 
@@ -26,11 +27,11 @@ pub(super) struct Facts {
     /// Seconds since 1970.
     from: i64,
     to: i64,
-    /// Whether it says that it is an authority's. One without extensions says nothing.
+    /// Whether it is an authority's; `None` if it does not say.
     pub(super) is_authority: Option<bool>,
 }
 
-/// Where a moment lies.
+/// Whether a certificate is valid at a moment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Validity {
     Now,
@@ -84,7 +85,7 @@ fn basic_constraints(extensions: &[u8]) -> Option<bool> {
     None
 }
 
-/// What is left to read.
+/// The elements that are not read yet.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -92,7 +93,7 @@ impl<'a> Der<'a> {
         self.0.first().copied()
     }
 
-    /// The next element: its tag, and what is in it.
+    /// The next element: its tag and its content.
     fn any(&mut self) -> Option<(u8, &'a [u8])> {
         let (tag, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
@@ -109,12 +110,12 @@ impl<'a> Der<'a> {
         Some((*tag, content))
     }
 
-    /// The next element, which has this tag.
+    /// The content of the next element, which must have this tag.
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.any().filter(|(found, _)| *found == tag).map(|(_, content)| content)
     }
 
-    /// `YYMMDDHHMMSSZ`, where years from 50 on are of the last century, or `YYYYMMDDHHMMSSZ`.
+    /// `YYMMDDHHMMSSZ`, where years from 50 on are 1950 and later, or `YYYYMMDDHHMMSSZ`.
     fn time(&mut self) -> Option<i64> {
         let (tag, text) = self.any()?;
         let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
@@ -132,7 +133,7 @@ impl<'a> Der<'a> {
     }
 }
 
-/// Days since 1970-01-01 of the Gregorian calendar: years begin in March here, so that the day that comes and goes is last.
+/// Days since 1970-01-01 of the Gregorian calendar: years begin in March here, so that the leap day is the last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let before_month = (153 * month + 2) / 5;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_whether_it_is_an_authoritys() {
+    fn a_certificate_says_whether_it_is_an_authoritys() {
         let when = (UTC_TIME, "700101000000Z");
         let check = |constraints: Option<&[u8]>, expect| {
             let facts = Facts::read(&certificate(when, when, constraints)).unwrap();
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_nothing() {
+    fn a_truncated_certificate_is_refused() {
         let when = (GENERALIZED_TIME, "20260101000000Z");
         let whole = certificate(when, when, Some(&[BOOLEAN, 1, 0xff]));
         assert!(Facts::read(&whole).is_some());

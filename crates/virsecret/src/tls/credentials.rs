@@ -1,4 +1,5 @@
-//! Whom we trust and who we are: the files where libvirt has them, read and checked before anybody is called.
+//! The CA certificates, revocations, certificate and key of a client: read from libvirt's files and checked before the
+//! daemon is called.
 //!
 //! ```text
 //!                ?pkipath=FOLDER         an ordinary user             the system
@@ -8,8 +9,8 @@
 //!  key           FOLDER/clientkey.pem    ~/.pki/libvirt/…             /etc/pki/libvirt/private/clientkey.pem
 //! ```
 //!
-//! Only the CA must be there. What a user does not have is the system's, certificate and key together. The key is wiped
-//! when it has been handed to the cipher library, which keeps its own copy.
+//! Only the CA is required. For files that a user does not have, the system's are used; certificate and key go together. The
+//! key is wiped when the cipher library has it, which keeps a copy of its own.
 //!
 //! Left out: keys with a passphrase, PKCS #11, the system's own authorities.
 
@@ -42,17 +43,17 @@ use crate::uri::Uri;
 
 type Result<T> = std::result::Result<T, TlsError>;
 
-/// What was read and found good.
+/// Files that were read and checked.
 pub(crate) struct Credentials {
     provider: Arc<CryptoProvider>,
     authorities: Vec<CertificateDer<'static>>,
     revocations: Vec<CertificateRevocationListDer<'static>>,
-    /// Nobody in particular, if there is none: then the daemon decides whether it talks with us.
+    /// Without one the daemon decides whether it accepts us.
     identity: Option<Arc<SingleCertAndKey>>,
 }
 
 impl Credentials {
-    /// Those that the URI means; `home` is the folder of an ordinary user.
+    /// Reads the files of a URI; `home` is the folder of an ordinary user.
     pub(crate) fn read(uri: &Uri, home: Option<&Path>) -> Result<Self> {
         let files = Files::find(uri.options().pkipath.as_deref(), home)?;
         let authorities = certificates(&files.authority)?;
@@ -77,13 +78,13 @@ impl Credentials {
         Ok(Self { identity: identity.transpose()?, ..credentials })
     }
 
-    /// Nobody's, who trusts nobody.
+    /// No identity and no trusted authority.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self { provider: provider(), authorities: vec![], revocations: vec![], identity: None }
     }
 
-    /// A session to a host, on which nothing was said yet.
+    /// A new session to a host.
     pub(super) fn connection(self, host: &str, trust_anybody: bool) -> super::Result<ClientConnection> {
         let broken = |error| TlsError::Handshake(super::broken(error));
         let name = match ServerName::try_from(host.to_owned()) {
@@ -98,7 +99,7 @@ impl Credentials {
             let anybody = Arc::new(Anybody(Arc::clone(&self.provider)));
             config.dangerous().with_custom_certificate_verifier(anybody)
         } else {
-            // There is none to be trusted.
+            // There is no trusted authority.
             let nobody = |_| TlsError::Untrusted(CertificateError::UnknownIssuer);
             config.with_webpki_verifier(self.verifier().map_err(nobody)?)
         };
@@ -116,18 +117,18 @@ impl Credentials {
             .build()
     }
 
-    /// Those that are valid: rustls does not look at the dates of whom it is told to trust.
+    /// The authorities that are valid now. rustls does not look at their dates.
     fn roots(&self, now: UnixTime) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         for authority in &self.authorities {
             if Facts::read(authority).is_some_and(|facts| facts.validity(now) == Validity::Now) {
-                let _ = roots.add(authority.clone()); // One that cannot be read is nobody's issuer.
+                let _ = roots.add(authority.clone()); // An unreadable one has issued no certificate.
             }
         }
         Arc::new(roots)
     }
 
-    /// What libvirt calls sanity: mistakes that would end in a handshake that fails without a reason.
+    /// libvirt's sanity check: it finds mistakes that would make a handshake fail without a reason.
     fn check(&self, files: &Files, chain: &[CertificateDer<'static>]) -> Result<()> {
         let now = UnixTime::now();
         let own = files.identity.as_ref().map(|pair| &pair.certificate).zip(chain.split_first());
@@ -167,7 +168,7 @@ impl Credentials {
                 .map_err(|_| fault(CertificateError::UnknownIssuer))?;
         match verifier.verify_client_cert(own, rest, now) {
             Ok(_) => Ok(()),
-            // The daemon decides what is for whom, as with libvirt's client, which only warns.
+            // The daemon decides about the purpose. libvirt's client only warns of it.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
             )) => Ok(()),
@@ -193,7 +194,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Both or neither.
+    /// The pair if both files exist, `None` if neither does, and an error if one is missing.
     fn if_there(self) -> Result<Option<Self>> {
         let Self { certificate, key } = self;
         match (missing(&certificate), missing(&key)) {
@@ -217,7 +218,7 @@ impl Pair {
     }
 }
 
-/// Which files there are.
+/// The files that exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Files {
     authority: PathBuf,
@@ -237,7 +238,7 @@ impl Files {
     }
 }
 
-/// Where files may be.
+/// The paths where files may be.
 struct Places {
     authority: PathBuf,
     revocations: PathBuf,
@@ -264,7 +265,7 @@ impl Places {
         Self { authority, revocations, identity: Pair { certificate, key } }
     }
 
-    /// What is in the first place that has it.
+    /// Each file from the first of two places that has it.
     fn all(self, before: Option<Self>) -> Result<Files> {
         let there = |path: &PathBuf| missing(path).is_none();
         let (authority, revocations, identity) = match before {
@@ -287,7 +288,7 @@ impl Places {
     }
 }
 
-/// Why a file is not there, if it is not.
+/// The error for a missing file; `None` if it exists.
 fn missing(path: &Path) -> Option<io::Error> {
     std::fs::metadata(path).err()
 }
@@ -295,7 +296,7 @@ fn missing(path: &Path) -> Option<io::Error> {
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let unreadable = |source| TlsError::Unreadable { path: path.into(), source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    // Never grown: that would leave a copy of a key behind.
+    // It never grows, because that would leave a copy of a key behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(CREDENTIALS_BYTES_MAX + 1));
     let limit = u64::try_from(CREDENTIALS_BYTES_MAX).unwrap_or(u64::MAX);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -305,7 +306,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// All in a file; `None` if there is none, or something else.
+/// All certificates in a file; `None` if it has none or something else.
 fn certificates(path: &Path) -> Result<Option<Vec<CertificateDer<'static>>>> {
     let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
     Ok(found.ok().filter(|found| !found.is_empty()))
@@ -333,7 +334,7 @@ fn signing_key(pem: &[u8]) -> Option<Arc<dyn SigningKey>> {
     KINDS.iter().find_map(|(label, named)| any_supported_type(&named(&section(pem, label)?)).ok())
 }
 
-/// What stands between BEGIN and END, by hand: what decodes certificates does not wipe.
+/// Decodes the bytes between BEGIN and END. The decoder for certificates does not wipe, so it is not used here.
 fn section(pem: &str, label: &str) -> Option<Zeroizing<Vec<u8>>> {
     let (_, rest) = pem.split_once(&format!("-----BEGIN {label}-----"))?;
     let (body, _) = rest.split_once("-----END ")?;
@@ -345,7 +346,7 @@ fn section(pem: &str, label: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(der)
 }
 
-/// Takes whatever certificate comes, as `no_verify=1` asks; that the other side has its key is verified all the same.
+/// Accepts every certificate, for `no_verify=1`. It still verifies that the peer has the certificate's key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

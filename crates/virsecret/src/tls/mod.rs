@@ -8,13 +8,13 @@
 //!                └─▶ outgoing, if nobody has it; else who has it sends it afterwards
 //! ```
 //!
-//! So whoever receives never waits for whoever sends: a daemon that takes nothing until it is read from is read from. That
-//! the sender looks for answers owed after it has let go of `outgoing` leaves no gap.
+//! So a receiving thread never waits for a sending one: it keeps reading from a daemon that takes nothing until it is read
+//! from. The sender looks for owed answers after it has unlocked `outgoing`, so none is left behind.
 //!
-//! What was decrypted and did not fit the caller's room stays in the session, where no poll of the socket sees it:
-//! [`Session::holds_some`] tells of it.
+//! Decrypted bytes that did not fit the caller's room stay in the session, where no poll of the socket sees them.
+//! [`Session::holds_some`] says whether there are any.
 //!
-//! Left out: session resumption, early data. What is received is decrypted in buffers of rustls, which does not wipe them.
+//! Left out: session resumption, early data. rustls decrypts in buffers of its own and does not wipe them.
 
 mod certificate;
 mod credentials;
@@ -36,20 +36,19 @@ pub(crate) use credentials::Credentials;
 #[cfg(test)]
 use credentials::provider;
 
-/// What a daemon says in the session once it has accepted our certificate and address.
+/// The byte that a daemon sends when it has accepted our certificate and address.
 const ACCEPTED: u8 = 1;
 
 /// See above.
 pub(crate) struct Session {
-    /// Never held while anything is waited for.
+    /// Never held during a wait.
     state: Mutex<ClientConnection>,
-    /// What is encrypted and not sent yet. Held while it is sent, so that records go in their order.
+    /// Encrypted bytes to send. Held while they are sent, so that records stay in order.
     outgoing: Mutex<Vec<u8>>,
 }
 
 impl Session {
-    /// Shakes hands, and waits until the daemon has accepted us. The socket may block: it is never waited for beyond the
-    /// deadline.
+    /// Does the handshake, and waits until the daemon has accepted us, at most until the deadline. The socket may be blocking.
     pub(crate) fn begin(
         socket: &OwnedFd,
         uri: &Uri,
@@ -91,7 +90,7 @@ impl Session {
             take(&mut state, &mut outgoing)?;
             drop(state);
             if taken == 0 {
-                return Err(io::ErrorKind::WriteZero.into()); // Cannot be: all that was there has just been taken.
+                return Err(io::ErrorKind::WriteZero.into()); // Cannot happen: its buffer has just been emptied.
             }
             transfer::send_all(socket, &outgoing)?;
             outgoing.clear();
@@ -102,8 +101,8 @@ impl Session {
         Ok(())
     }
 
-    /// What has come, at most as much as there is room for; 0 is the end. `WouldBlock` if nothing is there and `wait` is not
-    /// asked for. One thread at a time.
+    /// Receives at most as many bytes as there is room for; 0 is the end. `WouldBlock` if there are none and `wait` is false.
+    /// One thread at a time.
     pub(crate) fn receive(&self, socket: &OwnedFd, room: &mut [u8], wait: bool) -> io::Result<usize> {
         loop {
             let mut state = self.state();
@@ -122,13 +121,13 @@ impl Session {
         }
     }
 
-    /// Whether something can be received although nothing may come any more.
+    /// Whether bytes, or the end, can be received without the socket.
     pub(crate) fn holds_some(&self) -> bool {
         let there = self.state().process_new_packets();
         there.is_ok_and(|there| there.plaintext_bytes_to_read() > 0 || there.peer_has_closed())
     }
 
-    /// Tells the daemon that nothing more is said, unless somebody is just sending: then the end cuts that short anyway.
+    /// Tells the daemon that the session ends. Not while another thread sends: the end cuts its message off anyway.
     pub(crate) fn say_goodbye(&self, socket: &OwnedFd) {
         if let Ok(mut outgoing) = self.outgoing.try_lock() {
             let mut state = self.state();
@@ -136,13 +135,13 @@ impl Session {
             let taken = take(&mut state, &mut outgoing);
             drop(state);
             if taken.is_ok() {
-                let _ = Ready(socket.as_fd()).write(&outgoing); // Nobody depends on its being heard.
+                let _ = Ready(socket.as_fd()).write(&outgoing); // Nothing depends on it.
             }
         }
     }
 
-    /// Sends what the session has to say of its own, if nobody is sending and as far as the socket takes it. The rest goes
-    /// before the next message.
+    /// Sends the session's own records, if no other thread sends and as far as the socket takes them. The rest goes before the
+    /// next message.
     fn send_owed(&self, socket: &OwnedFd) {
         while self.owes()
             && let Ok(mut outgoing) = self.outgoing.try_lock()
@@ -150,7 +149,7 @@ impl Session {
             let taken = take(&mut self.state(), &mut outgoing);
             match taken.and_then(|()| Ready(socket.as_fd()).write(&outgoing)) {
                 Ok(sent) => drop(outgoing.drain(..sent)),
-                Err(_) => return, // If it is not that the socket is full, whoever uses it next is told.
+                Err(_) => return, // Either the socket is full, or its next user gets the error.
             }
         }
     }
@@ -164,12 +163,12 @@ impl Session {
     }
 }
 
-/// What needs no waiting: first what the session holds, then what has come.
+/// Receives without waiting: first from the session, then from the socket.
 fn receive_there(state: &mut ClientConnection, socket: &OwnedFd, room: &mut [u8]) -> io::Result<usize> {
     for _ in 0..TLS_READS_MAX {
         match state.reader().read(room) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // Whoever cuts the stream there gains nothing: a message says how long it is.
+            // An attacker who cuts the stream here gains nothing: each message has its length.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
             other => return other,
         }
@@ -179,7 +178,7 @@ fn receive_there(state: &mut ClientConnection, socket: &OwnedFd, room: &mut [u8]
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// All ciphertext that there is.
+/// Takes all ciphertext of the session.
 fn take(state: &mut ClientConnection, outgoing: &mut Vec<u8>) -> io::Result<()> {
     while state.wants_write() {
         state.write_tls(outgoing)?;
@@ -220,7 +219,7 @@ fn broken(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether a handshake failed for what the daemon is, or for what happened.
+/// Tells an untrusted certificate from other failures of a handshake.
 fn blamed(error: io::Error) -> Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
@@ -229,7 +228,7 @@ fn blamed(error: io::Error) -> Error {
     }
 }
 
-/// A socket as far as it is ready: neither direction ever blocks, or raises SIGPIPE.
+/// A socket whose reads and writes never block and never raise SIGPIPE.
 struct Ready<'a>(BorrowedFd<'a>);
 
 impl Read for Ready<'_> {
@@ -329,12 +328,12 @@ mod tests {
     fn refusal(parameters: &str, act: impl FnOnce(TcpStream) + Send + 'static) -> String {
         let (socket, acting) = daemon(act);
         let error = client(socket, parameters).err().unwrap().to_string();
-        let _ = acting.join(); // Whom we leave may find that unusual.
+        let _ = acting.join(); // The peer may fail because we leave.
         error
     }
 
     #[test]
-    fn whoever_is_no_daemon_of_ours_is_told_from_one_that_does_not_want_us() {
+    fn an_untrusted_daemon_and_a_daemon_that_refuses_us_are_different_errors() {
         let says = |bytes: &'static [u8]| {
             move |socket| {
                 let mut peer = encrypted(socket);
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_says_nothing_is_given_up() {
+    fn a_silent_daemon_is_given_up() {
         let begin = |act: fn(TcpStream)| {
             let (socket, acting) = daemon(act);
             let uri: Uri = "secret+tls://localhost/system?no_verify=1".parse().unwrap();
@@ -421,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decrypted_and_not_fetched_is_told_of() {
+    fn decrypted_bytes_that_wait_are_reported() {
         let (socket, acting) = daemon(|socket| {
             let mut peer = accepting(socket);
             peer.write_all(&[7; 10_000]).unwrap();
@@ -445,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_behind_a_reply_wakes_whoever_only_polls() {
+    fn an_event_behind_a_reply_wakes_a_polling_thread() {
         let (socket, acting) = daemon(|socket| {
             let mut peer = accepting(socket);
             let mut call = [0; frame::LENGTH_MIN];

@@ -8,40 +8,40 @@ pub enum UriError {
         "{0:?} is no URI: one looks like secret:///system or secret:///system?socket=/run/donjon/virtsecretd-sock"
     )]
     NotUri(String),
-    /// Something stands where it may not: a space, a quote or a letter that is not English, or a `%` without two
-    /// hexadecimal digits, or one that makes a NUL or what is not UTF-8, or a port that is not a number.
+    /// A character is in the wrong place: a space, a quote or a letter outside ASCII. Or a `%` has no two hexadecimal digits
+    /// after it, or stands for a NUL or for bytes that are not UTF-8. Or the port is not a number.
     #[error(
         "{0:?} is not well written: a URI has no spaces or quotes, and a % begins two hexadecimal digits"
     )]
     Unparsable(String),
-    /// It names a way that there is not.
+    /// The transport does not exist.
     #[error("the transport {0:?} is unknown: it may be unix, tls, tcp, ssh or ext")]
     Transport(String),
-    /// It names a way that libvirt has and this client has not.
-    #[error("the transport {0:?} is not here: unix, tls, tcp, ssh and ext are")]
+    /// libvirt has this transport, and this client does not.
+    #[error("the transport {0:?} is not supported here; unix, tls, tcp, ssh and ext are")]
     NotHere(String),
-    /// It names a host and a way that leads to none.
+    /// It names a host with the transport unix.
     #[error(
         "a UNIX socket is on this machine, and not on {0:?}: name a transport, as secret+ssh://HOST/system"
     )]
     Host(String),
-    /// Its mode is unknown.
+    /// The mode is unknown.
     #[error("the mode {0:?} is unknown: it may be auto, direct or legacy")]
     Mode(String),
-    /// What is to run at the other end of ssh is unknown.
+    /// The proxy is unknown.
     #[error("the proxy {0:?} is unknown: it may be auto, native or netcat")]
     Proxy(String),
-    /// It names a netcat, and asks for libvirt's helper.
-    #[error("with proxy=native no netcat is run: leave netcat or the proxy out")]
+    /// It names a netcat and asks for libvirt's helper.
+    #[error("proxy=native runs no netcat: remove netcat or proxy")]
     NoNetcat,
-    /// It wants the driver's own daemon by a way that leads to the one that has everything.
+    /// It asks for the driver's own daemon over ssh, which leads to the daemon for everything.
     #[error("mode=direct is for sockets of this machine: with ssh it may be auto or legacy")]
     NotDirect,
-    /// The way there is a program, and none is named.
-    #[error("the transport ext needs the program that is the way there: name it with ?command=PATH")]
+    /// The transport is a program, and none is named.
+    #[error("the transport ext needs a program: name it with ?command=PATH")]
     NoCommand,
-    /// It asks for a way to encrypt that this client has not.
-    #[error("the TLS priority {0:?} is not here: NORMAL is, or none")]
+    /// This client does not have the TLS priority.
+    #[error("the TLS priority {0:?} is not supported here; NORMAL is, or none")]
     Priority(String),
     /// A parameter should be a number.
     #[error("the parameter {0} should be 0 or 1")]

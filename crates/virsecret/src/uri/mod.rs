@@ -1,15 +1,15 @@
-//! A libvirt URI: which daemon is meant, and the way there.
+//! A libvirt URI: a daemon, and the way to it.
 //!
 //! ```text
 //! DRIVER[+TRANSPORT]://[[USER@]HOST[:PORT]]/system[?socket=PATH][&mode=auto|direct|legacy][&name=TEXT][&…]
 //!                                          /session
 //! ```
 //!
-//! What only concerns the client (`socket`, `mode`, `name`, `command` and the like) stays here; the rest is the name that
-//! the daemon is asked to open, unknown parameters included, as libvirt's client has it. Only the daemon knows which
-//! drivers and paths there are, so any will do here; for secrets it is `secret`, or `qemu` at a daemon that has all.
+//! Parameters for the client (`socket`, `mode`, `name`, `command` and others) stay here. The rest, with unknown parameters, is
+//! the name that the daemon is asked to open, as with libvirt's client. Only the daemon knows the drivers and paths, so
+//! every one is accepted here. For secrets it is `secret`, or `qemu` at a daemon with all drivers.
 //!
-//! Nothing is looked up here: which sockets to try is said, whether one is there is [`crate::Connection`]'s business.
+//! Nothing is looked up here. A URI lists the sockets to try, and [`crate::Connection`] tries them.
 
 mod error;
 mod syntax;
@@ -25,11 +25,11 @@ pub use error::UriError;
 pub(crate) use syntax::Host;
 use syntax::{Parts, escaped_path, unescape};
 
-/// Where the sockets of the system's daemons are.
+/// The folder with the sockets of the system's daemons.
 const SYSTEM_FOLDER: &str = "/run/libvirt";
-/// The socket of a daemon that has everything.
+/// The socket of a daemon with all drivers.
 const LEGACY: &str = "libvirt-sock";
-/// Drivers with a daemon of their own, which is named after them.
+/// The drivers with a daemon of their own, which has the driver's name.
 const DIRECT: &[&str] = &[
     "bhyve",
     "ch",
@@ -49,12 +49,13 @@ const DIRECT: &[&str] = &[
 const TCP_PORT: u32 = 16_509;
 /// `LIBVIRTD_TLS_PORT`
 const TLS_PORT: u32 = 16_514;
-/// The one priority string of GnuTLS that means what rustls does: TLS 1.2 and 1.3 with what is safe today. Others ask for
-/// more, for less or for something else, and whoever gives one is not to get it unnoticed.
+/// The one priority string of GnuTLS that means what rustls does: TLS 1.2 and 1.3 with safe ciphers. A user who gives
+/// another one wants other ciphers, and must not get these unnoticed.
 const TLS_PRIORITY: &str = "NORMAL";
 
-/// What stays with libvirt's client: `EXTRACT_URI_ARG_*` of `src/remote/remote_driver.c`, release 12.8.0. Those that are
-/// not asked for below are about transports (libssh, libssh2) or authentications that are not here, and are ignored.
+/// The parameters that libvirt's client keeps from the daemon: `EXTRACT_URI_ARG_*` of `src/remote/remote_driver.c`, release
+/// 12.8.0. Those without an arm below concern transports (libssh, libssh2) or authentications that are not supported here.
+/// They are ignored.
 const CLIENT_PARAMETERS: &[&str] = &[
     "command",
     "auth",
@@ -100,7 +101,7 @@ pub(crate) enum Transport {
     Ext,
 }
 
-/// What the programs that are a way there are told, and what TLS is.
+/// Parameters for ssh, for another program, and for TLS.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Options {
     pub(crate) command: Option<String>,
@@ -115,10 +116,10 @@ pub(crate) struct Options {
     pub(crate) proxy: Proxy,
 }
 
-/// What runs at the other end of ssh: `?proxy=`.
+/// The program at the other end of ssh: `?proxy=`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Proxy {
-    /// libvirt's helper if it is there and nothing names a socket, else netcat.
+    /// libvirt's helper if it exists and no socket is named, else netcat.
     #[default]
     Auto,
     /// The helper.
@@ -127,15 +128,15 @@ pub(crate) enum Proxy {
     Netcat,
 }
 
-/// Whose socket is meant, where none is named.
+/// Which daemon's socket is meant if none is named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mode {
-    /// The driver's own daemon's if it is there, else that of a daemon that has everything.
+    /// The socket of the driver's own daemon if it exists, else of a daemon with all drivers.
     #[default]
     Auto,
-    /// The driver's own daemon's.
+    /// The socket of the driver's own daemon.
     Direct,
-    /// That of a daemon that has everything.
+    /// The socket of a daemon with all drivers.
     Legacy,
 }
 
@@ -155,12 +156,12 @@ impl Uri {
         }
     }
 
-    /// What the daemon is asked to open.
+    /// The name that the daemon is asked to open.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The whole of it with its parts written as they are best: `secret:///system` for `secret:/sys%74em`.
+    /// The whole URI in its normal form: `secret:///system` for `secret:/sys%74em`.
     pub(crate) fn normal(&self) -> &str {
         &self.normal
     }
@@ -169,7 +170,7 @@ impl Uri {
         self.transport
     }
 
-    /// The way as a URI names it.
+    /// The transport as a URI names it.
     pub(crate) fn way(&self) -> &'static str {
         match self.transport {
             Transport::Unix => "unix",
@@ -193,16 +194,16 @@ impl Uri {
         self.socket.as_deref()
     }
 
-    /// Where to knock, by TCP.
+    /// The host and port for TCP.
     pub(crate) fn address(&self) -> (&str, u32) {
         let usual = if self.transport == Transport::Tls { TLS_PORT } else { TCP_PORT };
         (self.host.name_or_localhost(), self.host.port.filter(|port| *port != 0).unwrap_or(usual))
     }
 
-    /// The sockets to try, the best first. `session` is the folder of the user's own, if this user has one: root's is the
-    /// system's.
+    /// The sockets to try, the best first. `session` is the folder of the user's own daemons. Root has none: its daemons are
+    /// the system's.
     ///
-    /// A read-only connection goes to a socket of its own, except in a session, whose daemon has only one.
+    /// A read-only connection has a socket of its own, except in a session, whose daemon has one socket only.
     pub fn sockets(&self, access: Access, session: Option<&Path>) -> Vec<PathBuf> {
         if let Some(socket) = &self.socket {
             return vec![socket.clone()];
@@ -291,7 +292,7 @@ fn transport_of(named: Option<&str>, host: &Host) -> Result<Transport, UriError>
     }
 }
 
-/// What stands after the question mark, sorted by who it is for.
+/// The query, sorted into parameters for the client and for the daemon.
 #[derive(Default)]
 struct Parameters<'a> {
     socket: Option<PathBuf>,

@@ -17,7 +17,7 @@ pub(crate) struct Host {
     /// Empty for this machine.
     pub(crate) name: String,
     pub(crate) user: Option<String>,
-    /// There are no ports above 65535, but URIs that name one, and ssh is told of it too.
+    /// A URI may name a port above 65535, which does not exist, and ssh is given that number too.
     pub(crate) port: Option<u32>,
 }
 
@@ -52,7 +52,7 @@ impl Host {
     }
 }
 
-/// What stands in the parts of a URI as it is written: RFC 3986, as libxml2 reads it for libvirt.
+/// The parts of a URI as they are written.
 pub(super) struct Parts<'a> {
     pub(super) scheme: &'a str,
     pub(super) host: Host,
@@ -68,7 +68,7 @@ impl<'a> Parts<'a> {
             .ok_or_else(|| UriError::NotUri(whole.into()))
     }
 
-    /// `Some(None)` is one that is good and has no scheme, as a path or a word.
+    /// `Some(None)` is well written and has no scheme, such as a path or a word.
     fn well_written(whole: &'a str) -> Option<Option<Self>> {
         let (rest, fragment) = cut(whole, '#');
         let (rest, query) = cut(rest, '?');
@@ -106,12 +106,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The text before a character, and what is after it.
+/// The text before a character, and the text after it.
 fn cut(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
-/// The bytes that `%XX` stands for. No path and no name has a NUL in it.
+/// Decodes `%XX`. A NUL is refused, because no path and no name has one.
 pub(super) fn unescape(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {
@@ -133,7 +133,7 @@ fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(unescape(text)?).ok()
 }
 
-/// Whether only what may stand in any part of a URI is there, and these.
+/// Whether a text has only the characters that every part of a URI may have, and `others`.
 fn is_written_with(text: &str, others: &str) -> bool {
     let bytes = text.bytes();
     let may_stand = |byte: u8| {
@@ -144,7 +144,7 @@ fn is_written_with(text: &str, others: &str) -> bool {
     bytes.into_iter().all(may_stand) && unescape(text).is_some()
 }
 
-/// With `%XX` for all but letters, digits, marks and these: RFC 2396, by which libxml2 writes.
+/// Writes `%XX` for every character but letters, digits, marks and `others`: RFC 2396, as libxml2 does.
 fn escaped(text: &str, others: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
