@@ -141,7 +141,7 @@ impl Door {
         let app = path.as_ref().map(Path::app);
         let accept = accept_header(&head.headers);
         let accept = Accept::parse(accept.as_deref());
-        let target = match (Target::of(head), app) {
+        let target = match (Target::of_request(head), app) {
             (Ok(target), _) => target,
             // A probe may know no name, and the answer holds none.
             (Err(BadTarget::NoHost), Ok(App::Healthcheck)) => Target::default(),
@@ -173,7 +173,7 @@ impl Door {
                 Err(bad) => (elsewhere, refused(StatusCode::BAD_REQUEST, bad)),
             },
         };
-        self.browsers.share(head, &mut response);
+        self.browsers.add_cors_headers(head, &mut response);
         (asked, response)
     }
 

@@ -78,7 +78,7 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.headers = headers;
     let browsers = Browsers::default();
-    let target = Target::of(&head).unwrap_or_default();
+    let target = Target::of_request(&head).unwrap_or_default();
     let _ = browsers.check(&head.headers, target.host.as_ref());
     let here = SocketAddr::from(([127, 0, 0, 1], 9311));
     let origin = Origin::new(None, browsers.names(), &head.headers, &target, here).url().into_owned();

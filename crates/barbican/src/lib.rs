@@ -1,8 +1,8 @@
 //! The REST door: OpenStack Barbican's v1 API, as release 23.0.0 answers it in project-header mode.
 //!
 //! ```text
-//! connection ─▶ door ─▶ path, routes, accept ─▶ handler ─▶ vault
-//!     bytes      who?    where to? as what?      typed request, one call, typed reply
+//! transport ─▶ door ─▶ path, routes, accept ─▶ resources ─▶ vault
+//!   HTTP       who?    where to? as what?      typed request, one call, typed reply
 //! ```
 //!
 //! Clients written for Barbican cannot tell the difference: statuses, headers and error texts are the same, oddities

@@ -39,7 +39,7 @@ pub(crate) fn registry() -> Registry {
 /// Answers one scrape for each connection, until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, registry: Arc<Registry>) {
     let mut scrapers: VecDeque<AbortHandle> = VecDeque::with_capacity(SCRAPERS_MAX);
-    let scrapes = Arc::new(Scrapes::of(registry));
+    let scrapes = Arc::new(Scrapes::of_registry(registry));
     loop {
         let stream = crate::listen::accept(&listener).await;
         scrapers.retain(|scraper| !scraper.is_finished());

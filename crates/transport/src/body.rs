@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::limits::Limits;
 
-/// A request body, as far as it is looked at. It may hold plaintext, so it lies in a wiped buffer.
+/// A request body, up to its limit. It may hold plaintext, so it lies in a wiped buffer.
 #[derive(Debug)]
 pub struct RequestBody {
     /// The first bytes, at most [`Limits::body_bytes_max`].
@@ -19,21 +19,21 @@ pub struct RequestBody {
     pub cut: bool,
 }
 
-/// The body of a request on its way in, which knows how far it came. An answer says whether the connection goes on, so
-/// before there is one the rest of the body has come, or it is known that it will not.
+/// The body of a request while it comes in. An answer says whether the connection stays open, so before the answer the
+/// rest of the body is received, or the connection is given up.
 pub struct Arriving<'b, B> {
     body: Pin<&'b mut B>,
-    came: Came,
+    received: Received,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Came {
-    /// Nobody has asked for it.
-    NotYet,
-    /// To its end.
+enum Received {
+    /// Nothing was asked for.
+    Nothing,
+    /// Everything.
     Whole,
-    /// Not to its end, nor will it: the connection cannot be used again.
-    InPart,
+    /// A part, and the rest is not received: the connection cannot be used again.
+    Part,
 }
 
 /// Why a body was not received.
@@ -42,7 +42,7 @@ pub enum BodyError {
     /// It took too long.
     #[error("the request body took too long")]
     TimedOut,
-    /// It broke off, or was not framed as HTTP says.
+    /// It ended too early, or its framing is not HTTP.
     #[error("the request body is incomplete or badly framed")]
     Broken,
 }
@@ -53,7 +53,7 @@ impl RequestBody {
         Self { bytes: Zeroizing::new(Vec::new()), cut: false }
     }
 
-    /// Whether it is UTF-8; where it was cut off, a character may be cut in two.
+    /// Whether it is UTF-8. At the end of a cut body a character may be incomplete.
     pub fn is_utf8(&self) -> bool {
         match std::str::from_utf8(&self.bytes) {
             Ok(_) => true,
@@ -63,9 +63,9 @@ impl RequestBody {
 }
 
 impl<'b, B: Body> Arriving<'b, B> {
-    /// A body of which nothing was asked yet.
+    /// A body of which nothing was received.
     pub fn new(body: Pin<&'b mut B>) -> Self {
-        Self { body, came: Came::NotYet }
+        Self { body, received: Received::Nothing }
     }
 
     /// Receives it.
@@ -73,7 +73,7 @@ impl<'b, B: Body> Arriving<'b, B> {
         if self.body.is_end_stream() {
             return Ok(RequestBody::empty());
         }
-        self.came = Came::InPart; // Until it is known better.
+        self.received = Received::Part; // Until its end has come.
         timeout(limits.body_time_max, self.collect(limits)).await.map_err(|_| BodyError::TimedOut)?
     }
 
@@ -93,7 +93,8 @@ impl<'b, B: Body> Arriving<'b, B> {
         Ok(RequestBody { bytes: buffer, cut: discarded > 0 })
     }
 
-    /// Gives what comes to `take`, which says how much of it is thrown away, until that is too much. Says how much it was.
+    /// Gives each chunk to `take`, which returns how many of its bytes it discards. Ends early once too many are
+    /// discarded. Returns their number.
     async fn frames(
         &mut self,
         limits: &Limits,
@@ -102,7 +103,7 @@ impl<'b, B: Body> Arriving<'b, B> {
         let mut discarded = 0_usize;
         while let Some(frame) = self.body.as_mut().frame().await {
             let frame = frame.map_err(|_| BodyError::Broken)?;
-            let Ok(mut data) = frame.into_data() else { continue }; // Trailers say nothing here.
+            let Ok(mut data) = frame.into_data() else { continue }; // Trailers have no meaning here.
             while data.has_remaining() {
                 let chunk = data.chunk();
                 let length = chunk.len();
@@ -113,24 +114,24 @@ impl<'b, B: Body> Arriving<'b, B> {
                 return Ok(discarded);
             }
         }
-        self.came = Came::Whole;
+        self.received = Received::Whole;
         Ok(discarded)
     }
 
-    /// Receives what nobody asked for and throws it away, within the limits. Says whether the connection goes on. It
-    /// does not go on if the client waits for a 100 before it sends the body, for it gets none.
+    /// Receives and discards a body that nobody asked for, within the limits. Returns whether the connection stays open.
+    /// It does not if the client waits for a 100 before it sends the body, since no 100 was sent.
     pub async fn finish(&mut self, is_awaited: bool, limits: &Limits) -> bool {
-        match self.came {
-            Came::Whole => true,
-            Came::InPart => false,
-            Came::NotYet if self.body.is_end_stream() => true,
-            Came::NotYet => {
+        match self.received {
+            Received::Whole => true,
+            Received::Part => false,
+            Received::Nothing if self.body.is_end_stream() => true,
+            Received::Nothing => {
                 let length = self.body.size_hint().lower();
                 if is_awaited || length > limits.discarded_bytes_max as u64 {
                     return false;
                 }
-                let thrown_away = timeout(limits.body_time_max, self.frames(limits, <[u8]>::len)).await;
-                matches!(thrown_away, Ok(Ok(_))) && self.came == Came::Whole
+                let discarded = timeout(limits.body_time_max, self.frames(limits, <[u8]>::len)).await;
+                matches!(discarded, Ok(Ok(_))) && self.received == Received::Whole
             }
         }
     }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_body_is_cut_off() {
+    async fn a_long_body_is_cut() {
         for (sent, expect, goes_on) in
             [("", "", true), ("abc", "abc", true), ("abcdefg", "abcd", true), ("abcdefgh", "abcd", false)]
         {
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_asked_for_is_thrown_away_or_ends_the_connection() {
+    async fn an_unread_body_is_discarded_or_ends_the_connection() {
         for (sent, is_awaited, goes_on) in [
             ("", false, true),
             ("abc", false, true),

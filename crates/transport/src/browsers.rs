@@ -1,15 +1,15 @@
-//! Requests that a web page has somebody's browser send.
+//! Requests that web pages make browsers send.
 //!
-//! Where callers are believed as they come, the machine that a browser runs on is let in, and with it every page that the
-//! browser shows. Two things keep pages out:
+//! A server that believes its callers admits the machine that a browser runs on, and with it every page in that browser.
+//! Two checks keep pages out:
 //!
-//! - A page can have its own name lead to 127.0.0.1 a moment later, and is then of the same origin as this server
-//!   (DNS rebinding). So a request must be for a name that this server has, or for an address.
-//! - A page of another site is named by the browser, in `Origin` or by `Sec-Fetch-Site`, which no page can change.
+//! - A page can make its own name lead to 127.0.0.1 later, and then has the same origin as this server (DNS rebinding).
+//!   So a request must be for a name of this server, or for an address.
+//! - The browser names the site of a page in `Origin` or in `Sec-Fetch-Site`. No page can change these headers.
 //!
-//! A program that is no browser can send any headers, and passes. It needs no page to reach this server.
+//! Other programs can send any headers, and pass. They need no page to reach this server.
 //!
-//! Pages that are to have access are listed, and get the headers of CORS as oslo.middleware gives them.
+//! Listed pages have access, and get the same headers of CORS as from oslo.middleware.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,11 +19,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 
 use crate::host::{Host, HostName, Names, host_of_url};
 
-/// Where a page is from: scheme, host and port, as browsers write it.
+/// The origin of a page: scheme, host and port, as browsers write it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebOrigin(String);
 
-/// Not where a page is from.
+/// Not the origin of a page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not the origin of a page")]
 pub struct NoWebOrigin;
@@ -31,7 +31,7 @@ pub struct NoWebOrigin;
 impl FromStr for WebOrigin {
     type Err = NoWebOrigin;
 
-    /// Browsers write small letters, and no port that the scheme has anyway; so it is compared.
+    /// In the form of browsers, since it is compared: small letters, and no default port.
     fn from_str(text: &str) -> Result<Self, NoWebOrigin> {
         let text = text.to_ascii_lowercase();
         let host = host_of_url(&text).ok_or(NoWebOrigin)?;
@@ -51,13 +51,13 @@ impl fmt::Display for WebOrigin {
     }
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Foreign {
     /// It is for a name that this server does not have.
     #[error("the request is for a host that is not this server's")]
     Host,
-    /// A page sent it that is not of this server.
+    /// A page of another site sent it.
     #[error("the request was sent by a web page of another site")]
     Page,
 }
@@ -92,7 +92,7 @@ impl Browsers {
         &self.names
     }
 
-    /// Refuses what a page may have sent that is not to have access.
+    /// Refuses requests that a page without access may have sent.
     pub fn check(&self, headers: &HeaderMap, host: Option<&Host<'_>>) -> Result<(), Foreign> {
         if host.is_some_and(|host| !self.is_own(host)) {
             return Err(Foreign::Host);
@@ -104,7 +104,7 @@ impl Browsers {
                 return Err(Foreign::Page);
             }
             if self.allowed_origin(headers).is_some() {
-                return Ok(()); // Whatever site it is of.
+                return Ok(()); // From whatever site.
             }
         }
         let is_near = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"same-site" | b"none");
@@ -116,8 +116,8 @@ impl Browsers {
         host.is_address() || localhost || self.names.has(host)
     }
 
-    /// Whether a page is of the host that it asks, or of another that this server is called by. A proxy may have changed
-    /// the port or the scheme.
+    /// Whether a page is from the requested host, or from another name of this server. A proxy may have changed the port
+    /// or the scheme.
     fn is_page_of(&self, origin: &HeaderValue, host: Option<&Host<'_>>) -> bool {
         let Some(page) = origin.to_str().ok().and_then(host_of_url) else { return false };
         host.is_some_and(|host| host.is_same_name(&page)) || self.names.has(&page)
@@ -127,19 +127,19 @@ impl Browsers {
         self.allowed.iter().any(|allowed| origin.as_bytes() == allowed.0.as_bytes())
     }
 
-    /// The one origin of a request, if it is to have access.
+    /// The only origin of a request, if it has access.
     fn allowed_origin<'r>(&self, headers: &'r HeaderMap) -> Option<&'r HeaderValue> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let origin = origins.next().filter(|origin| self.allows(origin))?;
         origins.next().is_none().then_some(origin)
     }
 
-    /// Adds the headers of CORS to the answer, if the page that asks is to have access.
-    pub fn share<B>(&self, request: &Parts, response: &mut Response<B>) {
+    /// Adds the headers of CORS to the answer, if the page has access.
+    pub fn add_cors_headers<B>(&self, request: &Parts, response: &mut Response<B>) {
         let Some(origin) = self.allowed_origin(&request.headers) else { return };
         let headers = response.headers_mut();
         if request.method == Method::OPTIONS {
-            share_ahead(self.cors, &request.headers, origin, headers);
+            add_preflight_headers(self.cors, &request.headers, origin, headers);
         } else {
             let vary = match headers.get(header::VARY).and_then(|vary| vary.to_str().ok()) {
                 Some(vary) => HeaderValue::from_str(&format!("{vary},Origin")).ok(),
@@ -156,9 +156,9 @@ impl Browsers {
 
 const ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-/// Seconds for which a browser remembers what it asked ahead: oslo.middleware's default.
+/// Seconds for which a browser remembers a preflight answer: oslo.middleware's default.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("3600");
-/// Taken besides: oslo.middleware's simple headers.
+/// Allowed in requests as well: oslo.middleware's simple headers.
 const SIMPLE: [&str; 8] = [
     "Accept",
     "Accept-Language",
@@ -170,21 +170,21 @@ const SIMPLE: [&str; 8] = [
     "Pragma",
 ];
 
-/// The answer to what a browser asks ahead of a request. If anything in it is not allowed, it says nothing, and the browser
-/// does not send the request.
-fn share_ahead(cors: Cors, asked: &HeaderMap, origin: &HeaderValue, answer: &mut HeaderMap) {
+/// The answer to a preflight request. If any part of it is not allowed, no header is added, and the browser does not send
+/// the request itself.
+fn add_preflight_headers(cors: Cors, asked: &HeaderMap, origin: &HeaderValue, answer: &mut HeaderMap) {
     let Some(method) = asked.get(header::ACCESS_CONTROL_REQUEST_METHOD) else { return };
     if !cors.methods.iter().any(|known| method.as_bytes() == known.as_bytes()) {
         return;
     }
-    let Ok(wanted) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).map_or(Ok(""), HeaderValue::to_str)
+    let Ok(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).map_or(Ok(""), HeaderValue::to_str)
     else {
         return;
     };
-    let wanted: Vec<_> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let names: Vec<_> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let is_known =
         |name: &&str| cors.headers.split(',').chain(SIMPLE).any(|known| known.eq_ignore_ascii_case(name));
-    if !wanted.iter().all(is_known) {
+    if !names.iter().all(is_known) {
         return;
     }
     answer.insert(header::VARY, ORIGIN);
@@ -192,10 +192,10 @@ fn share_ahead(cors: Cors, asked: &HeaderMap, origin: &HeaderValue, answer: &mut
     answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
     answer.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
     answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-    if !wanted.is_empty()
-        && let Ok(wanted) = HeaderValue::from_str(&wanted.join(","))
+    if !names.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&names.join(","))
     {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
         if let Some(vary) = vary {
             response.headers_mut().insert("vary", vary.parse().unwrap());
         }
-        browsers().share(&head, &mut response);
+        browsers().add_cors_headers(&head, &mut response);
         let mut lines: Vec<_> = response
             .headers()
             .iter()
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_listed_pages_get_is_oslo_middleware_s() {
+    fn listed_pages_get_the_headers_of_oslo_middleware() {
         let origin = ("origin", "https://ui.example");
         assert_eq!(
             shared("GET", &[origin], Some("openstack-api-version")),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_ahead_is_allowed_as_a_whole_or_not_at_all() {
+    fn a_preflight_is_allowed_as_a_whole_or_not_at_all() {
         let origin = ("origin", "https://ui.example");
         let post = ("access-control-request-method", "POST");
         let ask = |names| ("access-control-request-headers", names);

@@ -1,19 +1,19 @@
-//! A clock that shows what no answer can be dated with.
+//! A guard against clocks outside the years 1970 to 9999.
 //!
-//! hyper dates every answer, and looks at the clock whenever it is polled; before 1970 and after 9999 it panics. A clock
-//! that shows such a time is broken, and what would be written by it is wrong for good. So nothing is served meanwhile.
+//! hyper dates every answer, and reads the clock whenever it is polled. Before 1970 and after 9999 it panics. A clock with
+//! such a time is broken, and times stored by it would stay wrong. So nothing is served meanwhile.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// 10000-01-01T00:00:00Z: what a date in HTTP (RFC 9110, section 5.6.7) has no digits for.
+/// 10000-01-01T00:00:00Z: a date in HTTP (RFC 9110, section 5.6.7) has four digits for the year.
 const END_S: u64 = 253_402_300_800;
-/// hyper writes no date that is later than now, but the clock goes on while it looks.
+/// The clock goes on between our look at it and that of hyper.
 const MARGIN_S: u64 = 60;
 
-/// Polls what hyper does, as long as the clock shows a time that it can write. `None` once it does not.
+/// Polls a future of hyper while the clock shows a time that hyper can write. `None` once it does not.
 pub(crate) async fn while_datable<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
     poll_fn(|cx| match is_datable(SystemTime::now()) {
         true => Pin::new(&mut work).poll(cx).map(Some),

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last: HTTP/1.1 with keep-alive, within the limits.
 //!
-//! Whoever opened the connection gets an answer before it is closed, also to what is no HTTP: hyper answers what it
-//! cannot parse (400, 414, 431), what it would pass over in silence is answered here, and what it is too lenient about is
-//! made plain to it by [`Heads`].
+//! A client gets an answer before its connection is closed, even if it does not speak HTTP. hyper answers heads that it
+//! cannot parse (400, 414, 431). The cases in which it would close without a word are answered here. Heads that hyper
+//! takes and a proxy may read otherwise are marked as wrong by [`Heads`].
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,23 +35,23 @@ const VERSION_NOT_SUPPORTED: &str = concat!(
     "connection: close\r\n\r\n",
     r#"{"code": 505, "title": "HTTP Version Not Supported", "description": "this server speaks HTTP/1.1"}"#,
 );
-/// To whoever asks while the clock shows a time that no answer can be dated with.
+/// To a request at a time that no answer can be dated with.
 const NO_TIME: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 117\r\n",
     "retry-after: 5\r\nconnection: close\r\n\r\n",
     r#"{"code": 503, "title": "Service Unavailable", "description": "the clock of this server is before 1970 or after 9999"}"#,
 );
-/// Bytes that are still taken behind the last words, so that they are not lost with what was not read.
-const LAST_BYTES_MAX: usize = 64 * 1024;
-/// How long the last words on a connection may take: its other end may be gone.
-const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+/// Bytes that are still read behind the last response: closing a socket with unread bytes may discard the response.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
+/// How long the last response on a connection may take: the client may be gone.
+const LAST_RESPONSE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Answers the requests of connections.
 pub trait Service: Send + Sync + 'static {
     /// The body of an answer.
     type Body: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static;
 
-    /// Answers one request, which came in at an address of this machine. There is an answer to every one.
+    /// Answers one request, which came in at an address of this machine. Every request has an answer.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -59,8 +59,8 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-/// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. When `drain`
-/// completes, a request that has begun is still answered, within [`Limits::drain_time_max`], and no other is taken.
+/// Serves one accepted connection until it ends. `here` is the address of this machine that it came to. After `drain`
+/// completes, a request that has begun is answered within [`Limits::drain_time_max`], and no other is accepted.
 pub async fn serve_connection<S, I>(
     service: Arc<S>,
     limits: &Limits,
@@ -88,17 +88,17 @@ pub async fn serve_connection<S, I>(
     let error = match served {
         Some(Some(Ok(()))) => return,
         Some(Some(Err(error))) => error,
-        Some(None) => return say(connection.into_parts().io.into_inner(), NO_TIME).await,
+        Some(None) => return send_last_response(connection.into_parts().io.into_inner(), NO_TIME).await,
         None => return debug!("a connection did not end in time"),
     };
     debug!(%error, "a connection ended early");
     let parts = connection.into_parts();
-    let words = match (error.is_parse_version_h2(), error.is_timeout() && !parts.read_buf.is_empty()) {
+    let response = match (error.is_parse_version_h2(), error.is_timeout() && !parts.read_buf.is_empty()) {
         (true, _) => VERSION_NOT_SUPPORTED,
         (_, true) => REQUEST_TIMEOUT,
         _ => return,
     };
-    say(parts.io.into_inner(), words).await;
+    send_last_response(parts.io.into_inner(), response).await;
 }
 
 /// A stream whose writes fail with `TimedOut` once its other end has taken nothing for so long: an end that never reads
@@ -117,24 +117,23 @@ fn builder(limits: &Limits) -> http1::Builder {
         .header_read_timeout(limits.head_time_max)
         .max_buf_size(limits.head_bytes_max.max(Limits::HEAD_BYTES_MIN))
         .max_headers(limits.header_fields_max)
-        .half_close(true); // Whoever says nothing more still gets an answer.
+        .half_close(true); // A client that has closed its side still gets an answer.
     builder
 }
 
-/// Says something last. Whether it arrives cannot be helped, but for this: who closes what has not been read takes back
-/// what was said, so a little of it is read.
-async fn say(mut io: impl AsyncRead + AsyncWrite + Unpin, words: &str) {
-    let said = async {
-        io.write_all(words.as_bytes()).await?;
+/// Sends a response and ends the connection. Some unread bytes are read first, or the response might be lost.
+async fn send_last_response(mut io: impl AsyncRead + AsyncWrite + Unpin, response: &str) {
+    let sent = async {
+        io.write_all(response.as_bytes()).await?;
         io.shutdown().await?;
-        let (mut buffer, mut left) = ([0; 1024], LAST_BYTES_MAX);
+        let (mut buffer, mut left) = ([0; 1024], UNREAD_BYTES_MAX);
         while let read @ 1.. = io.read(&mut buffer).await?.min(left) {
             left -= read;
         }
         std::io::Result::Ok(())
     };
-    if !matches!(timeout(LAST_WORDS_TIME_MAX, said).await, Ok(Ok(()))) {
-        debug!("the last words on a connection did not arrive");
+    if !matches!(timeout(LAST_RESPONSE_TIME_MAX, sent).await, Ok(Ok(()))) {
+        debug!("the last response on a connection was not delivered");
     }
 }
 
@@ -148,9 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_are_as_long_as_they_say() {
-        for words in [REQUEST_TIMEOUT, VERSION_NOT_SUPPORTED, NO_TIME] {
-            let (head, body) = words.split_once("\r\n\r\n").unwrap();
+    fn last_responses_have_the_length_they_declare() {
+        for response in [REQUEST_TIMEOUT, VERSION_NOT_SUPPORTED, NO_TIME] {
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
             assert!(
                 head.contains(&format!("content-length: {}\r\n", body.len())),
                 "{} bytes: {head}",
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_is_cut_off() {
         let (mut near, _far) = narrow();
         let start = Instant::now();
         near.write_all(b"1234").await.unwrap();
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_something_now_and_then_is_served() {
+    async fn a_slow_reader_is_served() {
         let (mut near, mut far) = narrow();
         let start = Instant::now();
         let reading = async move {

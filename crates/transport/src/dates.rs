@@ -1,4 +1,4 @@
-//! Dates as Barbican reads them: ISO 8601 with the leniency of the `iso8601` package it uses.
+//! Dates as OpenStack's services read them: ISO 8601 with the leniency of the Python package `iso8601`.
 //!
 //! ```text
 //! YYYY[-M[M] | MM][-D[D] | DD][(space | T)hh[[:]mm][[:]s[s][(. | ,)f…]][Z | (+ | -)hh[:][mm]]]

@@ -1,16 +1,16 @@
-//! The bytes of a connection on their way to hyper, which is more lenient about a head than a server behind a proxy may
-//! be: it takes a bare LF for the end of a line, a coding before `chunked`, and a length beside it. Proxies differ in what
-//! they make of these, and where two disagree on the end of a request, one client's bytes become another's request.
+//! A check of request heads before hyper reads them. hyper is more lenient than a server behind a proxy may be: it accepts
+//! a bare LF at the end of a line, a coding before `chunked`, and a length beside it. Proxies read these differently, and if
+//! two programs disagree on the end of a request, one client's bytes become another's request (request smuggling).
 //!
-//! hyper has no switch for any of it. So the line that is wrong gets a NUL in the place of its LF, which hyper answers as
-//! it does every head that is no HTTP: 400, and the connection ends. Nothing else is changed.
+//! hyper has no setting for this. So the LF of a wrong line is replaced by a NUL, and hyper answers 400 and ends the
+//! connection, as with every malformed head. Nothing else is changed.
 //!
 //! ```text
 //! (CRLF)* request-line CRLF (field CRLF)* CRLF ( length bytes | (size CRLF data CRLF)* 0 CRLF (field CRLF)* CRLF )
 //! ```
 //!
-//! To know heads from bodies, the lengths of bodies are followed here too, by the strictest reading: whatever could be
-//! read in two ways is refused before hyper reads it, so the two agree.
+//! To tell heads from bodies, the lengths of bodies are followed here too, by the strictest reading: a length that could be
+//! read in two ways is refused before hyper reads it, so both agree.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,11 +18,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much of a line is kept that comes in pieces: what can be read as the length of a body is shorter. Lines that begin
-/// otherwise are not kept at all; a token may be in them.
+/// How many bytes of a line in pieces are kept: a line with the length of a body is shorter. Other lines are not kept at
+/// all, since a token may be in them.
 const LINE_BYTES_KEPT: usize = 64;
 
-/// A stream whose heads are read before hyper reads them.
+/// A stream whose heads are checked before hyper reads them.
 #[derive(Debug)]
 pub(crate) struct Heads<I> {
     io: I,
@@ -36,10 +36,10 @@ impl<I> Heads<I> {
     }
 }
 
-/// Where in the stream it is.
+/// A position in the stream.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum At {
-    /// Before a request. Empty lines are passed over there.
+enum Position {
+    /// Before a request. Empty lines are ignored there.
     #[default]
     Between,
     /// In the fields of a head.
@@ -50,7 +50,7 @@ enum At {
     Size,
     /// In the fields behind the last chunk.
     Trailers,
-    /// Behind what is refused, here or by hyper.
+    /// Behind a refused line.
     Nowhere,
 }
 
@@ -63,35 +63,35 @@ enum Length {
     Chunked,
 }
 
-/// A line that must not be passed on.
+/// A wrong line, which must not reach hyper.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Refused;
 
 #[derive(Debug, Default)]
 struct Scanner {
-    at: At,
+    at: Position,
     length: Length,
-    /// The beginning of a line that came in pieces, if it may be one that counts.
+    /// The beginning of a line that came in pieces, if it may hold a length.
     kept: Vec<u8>,
-    /// How long that line was so far, and its last byte.
-    before: usize,
+    /// The length of that line so far, and its last byte.
+    line_bytes: usize,
     last: u8,
 }
 
 impl Scanner {
-    /// Looks at what came, and changes the LF of a line that is refused.
+    /// Checks received bytes, and replaces the LF of a wrong line.
     fn scan(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.at {
-                At::Nowhere => return,
-                At::Bytes { left, chunk } => {
+                Position::Nowhere => return,
+                Position::Bytes { left, chunk } => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left.saturating_sub(taken as u64);
                     self.at = match (left, chunk) {
-                        (0, true) => At::Size,
-                        (0, false) => At::Between,
-                        _ => At::Bytes { left, chunk },
+                        (0, true) => Position::Size,
+                        (0, false) => Position::Between,
+                        _ => Position::Bytes { left, chunk },
                     };
                     rest.get_mut(taken..).unwrap_or_default()
                 }
@@ -100,75 +100,80 @@ impl Scanner {
         }
     }
 
-    /// Looks at the bytes up to the end of a line, and gives those behind.
+    /// Checks the bytes up to the end of a line, and returns the rest.
     fn scan_line<'b>(&mut self, bytes: &'b mut [u8]) -> &'b mut [u8] {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
-            self.keep(bytes);
+            self.keep_piece(bytes);
             return &mut [];
         };
         let (line, rest) = bytes.split_at_mut(end + 1);
         let Some((lf, content)) = line.split_last_mut() else { return rest };
-        let outcome = if self.before == 0 {
-            without_cr(content).and_then(|line| self.line(line, line.is_empty()))
+        let outcome = if self.line_bytes == 0 {
+            without_cr(content).and_then(|line| self.take_line(line, line.is_empty()))
         } else {
-            self.keep(content);
-            let is_empty = self.before == 1;
+            self.keep_piece(content);
+            let is_empty = self.line_bytes == 1;
             let kept = std::mem::take(&mut self.kept);
             let whole = if self.last == b'\r' { Ok(()) } else { Err(Refused) };
-            let outcome = whole.and_then(|()| self.line(kept.strip_suffix(b"\r").unwrap_or(&kept), is_empty));
+            let outcome =
+                whole.and_then(|()| self.take_line(kept.strip_suffix(b"\r").unwrap_or(&kept), is_empty));
             self.kept = kept;
             outcome
         };
         self.kept.clear();
-        self.before = 0;
+        self.line_bytes = 0;
         if outcome.is_err() {
             *lf = 0;
-            self.at = At::Nowhere;
+            self.at = Position::Nowhere;
         }
         rest
     }
 
     /// Remembers a piece of a line.
-    fn keep(&mut self, piece: &[u8]) {
+    fn keep_piece(&mut self, piece: &[u8]) {
         let Some(last) = piece.last() else { return };
-        let begin = if self.before == 0 { piece } else { &self.kept };
-        if may_say_length(begin) || self.at == At::Size {
+        let begin = if self.line_bytes == 0 { piece } else { &self.kept };
+        if may_hold_length(begin) || self.at == Position::Size {
             let room = LINE_BYTES_KEPT.saturating_sub(self.kept.len());
             self.kept.extend(piece.iter().take(room));
         }
-        self.before = self.before.saturating_add(piece.len());
+        self.line_bytes = self.line_bytes.saturating_add(piece.len());
         self.last = *last;
     }
 
-    /// A line that ended as it should, without its CRLF. It may have been shortened, so whether it is empty is said apart.
-    fn line(&mut self, line: &[u8], is_empty: bool) -> Result<(), Refused> {
+    /// Takes a line without its CRLF. It may be shortened, so `is_empty` is a parameter.
+    fn take_line(&mut self, line: &[u8], is_empty: bool) -> Result<(), Refused> {
         match self.at {
-            At::Between if !is_empty => {
-                self.at = At::Fields;
+            Position::Between if !is_empty => {
+                self.at = Position::Fields;
                 self.length = Length::Unsaid;
             }
-            At::Fields if is_empty => {
+            Position::Fields if is_empty => {
                 self.at = match self.length {
-                    Length::Unsaid | Length::Bytes(0) => At::Between,
-                    Length::Bytes(left) => At::Bytes { left, chunk: false },
-                    Length::Chunked => At::Size,
+                    Length::Unsaid | Length::Bytes(0) => Position::Between,
+                    Length::Bytes(left) => Position::Bytes { left, chunk: false },
+                    Length::Chunked => Position::Size,
                 }
             }
-            At::Fields if may_say_length(line) => self.field(line)?,
-            At::Size => {
+            Position::Fields if may_hold_length(line) => self.read_length(line)?,
+            Position::Size => {
                 self.at = match chunk_size(line).ok_or(Refused)? {
-                    0 => At::Trailers,
-                    size => At::Bytes { left: size.checked_add(2).ok_or(Refused)?, chunk: true },
+                    0 => Position::Trailers,
+                    size => Position::Bytes { left: size.checked_add(2).ok_or(Refused)?, chunk: true },
                 }
             }
-            At::Trailers if is_empty => self.at = At::Between,
-            At::Between | At::Fields | At::Trailers | At::Bytes { .. } | At::Nowhere => {}
+            Position::Trailers if is_empty => self.at = Position::Between,
+            Position::Between
+            | Position::Fields
+            | Position::Trailers
+            | Position::Bytes { .. }
+            | Position::Nowhere => {}
         }
         Ok(())
     }
 
-    /// Reads a field that says how long the body is.
-    fn field(&mut self, line: &[u8]) -> Result<(), Refused> {
+    /// Reads a field with the length of the body.
+    fn read_length(&mut self, line: &[u8]) -> Result<(), Refused> {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { return Ok(()) };
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
@@ -179,7 +184,7 @@ impl Scanner {
         } else {
             return Ok(());
         };
-        // Not if it is said twice or in two ways, nor in a line of which not everything may be here.
+        // A second length is refused, and so is a line that may be shortened.
         if self.length != Length::Unsaid || line.len() >= LINE_BYTES_KEPT {
             return Err(Refused);
         }
@@ -188,8 +193,8 @@ impl Scanner {
     }
 }
 
-/// Whether the name of a field may be one of the two that count: a look at its first letter spares most of them more.
-fn may_say_length(line: &[u8]) -> bool {
+/// Whether a field may hold a length: its first letter excludes most.
+fn may_hold_length(line: &[u8]) -> bool {
     matches!(line.first(), Some(b'c' | b'C' | b't' | b'T'))
 }
 
@@ -203,7 +208,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// The size at the beginning of the line; extensions are behind it. Not one of which not every digit may be here.
+/// The size at the beginning of the line; extensions follow it. A number whose digits may be shortened is refused.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     if end >= LINE_BYTES_KEPT {
@@ -213,7 +218,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// Looks at a whole stream that comes in pieces of a size, for the fuzz target and the tests.
+/// Checks a whole stream in pieces of a size, for the fuzz target and the tests.
 pub(crate) fn scan_in_pieces(bytes: &mut [u8], piece: usize) {
     let mut scanner = Scanner::default();
     bytes.chunks_mut(piece.max(1)).for_each(|piece| scanner.scan(piece));
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_passed_on_whatever_its_bodies_hold() {
+    fn valid_requests_are_unchanged_whatever_their_bodies_hold() {
         let sent = "\r\nPOST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\na\nb\n\n\r\n\n\n\
                     POST / HTTP/1.1\r\nX: y\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\n\n\n\n\r\n0A\r\n\n\r\n\r\n\r\n\r\n\n\r\n\
                     0\r\nTrailer: x\r\n\r\n\
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_wrong_gets_a_nul() {
+    fn a_wrong_line_gets_a_nul() {
         for sent in [
             "GET / HTTP/1.1@",
             "GET / HTTP/1.1\r\nHost: h@",
@@ -320,7 +325,7 @@ mod tests {
     fn of_other_lines_nothing_is_kept() {
         let mut scanner = Scanner::default();
         scanner.scan(&mut b"GET / HTTP/1.1\r\nX-Auth-Token: secret".to_vec());
-        assert!(scanner.kept.is_empty() && scanner.before > 0);
+        assert!(scanner.kept.is_empty() && scanner.line_bytes > 0);
     }
 
     proptest! {

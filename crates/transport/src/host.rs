@@ -4,8 +4,8 @@
 //! host  =  name | IPv4 | "[" IPv6 "]"    and maybe ":" port
 //! ```
 //!
-//! A name is letters, digits and `- . _ ~`. RFC 3986 allows more, which no name of a machine has: what comes here begins
-//! references, so nothing in it may mean something in a URL, a text or a header.
+//! A name has letters, digits and `- . _ ~`. RFC 3986 allows more, but names of machines have no more. References begin
+//! with this name, so it has no character that has a meaning in URLs, texts or headers.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -44,7 +44,7 @@ impl<'r> Host<'r> {
         self.as_sent
     }
 
-    /// Whether it is an address: no name can be made to lead there that leads elsewhere at another moment.
+    /// Whether it is an address. Nobody can make an address lead elsewhere, as is possible with a name.
     pub fn is_address(&self) -> bool {
         self.name.starts_with('[') || self.name.parse::<Ipv4Addr>().is_ok()
     }
@@ -70,7 +70,7 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// The dot at the end of a name that is whole says nothing here.
+/// Without the dot at the end of a fully qualified name.
 fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
@@ -90,7 +90,7 @@ impl HostName {
         host_of_url(url).map(|host| Self(without_root(host.name).to_ascii_lowercase()))
     }
 
-    fn names(&self, host: &Host<'_>) -> bool {
+    fn is_name_of(&self, host: &Host<'_>) -> bool {
         without_root(host.name).eq_ignore_ascii_case(&self.0)
     }
 }
@@ -122,7 +122,7 @@ impl Names {
 
     /// Whether a host is one of them.
     pub fn has(&self, host: &Host<'_>) -> bool {
-        self.0.iter().any(|name| name.names(host))
+        self.0.iter().any(|name| name.is_name_of(host))
     }
 
     /// Whether a URL leads to one of them.
@@ -143,7 +143,7 @@ pub(crate) fn known_scheme(text: &str) -> Option<&'static str> {
     ["https", "http"].into_iter().find(|known| text.eq_ignore_ascii_case(known))
 }
 
-/// What a request was sent to.
+/// The target of a request.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Target<'r> {
     /// The host, which only HTTP/1.0 may leave out.
@@ -152,7 +152,7 @@ pub struct Target<'r> {
     pub scheme: Option<&'static str>,
 }
 
-/// Why it cannot be said what a request was sent to.
+/// Why the target of a request is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadTarget {
     /// HTTP/1.1 requires one.
@@ -161,17 +161,17 @@ pub enum BadTarget {
     /// Proxies differ in which one they look at.
     #[error("the request has more than one Host header")]
     SeveralHosts,
-    /// It names no host.
+    /// The header does not name a host.
     #[error("the Host header is not the name or address of a host, with or without a port")]
     BadHost,
-    /// Likewise the URL in the first line.
+    /// The URL in the first line does not name one.
     #[error("the URL in the first line of the request is not one of a host of http or https")]
     BadUrl,
 }
 
 impl<'r> Target<'r> {
-    /// Reads it. Of a whole URL and a Host header the URL counts; the header has to be right all the same.
-    pub fn of(head: &'r Parts) -> Result<Self, BadTarget> {
+    /// Reads it from a head. A whole URL counts more than a Host header, which has to be valid all the same.
+    pub fn of_request(head: &'r Parts) -> Result<Self, BadTarget> {
         let sent = host_header(&head.headers)?;
         if sent.is_none() && head.version >= Version::HTTP_11 {
             return Err(BadTarget::NoHost);
@@ -193,8 +193,8 @@ fn host_header(headers: &HeaderMap) -> Result<Option<Host<'_>>, BadTarget> {
     if text.is_empty() { Ok(None) } else { Host::parse(text).map(Some).ok_or(BadTarget::BadHost) }
 }
 
-/// An address as a URL has it.
-pub(crate) fn of_address(address: SocketAddr) -> String {
+/// An address as URLs write it.
+pub(crate) fn address_in_url(address: SocketAddr) -> String {
     SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
 }
 
@@ -256,7 +256,7 @@ mod tests {
             request = request.header("host", *host);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        match Target::of(&head) {
+        match Target::of_request(&head) {
             Ok(Target { host, scheme }) => {
                 format!("{} {}", scheme.unwrap_or("-"), host.map_or("-", |host| host.as_sent()))
             }
@@ -309,10 +309,10 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("[::ffff:10.0.0.5]:80", "10.0.0.5:80"),
         ] {
-            assert_eq!(of_address(address.parse().unwrap()), expect);
+            assert_eq!(address_in_url(address.parse().unwrap()), expect);
         }
         let zoned = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 2);
-        assert_eq!(of_address(zoned.into()), "[fe80::1]:80");
+        assert_eq!(address_in_url(zoned.into()), "[fe80::1]:80");
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Who is asking: by the headers of a trusted proxy, or by a token of Keystone's.
+//! The caller of a request: from the headers of a trusted proxy, or from a token of Keystone.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use model::{Caller, ProjectId, Role, Roles, UserId};
 
 use crate::keystone::Keystone;
 
-/// The most roles of one caller, all of which every check of a permission may go through. Barbican's policies name
+/// The most roles of one caller: a check of a permission may compare all of them. Barbican's policies name
 /// five; the rest is room for a deployment's own.
 pub const ROLES_MAX: usize = 64;
 /// The longest name of a role: the width of Keystone's `role.name` column.
@@ -16,34 +16,33 @@ pub const ROLE_CHARS_MAX: usize = 255;
 /// How callers are identified.
 #[derive(Clone, Debug, Default)]
 pub enum Authenticator {
-    /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, believed as they are: Barbican's unauthenticated mode.
-    /// Only for listeners that nobody but a trusted proxy or the machine itself reaches.
+    /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, without proof: Barbican's unauthenticated mode.
+    /// Only for listeners that a trusted proxy or the machine itself reaches, and nobody else.
     #[default]
     ProjectHeader,
-    /// By the token in `X-Auth-Token`, of which Keystone says whose it is. Headers that say so are passed over.
+    /// By the token in `X-Auth-Token`: Keystone names its owner. The headers of a proxy are ignored.
     Keystone(Keystone),
 }
 
-/// Why nobody was identified.
+/// Why the caller is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unidentified {
     /// No project was named.
     #[error("X-Project-Id is missing")]
     MissingProject,
-    /// Two proxies, or a proxy and whoever it speaks for, say who it is, and which of them is believed would be a matter of
-    /// taste.
+    /// A header is there twice, from two proxies or from a proxy and its client, and neither may be preferred.
     #[error("{0} is there more than once")]
     Repeated(&'static str),
-    /// The project is named by more than an id may have.
+    /// The id of the project is too long.
     #[error("X-Project-Id is longer than {} characters", ProjectId::CHARS_MAX)]
     ProjectTooLong,
-    /// Likewise the user.
+    /// The id of the user is too long.
     #[error("X-User-Id is longer than {} characters", UserId::CHARS_MAX)]
     UserTooLong,
-    /// More roles than anybody has.
+    /// Too many roles.
     #[error("X-Roles names more than {ROLES_MAX} roles")]
     TooManyRoles,
-    /// A role is named by more than any is.
+    /// The name of a role is too long.
     #[error("X-Roles names a role longer than {ROLE_CHARS_MAX} characters")]
     RoleTooLong,
     /// No token, or none that is valid.
@@ -52,7 +51,7 @@ pub enum Unidentified {
     /// A valid token, but for no project: for a domain, for the whole system, or for nothing.
     #[error("the token is for no project")]
     NoProject,
-    /// It cannot be found out whether the token is valid.
+    /// Keystone could not be asked whether the token is valid.
     #[error("Keystone does not say whether the token is valid")]
     Unavailable,
 }
@@ -66,7 +65,7 @@ static ROLES: HeaderName = HeaderName::from_static("x-roles");
 static ADMIN: [Role; 1] = [Role::ADMIN];
 
 impl Authenticator {
-    /// Says who is asking.
+    /// Finds the caller.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
         match self {
             Self::ProjectHeader => by_headers(headers),
@@ -74,7 +73,7 @@ impl Authenticator {
         }
     }
 
-    /// What a 401 says of how to authenticate.
+    /// The `WWW-Authenticate` header of a 401.
     pub fn challenge(&self) -> Option<HeaderValue> {
         match self {
             Self::ProjectHeader => None,
@@ -92,7 +91,7 @@ pub(crate) fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
     Ok(Caller { project, user, roles })
 }
 
-/// Comma-separated; only commas name no role, and so mean the default.
+/// Comma-separated. Commas alone name no role, and mean the default.
 fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
     let mut roles = Vec::new();
     for name in text.split(',').filter(|name| !name.is_empty()) {
@@ -108,7 +107,7 @@ fn parse_roles(text: &str) -> Result<Roles, Unidentified> {
     Ok(if roles.is_empty() { Roles::Fixed(&ADMIN) } else { roles.into_iter().collect() })
 }
 
-/// A header that says something, as UTF-8 or else as Latin-1, which is what HTTP once meant.
+/// A header that is not empty, as UTF-8 or else as Latin-1, the encoding of older HTTP.
 fn text<'h>(headers: &'h HeaderMap, name: &'static HeaderName) -> Result<Option<Cow<'h, str>>, Unidentified> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_say_who() {
+    fn headers_name_the_caller() {
         assert_eq!(identify(&[]), "X-Project-Id is missing");
         assert_eq!(identify(&[("x-project-id", b"")]), "X-Project-Id is missing");
         assert_eq!(identify(&[("x-project-id", b"p")]), "p - admin");
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_said_twice() {
+    fn a_header_that_is_there_twice_is_refused() {
         let all: [(&'static str, &[u8]); 3] =
             [("x-project-id", b"p"), ("x-user-id", b"u"), ("x-roles", b"r")];
         for (name, _) in all {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_roles_without_end() {
+    fn roles_have_limits() {
         let roles = |text: &str| identify(&[("x-project-id", b"p"), ("x-roles", text.as_bytes())]);
         let long = "r".repeat(ROLE_CHARS_MAX);
         let many = vec!["r"; ROLES_MAX].join(",");

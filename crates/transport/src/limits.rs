@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What one request may cost.
+/// How much one request may use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Bytes of a request line with its headers; more is answered 431. Python's servers stop at 64 KiB as well.
@@ -10,19 +10,19 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Header fields of a request; more is answered 431.
     pub header_fields_max: usize,
-    /// Bytes of a body that are looked at: Barbican's `max_allowed_request_size_in_bytes`. A longer body is read as if
-    /// it ended there, and answered accordingly.
+    /// Bytes of a body that are kept: Barbican's `max_allowed_request_size_in_bytes`. A longer body is read as if it
+    /// ended there.
     pub body_bytes_max: usize,
-    /// Bytes of a longer body, or of one that nobody asked for, that are received and thrown away, so that its sender reads
-    /// the answer instead of a reset and the connection goes on; after these it ends with the answer.
+    /// Bytes of a longer or unread body that are received and discarded, so that the client reads the answer instead of
+    /// a reset, and the connection stays open. After more bytes it ends with the answer.
     pub discarded_bytes_max: usize,
     /// Time to send the head of a request, from the end of the answer before it; then the connection is closed, after
     /// a 408 if a part of the head had come.
     pub head_time_max: Duration,
     /// Time to send a body; then 408.
     pub body_time_max: Duration,
-    /// Time in which the other end takes at least some bytes of an answer; then the connection is cut off, or whoever
-    /// asks and never reads would keep it for ever.
+    /// Time in which the client reads at least some bytes of an answer; then the connection is cut off. Otherwise a
+    /// client that never reads would keep it for ever.
     pub write_time_max: Duration,
     /// Time that an open connection gets to finish its request once the server drains.
     pub drain_time_max: Duration,

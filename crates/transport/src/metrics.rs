@@ -108,12 +108,12 @@ impl Metrics {
 
     /// Counts a request as being answered until the guard is dropped.
     pub fn in_flight(&self) -> impl Drop + use<> {
-        Counted::new(&self.in_flight)
+        GaugeGuard::new(&self.in_flight)
     }
 
     /// Counts a connection as being served until the guard is dropped.
     pub fn connection(&self) -> impl Drop + use<> {
-        Counted::new(&self.connections)
+        GaugeGuard::new(&self.connections)
     }
 
     /// Counts a request whose caller is not known; its answer is counted as well.
@@ -122,9 +122,9 @@ impl Metrics {
     }
 
     /// Counts an answer.
-    pub fn answered(&self, what: &impl Operation, status: StatusCode, took: Duration) {
-        let Some(slot) = self.operations.get(what.index()) else { return };
-        let operation = slot.get_or_init(|| self.operation(&what.label()));
+    pub fn answered(&self, asked: &impl Operation, status: StatusCode, took: Duration) {
+        let Some(slot) = self.operations.get(asked.index()) else { return };
+        let operation = slot.get_or_init(|| self.operation(&asked.label()));
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = operation.answers.get(class) {
             counter.inc();
@@ -141,16 +141,16 @@ impl Metrics {
     }
 }
 
-struct Counted(Gauge);
+struct GaugeGuard(Gauge);
 
-impl Counted {
+impl GaugeGuard {
     fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

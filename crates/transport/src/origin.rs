@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use http::HeaderMap;
 
-use crate::host::{Names, Target, known_scheme, of_address};
+use crate::host::{Names, Target, address_in_url, known_scheme};
 
 /// The configured URL, or else the host that the request was sent to.
 #[derive(Clone, Debug)]
@@ -17,8 +17,8 @@ pub struct Origin<'r> {
 }
 
 impl<'r> Origin<'r> {
-    /// Of a request that was sent to a target, and came in at an address of this machine. TLS ends elsewhere, so the
-    /// scheme is what a proxy says it is.
+    /// For a request to a target, which came in at an address of this machine. TLS ends at a proxy, which names the
+    /// scheme.
     pub fn new(
         host_href: Option<&'r str>,
         names: &'r Names,
@@ -26,7 +26,7 @@ impl<'r> Origin<'r> {
         target: &Target<'r>,
         here: SocketAddr,
     ) -> Self {
-        let host = target.host.map_or_else(|| Cow::Owned(of_address(here)), |host| host.as_sent().into());
+        let host = target.host.map_or_else(|| Cow::Owned(address_in_url(here)), |host| host.as_sent().into());
         let scheme = forwarded_scheme(headers).or(target.scheme).unwrap_or("http");
         Self { host_href, scheme, host, names }
     }
@@ -39,14 +39,14 @@ impl<'r> Origin<'r> {
         }
     }
 
-    /// Whether a reference leads to this server, by this name or another of its own.
+    /// Whether a reference leads to this server, by any of its names.
     pub fn leads_here(&self, reference: &str) -> bool {
         reference.starts_with(self.url().as_ref()) || self.names.has_host_of(reference)
     }
 }
 
-/// The scheme that the proxy nearest to the client was reached by: proxies behind each other each add theirs. What
-/// is no scheme of this API is passed over, for it would end up in every reference.
+/// The scheme by which the client reached the first proxy: each proxy of a chain adds its own. Schemes other than those of
+/// HTTP are ignored, since every reference would begin with them.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
     known_scheme(headers.get("x-forwarded-proto")?.to_str().ok()?.split(',').next()?.trim())
 }

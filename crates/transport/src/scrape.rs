@@ -21,8 +21,8 @@ const OPENMETRICS: HeaderValue =
 pub struct Scrapes(Arc<Registry>);
 
 impl Scrapes {
-    /// Shows this registry.
-    pub fn of(registry: Arc<Registry>) -> Self {
+    /// Scrapes of this registry.
+    pub fn of_registry(registry: Arc<Registry>) -> Self {
         Self(registry)
     }
 }

@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use transport::keystone::{Credentials, KeystoneConfig, Named, Secret};
+use transport::keystone::{Credentials, KeystoneConfig, Named, ServiceSecret};
 use transport::{Authenticator, Keystone};
 use zeroize::Zeroizing;
 
@@ -137,7 +137,7 @@ fn config(address: SocketAddr) -> KeystoneConfig {
         credentials: Credentials::Password {
             user: Named::Id("barbican".to_owned()),
             project: Named::Id("service".to_owned()),
-            password: Secret::Given(Zeroizing::new("hunter2".to_owned())),
+            password: ServiceSecret::Given(Zeroizing::new("hunter2".to_owned())),
         },
         cafile: None,
         insecure: false,

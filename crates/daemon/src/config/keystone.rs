@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use model::Role;
-use transport::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, Secret};
+use transport::keystone::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, ServiceSecret};
 use zeroize::Zeroizing;
 
 use super::rows::KeystoneTable;
@@ -106,7 +106,7 @@ impl KeystoneTable {
         is_application: bool,
         file: Option<&Path>,
         around: &Surroundings,
-    ) -> Result<(Secret, Option<PathBuf>), KeystoneFault> {
+    ) -> Result<(ServiceSecret, Option<PathBuf>), KeystoneFault> {
         let (names, written, secret_file) = match is_application {
             false => (["password", "password_file"], &self.password, &self.password_file),
             true => (
@@ -119,13 +119,13 @@ impl KeystoneTable {
         match (written, secret_file) {
             (Some(_), Some(_)) => Err(KeystoneFault::Both(name, file_name)),
             (Some(WrittenSecret(secret)), None) => {
-                Ok((Secret::Given(secret.clone()), file.map(Path::to_owned)))
+                Ok((ServiceSecret::Given(secret.clone()), file.map(Path::to_owned)))
             }
-            (None, Some(SecretFile::At(path))) => Ok((Secret::File(path.clone()), Some(path.clone()))),
+            (None, Some(SecretFile::At(path))) => Ok((ServiceSecret::File(path.clone()), Some(path.clone()))),
             (None, Some(SecretFile::Credential(name))) => {
                 let path =
                     around.credential(name).ok_or_else(|| KeystoneFault::NoCredential(name.clone()))?;
-                Ok((Secret::File(path), None))
+                Ok((ServiceSecret::File(path), None))
             }
             (None, None) if is_application => Err(KeystoneFault::Missing(
                 "application_credential_secret_file or application_credential_secret",
@@ -134,7 +134,7 @@ impl KeystoneTable {
         }
     }
 
-    fn password(&self, password: Secret) -> Result<Credentials, KeystoneFault> {
+    fn password(&self, password: ServiceSecret) -> Result<Credentials, KeystoneFault> {
         let project = named(
             ["project_id", "project_name", "project_domain_id", "project_domain_name"],
             [&self.project_id, &self.project_name, &self.project_domain_id, &self.project_domain_name],
@@ -142,7 +142,7 @@ impl KeystoneTable {
         Ok(Credentials::Password { user: self.user()?, project, password })
     }
 
-    fn application(&self, secret: Secret) -> Result<Credentials, KeystoneFault> {
+    fn application(&self, secret: ServiceSecret) -> Result<Credentials, KeystoneFault> {
         match (&self.application_credential_id, &self.application_credential_name) {
             (Some(_), Some(_)) => {
                 Err(KeystoneFault::Both("application_credential_id", "application_credential_name"))

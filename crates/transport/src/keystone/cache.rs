@@ -1,8 +1,7 @@
-//! What Keystone has said of tokens, for a time: one memory for all threads, so that a token is as good on one as on any
-//! other.
+//! Keystone's answers, each for a time: one cache for all threads, so that a token is valid on all of them or on none.
 //!
-//! A token is known by its SHA-256, so that what lies here opens nothing. What is valid and what is not are kept apart:
-//! who sends garbage pushes out other garbage, and nobody's session.
+//! The key is the SHA-256 of a token, so no entry lets anybody in. Valid and invalid tokens have a cache each: garbage
+//! pushes out other garbage, and no session. Why this is no crate: decision 25.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,10 +11,10 @@ use aws_lc_rs::digest::{Context, SHA256};
 use model::Timestamp;
 use tokio::time::Instant;
 
-/// Parts that are locked apart.
+/// Parts with a lock of their own.
 const SHARDS: usize = 16;
 
-/// A token, as it is known here.
+/// The key of a token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key([u8; 32]);
 
@@ -24,13 +23,13 @@ pub(super) struct Key([u8; 32]);
 pub(super) enum Expired {
     /// It may not.
     Refused,
-    /// It may, for a service vouches for it, as long ago as Keystone allows.
+    /// It may, as long ago as Keystone allows, since a service vouches for it.
     Allowed,
 }
 
 impl Key {
-    /// What was said of a token that may have expired is not what was said of one that may not.
-    pub(super) fn of(token: &str, expired: Expired) -> Self {
+    /// The answer depends on `expired`, so the key does too.
+    pub(super) fn of_token(token: &str, expired: Expired) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(match expired {
             Expired::Refused => b"token\0",
@@ -50,7 +49,8 @@ impl Key {
     }
 }
 
-/// A moment by both clocks: the steady one, which nobody sets, stands still while the machine sleeps; the wall's does not.
+/// A moment by two clocks: nobody sets the steady clock, but it stands still while the machine sleeps; the wall clock goes
+/// on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) steady: Instant,
@@ -62,24 +62,24 @@ impl Moment {
         Self { steady: Instant::now(), wall: SystemTime::now().into() }
     }
 
-    /// So much later.
+    /// This moment and a duration.
     pub(super) fn plus(self, time: Duration) -> Self {
         let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         Self { steady: self.steady + time, wall: self.wall.plus_micros(micros) }
     }
 
-    /// By each clock, whichever comes first.
+    /// By each clock the earlier of both.
     pub(super) fn or_earlier(self, other: Self) -> Self {
         Self { steady: self.steady.min(other.steady), wall: self.wall.min(other.wall) }
     }
 
-    /// Whether it has come, by either clock.
+    /// Whether it has come by one of the clocks.
     fn has_come(self, now: Self) -> bool {
         self.steady <= now.steady || self.wall <= now.wall
     }
 }
 
-/// Things by token, each for a time, and at most so many.
+/// Values by token, each for a time, with a limit on their number.
 #[derive(Debug)]
 pub(super) struct Cache<V> {
     shards: [RwLock<HashMap<Key, Entry<V>>>; SHARDS],
@@ -93,18 +93,18 @@ struct Entry<V> {
 }
 
 impl<V: Clone> Cache<V> {
-    /// Room for so many, give or take what the shards do not share.
+    /// With room for about this many: each shard has its share.
     pub(super) fn new(entries_max: usize) -> Self {
         Self { shards: Default::default(), shard_entries_max: entries_max / SHARDS }
     }
 
-    /// What is known at the moment.
+    /// The value at a moment.
     pub(super) fn get(&self, key: &Key, now: Moment) -> Option<V> {
         let shard = self.read(key)?;
         shard.get(key).filter(|entry| !entry.until.has_come(now)).map(|entry| entry.value.clone())
     }
 
-    /// Remembers something until then. Where there is no room, what would end first goes first.
+    /// Remembers a value until a moment. Without room, the entry that ends first is removed.
     pub(super) fn insert(&self, key: Key, value: V, now: Moment, until: Moment) {
         let Some(mut shard) = self.write(&key).filter(|_| !until.has_come(now)) else { return };
         if shard.len() >= self.shard_entries_max {
@@ -118,7 +118,7 @@ impl<V: Clone> Cache<V> {
     }
 
     #[cfg(test)]
-    /// How many there are, with those whose time is over and whose room nobody needed yet.
+    /// The number of entries, with ended ones that were not removed yet.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
@@ -139,22 +139,22 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn what_was_said_is_known_for_a_time() {
+    fn a_value_is_known_for_a_time() {
         let (cache, now) = (Cache::new(64), Moment::now());
-        let key = Key::of("t", Expired::Refused);
+        let key = Key::of_token("t", Expired::Refused);
         cache.insert(key, 'v', now, now.plus(SECOND));
         assert_eq!(cache.get(&key, now), Some('v'));
         assert_eq!(cache.get(&key, now.plus(SECOND)), None);
-        assert_eq!(cache.get(&Key::of("u", Expired::Refused), now), None);
-        assert_eq!(cache.get(&Key::of("t", Expired::Allowed), now), None);
+        assert_eq!(cache.get(&Key::of_token("u", Expired::Refused), now), None);
+        assert_eq!(cache.get(&Key::of_token("t", Expired::Allowed), now), None);
         cache.insert(key, 'w', now, now); // For no time at all.
         assert_eq!(cache.get(&key, now), Some('v'));
     }
 
     #[test]
-    fn time_goes_by_whichever_clock_is_ahead() {
+    fn an_entry_ends_by_the_clock_that_is_ahead() {
         let (cache, now) = (Cache::new(64), Moment::now());
-        let key = Key::of("t", Expired::Refused);
+        let key = Key::of_token("t", Expired::Refused);
         cache.insert(key, 'v', now, now.plus(SECOND));
         let later = now.plus(SECOND);
         assert_eq!(cache.get(&key, Moment { wall: later.wall, ..now }), None, "the machine slept");
@@ -165,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_so_many() {
+    fn the_number_of_entries_is_limited() {
         const ROOM: usize = SHARDS * 4;
         let (cache, now) = (Cache::new(ROOM), Moment::now());
-        let key = |n: u32| Key::of(&n.to_string(), Expired::Refused);
+        let key = |n: u32| Key::of_token(&n.to_string(), Expired::Refused);
         for n in 0..1000 {
             cache.insert(key(n), n, now, now.plus(SECOND * (n + 1)));
         }

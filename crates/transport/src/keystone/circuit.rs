@@ -1,21 +1,20 @@
-//! Whether Keystone is asked at all: once it has failed several times in a row it is only tried now and then, so that
-//! requests are answered at once instead of waiting for what will not come.
+//! A circuit breaker: after several failures in a row, Keystone is only tried now and then, so that requests are answered
+//! at once instead of waiting in vain.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row after which it is only tried now and then. One of several Keystones behind an address may fail
-/// now and then without the others.
+/// Failures in a row that open the circuit. One of several Keystones behind an address may fail alone.
 const FAILURES_MAX: u32 = 3;
-/// How often it is tried then.
+/// The pause between attempts then.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// How often it is tried when it refuses the service itself: Keystone may lock users out who try too often
+/// The pause when Keystone refuses the service itself: it may lock out users after too many attempts
 /// (`[security_compliance] lockout_failure_attempts`).
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
-/// The state of it.
+/// The circuit breaker.
 #[derive(Debug, Default)]
 pub(super) struct Circuit(Mutex<State>);
 
@@ -26,14 +25,14 @@ struct State {
     next_try: Option<Instant>,
 }
 
-/// What changed by how an attempt ended.
+/// What an attempt changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
-    /// Nothing that anybody has to be told.
+    /// Nothing.
     None,
-    /// It is only tried now and then from here on.
+    /// From now on Keystone is only tried now and then.
     Opened,
-    /// It is asked as ever again.
+    /// Keystone is asked without pauses again.
     Closed,
 }
 
@@ -56,7 +55,7 @@ impl Circuit {
         self.state().next_try.is_some()
     }
 
-    /// It has answered.
+    /// Keystone has answered.
     pub(super) fn succeeded(&self) -> Change {
         let mut state = self.state();
         let was_open = state.next_try.is_some();
@@ -64,12 +63,12 @@ impl Circuit {
         if was_open { Change::Closed } else { Change::None }
     }
 
-    /// It has not.
+    /// Keystone has failed.
     pub(super) fn failed(&self, now: Instant) -> Change {
         self.fail(now, 1, PAUSE)
     }
 
-    /// It has refused the service itself, which it will again.
+    /// Keystone has refused the service itself, and will refuse it again.
     pub(super) fn refused(&self, now: Instant) -> Change {
         self.fail(now, FAILURES_MAX, REFUSED_PAUSE)
     }
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_does_not_insist() {
+    fn a_refused_service_waits_longer() {
         let (circuit, now) = (Circuit::default(), Instant::now());
         assert_eq!(circuit.refused(now), Change::Opened);
         assert!(!circuit.lets_through(now + PAUSE));

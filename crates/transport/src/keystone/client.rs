@@ -32,10 +32,10 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(45);
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// Why Keystone cannot be used at all, which shows before it is asked.
+/// Why Keystone cannot be used, found before a request.
 #[derive(Debug, thiserror::Error)]
 pub enum KeystoneError {
-    /// The certificates that its own has to be signed by.
+    /// The file of authorities for its certificate.
     #[error("the certificates in {} cannot be used: {source}", path.display())]
     Certificates {
         /// The file.
@@ -43,10 +43,10 @@ pub enum KeystoneError {
         /// Why not.
         source: io::Error,
     },
-    /// The same, those of the system.
+    /// The system's authorities.
     #[error("this system has no certificates of authorities; name a file of them with keystone.cafile")]
     NoCertificates,
-    /// The password or secret.
+    /// The password or secret of the service.
     #[error("the secret of the credentials cannot be read{}: {source}", place(path.as_ref()))]
     Secret {
         /// The file.
@@ -63,10 +63,10 @@ fn place(path: Option<&PathBuf>) -> String {
     path.map(|path| format!(" from {}", path.display())).unwrap_or_default()
 }
 
-/// Why it is not known whether a token is valid.
+/// Why a question to Keystone failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// No connection, or none that lasted.
+    /// No connection, or it broke off.
     #[error("{}", causes(.0))]
     Unreachable(#[source] HttpError),
     /// The answer broke off, or is too long.
@@ -75,7 +75,7 @@ pub(super) enum Failure {
     /// No answer in time.
     #[error("no answer in time")]
     Slow,
-    /// Not an answer that it should give.
+    /// An unexpected status.
     #[error("it answered {0}")]
     Status(StatusCode),
     /// Not an answer of its API.
@@ -114,7 +114,7 @@ impl Failure {
     }
 }
 
-/// An error of the client says little; what it says of its causes is what happened.
+/// The text of an error with its causes, which tell more than the error itself.
 fn causes(error: &HttpError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -128,19 +128,19 @@ fn causes(error: &HttpError) -> String {
 /// The token of this service.
 #[derive(Debug)]
 pub(super) struct OwnToken {
-    token: HeaderValue, // Marked, so that it is not printed.
+    token: HeaderValue, // Marked as sensitive, so that Debug does not print it.
     pub(super) expires: Timestamp,
 }
 
-/// What Keystone says to a question for a token.
+/// Keystone's answer about a token.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It is this.
+    /// It is valid.
     Valid(Token),
-    /// It is none, or none any more.
+    /// It is not, or no longer.
     Invalid,
-    /// The one who asks is unknown: its own token has ended.
-    WhoAsks,
+    /// This service's own token has ended.
+    OwnTokenEnded,
 }
 
 /// How Keystone is asked.
@@ -154,7 +154,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Makes one, which needs no runtime and asks nothing yet.
+    /// A client without connections; it needs no runtime yet.
     pub(super) fn new(config: &KeystoneConfig) -> Result<Self, KeystoneError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(config.connect_time_max));
@@ -203,7 +203,7 @@ impl Client {
         Ok(OwnToken { token, expires: wire::parse_expiry(&answer)? })
     }
 
-    /// Asks what a token is.
+    /// Asks about a token.
     pub(super) async fn validate(
         &self,
         own: &OwnToken,
@@ -226,7 +226,7 @@ impl Client {
         match head.status() {
             StatusCode::OK => Ok(Verdict::Valid(wire::parse_token(&answer)?)),
             StatusCode::NOT_FOUND => Ok(Verdict::Invalid),
-            StatusCode::UNAUTHORIZED => Ok(Verdict::WhoAsks),
+            StatusCode::UNAUTHORIZED => Ok(Verdict::OwnTokenEnded),
             StatusCode::FORBIDDEN => Err(Failure::Forbidden),
             other => Err(Failure::Status(other)),
         }
@@ -236,7 +236,7 @@ impl Client {
         &self,
         request: http::Result<Request<Full<Bytes>>>,
     ) -> Result<(Response<()>, Bytes), Failure> {
-        let mut request = request.map_err(|_| NotUnderstood)?; // Of a URI and headers that were parsed before.
+        let mut request = request.map_err(|_| NotUnderstood)?; // Cannot fail: URI and headers were parsed before.
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static("donjond"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));

@@ -1,17 +1,17 @@
-//! Asks Keystone what a token is: once for all who wait for the same, so many at a time, within a time.
+//! Asks Keystone about tokens: one question for all requests with the same token, with a limit on their number and time.
 //!
 //! ```text
 //! door-0 ─▶ known? ──▶ yes: done, on the thread it is
 //! door-1 ─▶   │ no
 //!             ▼
-//!         a question for this token under way? ─▶ wait for that one
-//!             │ no, and Keystone answers these days, and few are under way
+//!         a question about this token under way? ─▶ wait for its answer
+//!             │ no, Keystone answers, and few are under way
 //!             ▼
-//!         a task on the daemon's own runtime ─▶ Keystone ─▶ remembered ─▶ told to all who wait
+//!         a task on the daemon's own runtime ─▶ Keystone ─▶ cache ─▶ all waiting requests
 //! ```
 //!
-//! The task is nobody's: a client that goes away takes no answer from others. All connections to Keystone are on that
-//! one runtime, so a door's thread needs none of its own.
+//! The task belongs to no request: a client that goes away takes no answer from others. All connections to Keystone are on
+//! that one runtime, so a door's thread needs no connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,37 +32,37 @@ use super::wire::Token;
 
 /// Valid tokens that are remembered.
 const TOKENS_MAX: usize = 16_384;
-/// Invalid ones.
+/// Invalid tokens that are remembered.
 const INVALID_TOKENS_MAX: usize = 4_096;
-/// How long an invalid token is remembered at most. None becomes valid, but for one that another Keystone has just made
-/// with a key that has not reached the one that was asked.
+/// How long an invalid token is remembered at most. It may become valid: another Keystone may have made it with a key that
+/// the asked one does not have yet.
 const INVALID_TIME_MAX: Duration = Duration::from_secs(10);
-/// Different tokens about which Keystone is asked, or is to be, at the same time; more are turned away.
+/// Questions under way or waiting, about a token each; more are turned away.
 const QUESTIONS_MAX: usize = 256;
-/// Those of them that are with Keystone. Its usual servers have fewer workers than this.
+/// Questions that Keystone has at once. Its usual servers have fewer workers than this.
 const CONNECTIONS_MAX: usize = 32;
 /// How long before its end the service's own token is renewed.
 const RENEWAL_MICROS: i64 = 60_000_000;
 /// How often Keystone is asked again after a 403, and how long after it.
 const FORBIDDEN_MAX: u32 = 2;
 const FORBIDDEN_PAUSE: Duration = Duration::from_millis(200);
-/// How often the service tries to get its first token.
+/// The pause between attempts to get the first token of the service.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What is known of a token.
+/// The answer about a token.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// It is this.
+    /// Keystone knows it.
     Valid(Arc<Token>),
-    /// It is none.
+    /// Keystone does not know it.
     Invalid,
-    /// That could not be found out.
+    /// Keystone could not be asked.
     Unknown,
 }
 
 type Waiting = watch::Receiver<Option<Outcome>>;
 
-/// Everything that the threads share.
+/// The state that the threads share.
 #[derive(Debug)]
 pub(super) struct Inquiry {
     client: Client,
@@ -95,8 +95,8 @@ impl Inquiry {
         }
     }
 
-    /// Gets the first token of this service's own, so that the log says at the start whether that works. Ends once it
-    /// does: later ones are got when they are needed.
+    /// Gets the first token of this service, so that the log tells at the start whether that works. Later tokens are
+    /// requested when they are needed.
     pub(super) async fn introduce(&self) {
         loop {
             let own = timeout(self.time_max, self.own_token(None)).await.unwrap_or(Err(Failure::Slow));
@@ -110,13 +110,13 @@ impl Inquiry {
         }
     }
 
-    /// What is known of a token without asking.
+    /// The remembered answer about a token.
     pub(super) fn known(&self, token: &str, expired: Expired, now: Moment) -> Option<Outcome> {
-        let known = self.remembered(&Key::of(token, Expired::Refused), now);
+        let known = self.remembered(&Key::of_token(token, Expired::Refused), now);
         let known = match (expired, known) {
             (Expired::Refused, known) => known,
             (Expired::Allowed, Some(valid @ Outcome::Valid(_))) => Some(valid),
-            (Expired::Allowed, _) => self.remembered(&Key::of(token, expired), now),
+            (Expired::Allowed, _) => self.remembered(&Key::of_token(token, expired), now),
         };
         if known.is_some() {
             self.metrics.hit();
@@ -129,7 +129,7 @@ impl Inquiry {
         valid.or_else(|| self.invalid.get(key, now).map(|()| Outcome::Invalid))
     }
 
-    /// What a token is. Whoever asks for the same token meanwhile gets the same answer.
+    /// Asks about a token. Requests with the same token meanwhile get the same answer.
     pub(super) async fn ask(self: &Arc<Self>, token: &str, expired: Expired) -> Outcome {
         let mut waiting = match self.join(token, expired) {
             Ok(waiting) => waiting,
@@ -139,15 +139,15 @@ impl Inquiry {
         outcome.ok().and_then(|outcome| outcome.clone()).unwrap_or(Outcome::Unknown) // Its task has panicked.
     }
 
-    /// The question that is under way, or a new one; or what is known already.
+    /// The question under way, or a new one; or the remembered answer.
     fn join(self: &Arc<Self>, token: &str, expired: Expired) -> Result<Waiting, Outcome> {
-        let (key, now) = (Key::of(token, expired), Moment::now());
+        let (key, now) = (Key::of_token(token, expired), Moment::now());
         let mut under_way = self.under_way();
         if let Some(waiting) = under_way.get(&key) {
             return Ok(waiting.clone());
         }
         if let Some(known) = self.remembered(&key, now) {
-            return Err(known); // It has become known a moment ago.
+            return Err(known); // The answer has just come.
         }
         if under_way.len() >= QUESTIONS_MAX || !self.circuit.lets_through(now.steady) {
             self.metrics.turned_away();
@@ -160,15 +160,15 @@ impl Inquiry {
             Question { inquiry: Arc::clone(self), key, token: Zeroizing::new(token.to_owned()), expired };
         self.runtime.spawn(async move {
             let outcome = question.answer().await;
-            drop(question); // Before anybody is told, so that who asks then finds what is remembered.
+            drop(question); // First, so that later requests find the answer in the cache.
             tell.send_replace(Some(outcome));
         });
         Ok(waiting)
     }
 
-    /// A token of this service's own that does not end soon, and is not the one that was refused.
+    /// A token of this service that does not end soon, and is not the refused one.
     async fn own_token(&self, refused: Option<&Arc<OwnToken>>) -> Result<Arc<OwnToken>, Failure> {
-        let mut own = self.own.lock().await; // Who waits here gets the one that is being got.
+        let mut own = self.own.lock().await; // A request that waits here gets the token of the one before.
         let soon = Moment::now().wall.plus_micros(RENEWAL_MICROS);
         let is_good = |own: &&Arc<OwnToken>| {
             own.expires > soon && !refused.is_some_and(|refused| Arc::ptr_eq(refused, own))
@@ -192,11 +192,11 @@ impl Inquiry {
             match self.client.validate(&own, token, expired).await {
                 Ok(Verdict::Valid(token)) => return Ok(Some(token)),
                 Ok(Verdict::Invalid) => return Ok(None),
-                Ok(Verdict::WhoAsks) if may_repeat => own = self.own_token(Some(&own)).await?,
-                Ok(Verdict::WhoAsks) => return Err(Failure::OwnToken),
-                // A connection that was kept may end just as it is used.
+                Ok(Verdict::OwnTokenEnded) if may_repeat => own = self.own_token(Some(&own)).await?,
+                Ok(Verdict::OwnTokenEnded) => return Err(Failure::OwnToken),
+                // An idle connection may end just as it is used.
                 Err(Failure::Unreachable(error)) if may_repeat => debug!(%error, "Keystone is asked again"),
-                // One that has just started, and is asked by many at once, refuses some while it reads its rules.
+                // A Keystone that has just started refuses some of many requests while it reads its rules.
                 Err(Failure::Forbidden) if forbidden < FORBIDDEN_MAX => {
                     forbidden += 1;
                     tokio::time::sleep(FORBIDDEN_PAUSE).await;
@@ -208,7 +208,7 @@ impl Inquiry {
         }
     }
 
-    /// Leave to have a connection. Who had to wait for it goes without if others have failed meanwhile.
+    /// A permit for a connection. A request that had to wait for it gets none if others have failed meanwhile.
     async fn connection(&self) -> Result<SemaphorePermit<'_>, Failure> {
         if let Ok(free) = self.connections.try_acquire() {
             return Ok(free);
@@ -220,13 +220,13 @@ impl Inquiry {
     fn failed(&self, failure: &Failure) {
         let now = Instant::now();
         let change = match failure {
-            // A 403 is no failed login, so nobody is locked out by asking as often as otherwise.
+            // A 403 is not a failed login, so Keystone locks nobody out for it.
             Failure::Unreachable(_) | Failure::Slow | Failure::Broken | Failure::Forbidden => {
                 self.circuit.failed(now)
             }
             Failure::Status(status) if status.is_server_error() => self.circuit.failed(now),
             Failure::Credentials(_) | Failure::OwnToken | Failure::Secret(_) => self.circuit.refused(now),
-            // It answers, if not as it should, and may do better with the next token.
+            // It answers, and may answer correctly about the next token.
             Failure::Status(_) | Failure::NotUnderstood(_) => Change::None,
         };
         match change {
@@ -277,20 +277,20 @@ impl Question {
         outcome
     }
 
-    /// What Keystone said is remembered from the moment it was asked, or a token that was revoked meanwhile would be
-    /// good for longer than was promised.
+    /// The time of the answer begins with the question: otherwise a token that was revoked meanwhile would be valid for
+    /// longer than promised.
     fn valid(&self, token: Token, asked: Moment) -> (&'static str, Outcome) {
         let (inquiry, now) = (&self.inquiry, Moment::now());
         let left_micros = u64::try_from(token.expires.micros() - now.wall.micros()).unwrap_or(0);
         let token = Arc::new(token);
         match (left_micros, self.expired) {
-            (0, Expired::Refused) => return self.invalid(asked), // Keystone's clock is late, or the answer is.
+            (0, Expired::Refused) => return self.invalid(asked), // Keystone's clock or its answer is late.
             (0, Expired::Allowed) => {
                 let until = asked.plus(inquiry.cache_time);
                 inquiry.valid.insert(self.key, Arc::clone(&token), now, until);
             }
             (left, _) => {
-                let key = Key::of(&self.token, Expired::Refused); // It would have been good by itself.
+                let key = Key::of_token(&self.token, Expired::Refused); // It is valid without the service token too.
                 let end = now.plus(Duration::from_micros(left));
                 let until = asked.plus(inquiry.cache_time).or_earlier(end);
                 inquiry.valid.insert(key, Arc::clone(&token), now, until);

@@ -1,9 +1,9 @@
-//! What is counted of Keystone:
+//! The counts of questions to Keystone:
 //!
 //! | metric | labels | |
 //! |---|---|---|
-//! | `donjon_keystone_cache_hits_total` | | tokens about which Keystone need not be asked |
-//! | `donjon_keystone_validations_total` | `outcome`: `valid`, `invalid`, `failed` | tokens about which it was |
+//! | `donjon_keystone_cache_hits_total` | | tokens with a remembered answer |
+//! | `donjon_keystone_validations_total` | `outcome`: `valid`, `invalid`, `failed` | tokens that Keystone was asked about |
 //! | `donjon_keystone_validation_seconds` | | how long that took, a histogram |
 //! | `donjon_keystone_turned_away_total` | | requests answered 503 at once, as Keystone does not answer or too many wait |
 //! | `donjon_keystone_authentications_total` | `outcome`: `done`, `failed` | times this service got a token of its own |
@@ -23,7 +23,7 @@ const SECONDS: [f64; 9] = [0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0
 type Count = Counter<u64, AtomicU64>;
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
@@ -32,8 +32,8 @@ struct Outcome {
 pub(super) struct Metrics {
     hits: Count,
     turned_away: Count,
-    validations: Family<Outcome, Count>,
-    authentications: Family<Outcome, Count>,
+    validations: Family<OutcomeLabel, Count>,
+    authentications: Family<OutcomeLabel, Count>,
     seconds: Histogram,
 }
 
@@ -84,11 +84,11 @@ impl Metrics {
     }
 
     pub(super) fn validated(&self, outcome: &'static str, took: Duration) {
-        self.validations.get_or_create(&Outcome { outcome }).inc();
+        self.validations.get_or_create(&OutcomeLabel { outcome }).inc();
         self.seconds.observe(took.as_secs_f64());
     }
 
     pub(super) fn authenticated(&self, outcome: &'static str) {
-        self.authentications.get_or_create(&Outcome { outcome }).inc();
+        self.authentications.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }

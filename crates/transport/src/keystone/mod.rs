@@ -1,16 +1,16 @@
-//! Callers whom Keystone vouches for, by the token in `X-Auth-Token`: what keystonemiddleware is to Barbican.
+//! Callers with a token of Keystone in `X-Auth-Token`: the part of keystonemiddleware at Barbican.
 //!
 //! ```text
 //! X-Service-Token ─▶ valid, of a service? ─▶ then the user's token may have expired meanwhile
 //! X-Auth-Token ────▶ valid, for a project? ─▶ the caller: project, user, roles, all as Keystone says
 //! ```
 //!
-//! No other header says who anybody is. A token that nothing is known of is asked about ([`inquiry`]), and what is known
-//! of it is remembered for a time ([`cache`]), so a token that Keystone has revoked since is good until that time is over,
-//! and then on no thread any more. Where Keystone does not answer, the answer is 503 and never a yes.
+//! No other header identifies a caller. Keystone is asked about an unknown token ([`inquiry`]), and its answer is remembered
+//! for a time ([`cache`]). A token that Keystone revokes in this time stays valid until its end, and then ends on all threads
+//! at once. While Keystone does not answer, an unknown token is answered 503.
 //!
-//! Not here: tokens bound to Kerberos, which Keystone makes no more and are nobody's; access rules of application
-//! credentials, whose tokens Keystone refuses to a service that does not say it knows them.
+//! Not supported: tokens bound to Kerberos, which Keystone no longer makes and which identify nobody here; access rules of
+//! application credentials (Keystone refuses their tokens to services that do not declare support).
 
 mod cache;
 mod circuit;
@@ -30,7 +30,7 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
 pub use self::client::KeystoneError;
-pub use self::settings::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, NotAnAddress, Secret};
+pub use self::settings::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, NotAnAddress, ServiceSecret};
 
 use self::cache::{Expired, Moment};
 use self::client::Client;
@@ -43,17 +43,17 @@ use crate::identity::Unidentified;
 /// the servers in front of Keystone take headers of 4 KiB at least.
 const TOKEN_BYTES_MAX: usize = 2048;
 
-// Static, so that looking one up parses no name.
+// Static, so that a lookup parses no name.
 static AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-/// What X-Auth-Token was called once, which keystonemiddleware still takes.
+/// The former name of X-Auth-Token, which keystonemiddleware still accepts.
 static STORAGE_TOKEN: HeaderName = HeaderName::from_static("x-storage-token");
 static SERVICE_TOKEN: HeaderName = HeaderName::from_static("x-service-token");
 
 /// The Keystone that this service asks. Clones ask the same.
 #[derive(Clone)]
-pub struct Keystone(Arc<Parts>);
+pub struct Keystone(Arc<Shared>);
 
-struct Parts {
+struct Shared {
     inquiry: Arc<Inquiry>,
     challenge: HeaderValue,
     service_roles: Vec<model::Role>,
@@ -66,20 +66,20 @@ impl fmt::Debug for Keystone {
     }
 }
 
-/// A token as it came.
+/// A header with a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Sent<'h> {
-    /// None, or an empty one.
-    Nothing,
-    /// One that none can be: too long, of characters that no token has, or several.
+enum TokenHeader<'h> {
+    /// It is missing or empty.
+    Absent,
+    /// It cannot be valid: too long, with characters that no token has, or there more than once.
     Unusable,
-    /// One that may be one.
+    /// It may be valid.
     Token(&'h str),
 }
 
 impl Keystone {
-    /// Reads what is needed to ask it. The requests themselves run on the runtime given, from whichever thread they are
-    /// made, and the service's own token is got there at once, so that the log says whether that works.
+    /// Prepares the requests to Keystone. They run on the given runtime, whichever thread needs them. The service's own
+    /// token is requested there at once, so that the log tells at the start whether that works.
     pub fn new(
         config: &KeystoneConfig,
         runtime: Handle,
@@ -93,7 +93,7 @@ impl Keystone {
         let uri = config.www_authenticate_uri.as_deref().unwrap_or_else(|| config.auth_url.as_str());
         let challenge = HeaderValue::from_str(&format!("Keystone uri=\"{uri}\""))
             .map_err(|_| KeystoneError::Address(uri.to_owned()))?;
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Shared {
             inquiry,
             challenge,
             service_roles: config.service_roles.clone(),
@@ -101,42 +101,44 @@ impl Keystone {
         })))
     }
 
-    /// Whether it can be asked, as far as that shows without asking: certificates and secret are there.
+    /// Checks the certificates and the secret, without a request to Keystone.
     pub fn check(config: &KeystoneConfig) -> Result<(), KeystoneError> {
         Client::new(config)?;
         let secret = config.credentials.secret();
         let path = match secret {
-            Secret::Given(_) => None,
-            Secret::File(path) => Some(path.clone()),
+            ServiceSecret::Given(_) => None,
+            ServiceSecret::File(path) => Some(path.clone()),
         };
         secret.read().map(drop).map_err(|source| KeystoneError::Secret { path, source })
     }
 
-    /// What a 401 says of where to get a token.
+    /// The `WWW-Authenticate` header of a 401, which names the place to get a token.
     pub(crate) fn challenge(&self) -> HeaderValue {
         self.0.challenge.clone()
     }
 
-    /// Says who is asking.
+    /// Finds the caller.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
         let now = Moment::now();
-        let user = sent(headers, &AUTH_TOKEN, Some(&STORAGE_TOKEN));
-        let Sent::Token(user) = user else { return Err(Unidentified::Unauthenticated) };
-        let expired = match sent(headers, &SERVICE_TOKEN, None) {
-            Sent::Nothing => Expired::Refused,
-            Sent::Unusable => return Err(Unidentified::Unauthenticated),
-            Sent::Token(service) => self.vouched_by(&*self.token(service, Expired::Refused, now).await?)?,
+        let user = token_header(headers, &AUTH_TOKEN, Some(&STORAGE_TOKEN));
+        let TokenHeader::Token(user) = user else { return Err(Unidentified::Unauthenticated) };
+        let expired = match token_header(headers, &SERVICE_TOKEN, None) {
+            TokenHeader::Absent => Expired::Refused,
+            TokenHeader::Unusable => return Err(Unidentified::Unauthenticated),
+            TokenHeader::Token(service) => {
+                self.expiry_allowed_by(&*self.token(service, Expired::Refused, now).await?)?
+            }
         };
         let token = self.token(user, expired, now).await?;
         token.caller.clone().ok_or(Unidentified::NoProject)
     }
 
-    /// What a token is. Only one that nothing is known of takes more than a look.
+    /// What Keystone says of a token. Only an unknown one takes more than a lookup.
     async fn token(&self, token: &str, expired: Expired, now: Moment) -> Result<Arc<Token>, Unidentified> {
         let inquiry = &self.0.inquiry;
         let outcome = match inquiry.known(token, expired, now) {
             Some(known) => known,
-            None => Box::pin(inquiry.ask(token, expired)).await, // Boxed: the rest stays small without it.
+            None => Box::pin(inquiry.ask(token, expired)).await, // Boxed, so that the common way stays small.
         };
         match outcome {
             Outcome::Valid(token) => Ok(token),
@@ -145,8 +147,8 @@ impl Keystone {
         }
     }
 
-    /// Whether a service token lets the user's token have expired.
-    fn vouched_by(&self, service: &Token) -> Result<Expired, Unidentified> {
+    /// Whether a service token allows an expired token of the user.
+    fn expiry_allowed_by(&self, service: &Token) -> Result<Expired, Unidentified> {
         let has_role = service.roles.iter().any(|role| self.0.service_roles.contains(role));
         match (has_role, self.0.service_roles_required) {
             (true, _) => Ok(Expired::Allowed),
@@ -156,8 +158,12 @@ impl Keystone {
     }
 }
 
-/// The token in a header, or in another where that is not there at all.
-fn sent<'h>(headers: &'h HeaderMap, name: &HeaderName, otherwise: Option<&HeaderName>) -> Sent<'h> {
+/// The token in a header, or in the second header where the first is missing.
+fn token_header<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+    otherwise: Option<&HeaderName>,
+) -> TokenHeader<'h> {
     let mut values = headers.get_all(name).iter();
     let mut first = values.next();
     if first.is_none()
@@ -166,16 +172,16 @@ fn sent<'h>(headers: &'h HeaderMap, name: &HeaderName, otherwise: Option<&Header
         values = headers.get_all(otherwise).iter();
         first = values.next();
     }
-    let Some(first) = first else { return Sent::Nothing };
+    let Some(first) = first else { return TokenHeader::Absent };
     if values.next().is_some() {
-        return Sent::Unusable; // Which of them would be a matter of taste, and not everybody's the same.
+        return TokenHeader::Unusable; // Neither may be preferred.
     }
-    let Ok(text) = std::str::from_utf8(first.as_bytes()).map(str::trim) else { return Sent::Unusable };
+    let Ok(text) = std::str::from_utf8(first.as_bytes()).map(str::trim) else { return TokenHeader::Unusable };
     match text {
-        "" => Sent::Nothing,
+        "" => TokenHeader::Absent,
         token if token.len() <= TOKEN_BYTES_MAX && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Sent::Token(token)
+            TokenHeader::Token(token)
         }
-        _ => Sent::Unusable,
+        _ => TokenHeader::Unusable,
     }
 }

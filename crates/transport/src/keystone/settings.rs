@@ -1,4 +1,4 @@
-//! Where Keystone is, and by which credentials this service asks it: what the daemon builds from its configuration.
+//! The address of Keystone and the credentials of this service, which the daemon reads from its configuration.
 
 use std::fmt;
 use std::io::{self, Read as _};
@@ -13,28 +13,28 @@ use zeroize::Zeroizing;
 /// The longest password or secret that is read from a file. Keystone's own limit (`max_password_length`) is 4096.
 const SECRET_BYTES_MAX: u64 = 4096;
 
-/// All that is needed to ask Keystone.
+/// The settings for Keystone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeystoneConfig {
-    /// Where it is.
+    /// Its address.
     pub auth_url: AuthUrl,
-    /// Where clients are told to get a token; [`Self::auth_url`] unless that is an address of the inside.
+    /// The address for clients, if [`Self::auth_url`] is an internal one.
     pub www_authenticate_uri: Option<String>,
-    /// Who this service is.
+    /// The credentials of this service.
     pub credentials: Credentials,
-    /// The file of certificates that Keystone's has to be signed by; without it those of the system.
+    /// The file of authorities for Keystone's certificate; without it the system's authorities.
     pub cafile: Option<PathBuf>,
-    /// Whether its certificate is believed unseen. Then whoever is on the network in between may say who anybody is.
+    /// Whether any certificate is accepted. Then anybody on the network between may impersonate Keystone.
     pub insecure: bool,
     /// Time to connect to it.
     pub connect_time_max: Duration,
-    /// Time in which a token is known to be valid or not, all attempts together; then 503.
+    /// Time for a question about a token, with all attempts; then 503.
     pub request_time_max: Duration,
-    /// How long what it said of a token is believed.
+    /// How long its answer about a token is remembered.
     pub cache_time: Duration,
-    /// Roles of which a service token has one.
+    /// A service token must have one of these roles.
     pub service_roles: Vec<Role>,
-    /// Whether a service token without one is refused. If not, it changes nothing.
+    /// Whether a service token without such a role is refused. If not, it is ignored.
     pub service_roles_required: bool,
 }
 
@@ -53,7 +53,7 @@ impl AuthUrl {
         &self.0
     }
 
-    /// Whether what goes there can be read on the way.
+    /// Whether requests to it are not encrypted.
     pub fn is_in_clear(&self) -> bool {
         self.0.starts_with("http:")
     }
@@ -76,7 +76,7 @@ impl FromStr for AuthUrl {
     }
 }
 
-/// Who this service is to Keystone.
+/// The credentials of this service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Credentials {
     /// A user, with a password.
@@ -86,14 +86,14 @@ pub enum Credentials {
         /// The project that they act in.
         project: Named,
         /// The password.
-        password: Secret,
+        password: ServiceSecret,
     },
     /// An application credential, by its id.
     Application {
         /// The id.
         id: String,
         /// Its secret.
-        secret: Secret,
+        secret: ServiceSecret,
     },
     /// An application credential, by its name and the user that made it.
     NamedApplication {
@@ -102,13 +102,13 @@ pub enum Credentials {
         /// The user.
         user: Named,
         /// Its secret.
-        secret: Secret,
+        secret: ServiceSecret,
     },
 }
 
 impl Credentials {
-    /// What proves them.
-    pub(super) fn secret(&self) -> &Secret {
+    /// The password or secret in them.
+    pub(super) fn secret(&self) -> &ServiceSecret {
         match self {
             Self::Password { password: secret, .. }
             | Self::Application { secret, .. }
@@ -135,16 +135,16 @@ pub enum Domain {
     Name(String),
 }
 
-/// What proves that this service is who it says. It is compared only to learn whether the configuration has changed.
+/// A password, or the secret of an application credential. It is compared only to find a changed configuration.
 #[derive(Clone, Eq, PartialEq)]
-pub enum Secret {
+pub enum ServiceSecret {
     /// Written in the configuration.
     Given(Zeroizing<String>),
-    /// The first line of a file, read whenever it is needed: one that is replaced there needs no restart.
+    /// The first line of a file, read for each use: a new secret there needs no restart.
     File(PathBuf),
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ServiceSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given(_) => f.write_str("Given([redacted])"),
@@ -153,7 +153,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Secret {
+impl ServiceSecret {
     /// The secret itself.
     pub(super) fn read(&self) -> io::Result<Zeroizing<String>> {
         match self {
@@ -164,7 +164,7 @@ impl Secret {
 }
 
 fn read_line(path: &PathBuf) -> io::Result<Zeroizing<String>> {
-    let capacity = usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 1; // It never grows, so nothing is left behind.
+    let capacity = usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 1; // It never grows, so it leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(capacity));
     std::fs::File::open(path)?.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
     let line = text.split('\n').next().unwrap_or_default().trim_end_matches('\r');
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        let secret = Secret::Given(Zeroizing::new("hunter2".to_owned()));
+        let secret = ServiceSecret::Given(Zeroizing::new("hunter2".to_owned()));
         assert_eq!(format!("{secret:?}"), "Given([redacted])");
     }
 
@@ -204,7 +204,10 @@ mod tests {
         let read = |content: &[u8]| {
             let path = folder.path().join("secret");
             std::fs::write(&path, content).unwrap();
-            Secret::File(path).read().map(|secret| secret.to_string()).map_err(|error| error.to_string())
+            ServiceSecret::File(path)
+                .read()
+                .map(|secret| secret.to_string())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(read(b"hunter2").as_deref(), Ok("hunter2"));
         assert_eq!(read(b"hunter2\r\nand more\n").as_deref(), Ok("hunter2"));
@@ -215,6 +218,6 @@ mod tests {
                 && read(&[b'x'; 5000]).is_err()
                 && read(b"\xff").is_err()
         );
-        assert!(Secret::File(folder.path().join("none")).read().is_err());
+        assert!(ServiceSecret::File(folder.path().join("none")).read().is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! TLS to Keystone: whose certificates are believed.
+//! TLS to Keystone, and the authorities for its certificate.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::client::KeystoneError;
 use super::settings::KeystoneConfig;
 
-/// How Keystone has to prove that it is Keystone.
+/// The check of Keystone's identity.
 pub(super) fn config(config: &KeystoneConfig) -> Result<ClientConfig, KeystoneError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     #[expect(clippy::expect_used, reason = "the provider is a constant of the library's")]
@@ -25,16 +25,15 @@ pub(super) fn config(config: &KeystoneConfig) -> Result<ClientConfig, KeystoneEr
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
     let roots = match &config.cafile {
-        Some(path) => {
-            of_file(path).map_err(|source| KeystoneError::Certificates { path: path.clone(), source })?
-        }
-        None if config.auth_url.is_in_clear() => RootCertStore::empty(), // Nobody shows one.
-        None => of_system()?,
+        Some(path) => roots_of_file(path)
+            .map_err(|source| KeystoneError::Certificates { path: path.clone(), source })?,
+        None if config.auth_url.is_in_clear() => RootCertStore::empty(), // There is no certificate.
+        None => roots_of_system()?,
     };
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn of_file(path: &Path) -> io::Result<RootCertStore> {
+fn roots_of_file(path: &Path) -> io::Result<RootCertStore> {
     let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut roots = RootCertStore::empty();
     let text = std::fs::read(path)?;
@@ -45,13 +44,13 @@ fn of_file(path: &Path) -> io::Result<RootCertStore> {
     if roots.is_empty() { Err(invalid("there is no certificate (PEM) in it".to_owned())) } else { Ok(roots) }
 }
 
-fn of_system() -> Result<RootCertStore, KeystoneError> {
+fn roots_of_system() -> Result<RootCertStore, KeystoneError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(KeystoneError::NoCertificates) } else { Ok(roots) }
 }
 
-/// Takes any certificate from anybody, because the operator said so.
+/// Accepts any certificate: the setting `insecure`.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

@@ -1,9 +1,9 @@
-//! What is said to Keystone and what it answers, in its JSON. Bytes in, values out.
+//! Requests to Keystone and its answers, in its JSON. Bytes in, values out.
 //!
 //! | | |
 //! |---|---|
 //! | `POST /v3/auth/tokens` | the service's credentials; the answer's `X-Subject-Token` is its own token |
-//! | `GET /v3/auth/tokens?nocatalog` | whose token is `X-Subject-Token`? 200, or 404 if nobody's |
+//! | `GET /v3/auth/tokens?nocatalog` | the owner of `X-Subject-Token`: 200, or 404 for an unknown token |
 //!
 //! <https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-management>
 
@@ -23,11 +23,11 @@ pub(super) const ROLES_MAX: usize = 256;
 #[error("the answer is not one of Keystone's v3 API")]
 pub(crate) struct NotUnderstood;
 
-/// A token, once Keystone has said what it is.
+/// A token as Keystone describes it.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// Who has it, if they act in a project: a token may also be for a domain, for the whole system, or for nothing. None
-    /// too if it is bound to somebody.
+    /// The owner, acting in a project. None for a token without a project (for a domain, the system, or nothing), and for
+    /// a bound token.
     pub(crate) caller: Option<Caller>,
     /// Its roles.
     pub(crate) roles: Roles,
@@ -35,15 +35,15 @@ pub(crate) struct Token {
     pub(crate) expires: Timestamp,
 }
 
-// What is asked.
+// Requests.
 
 #[derive(Serialize)]
 struct Request<'c> {
-    auth: Auth<'c>,
+    auth: Authentication<'c>,
 }
 
 #[derive(Serialize)]
-struct Auth<'c> {
+struct Authentication<'c> {
     identity: Identity<'c>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<Scope<'c>>,
@@ -132,26 +132,26 @@ pub(super) fn authentication(credentials: &Credentials, secret: &str) -> Zeroizi
     };
     // Room for all of it, every byte escaped, so that no copy is left behind in a smaller buffer.
     let mut body = Zeroizing::new(Vec::with_capacity(6 * secret.len() + 16 * 1024));
-    let written = serde_json::to_writer(&mut *body, &Request { auth: Auth { identity, scope } });
+    let written = serde_json::to_writer(&mut *body, &Request { auth: Authentication { identity, scope } });
     debug_assert!(written.is_ok(), "texts are JSON, and a Vec takes anything");
     body
 }
 
-// What is answered.
+// Answers.
 
 #[derive(Deserialize)]
-struct Answer {
-    token: Body,
+struct TokenAnswer {
+    token: TokenBody,
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct TokenBody {
     expires_at: String,
     user: Id,
     project: Option<Id>,
     #[serde(default)]
     roles: Vec<RoleName>,
-    /// To whom the token is bound (Kerberos), as old Keystones could.
+    /// The binding of the token to a user (Kerberos), as old Keystones made them.
     bind: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
@@ -165,39 +165,39 @@ struct RoleName {
     name: String,
 }
 
-/// When a token ends, in an answer to either.
+/// The end of a token, in either answer.
 pub(super) fn parse_expiry(body: &[u8]) -> Result<Timestamp, NotUnderstood> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| NotUnderstood)?;
-    moment(&answer.token.expires_at)
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| NotUnderstood)?;
+    parse_moment(&answer.token.expires_at)
 }
 
-/// What a token is.
+/// The token in an answer.
 pub(super) fn parse_token(body: &[u8]) -> Result<Token, NotUnderstood> {
-    let Body { expires_at, user, project, roles, bind } =
-        serde_json::from_slice::<Answer>(body).map_err(|_| NotUnderstood)?.token;
+    let TokenBody { expires_at, user, project, roles, bind } =
+        serde_json::from_slice::<TokenAnswer>(body).map_err(|_| NotUnderstood)?.token;
     let is_too_long = |role: &RoleName| role.name.chars().nth(ROLE_CHARS_MAX).is_some();
     if roles.len() > ROLES_MAX || roles.iter().any(is_too_long) {
-        return Err(NotUnderstood); // With fewer roles than it has it might be allowed more.
+        return Err(NotUnderstood); // A policy may allow more to a caller with fewer roles.
     }
     let roles: Roles = roles.iter().map(|role| Role::from(role.name.as_str())).collect();
     let user = UserId::try_from(user.id.as_str()).map_err(|_| NotUnderstood)?;
     let project = project.map(|project| ProjectId::try_from(project.id.as_str())).transpose();
-    let is_bound = bind.is_some_and(|bind| !bind.is_empty()); // Whether it is by who sends it, nobody here can tell.
+    let is_bound = bind.is_some_and(|bind| !bind.is_empty()); // Whether its owner sent it is unknown here.
     let caller = project.map_err(|_| NotUnderstood)?.filter(|_| !is_bound).map(|project| Caller {
         project,
         user: Some(user),
         roles: roles.clone(),
     });
-    Ok(Token { caller, roles, expires: moment(&expires_at)? })
+    Ok(Token { caller, roles, expires: parse_moment(&expires_at)? })
 }
 
-fn moment(text: &str) -> Result<Timestamp, NotUnderstood> {
+fn parse_moment(text: &str) -> Result<Timestamp, NotUnderstood> {
     dates::parse(text).and_then(dates::ParsedDate::utc).map_err(|_| NotUnderstood)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Secret;
+    use super::super::settings::ServiceSecret;
     use super::*;
 
     fn said(credentials: &Credentials) -> String {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn credentials_are_said_as_keystone_reads_them() {
-        let secret = || Secret::File("/nowhere".into());
+        let secret = || ServiceSecret::File("/nowhere".into());
         let by_name = |name: &str| Named::Name(name.into(), Domain::Name("Default".into()));
         let password = Credentials::Password {
             user: by_name("barbican"),
