@@ -185,6 +185,10 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    use model::{Counted, FacetError, Guarded, SecretId};
+    use vault::Action;
+    use vault::generate::SymmetricBits;
+
     use super::*;
 
     #[test]
@@ -198,6 +202,93 @@ mod tests {
         ] {
             assert_eq!(Problem::bare(StatusCode::from_u16(status).unwrap()).title(), title);
         }
+    }
+
+    fn check(error: impl Into<Error>, status: &str, words: &str) {
+        let error = error.into();
+        let problem = Problem::of_vault("Secret creation", &error);
+        let after = problem.retry_after_s.map(|seconds| format!(", again after {seconds} s"));
+        let found = format!("{}{}", problem.status.as_u16(), after.unwrap_or_default());
+        let words =
+            words.replace('~', "Secret creation issue seen -").replace('!', "Secret creation failure seen -");
+        assert_eq!(
+            (found.as_str(), problem.description.as_deref()),
+            (status, Some(words.as_str())),
+            "{error:?}"
+        );
+    }
+
+    /// `{}` stands for the secret's id, `~` for the words of an issue with the operation, `!` for those of its failure.
+    #[test]
+    fn every_error_has_its_status_and_words() {
+        let id: SecretId = "7f016a68-6b1c-4f6e-9d6a-3f6c1f6f0001".parse().unwrap();
+        let about = |words: &str| words.replace("{}", &id.to_string());
+
+        check(Absent::Secret(id), "404", "Secret not found.");
+        check(Absent::Secret(SecretId::NIL), "404", "Not Found. Provided secret id is invalid.");
+        check(Absent::Payload(id), "404", "Not Found. Sorry but your secret has no payload.");
+        check(Absent::Metadatum, "404", "Secret metadata not found.");
+        check(Absent::Container, "404", "Secrets container not found.");
+        check(Absent::Reference(id), "404", "Secret provided doesn't exist.");
+        check(Absent::Part(id), "404", "Secret provided is not in the container");
+        check(Absent::Consumer, "404", "Consumer not found.");
+        check(Absent::Order, "404", "Order not found.");
+        check(Absent::Quotas, "404", "Project quotas not found.");
+        check(Absent::TransportKey, "404", "Not Found. Transport Key not found.");
+
+        check(Conflict::Payload(id), "409", "Secret already has data, cannot modify it.");
+        check(Conflict::Metadatum, "409", "Conflict. Key in request is already in the secret metadata");
+        check(Conflict::TooManyMetadata, "409", "~ the secret has as many metadata keys as it may have.");
+        check(Conflict::Facet(FacetError::StaysPrivate), "409", &format!("~ {}.", FacetError::StaysPrivate));
+        check(Conflict::Usage(id), "409", &about("~ secret {} of the project has this usage."));
+        check(Conflict::Id(id), "409", &about("~ a secret of another project has the id {}."));
+        check(Conflict::Consumers(id), "400", "~ Secret cannot be deleted as it has consumers..");
+        check(Conflict::NotGeneric, "400", "Only 'generic' containers can be modified.");
+        let twice = "Conflict. A secret with that name and ID is already stored in this container. The same secret \
+                     can exist in a container as long as the name is unique.";
+        check(Conflict::Part(id), "409", twice);
+        check(
+            Conflict::EphemeralPart(id),
+            "409",
+            &about("~ secret {} is ephemeral: it cannot be in a container."),
+        );
+        let named = "~ secret {} is in a container, or came of an order: it cannot become ephemeral.";
+        check(Conflict::NamedOnDisk(id), "409", &about(named));
+        check(Conflict::TooManyParts, "409", "~ there are as many of these as there may be.");
+        check(
+            Conflict::Quota(Counted::Secrets),
+            "403",
+            "~ Creation not allowed because a quota has been reached.",
+        );
+
+        let refused = "Secret creation attempt not allowed - please review your user/project privileges";
+        check(Denied::Action(Action::ReadSecret), "403", refused);
+        check(Denied::Private(id), "403", refused);
+        let others = "Not Allowed. Sorry, only the creator of a consumer can delete it.";
+        check(Denied::OthersConsumer, "403", others);
+
+        let damaged = "! what is stored of it is damaged, or was changed in the database by hand; please contact site \
+                       administrator, who sees more in the log and with: donjond check.";
+        check(StoreFailure::Unguarded(Guarded::Secret(id)), "500", damaged);
+        check(StoreFailure::Corrupt("a row"), "500", damaged);
+        check(StoreFailure::Busy, "503, again after 1 s", "~ too many changes are waiting.");
+        let full = "~ there is no more memory for ephemeral secrets.";
+        check(StoreFailure::MemoryFull, "503, again after 1 s", full);
+        check(StoreFailure::ListTooLong, "503, again after 1 s", "~ the list of all secrets is too long.");
+        let slow =
+            "~ the list was not found within 10 seconds: ask for less, by an exact name or a smaller offset.";
+        check(StoreFailure::TookTooLong, "503", slow);
+        check(StoreFailure::DiskFull, "503, again after 5 s", "~ the disk of the store is full.");
+        let unreadable = "~ a page of the store is damaged, or cannot be read from the disk.";
+        check(StoreFailure::Unreadable, "503, again after 5 s", unreadable);
+        let taken = "~ the store's file was deleted, moved or replaced while it was served.";
+        check(StoreFailure::TakenAway("/var/lib/donjon.db".into()), "503, again after 5 s", taken);
+
+        let administrator = "! please contact site administrator.";
+        check(Failure::from(SymmetricBits::try_from(1).unwrap_err()), "500", administrator);
+        check(Failure::Changed, "503, again after 5 s", administrator);
+        check(StoreFailure::Unwitnessed, "503, again after 5 s", administrator);
+        check(StoreFailure::Unavailable("/var/lib".into()), "503, again after 5 s", administrator);
     }
 
     #[test]

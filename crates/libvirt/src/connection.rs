@@ -281,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn update_follower(&mut self) {
         match (&self.follower, self.session.registrations().is_empty()) {
             (None, false) => {
-                let newest = *self.door.vault.newest_change().borrow();
+                let newest = self.door.vault.newest_change();
                 let follower = self.door.events.subscribe(newest);
                 self.follower = Some(Following { more: Box::pin(follower.more()), follower });
             }

@@ -74,7 +74,7 @@ impl Door {
 
     /// Hands events on to connections, for as long as it runs. Start it before the first connection.
     pub async fn follow_changes(self: Arc<Self>) {
-        self.events.follow(&self.vault, &self.config.project).await;
+        self.events.follow(&self.vault, &self.call(None, false)).await;
     }
 
     /// Memory for long messages at a socket.

@@ -177,3 +177,89 @@ pub(crate) fn unknown_flags(flags: u32, function: &'static str) -> RemoteError {
     let text = format!("unsupported flags (0x{flags:x}) in function {function}");
     RemoteError::invalid_argument(function, "flags", text.into_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Counted, Guarded, UsageType};
+    use vault::Action;
+    use vault::generate::SymmetricBits;
+
+    use super::*;
+
+    fn check(error: impl Into<Error>, about: About<'_>, code: Code, words: &str) {
+        let error = error.into();
+        let answer = of_vault(&error, about);
+        let found = answer.str2.as_deref().map(String::from_utf8_lossy);
+        assert_eq!((answer.code, found.as_deref()), (code as i32, Some(words)), "{error:?}");
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_words() {
+        let id: SecretId = "7f016a68-6b1c-4f6e-9d6a-3f6c1f6f0001".parse().unwrap();
+        let usage = Usage { usage_type: UsageType::Ceph, id: "c".into() };
+        let (this, new) = (About::Secret(id), About::Definition(id, Some(&usage)));
+        let (system, internal) = (Code::SystemError, Code::InternalError);
+        let about = |words: &str| words.replace("{}", &id.to_string());
+
+        let denied = || Denied::Action(Action::ListSecrets);
+        check(denied(), this, Code::NoSecret, &about("no secret with matching uuid '{}'"));
+        check(denied(), About::Usage(b"c"), Code::NoSecret, "no secret with matching usage 'c'");
+        check(denied(), About::All, Code::AccessDenied, &denied().to_string());
+        check(Denied::Private(id), this, Code::InvalidSecret, "secret is private");
+        check(Denied::OthersConsumer, this, internal, "another project registered the consumer");
+
+        check(Absent::Secret(id), new, Code::NoSecret, &about("no secret with matching uuid '{}'"));
+        check(Absent::Payload(id), this, Code::NoSecret, &about("secret '{}' does not have a value"));
+        check(Absent::Order, this, internal, "order not found");
+
+        let stays = |usage: Option<&str>| Conflict::Facet(FacetError::UsageStays(usage.map(str::to_owned)));
+        check(
+            stays(Some("c")),
+            new,
+            internal,
+            &about("a secret with UUID {} is already defined for use with c"),
+        );
+        check(
+            stays(None),
+            new,
+            internal,
+            &about("a secret with UUID {} is already defined for use with (null)"),
+        );
+        let private = "cannot change private flag on existing secret";
+        check(Conflict::Facet(FacetError::StaysPrivate), new, internal, private);
+        check(
+            Conflict::Usage(id),
+            new,
+            internal,
+            &about("a secret with UUID {} already defined for use with c"),
+        );
+        check(Conflict::Id(id), new, internal, &about("a secret with UUID {} is already defined elsewhere"));
+        check(Conflict::Payload(id), this, internal, &about("secret {} has a payload already"));
+        check(Conflict::NotGeneric, this, internal, "the container is not a generic one");
+        let quota = Conflict::Quota(Counted::Secrets);
+        check(quota.clone(), new, system, &quota.to_string());
+
+        check(StoreFailure::ListTooLong, About::All, Code::Rpc, "Unable to encode message payload");
+        check(StoreFailure::Busy, this, system, "too many changes are waiting");
+        check(StoreFailure::MemoryFull, new, system, "there is no more memory for ephemeral secrets");
+        let slow =
+            "the list was not found within 10 seconds: ask for less, by an exact name or a smaller offset";
+        check(StoreFailure::TookTooLong, About::All, system, slow);
+        let damaged = "what is stored of the secret is damaged, or was changed in the database by hand: see the log \
+                       of donjond";
+        check(StoreFailure::Unguarded(Guarded::Secret(id)), this, internal, damaged);
+        check(StoreFailure::Corrupt("a row"), this, internal, damaged);
+
+        let cannot = |why: &str| format!("the secret store cannot do this now: {why}");
+        check(StoreFailure::DiskFull, new, system, &cannot("the disk of the store is full"));
+        let unreadable = cannot("a page of the store is damaged, or cannot be read from the disk");
+        check(StoreFailure::Unreadable, this, system, &unreadable);
+        let taken = cannot("the store's file was deleted, moved or replaced while it was served");
+        check(StoreFailure::TakenAway("/var/lib/donjon.db".into()), this, system, &taken);
+        let log = cannot("see the log of donjond");
+        check(Failure::from(SymmetricBits::try_from(1).unwrap_err()), this, system, &log);
+        check(Failure::Changed, new, system, &log);
+        check(StoreFailure::Unwitnessed, new, system, &log);
+        check(StoreFailure::Unavailable("/var/lib".into()), this, system, &log);
+    }
+}

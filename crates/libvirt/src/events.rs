@@ -17,14 +17,12 @@ use libvirt_rpc::messages::{
     ValueChanged,
 };
 use libvirt_rpc::procedures::{EVENT_LIFECYCLE, EVENT_VALUE_CHANGED};
-use model::{ChangeCursor, ChangeKind, ChangeRow, Changes, Listed, ProjectId, SecretId, Usage};
+use model::{Call, ChangeCursor, ChangeKind, ChangeRow, Changes, Listed, SecretId, Usage};
 use tokio::sync::watch;
-use vault::Vault;
+use vault::{ChangeFeed, Vault};
 
 use crate::limits::{CALLBACKS_MAX, EVENT_BYTES_MAX, EVENTS_MAX};
 
-/// Rows of the change log that are read at once.
-const ROWS: u32 = 256;
 /// How long to wait after the change log could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -129,42 +127,38 @@ impl Events {
         Self { kept: Mutex::default(), count: watch::Sender::new(0), wanted_after: watch::Sender::new(None) }
     }
 
-    /// Follows the change log of a vault until the door ends, while anybody listens.
-    pub(crate) async fn follow(&self, vault: &Vault, project: &ProjectId) {
+    /// Follows the changes of the caller's project until the door ends, while anybody listens.
+    pub(crate) async fn follow(&self, vault: &Vault, call: &Call) {
         let mut wanted = self.wanted_after.subscribe();
         loop {
             let from = match wanted.wait_for(Option::is_some).await {
                 Ok(from) => from.unwrap_or_default(),
                 Err(_) => return, // The door has ended.
             };
+            let changes = match vault.changes(call, from) {
+                Ok(changes) => changes,
+                Err(error) => {
+                    return tracing::error!(%error, "this door may not follow changes: no events are sent");
+                }
+            };
             tokio::select! {
-                () = self.follow_from(from, vault, project) => return,
+                () = self.follow_feed(changes) => return,
                 _ = wanted.wait_for(Option::is_none) => {}
             }
         }
     }
 
-    /// Follows it from a place on, until the store ends.
-    async fn follow_from(&self, mut after: ChangeCursor, vault: &Vault, project: &ProjectId) {
-        let mut newest = vault.newest_change();
+    /// Keeps the events of a feed until the store ends.
+    async fn follow_feed(&self, mut changes: ChangeFeed) {
         loop {
-            newest.borrow_and_update();
-            match vault.changes(after, ROWS).await {
-                Ok(Changes::Rows(rows)) if rows.is_empty() => {
-                    if newest.changed().await.is_err() {
-                        return;
-                    }
-                }
-                Ok(Changes::Missed { up_to }) => {
+            match changes.next().await {
+                Ok(None) => return,
+                Ok(Some(Changes::Rows(rows))) => self.add(rows.into_iter().map(Event::from_row)),
+                Ok(Some(Changes::Missed { .. })) => {
                     tracing::warn!(
                         "the change log was read too late: clients that listen for events are cut off"
                     );
                     self.lose();
-                    after = up_to;
-                }
-                Ok(Changes::Rows(rows)) => {
-                    after = rows.last().map_or(after, |row| row.cursor);
-                    self.add(rows.into_iter().filter(|row| row.project == *project).map(Event::from_row));
                 }
                 Err(error) => {
                     tracing::error!(%error, "the change log cannot be read: events wait");

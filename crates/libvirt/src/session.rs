@@ -106,7 +106,7 @@ impl Session {
             (Decides::Authentication, true) => self.is_authenticated = true,
             (Decides::Authentication, false) => self.is_asking = false,
             (Decides::Registration(callback), true) => {
-                let newest = *self.door.vault.newest_change().borrow();
+                let newest = self.door.vault.newest_change();
                 self.registrations.begin(callback, newest);
             }
             (Decides::Registration(callback), false) => {

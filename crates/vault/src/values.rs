@@ -4,12 +4,11 @@
 use std::future::ready;
 
 use model::{
-    Absent, Attributes, Call, ChangeCursor, Changes, Conflict, ContentType, Counted, Encoding, Facets,
-    Guarded, Handle, Listed, Secret, SecretId, Status, Usage, Which,
+    Absent, Attributes, Call, Conflict, ContentType, Counted, Encoding, Facets, Guarded, Handle, Listed,
+    Secret, SecretId, Status, Usage, Which,
 };
 use seal::Bound;
 use store::{Change, Reseal};
-use tokio::sync::watch;
 
 use crate::rendering;
 use crate::{Action, Error, Failure, Payload, Vault};
@@ -137,28 +136,12 @@ impl Vault {
         self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
     }
 
-    /// Checks that the caller may follow the changes of its project's secrets. A front-end asks once, when the caller
-    /// begins to follow.
-    pub async fn follow(&self, call: &Call) -> Result<(), Error> {
-        let action = Action::FollowSecrets;
-        self.read(call, action, None, async { self.may(call, action) }).await
-    }
-
     /// Whether the caller's project has ephemeral secrets, which are gone when this process ends. The process itself asks
     /// this now and then, so it writes no line into the audit trail.
     pub async fn has_ephemeral(&self, call: &Call) -> Result<bool, Error> {
+        self.may(call, Action::ListSecrets)?;
         let which = Which { ephemeral: Some(true), private: None };
         Ok(self.store.count(&call.caller.project, which, call.time).await? > 0)
-    }
-
-    /// Reads the change log of all projects after a cursor. A front-end tells each caller only the changes of its project.
-    pub async fn changes(&self, after: ChangeCursor, limit: u32) -> Result<Changes, Error> {
-        Ok(self.store.changes(after, limit).await?)
-    }
-
-    /// A receiver of the newest place in the change log.
-    pub fn newest_change(&self) -> watch::Receiver<ChangeCursor> {
-        self.store.newest_change()
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the vault promises to hypervisors, on a real store and a real audit file.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
+use std::time::Duration;
+
 use model::{
-    Attributes, Call, ChangeCursor, ContentType, Door, Encoding, Expect, Facet, FacetError, Facets, SecretId,
-    Usage, UsageType, Which,
+    Attributes, Call, ChangeCursor, ChangeKind, ContentType, Door, Encoding, Expect, Facet, FacetError,
+    Facets, SecretId, Usage, UsageType, Which,
 };
 use testkit::{Fixture, by};
-use vault::{Absent, Action, Conflict, Denied, Error, Failure, NewPayload, NewSecret, Payload};
+use vault::{Absent, Action, ChangeFeed, Conflict, Denied, Error, Failure, NewPayload, NewSecret, Payload};
 
 /// A call at the libvirt door.
 fn call(project: &str) -> Call {
@@ -60,7 +62,32 @@ async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
     let opened = vault.read_payload(&admin, id).await.unwrap();
     assert_eq!(opened.content_type, ContentType::OctetStream);
     vault.follow(&admin).await.unwrap();
-    assert_eq!(vault.changes(ChangeCursor::START, 10).await.unwrap().rows().unwrap().len(), 4);
+    assert_eq!(next_changes(&mut vault.changes(&admin, ChangeCursor::START).unwrap()).await.len(), 4);
+}
+
+async fn next_changes(feed: &mut ChangeFeed) -> Vec<(SecretId, ChangeKind)> {
+    let rows = feed.next().await.unwrap().unwrap().rows().unwrap();
+    rows.into_iter().map(|row| (row.secret, row.kind)).collect()
+}
+
+#[tokio::test]
+async fn a_feed_has_the_changes_of_one_project_alone() {
+    let fixture = Fixture::new().await;
+    let (vault, ours, theirs) = (&fixture.vault, SecretId::random(), SecretId::random());
+    let mut feed = vault.changes(&call("p"), ChangeCursor::START).unwrap();
+    vault.define_secret(&call("q"), theirs, facets("ceph c")).await.unwrap();
+    for _ in 0..300 {
+        vault.set_value(&call("q"), theirs, Payload::new(b"x".to_vec())).await.unwrap();
+    }
+    vault.define_secret(&call("p"), ours, facets("ceph c")).await.unwrap();
+    assert_eq!(next_changes(&mut feed).await, [(ours, ChangeKind::Created)]);
+    let waiting = tokio::time::timeout(Duration::from_millis(50), feed.next());
+    vault.set_value(&call("q"), theirs, Payload::new(b"y".to_vec())).await.unwrap();
+    assert!(waiting.await.is_err(), "there is nothing for this project");
+    set(&fixture, ours, "one").await;
+    assert_eq!(next_changes(&mut feed).await, [(ours, ChangeKind::ValueChanged)]);
+    let auditor = by("a", &["audit"], at(Door::Rest, call("p")));
+    assert!(matches!(vault.changes(&auditor, ChangeCursor::START), Err(Error::Denied(_))));
 }
 
 #[tokio::test]
