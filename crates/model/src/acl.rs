@@ -13,6 +13,16 @@ pub enum Guarded {
     Container(ContainerId),
 }
 
+impl Guarded {
+    /// The bytes of its id.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Secret(id) => id.as_bytes(),
+            Self::Container(id) => id.as_bytes(),
+        }
+    }
+}
+
 impl fmt::Display for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -233,10 +233,18 @@ fn operator(comparison: Comparison) -> &'static str {
     }
 }
 
-/// A total that is kept: of all secrets of a project, or of one type of them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A total that needs no counting: of a project's secrets, or of those of one type, that have not expired at a time.
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct KeptTotal {
+    pub(crate) project: i64,
     pub(crate) secret_type: Option<&'static str>,
+    pub(crate) now: i64,
+}
+
+impl KeptTotal {
+    pub(crate) fn of_project(project: i64, now: Timestamp) -> Self {
+        Self { project, secret_type: None, now: now.micros() }
+    }
 }
 
 /// A list of secrets.
@@ -245,12 +253,13 @@ pub(crate) struct SecretList {
     pub(crate) list: List,
     /// The index of the first sort key.
     ordered_by: Option<&'static str>,
-    /// The total, if it needs no counting.
+    /// The total, if it is kept.
     pub(crate) kept: Option<KeptTotal>,
 }
 
 impl SecretList {
-    /// The secrets that match; `project` is the row of the project that the query names. None if none can match.
+    /// The secrets that match. None if none can match. `project` is the row of the project, if the query names a
+    /// project that is known.
     pub(crate) fn new(query: &ListQuery, project: Option<i64>, now: Timestamp) -> Option<Self> {
         let condition = match &query.scope {
             Scope::Project(_) => Condition::Is("project", Comparison::Equal, Value::Integer(project?)),
@@ -269,16 +278,12 @@ impl SecretList {
             list.require_text("secret_type", secret_type);
             list.found_by.get_or_insert("secrets_by_secret_type");
         }
-        match query.scope {
-            Scope::Project(_) => {
-                let ordered_by = Some(order_index(query, list.found_by));
-                Some(Self { list, ordered_by, kept: (!is_filtered).then_some(KeptTotal { secret_type }) })
-            }
-            // Every index begins with the project.
-            Scope::AclOf(_) => {
-                Some(Self { list: List { found_by: None, ..list }, ordered_by: None, kept: None })
-            }
-        }
+        // Every index begins with the project.
+        let ordered_by = project.map(|_| order_index(query, list.found_by));
+        list.found_by = project.and(list.found_by);
+        let kept = project.filter(|_| !is_filtered);
+        let kept = kept.map(|project| KeptTotal { secret_type, ..KeptTotal::of_project(project, now) });
+        Some(Self { list, ordered_by, kept })
     }
 
     /// The statement for a page of a list of `total` secrets; its last two parameters are limit and offset.

@@ -1,10 +1,11 @@
 //! ACLs of secrets and of containers.
 
-use model::{Acl, Guarded, Text};
+use model::{Acl, Guarded};
 use rusqlite::Connection;
 
 use super::columns::{guard, moment, short_text, user};
 use super::reader::Reader;
+use super::rows::read_all;
 use crate::rules::{AclRow, RowNumber};
 use crate::{Error, Failure, GuardedAcl};
 
@@ -50,15 +51,12 @@ pub(super) fn guarded_acl(reader: &mut Reader, of: Guarded) -> Result<Option<Gua
 
 /// A secret or a container, with its ACL.
 pub(super) fn find_acl(connection: &Connection, of: Guarded) -> Result<Option<AclRow>, Error> {
-    let (statements, id) = match of {
-        Guarded::Secret(id) => (&OF_SECRETS, *id.as_bytes()),
-        Guarded::Container(id) => (&OF_CONTAINERS, *id.as_bytes()),
-    };
+    let statements = statements_of(of);
     let mut statement = connection.prepare_cached(statements.select)?;
-    let mut rows = statement.query([id])?;
+    let mut rows = statement.query([of.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let (seq, project_access) = (row.get(0)?, row.get(1)?);
-    let users = users(connection, statements, seq)?;
+    let users = read_all(connection, statements.users, [seq], |row| short_text(row, 0))?;
     let acl = match moment(row, 2)?.zip(moment(row, 3)?) {
         Some((created, updated)) => Some(Acl { project_access, users, created, updated }),
         None if users.is_empty() => None,
@@ -74,14 +72,4 @@ pub(super) fn find_acl(connection: &Connection, of: Guarded) -> Result<Option<Ac
         guard: guard(row, 4)?,
         acl,
     }))
-}
-
-fn users(connection: &Connection, statements: &Statements, seq: i64) -> Result<Vec<Text>, Error> {
-    let mut statement = connection.prepare_cached(statements.users)?;
-    let mut rows = statement.query([seq])?;
-    let mut users = Vec::new();
-    while let Some(row) = rows.next()? {
-        users.push(short_text(row, 0)?);
-    }
-    Ok(users)
 }

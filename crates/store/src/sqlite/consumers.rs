@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, Statement};
 
 use super::columns::short_text;
 use super::reader::Reader;
+use super::rows::read_all;
 use crate::{Error, Slice, Sliced};
 
 /// The statements about consumers of secrets, or of containers.
@@ -67,12 +68,8 @@ pub(super) fn bind_use(statement: &mut Statement<'_>, row: i64, who: &Uses) -> r
 
 /// The row of a secret or a container, if it is here.
 fn row_of(connection: &Connection, of: Guarded) -> Result<Option<i64>, Error> {
-    let id = match of {
-        Guarded::Secret(id) => *id.as_bytes(),
-        Guarded::Container(id) => *id.as_bytes(),
-    };
     let mut statement = connection.prepare_cached(statements_of(of).select)?;
-    let mut rows = statement.query([id])?;
+    let mut rows = statement.query([of.as_bytes()])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
@@ -100,13 +97,8 @@ pub(super) fn rows(
     row: i64,
     slice: Slice,
 ) -> Result<Vec<Built>, Error> {
-    let mut statement = connection.prepare_cached(statements_of(of).page)?;
-    let mut rows = statement.query((row, slice.limit, i64::try_from(slice.offset).unwrap_or(i64::MAX)))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(built(row, of)?);
-    }
-    Ok(found)
+    let parameters = (row, slice.limit, i64::try_from(slice.offset).unwrap_or(i64::MAX));
+    read_all(connection, statements_of(of).page, parameters, |row| built(row, of))
 }
 
 /// None if the secret or the container is not here.

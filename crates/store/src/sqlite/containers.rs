@@ -7,6 +7,7 @@ use rusqlite::Row;
 
 use super::columns::{Built, guard, named, short, user};
 use super::reader::Reader;
+use super::rows::read_all;
 use super::slices;
 use crate::plan::List;
 use crate::{Error, Failure, Slice, Sliced};
@@ -44,16 +45,11 @@ pub(super) fn container(reader: &mut Reader, id: ContainerId) -> Result<Option<C
 }
 
 pub(super) fn container_secrets(reader: &mut Reader, id: ContainerId) -> Result<Vec<ContainerSecret>, Error> {
-    let mut statement = reader.connection().prepare_cached(
-        "SELECT c.name, s.id FROM container_secrets c JOIN secrets s ON s.seq = c.secret \
-         WHERE c.container = (SELECT seq FROM containers WHERE id = ?1) ORDER BY c.seq",
-    )?;
-    let mut rows = statement.query([id.as_bytes()])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(ContainerSecret { name: short(row, 0)?, secret: SecretId::from_bytes(row.get(1)?) });
-    }
-    Ok(found)
+    const SELECT: &str = "SELECT c.name, s.id FROM container_secrets c JOIN secrets s ON s.seq = c.secret \
+         WHERE c.container = (SELECT seq FROM containers WHERE id = ?1) ORDER BY c.seq";
+    read_all(reader.connection(), SELECT, [id.as_bytes()], |row| {
+        Ok(ContainerSecret { name: short(row, 0)?, secret: SecretId::from_bytes(row.get(1)?) })
+    })
 }
 
 /// Whether a list may take too long for a request's thread.

@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn a_page_without_filters_walks_the_index_of_its_sort_key() {
         let plan = secrets(&query(Filters::default(), &[]));
-        assert_eq!(plan.kept, Some(KeptTotal { secret_type: None }), "nothing is counted");
+        assert_eq!(
+            plan.kept,
+            Some(KeptTotal { project: 1, secret_type: None, now: 5 }),
+            "nothing is counted"
+        );
         assert_eq!(
             plan.page::<Sqlite>("id", 9),
             "SELECT id FROM secrets INDEXED BY secrets_by_created WHERE project = ? AND (expiration IS NULL OR expiration > ?) \
@@ -139,7 +143,7 @@ mod tests {
             ..query(Filters { name: Some(Pattern::new("x")), ..Filters::default() }, &[])
         };
         assert_eq!(
-            secrets(&query).page::<Sqlite>("id", 9),
+            SecretList::new(&query, None, Timestamp::from_micros(5)).unwrap().page::<Sqlite>("id", 9),
             "SELECT id FROM secrets WHERE seq IN (SELECT secret FROM secret_acl_users WHERE user = ?) \
              AND (expiration IS NULL OR expiration > ?) AND name = ? COLLATE NOCASE \
              ORDER BY created ASC, seq ASC LIMIT ? OFFSET ?"

@@ -6,6 +6,7 @@ use rusqlite::Row;
 use super::acls;
 use super::columns::{ACCESS, access};
 use super::reader::Reader;
+use super::rows::read_all;
 use crate::{Error, Failure, Kind, Regarded, RegardedRow};
 
 /// The columns of a container that stand for [`ACCESS`].
@@ -21,12 +22,12 @@ fn columns_of(kind: Kind) -> (&'static str, &'static str) {
 
 /// The facts that decide about access to one secret or container.
 pub(super) fn access_to(reader: &mut Reader, of: Guarded) -> Result<Option<Access>, Error> {
-    let (kind, id) = match of {
-        Guarded::Secret(id) => (Kind::Secrets, *id.as_bytes()),
-        Guarded::Container(id) => (Kind::Containers, *id.as_bytes()),
-    };
-    let (columns, table) = columns_of(kind);
-    reader.find(&format!("SELECT {columns} FROM {table} WHERE id = ?1"), [id], |row| access(row, 0))
+    let (columns, table) = columns_of(match of {
+        Guarded::Secret(_) => Kind::Secrets,
+        Guarded::Container(_) => Kind::Containers,
+    });
+    let select = format!("SELECT {columns} FROM {table} WHERE id = ?1");
+    reader.find(&select, [of.as_bytes()], |row| access(row, 0))
 }
 
 /// The facts that decide about access to each row after a number.
@@ -38,16 +39,9 @@ pub(super) fn access_after(
 ) -> Result<Vec<RegardedRow>, Error> {
     let (columns, table) = columns_of(kind);
     let select = format!("SELECT seq, id, {columns} FROM {table} WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-    let rows = {
-        let mut statement = reader.connection().prepare_cached(&select)?;
-        let mut rows = statement.query((after, limit))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let parts = guarded(kind, row).and_then(|of| Ok((of, access(row, 2)?)));
-            found.push((row.get(0)?, parts));
-        }
-        found
-    };
+    let rows = read_all(reader.connection(), &select, (after, limit), |row| {
+        Ok((row.get(0)?, guarded(kind, row).and_then(|of| Ok((of, access(row, 2)?)))))
+    })?;
     let completed = |(row, parts): (i64, Result<_, Error>)| {
         let of = parts.as_ref().ok().map(|(of, _)| *of);
         let regarded = |(of, (project, build)): (_, (_, _))| regarded(reader, of, project, build);

@@ -4,9 +4,10 @@ use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage};
 use rusqlite::{Params, Row};
 
 use super::columns::{ACCESS, access, usage};
-use super::list::Kept;
+use super::list::kept_total;
 use super::reader::Reader;
 use super::rows::project_number;
+use crate::plan::KeptTotal;
 use crate::{Error, Failure};
 
 /// Bytes of usages in one list: more than any message that shows a list may have.
@@ -53,7 +54,7 @@ pub(super) fn count(
 ) -> Result<u64, Error> {
     let Some(project) = project_number(reader.connection(), project)? else { return Ok(0) };
     let Some(private) = private else {
-        return Kept::of_project(project, now).total(reader.connection());
+        return kept_total(reader.connection(), &KeptTotal::of_project(project, now));
     };
     Ok(reader
         .connection()

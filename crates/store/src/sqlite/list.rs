@@ -30,124 +30,100 @@ pub(super) fn list_if_quick(
     query: &ListQuery,
     now: Timestamp,
 ) -> Result<Option<Page>, Error> {
-    match Plan::new(reader.connection(), query, now)? {
-        Some(plan) if !plan.is_quick(reader.connection())? => Ok(None),
+    match plan(reader.connection(), query, now)? {
+        Some(plan) if !is_quick(reader.connection(), &plan)? => Ok(None),
         _ => list(reader, query, now).map(Some),
     }
 }
 
 pub(super) fn list(reader: &mut Reader, query: &ListQuery, now: Timestamp) -> Result<Page, Error> {
     let nothing = Page { secrets: Vec::new(), total: 0 };
-    let Some(plan) = Plan::new(reader.connection(), query, now)? else { return Ok(nothing) };
-    let total = plan.total(reader.connection())?;
+    let Some(plan) = plan(reader.connection(), query, now)? else { return Ok(nothing) };
+    let total = match &plan.kept {
+        Some(kept) => kept_total(reader.connection(), kept)?,
+        None => count(reader.connection(), &plan.list)?,
+    };
     if query.offset >= total {
         return Ok(Page { total, ..nothing });
     }
-    let sql = plan.secrets.page::<Sqlite>(RECORD, total);
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let found = rows_of(reader.connection(), &sql, &plan.secrets.list, slice, record)?;
+    let page = plan.page::<Sqlite>(RECORD, total);
+    let found = rows_of(reader.connection(), &page, &plan.list, slice, record)?;
     Ok(Page { secrets: reader.with_projects(found)?, total })
 }
 
-/// A list of secrets in this database.
-struct Plan {
-    secrets: SecretList,
-    /// The total, if it needs no counting.
-    kept: Option<Kept>,
+/// None if no secret can match.
+fn plan(connection: &Connection, query: &ListQuery, now: Timestamp) -> Result<Option<SecretList>, Error> {
+    let project = match &query.scope {
+        Scope::Project(project) => project_number(connection, project)?,
+        Scope::AclOf(_) => None,
+    };
+    Ok(SecretList::new(query, project, now))
 }
 
-/// A kept total: of one project, or of one type in it.
-pub(super) struct Kept {
+/// Whether the rows that have to be counted, or passed over because they have expired, are few.
+fn is_quick(connection: &Connection, plan: &SecretList) -> Result<bool, Error> {
+    let rows = match &plan.kept {
+        Some(KeptTotal { project, now, .. }) => {
+            count_expiring(connection, "expiration <= ?2", (*project, *now, QUICK_ROWS_MAX))?
+        }
+        None => {
+            let values = plan.list.values().map(|value| value as &dyn ToSql);
+            let values = params_from_iter(values.chain([&QUICK_ROWS_MAX as &dyn ToSql]));
+            let mut statement = connection.prepare_cached(&plan.list.count_up_to::<Sqlite>())?;
+            statement.query_row(values, |row| row.get(0))?
+        }
+    };
+    Ok(rows < QUICK_ROWS_MAX)
+}
+
+pub(super) fn kept_total(connection: &Connection, kept: &KeptTotal) -> Result<u64, Error> {
+    let (kept, expired): (u64, u64) = connection
+        .prepare_cached(
+            "SELECT (SELECT coalesce(sum(secrets), 0) FROM totals \
+                     WHERE project = ?1 AND secret_type = coalesce(?2, secret_type)), \
+                    (SELECT count(*) FROM secrets INDEXED BY secrets_by_expiration \
+                     WHERE project = ?1 AND expiration <= ?3 AND secret_type = coalesce(?2, secret_type))",
+        )?
+        .query_row((kept.project, kept.secret_type, kept.now), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(kept.saturating_sub(expired))
+}
+
+/// The number of a project's secrets, expired ones among them.
+pub(super) fn secrets_of(connection: &Connection, project: i64) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(sum(secrets), 0) FROM totals WHERE project = ?1")?
+        .query_row([project], |row| row.get(0))
+}
+
+/// The number of a project's secrets that have not expired, if it is less than `limit`; otherwise any number that is not
+/// less. Reads at most three times `limit` rows, however many have expired.
+pub(super) fn live_secrets_of(
+    connection: &Connection,
     project: i64,
-    secret_type: Option<&'static str>,
-    now: i64,
+    now: Timestamp,
+    limit: u64,
+) -> rusqlite::Result<u64> {
+    let count = |which: &str| count_expiring(connection, which, (project, now.micros(), limit));
+    let expired = count("expiration <= ?2")?;
+    if expired < limit {
+        return Ok(secrets_of(connection, project)?.saturating_sub(expired));
+    }
+    Ok(count("expiration > ?2")? + count("expiration IS NULL")?)
 }
 
-impl Plan {
-    /// None if no secret can match.
-    fn new(connection: &Connection, query: &ListQuery, now: Timestamp) -> Result<Option<Self>, Error> {
-        let project = match &query.scope {
-            Scope::Project(project) => project_number(connection, project)?,
-            Scope::AclOf(_) => None,
-        };
-        let Some(secrets) = SecretList::new(query, project, now) else { return Ok(None) };
-        let kept = secrets.kept.zip(project);
-        let kept =
-            kept.map(|(KeptTotal { secret_type }, project)| Kept { project, secret_type, now: now.micros() });
-        Ok(Some(Self { secrets, kept }))
-    }
-
-    /// Whether the rows that have to be counted, or passed over because they have expired, are few.
-    fn is_quick(&self, connection: &Connection) -> Result<bool, Error> {
-        let rows: u64 = match &self.kept {
-            Some(kept) => connection
-                .prepare_cached(
-                    "SELECT count(*) FROM (SELECT 1 FROM secrets INDEXED BY secrets_by_expiration \
-                     WHERE project = ?1 AND expiration <= ?2 LIMIT ?3)",
-                )?
-                .query_row((kept.project, kept.now, QUICK_ROWS_MAX), |row| row.get(0))?,
-            None => {
-                let values = self.secrets.list.values().map(|value| value as &dyn ToSql);
-                connection
-                    .prepare_cached(&self.secrets.list.count_up_to::<Sqlite>())?
-                    .query_row(params_from_iter(values.chain([&QUICK_ROWS_MAX as &dyn ToSql])), |row| {
-                        row.get(0)
-                    })?
-            }
-        };
-        Ok(rows < QUICK_ROWS_MAX)
-    }
-
-    fn total(&self, connection: &Connection) -> Result<u64, Error> {
-        match &self.kept {
-            Some(kept) => kept.total(connection),
-            None => count(connection, &self.secrets.list),
-        }
-    }
-}
-
-impl Kept {
-    /// The total of a project's secrets that have not expired.
-    pub(super) fn of_project(project: i64, now: Timestamp) -> Self {
-        Self { project, secret_type: None, now: now.micros() }
-    }
-
-    pub(super) fn total(&self, connection: &Connection) -> Result<u64, Error> {
-        let (kept, expired): (u64, u64) = connection
-            .prepare_cached(
-                "SELECT (SELECT coalesce(sum(secrets), 0) FROM totals \
-                         WHERE project = ?1 AND secret_type = coalesce(?2, secret_type)), \
-                        (SELECT count(*) FROM secrets INDEXED BY secrets_by_expiration \
-                         WHERE project = ?1 AND expiration <= ?3 AND secret_type = coalesce(?2, secret_type))",
-            )?
-            .query_row((self.project, self.secret_type, self.now), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(kept.saturating_sub(expired))
-    }
-
-    /// The number of a project's secrets, expired ones among them.
-    pub(super) fn secrets_of(connection: &Connection, project: i64) -> rusqlite::Result<u64> {
-        connection
-            .prepare_cached("SELECT coalesce(sum(secrets), 0) FROM totals WHERE project = ?1")?
-            .query_row([project], |row| row.get(0))
-    }
-
-    /// The total if it is less than `limit`; otherwise any number that is not less. Reads at most three times `limit` rows,
-    /// however many have expired.
-    pub(super) fn total_up_to(&self, connection: &Connection, limit: u64) -> rusqlite::Result<u64> {
-        let count = |which: &str| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT count(*) FROM (SELECT 1 FROM secrets INDEXED BY secrets_by_expiration \
-                     WHERE project = ?1 AND {which} LIMIT ?3)"
-                ))?
-                .query_row((self.project, self.now, limit), |row| row.get::<_, u64>(0))
-        };
-        let expired = count("expiration <= ?2")?;
-        if expired < limit {
-            return Ok(Self::secrets_of(connection, self.project)?.saturating_sub(expired));
-        }
-        Ok(count("expiration > ?2")? + count("expiration IS NULL")?)
-    }
+/// Counts a project's secrets of some expiration, up to a limit: parameters are the project, the time and the limit.
+fn count_expiring(
+    connection: &Connection,
+    which: &str,
+    parameters: (i64, i64, u64),
+) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM (SELECT 1 FROM secrets INDEXED BY secrets_by_expiration \
+             WHERE project = ?1 AND {which} LIMIT ?3)"
+        ))?
+        .query_row(parameters, |row| row.get(0))
 }
 
 #[cfg(test)]
@@ -160,11 +136,11 @@ mod tests {
     fn plan(connection: &Connection, filters: Filters, sort: Vec<SortOrder>) -> String {
         let project = ProjectId::try_from("p").unwrap();
         let query = ListQuery { scope: Scope::Project(project), filters, sort, offset: 0, limit: 10 };
-        let plan = Plan::new(connection, &query, Timestamp::from_micros(0)).unwrap().unwrap();
+        let plan = super::plan(connection, &query, Timestamp::from_micros(0)).unwrap().unwrap();
         let mut statement = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {}", plan.secrets.page::<Sqlite>(RECORD, 1_000_000)))
+            .prepare(&format!("EXPLAIN QUERY PLAN {}", plan.page::<Sqlite>(RECORD, 1_000_000)))
             .unwrap();
-        let values = plan.secrets.list.values().map(|value| value as &dyn ToSql);
+        let values = plan.list.values().map(|value| value as &dyn ToSql);
         let values = values.chain([&10_i64 as &dyn ToSql, &0_i64]);
         let rows = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
         rows.collect::<Result<Vec<_>, _>>().unwrap().join("; ")

@@ -5,11 +5,27 @@ use model::{
     Timestamp,
 };
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use super::columns::{GUARD, RECORD, access, encoding, guard, record, text, usage};
 use super::reader::Reader;
 use crate::{AuditAnchor, Error, Failure, NodeName, SealedSecret, WrappedKey};
+
+/// All rows that a statement finds.
+pub(super) fn read_all<T>(
+    connection: &Connection,
+    select: &str,
+    parameters: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut statement = connection.prepare_cached(select)?;
+    let mut rows = statement.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
 
 pub(super) fn key_check(reader: &mut Reader) -> Result<Option<Vec<u8>>, Error> {
     Ok(reader.connection().query_row("SELECT key_check FROM store", [], |row| row.get(0))?)
@@ -26,13 +42,12 @@ pub(super) fn witnessed(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn audit_anchor(reader: &mut Reader, node: &NodeName) -> Result<Option<AuditAnchor>, Error> {
-    let row = reader
+    Ok(reader
         .connection()
         .query_row("SELECT number, hash FROM audit_anchors WHERE node = ?1", [node.as_str()], |row| {
             Ok(AuditAnchor { number: row.get(0)?, hash: row.get(1)? })
         })
-        .optional()?;
-    Ok(row)
+        .optional()?)
 }
 
 pub(super) fn secret(reader: &mut Reader, id: SecretId) -> Result<Option<Secret>, Error> {
@@ -59,12 +74,10 @@ pub(super) fn sealed(reader: &mut Reader, id: SecretId) -> Result<Option<SealedS
 }
 
 pub(super) fn metadata(reader: &mut Reader, id: SecretId) -> Result<Vec<Metadatum>, Error> {
-    let mut statement = reader.connection().prepare_cached(
-        "SELECT key, value FROM secret_metadata WHERE secret = (SELECT seq FROM secrets WHERE id = ?1) ORDER BY key",
-    )?;
-    let pairs =
-        statement.query_map([id.as_bytes()], |row| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? }))?;
-    Ok(pairs.collect::<Result<_, _>>()?)
+    const SELECT: &str = "SELECT key, value FROM secret_metadata WHERE secret = (SELECT seq FROM secrets WHERE id = ?1) \
+         ORDER BY key";
+    let pair = |row: &Row<'_>| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? });
+    read_all(reader.connection(), SELECT, [id.as_bytes()], pair)
 }
 
 pub(super) fn project_key(
@@ -72,7 +85,7 @@ pub(super) fn project_key(
     project: &ProjectId,
     version: Option<KeyVersion>,
 ) -> Result<Option<WrappedKey>, Error> {
-    let row = reader
+    Ok(reader
         .connection()
         .prepare_cached(
             "SELECT version, wrapped FROM project_keys WHERE project = (SELECT id FROM projects WHERE name = ?1) \
@@ -81,8 +94,7 @@ pub(super) fn project_key(
         .query_row((project.as_str(), version.map(|version| version.0)), |row| {
             Ok(WrappedKey { version: KeyVersion(row.get(0)?), wrapped: row.get(1)? })
         })
-        .optional()?;
-    Ok(row)
+        .optional()?)
 }
 
 /// About the bytes of usages in one piece of the change log: the row that exceeds it is the last.

@@ -4,7 +4,7 @@ use model::ProjectId;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params_from_iter};
 
 use super::dialect::Sqlite;
-use super::rows::project_number;
+use super::rows::{project_number, read_all};
 use crate::plan::List;
 use crate::{Error, Slice, Sliced};
 
@@ -66,15 +66,9 @@ pub(super) fn rows_of<T>(
     sql: &str,
     list: &List,
     slice: Slice,
-    mut build: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    build: impl FnMut(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
-    let mut statement = connection.prepare_cached(sql)?;
     let page: [&dyn ToSql; 2] = [&slice.limit, &i64::try_from(slice.offset).unwrap_or(i64::MAX)];
     let values = list.values().map(|value| value as &dyn ToSql).chain(page);
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut items = Vec::new();
-    while let Some(row) = rows.next()? {
-        items.push(build(row)?);
-    }
-    Ok(items)
+    read_all(connection, sql, params_from_iter(values), build)
 }

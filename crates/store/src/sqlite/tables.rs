@@ -10,7 +10,7 @@ use model::{
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::columns::{self, GUARD, RECORD, record};
-use super::list::Kept;
+use super::list::{live_secrets_of, secrets_of};
 use super::orders::failure_code;
 use super::rows::project_number;
 use super::{acls, consumers, quotas, slices};
@@ -85,15 +85,11 @@ impl Tables for SqlTables<'_> {
     }
 
     fn put_guard(&mut self, of: Guarded, guard: &Guard) -> Answer<()> {
-        let (update, id) = match of {
-            Guarded::Secret(id) => {
-                ("UPDATE secrets SET guard = ?2 WHERE id = ?1 AND guard IS NULL", *id.as_bytes())
-            }
-            Guarded::Container(id) => {
-                ("UPDATE containers SET guard = ?2 WHERE id = ?1 AND guard IS NULL", *id.as_bytes())
-            }
+        let update = match of {
+            Guarded::Secret(_) => "UPDATE secrets SET guard = ?2 WHERE id = ?1 AND guard IS NULL",
+            Guarded::Container(_) => "UPDATE containers SET guard = ?2 WHERE id = ?1 AND guard IS NULL",
         };
-        self.write(update, (id, guard.as_bytes()))
+        self.write(update, (of.as_bytes(), guard.as_bytes()))
     }
 
     fn set_audit_anchor(
@@ -168,9 +164,9 @@ impl Tables for SqlTables<'_> {
 
     fn tally(&self, project: RowNumber, tally: Tally) -> Answer<u64> {
         let kind = match tally {
-            Tally::Secrets => return Ok(Kept::secrets_of(self.0, project.0)?),
+            Tally::Secrets => return Ok(secrets_of(self.0, project.0)?),
             Tally::LiveSecrets { now, limit } => {
-                return Ok(Kept::of_project(project.0, now).total_up_to(self.0, limit)?);
+                return Ok(live_secrets_of(self.0, project.0, now, limit)?);
             }
             Tally::Containers => "containers",
             Tally::Orders => "orders",
@@ -305,12 +301,11 @@ impl Tables for SqlTables<'_> {
     }
 
     fn metadata(&self, secret: RowNumber) -> Answer<Vec<Metadatum>> {
-        let mut statement =
-            self.0.prepare_cached("SELECT key, value FROM secret_metadata WHERE secret = ?1")?;
-        let pairs = statement
-            .query_map([secret.0], |row| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? }))?
-            .collect::<Result<_, _>>()?;
-        Ok(pairs)
+        let select = "SELECT key, value FROM secret_metadata WHERE secret = ?1";
+        let mut statement = self.0.prepare_cached(select)?;
+        let pairs =
+            statement.query_map([secret.0], |row| Ok(Metadatum { key: row.get(0)?, value: row.get(1)? }))?;
+        Ok(pairs.collect::<Result<_, _>>()?)
     }
 
     fn has_metadatum(&self, secret: RowNumber, key: &str) -> Answer<bool> {
@@ -413,14 +408,10 @@ impl Tables for SqlTables<'_> {
     }
 
     fn container(&self, id: ContainerId) -> Answer<Option<ContainerRow>> {
-        let found = self
-            .0
-            .prepare_cached("SELECT seq, project FROM containers WHERE id = ?1")?
-            .query_row([id.as_bytes()], |row| {
-                Ok(ContainerRow { row: RowNumber(row.get(0)?), project: RowNumber(row.get(1)?) })
-            })
-            .optional()?;
-        Ok(found)
+        let mut statement = self.0.prepare_cached("SELECT seq, project FROM containers WHERE id = ?1")?;
+        let container =
+            |row: &Row<'_>| Ok(ContainerRow { row: RowNumber(row.get(0)?), project: RowNumber(row.get(1)?) });
+        Ok(statement.query_row([id.as_bytes()], container).optional()?)
     }
 
     fn insert_container(&mut self, project: RowNumber, container: &Container) -> Answer<RowNumber> {
