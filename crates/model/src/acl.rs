@@ -1,15 +1,15 @@
-//! Access control lists: who may read a secret or a container besides what its project's roles say.
+//! Access control lists let users read a secret or a container beyond the roles of its project.
 
 use std::fmt;
 
 use crate::{ContainerId, SecretId, Text, Timestamp};
 
-/// What has an ACL, consumers and an owner.
+/// A secret or a container: the things that have an ACL, consumers and an owner.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Guarded {
     /// A secret.
     Secret(SecretId),
-    /// A container. Its ACL is not its secrets'.
+    /// A container. Its ACL does not apply to its secrets.
     Container(ContainerId),
 }
 
@@ -32,36 +32,36 @@ impl fmt::Display for Guarded {
     }
 }
 
-/// An ACL. Where there is none, the project reads by its roles and nobody else does.
+/// An ACL. Without one, the project's roles decide who reads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Acl {
     /// Whether the project may read by its roles. If not, only its creator, its project's admins and the users may.
     pub project_access: bool,
     /// Users, of any project, who may read; in the order of their names, each once.
     pub users: Vec<Text>,
-    /// When there first was one.
+    /// When the ACL was created.
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
 }
 
-/// What is to become of an ACL.
+/// A change of an ACL.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AclChange {
-    /// It says this, whatever it said before.
+    /// Replaces the whole ACL.
     Replace {
         /// As [`Acl::project_access`].
         project_access: bool,
         /// As [`Acl::users`]; one named twice counts once.
         users: Vec<Text>,
     },
-    /// What is given changes, the rest stays; without an ACL the rest is that of an absent one.
+    /// Changes the given parts; the rest stays. If there is no ACL, the rest gets its defaults.
     Amend {
         /// As [`Acl::project_access`].
         project_access: Option<bool>,
         /// All users from now on.
         users: Option<Vec<Text>>,
     },
-    /// There is none.
+    /// Deletes the ACL.
     Remove,
 }

@@ -1,4 +1,4 @@
-//! One request, as every door hands it to the vault: who asks, when, and under which name it is written down.
+//! One request, as every front-end gives it to the vault: the caller, the time and the request id.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use crate::{ProjectId, RequestId, Timestamp, UserId};
 
-/// One request. Time is a value here, so nothing further in reads a clock.
+/// One request. It carries the time, so the code behind the front-ends reads no clock.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// When.
+    /// When the request came in.
     pub time: Timestamp,
     /// Its name in answer, log and audit trail.
     pub request: RequestId,
-    /// Where it came in.
+    /// The front-end where it came in.
     pub door: Door,
 }
 
-/// Who asks, as the front-end established it.
+/// The caller, as the front-end has identified it.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The project they act in.
@@ -35,7 +35,7 @@ pub struct Caller {
 pub enum Roles {
     /// Always the same.
     Fixed(&'static [Role]),
-    /// As they were said to be. A caller who comes again has the same, so a clone copies nothing.
+    /// Given by the identity service. They are shared between the requests of a caller, so a clone copies nothing.
     Given(Arc<[Role]>),
 }
 
@@ -93,7 +93,7 @@ pub enum Door {
     Libvirt,
     /// The same, from one of libvirt's own daemons, which has proved to be one by the system token.
     LibvirtSystem,
-    /// None: the service itself, which takes away what has expired.
+    /// No front-end: the service itself, which deletes expired secrets.
     Upkeep,
 }
 
@@ -108,8 +108,8 @@ impl Door {
         }
     }
 
-    /// Whether callers have roles, so that the policy says what they may. At the others whoever was let in has the
-    /// whole project, and the way in is what keeps others out.
+    /// Whether callers have roles, so that the policy decides. At the other front-ends every admitted caller has access
+    /// to its whole project.
     pub const fn has_roles(self) -> bool {
         match self {
             Self::Rest => true,
@@ -117,7 +117,7 @@ impl Door {
         }
     }
 
-    /// Whether the values of private secrets may leave by it: they are for hypervisors alone.
+    /// Whether this front-end may return the values of private secrets, which are for hypervisors alone.
     pub const fn opens_private(self) -> bool {
         match self {
             Self::Rest | Self::Libvirt | Self::Upkeep => false,

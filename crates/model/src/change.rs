@@ -1,13 +1,13 @@
-//! The change log: what was done to which secret, in the order it was committed.
+//! The change log lists the changes of secrets in the order of commit.
 
 use crate::{ProjectId, SecretId, Timestamp, Usage};
 
-/// What was done to a secret.
+/// The kind of a change of a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChangeKind {
     /// It was created, with or without a payload.
     Created,
-    /// It got a payload, or another one.
+    /// It got its first payload or another payload.
     ValueChanged,
     /// Its facets changed.
     Redefined,
@@ -59,24 +59,24 @@ impl ChangeCursor {
 pub struct ChangeRow {
     /// The place after it: rows come in the order of commit.
     pub cursor: ChangeCursor,
-    /// Which secret.
+    /// The changed secret.
     pub secret: SecretId,
-    /// Whose.
+    /// The project of the secret.
     pub project: ProjectId,
-    /// What was done.
+    /// The kind of change.
     pub kind: ChangeKind,
     /// When the request came in.
     pub time: Timestamp,
-    /// What the secret was used for after that; what it had been used for, if it was deleted.
+    /// The usage of the secret after the change; for a deleted secret, its last usage.
     pub usage: Option<Usage>,
 }
 
 /// A piece of the change log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Changes {
-    /// What comes next, oldest first; nothing if there is no more yet.
+    /// The next rows, oldest first; empty if there are none yet.
     Rows(Vec<ChangeRow>),
-    /// Some of what came next is not kept any more: whoever follows has a gap.
+    /// Some of the next rows were deleted already, so the follower has a gap.
     Missed {
         /// Rows up to this place are gone.
         up_to: ChangeCursor,

@@ -1,4 +1,4 @@
-//! Consumers: who says that they use a secret or a container.
+//! Consumers register that they use a secret or a container.
 
 use crate::{ConsumerId, Guarded, ProjectId, Text, Timestamp};
 
@@ -13,11 +13,11 @@ pub struct Consumer {
     pub created: Timestamp,
     /// When it last changed, which is when it was registered.
     pub updated: Timestamp,
-    /// Who it is, and of what.
+    /// The user of the secret or container.
     pub who: Uses,
 }
 
-/// Who uses what. Registered twice, it is one consumer.
+/// A use of a secret or a container. Two equal registrations are one consumer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Uses {
     /// A resource of a service uses a secret.
@@ -39,7 +39,7 @@ pub enum Uses {
 }
 
 impl Uses {
-    /// Whether it is a use of what is named.
+    /// Whether it is a use of this kind of thing.
     pub fn is_of(&self, of: Guarded) -> bool {
         matches!(
             (self, of),

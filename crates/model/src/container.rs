@@ -2,7 +2,7 @@
 
 use crate::{ContainerId, Guard, Guarded, Pattern, ProjectId, SecretId, Standing, Text, Timestamp, UserId};
 
-/// A container, without what is in it.
+/// A container, without its secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Container {
     /// Its name in references.
@@ -13,20 +13,20 @@ pub struct Container {
     pub creator: Option<UserId>,
     /// When it was created.
     pub created: Timestamp,
-    /// When what is in it last changed.
+    /// When its secrets last changed.
     pub updated: Timestamp,
     /// A name for people; need not be unique.
     pub name: Option<Text>,
     /// What it holds.
     pub container_type: ContainerType,
-    /// Whether its project may read it by its roles: what its ACL says, and so while it has none.
+    /// Whether the roles of its project may read it. The ACL decides; true without an ACL.
     pub project_access: bool,
     /// Vouches for its [`Standing`]; never shown, and not there in a list.
     pub guard: Option<Guard>,
 }
 
 impl Container {
-    /// What decides who may do what with it.
+    /// The facts that decide about access to it.
     pub fn standing(&self) -> Standing<'_> {
         Standing {
             of: Guarded::Container(self.id),
@@ -46,7 +46,7 @@ pub enum ContainerType {
     Generic,
     /// A key pair.
     Rsa,
-    /// A key pair that an order made; no other is.
+    /// A DSA key pair, which only an order can create.
     Dsa,
     /// A certificate and what goes with it.
     Certificate,
@@ -72,10 +72,10 @@ impl ContainerType {
     }
 }
 
-/// A secret in a container. Of one container no two have both the name and the secret.
+/// A secret in a container. A container does not hold the same secret twice under one name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContainerSecret {
-    /// What it is there: for instance `private_key`.
+    /// Its role in the container, for instance `private_key`.
     pub name: Option<Text>,
     /// Which.
     pub secret: SecretId,
@@ -88,7 +88,7 @@ pub struct ContainerQuery {
     pub project: ProjectId,
     /// By name.
     pub name: Option<Pattern>,
-    /// By type; a type that there is not matches nothing.
+    /// By type; an unknown type, `Some(None)`, matches nothing.
     pub container_type: Option<Option<ContainerType>>,
     /// Matches to pass over.
     pub offset: u64,

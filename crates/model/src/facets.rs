@@ -1,8 +1,8 @@
-//! What hypervisors know about a secret: description, usage, private, ephemeral, and how its bytes are rendered.
+//! The facets of a secret for hypervisors: description, usage, private, ephemeral, and the rendering of its bytes.
 //!
 //! The REST door shows these as user metadata, the libvirt door as XML. The rules that hold at both are here.
 
-/// What a hypervisor uses the secret for.
+/// The kind of thing that a hypervisor uses the secret for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum UsageType {
     /// An encrypted volume, named by its path or id.
@@ -54,12 +54,12 @@ impl UsageType {
     }
 }
 
-/// A usage, whole: unique in its project.
+/// A complete usage. It is unique in its project.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Usage {
-    /// What for.
+    /// The type of the usage.
     pub usage_type: UsageType,
-    /// Which one.
+    /// The id of the volume, client, target, key or TPM.
     pub id: String,
 }
 
@@ -98,7 +98,7 @@ pub struct Facets {
     pub description: Option<String>,
     /// One half of the usage.
     pub usage_type: Option<UsageType>,
-    /// The other half. A usage is one only when both are there.
+    /// The other half. Only both halves together are a usage.
     pub usage_id: Option<String>,
     /// No ordinary client gets the value.
     pub private: bool,
@@ -125,7 +125,7 @@ pub enum Facet {
     Encoding(Encoding),
 }
 
-/// What a facet must be for a single change of it to be done.
+/// The condition on a facet under which a change of it is done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expect {
     /// At its default.
@@ -136,16 +136,16 @@ pub enum Expect {
     Any,
 }
 
-/// Why a facet cannot be changed so.
+/// Why a facet cannot be changed in this way.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FacetError {
     /// Private is for good.
     #[error("a private secret stays private")]
     StaysPrivate,
-    /// Where a secret is kept is said when it is defined, not afterwards.
+    /// The definition of a secret decides where it is kept; a later change cannot.
     #[error("whether a secret is ephemeral is chosen at the libvirt door, where it is defined")]
     KeptElsewhere,
-    /// A secret keeps the name of what it is used for.
+    /// A secret keeps its usage.
     #[error("the secret is for use with {}, and with nothing else", .0.as_deref().unwrap_or("nothing"))]
     UsageStays(Option<String>),
 }
@@ -185,8 +185,8 @@ impl Facets {
         Ok(self)
     }
 
-    /// What becomes of these facets when the secret is defined again, by libvirt's rules: what it is used for and that
-    /// it is private stay, all else is as `new` says. How its value is rendered is no part of a definition.
+    /// These facets after a new definition, by libvirt's rules: the usage and the private flag stay, and `new` decides the
+    /// rest. The rendering of the value is not part of a definition.
     pub fn redefined(&self, new: Self) -> Result<Self, FacetError> {
         if self.usage().map(|usage| usage.id) != new.usage().map(|usage| usage.id) {
             return Err(FacetError::UsageStays(self.usage().map(|usage| usage.id)));

@@ -1,29 +1,29 @@
-//! Orders: keys that are made here.
+//! Orders ask the server to make keys.
 
 use crate::{ContainerId, OrderId, ProjectId, SecretId, Timestamp, UserId};
 
-/// An order, done as soon as it is there.
+/// An order. It is done as soon as it exists.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Order {
     /// Its name in references.
     pub id: OrderId,
     /// The project it belongs to, for good.
     pub project: ProjectId,
-    /// Who gave it; unknown where the caller had no user.
+    /// Who created it; unknown if the caller had no user.
     pub creator: Option<UserId>,
-    /// When it was given.
+    /// When it was created.
     pub created: Timestamp,
     /// When it was done.
     pub updated: Timestamp,
-    /// What was ordered.
+    /// The kind of the ordered key.
     pub order_type: OrderType,
-    /// What it says of what was ordered, as its front-end writes and reads it. Never a passphrase.
+    /// The description of the ordered key, as its front-end writes and reads it. Never a passphrase.
     pub meta: String,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: OrderOutcome,
 }
 
-/// What can be ordered.
+/// The kinds of keys that can be ordered.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum OrderType {
     /// A symmetric key.
@@ -50,12 +50,12 @@ impl OrderType {
     }
 }
 
-/// What came of an order.
+/// The outcome of an order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum OrderOutcome {
-    /// A secret, which may be gone since.
+    /// A secret, which may have been deleted since.
     Secret(SecretId),
-    /// A container with a key pair, which may be gone since.
+    /// A container with a key pair, which may have been deleted since.
     Container(ContainerId),
     /// No key, for this reason.
     Failed(OrderFailure),
@@ -84,7 +84,7 @@ pub enum OrderFailureKind {
 /// Which orders of a project a list shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OrderQuery {
-    /// Whose.
+    /// The project.
     pub project: ProjectId,
     /// A part of [`Order::meta`].
     pub meta: Option<String>,

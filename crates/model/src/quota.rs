@@ -1,6 +1,6 @@
-//! Quotas: how much a project may have.
+//! Quotas limit how many things a project may have.
 
-/// What a quota is of.
+/// The kinds of things that quotas count.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Counted {
     /// Secrets that have not expired.
@@ -9,9 +9,9 @@ pub enum Counted {
     Orders,
     /// Containers.
     Containers,
-    /// Consumers of secrets, and apart from them of containers.
+    /// Consumers. Those of secrets and those of containers are counted separately.
     Consumers,
-    /// Certificate authorities, of which there are none.
+    /// Certificate authorities, which do not exist here.
     Cas,
 }
 
@@ -36,12 +36,12 @@ impl Counted {
 pub struct PerCounted<T>([T; Counted::ALL.len()]);
 
 impl<T: Copy> PerCounted<T> {
-    /// The same of everything.
+    /// The same value for every kind.
     pub const fn all(of: T) -> Self {
         Self([of; Counted::ALL.len()])
     }
 
-    /// What it is of one.
+    /// The value of one kind.
     pub fn of(&self, counted: Counted) -> T {
         let Self([secrets, orders, containers, consumers, cas]) = *self;
         match counted {
@@ -53,7 +53,7 @@ impl<T: Copy> PerCounted<T> {
         }
     }
 
-    /// With another of one.
+    /// A copy with another value for one kind.
     #[must_use]
     pub fn with(self, counted: Counted, value: T) -> Self {
         let Self([mut secrets, mut orders, mut containers, mut consumers, mut cas]) = self;
@@ -68,17 +68,17 @@ impl<T: Copy> PerCounted<T> {
     }
 }
 
-/// The most of each that a project may have; anything negative is no limit.
+/// The limit for each kind; a negative number is no limit.
 pub type Quotas = PerCounted<i64>;
 
-/// What was said of a project's quotas; what was not said is the default.
+/// The quotas that were set for a project; `None` means the default.
 pub type ProjectQuotas = PerCounted<Option<i64>>;
 
 /// No limit.
 pub const UNLIMITED: i64 = -1;
 
 impl ProjectQuotas {
-    /// With the defaults where nothing was said.
+    /// These quotas, with the defaults where none was set.
     pub fn or(self, defaults: Quotas) -> Quotas {
         let effective = |quotas: Quotas, counted| {
             quotas.with(counted, self.of(counted).unwrap_or_else(|| defaults.of(counted)))

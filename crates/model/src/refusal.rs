@@ -1,14 +1,14 @@
-//! Why a request cannot be done as things are: something is not there, or something else is.
+//! Why a request cannot be done with the stored data: a thing is absent, or another thing conflicts.
 //!
-//! The caller can act on each: name another thing, or choose another way. What callers may not do, and what fails, is for
-//! those to say who decide or fail.
+//! The caller can react to each, for instance by naming another thing. The crates that decide about permissions, and
+//! those whose work can fail, have errors of their own for that.
 
 use crate::{Counted, FacetError, SecretId};
 
-/// Something that a request names is not there.
+/// A thing that a request names is absent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Absent {
-    /// No such secret, or an expired one.
+    /// The secret does not exist or has expired.
     #[error("secret {0} not found")]
     Secret(SecretId),
     /// The secret has no payload yet.
@@ -20,7 +20,7 @@ pub enum Absent {
     /// No such container.
     #[error("container not found")]
     Container,
-    /// The secret that a container is to hold, or to lose, is not there.
+    /// The secret to add to a container, or to remove from it, does not exist.
     #[error("secret {0} is not there")]
     Reference(SecretId),
     /// The container does not hold the secret under that name.
@@ -40,13 +40,13 @@ pub enum Absent {
     TransportKey,
 }
 
-/// Something stands in the way of a request.
+/// A stored thing conflicts with a request.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Conflict {
     /// The secret has a payload already.
     #[error("secret {0} has a payload already")]
     Payload(SecretId),
-    /// A key to be added is there already.
+    /// The key to add exists already.
     #[error("metadata key is there already")]
     Metadatum,
     /// The secret has as many pairs as it may have.
@@ -70,10 +70,10 @@ pub enum Conflict {
     /// The container holds the secret under that name.
     #[error("secret {0} is in the container already")]
     Part(SecretId),
-    /// A container is on disk, and an ephemeral secret is not to be known there.
+    /// A container is on disk, and an ephemeral secret must leave no trace there.
     #[error("secret {0} is ephemeral: it cannot be in a container")]
     EphemeralPart(SecretId),
-    /// A container or an order names the secret on disk, where an ephemeral one is not to be known.
+    /// A container or an order names the secret on disk, where an ephemeral secret must leave no trace.
     #[error("secret {0} is in a container, or came of an order: it cannot become ephemeral")]
     NamedOnDisk(SecretId),
     /// The container holds as many secrets, or the thing has as many consumers, as it may.

@@ -9,7 +9,7 @@ pub struct Secret {
     pub id: SecretId,
     /// The project it belongs to, for good.
     pub project: ProjectId,
-    /// What its creator said of it.
+    /// The attributes that its creator gave it.
     pub attributes: Attributes,
     /// Who created it; unknown where the caller had no user.
     pub creator: Option<UserId>,
@@ -19,11 +19,11 @@ pub struct Secret {
     pub updated: Timestamp,
     /// Barbican's life-cycle state.
     pub status: Status,
-    /// What the payload is; absent exactly while there is no payload.
+    /// The content type of the payload; absent exactly while there is no payload.
     pub content_type: Option<ContentType>,
     /// Whether the project may read it by its roles; switched off by an ACL (`project-access: false`).
     pub project_access: bool,
-    /// What hypervisors know about it.
+    /// Its facets for hypervisors.
     pub facets: Facets,
     /// Vouches for its [`Standing`]; never shown, and not there in a list.
     pub guard: Option<Guard>,
@@ -35,7 +35,7 @@ impl Secret {
         self.attributes.expiration.is_some_and(|expiration| expiration <= now)
     }
 
-    /// What decides who may do what with it.
+    /// The facts that decide about access to it.
     pub fn standing(&self) -> Standing<'_> {
         Standing {
             of: Guarded::Secret(self.id),
@@ -48,7 +48,7 @@ impl Secret {
     }
 }
 
-/// What the creator says of a secret. Nothing relates these to each other or to the payload, as in Barbican.
+/// The attributes that the creator gives a secret. As in Barbican, nothing checks them against each other or the payload.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Attributes {
     /// A name for people; need not be unique.
@@ -61,7 +61,7 @@ pub struct Attributes {
     pub mode: Option<Text>,
     /// What kind of secret it is.
     pub secret_type: SecretType,
-    /// From then on it is as if it were not there.
+    /// From this time on the secret counts as absent.
     pub expiration: Option<Timestamp>,
 }
 

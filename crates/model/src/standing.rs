@@ -1,22 +1,22 @@
-//! What decides who may do what with a secret or a container, as one value that somebody with the keys can vouch for.
+//! The facts that decide about access to a secret or a container, as one value for which a guard vouches.
 
 use crate::{Guarded, ProjectId, Timestamp, UserId};
 
-/// Everything that an answer to "may they?" rests on, but for whom the ACL names. A fact that is not here may be changed
-/// in the database unseen, so a rule that asks for another one adds it.
+/// All facts on which an access decision rests, except the users in the ACL. Nobody notices a change in the database of a
+/// fact that is not here, so a rule that needs another fact must add it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Standing<'a> {
-    /// What it is of.
+    /// The secret or container.
     pub of: Guarded,
-    /// Whose.
+    /// The project that owns it.
     pub project: &'a ProjectId,
     /// Who created it.
     pub creator: Option<&'a UserId>,
     /// Whether the project may read it by its roles.
     pub project_access: bool,
-    /// Whether ordinary clients are refused the value; of a container, false.
+    /// Whether ordinary clients do not get the value; false for a container.
     pub private: bool,
-    /// From then on it is as if it were not there; containers do not expire.
+    /// From this time on it counts as absent; containers do not expire.
     pub expiration: Option<Timestamp>,
 }
 
@@ -51,7 +51,7 @@ impl Access {
     }
 }
 
-/// Vouches for a [`Standing`] and an ACL. Whoever has the keys makes and checks it; to everybody else it is bytes.
+/// Vouches for a [`Standing`] and an ACL. Only a holder of the keys can make and check it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Guard(Vec<u8>);
 

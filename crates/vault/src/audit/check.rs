@@ -1,6 +1,6 @@
-//! Finds what is missing from an audit trail, or was altered.
+//! Finds lines of an audit trail that are missing or were altered.
 //!
-//! One fault does not hide the next: after it the check goes on with what the line after it claims.
+//! One fault does not hide the next: after it, the check continues with the number and link that the next line claims.
 //!
 //! Lines that were not on disk yet when the power went may be gone or broken. The service says so in the line of its next
 //! start, which nobody can forge: what that line declares is told, and is no fault. It declares nothing that was known to be
@@ -26,7 +26,7 @@ pub struct CheckedTrail {
     pub lines: u64,
     /// The newest change that it says was committed.
     pub committed: u64,
-    /// What is to be told, and is no fault.
+    /// Notices for the operator, which are no faults.
     pub notices: Vec<Notice>,
 }
 
@@ -98,13 +98,13 @@ impl fmt::Display for Notice {
     }
 }
 
-/// What is wrong with a trail.
+/// Why a trail is not intact.
 #[derive(Debug, thiserror::Error)]
 pub enum TrailError {
     /// A file cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// Something that is no line of a trail.
+    /// A line that is not a line of a trail.
     #[error("line {line} of the input is not a line of an audit trail")]
     Foreign {
         /// Counted from 1 over all input.
@@ -130,7 +130,7 @@ pub enum TrailError {
         /// The line's own number.
         number: u64,
     },
-    /// Changes went that nobody declared to be gone.
+    /// Changes were lost, and nobody declared that.
     #[error(
         "line {line} of the input says that change {found} is the newest in the database, and an earlier one that {known} \
          was: changes were lost, and nobody declared it"

@@ -16,7 +16,7 @@ use super::{AuditSink, Chain, Entry, Note, Ticket, note};
 
 /// How often lines handed to the operating system are forced to disk, if not each by itself.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// Lines that wait to be handed over together are handed over when they are so long, whoever asks.
+/// How many bytes of lines may wait to be written together. Longer ones are written at once.
 const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// When a line is forced to disk. It is always handed to the operating system before the request goes on, so that
@@ -55,7 +55,7 @@ struct State {
     /// Tells those whose lines wait.
     ticket: Ticket,
     length: u64,
-    /// A part of a line stands at the end, and is taken out before the next one is written.
+    /// The file ends in a part of a line, which is cut off before the next line is written.
     torn: bool,
 }
 

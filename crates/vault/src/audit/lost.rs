@@ -1,4 +1,4 @@
-//! What a trail says of changes that its store has not.
+//! Finds the lines about changes that the store does not have.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::note::{self, Event};
 use super::parse::Parsed;
 
-/// Changes that are told one by one; of the others their number.
+/// How many changes are listed one by one; of the others only the count is shown.
 const TOLD_MAX: usize = 5;
 /// After so many changes more the second line of one that failed has come: no more can wait for the writer.
 const FAILED_WITHIN: usize = 4096;
@@ -34,9 +34,9 @@ pub struct LostChange {
     pub time: String,
     /// The id of the request.
     pub request: String,
-    /// What was asked for.
+    /// The requested action.
     pub action: String,
-    /// What it was about, and its id.
+    /// The kind and id of the changed thing.
     pub of: String,
 }
 
@@ -84,7 +84,7 @@ impl LostChanges {
         }
     }
 
-    /// One whose commit failed was never there.
+    /// Removes a change whose commit failed: the store never had it.
     fn forget_failed(&mut self, line: &[u8]) {
         let Ok(line) = serde_json::from_slice::<Value>(line) else { return };
         if line.get("outcome").and_then(Value::as_str) != Some("failed") {
@@ -97,7 +97,7 @@ impl LostChanges {
         }
     }
 
-    /// What was declared to be gone is not missed again.
+    /// Removes the changes whose loss the operator has accepted.
     fn forget_declared(&mut self, line: &[u8]) {
         if let Some((_, Event::AcceptRollback { lost_after, .. })) = note::read(line) {
             self.retain(|number| number <= lost_after);

@@ -5,22 +5,22 @@
 //!  "action":"secret:decrypt","secret":"…","outcome":"ok","committed":41,"n":7,"link":"<64 hex digits>"}
 //! ```
 //!
-//! `door` is where the request came in: `rest`, `libvirt` or `libvirt-system`; it is `upkeep` where nobody asked and the
-//! service takes away a secret that has expired, with the secret's project, no user and no roles.
+//! `door` names the front-end: `rest`, `libvirt` or `libvirt-system`. It is `upkeep` if the service itself deletes an
+//! expired secret; that line has the project of the secret, no user and no roles.
 //!
-//! What is asked of a container, an order, a transport key or a project's quotas has `secret` null, and after it
-//! `container`, `order`, `transport_key` or `quotas_of`.
+//! In a line about a container, an order, a transport key or the quotas of a project, `secret` is null, and `container`,
+//! `order`, `transport_key` or `quotas_of` follows it.
 //!
-//! A line of a change has its number, `"change":42`, after the outcome. Every line says which change was the newest one on
-//! disk, `"committed":41`, and, if later ones were written down by then and not answered yet, the newest of them,
-//! `"pending":44`. So whoever reads the last line knows what the store must have: see [`check`].
+//! A line about a change has the number of the change, `"change":42`, after the outcome. Every line names the newest
+//! change on disk, `"committed":41`. If later changes were written down but not answered yet, it names the newest of
+//! them, `"pending":44`. So the last line says which changes the store must have: see [`check`].
 //!
-//! The service writes lines of itself too, with `door` `service`, no project and no user: see [`note`].
+//! The service also writes lines about itself, with `door` `service`, no project and no user: see [`note`].
 //!
 //! `link` is HMAC-SHA256, under a key derived from the master key, of the line before's link and this line up to
-//! `,"link"`. So a line that was altered, removed, inserted or moved is found by whoever has the master key, and
-//! cannot be made to fit by whoever has not. Lines cut off at the end are found by the store, which is told now and
-//! then (and at the end) where the trail stands; what came after the last such moment is not covered.
+//! `,"link"`. So the holder of the master key finds every line that was altered, removed, inserted or moved, and nobody
+//! else can forge a line that fits. The store is told now and then (and at the end) the number of the last line, so a
+//! check also finds lines that were cut off the end, except those after the last such moment.
 //!
 //! A line is handed to the operating system before plaintext leaves and before a change is committed. If that fails,
 //! the request fails. Requests that are ready at the same moment share one call to the operating system. A change that then fails to commit has a second line with the same request and the outcome
@@ -86,14 +86,14 @@ pub trait AuditSink: Send + std::marker::Sync {
     fn reopen(&self) -> io::Result<bool>;
 }
 
-/// A line that was queued, and what became of it.
+/// A queued line and its outcome.
 #[derive(Clone, Debug, Default)]
 pub struct Ticket(Arc<Fate>);
 
 #[derive(Debug, Default)]
 struct Fate {
     outcome: OnceLock<Result<(), io::ErrorKind>>,
-    /// Wakes whoever waits for another thread to find out.
+    /// Wakes the tasks that wait until another thread knows the outcome.
     known: Notify,
 }
 
@@ -105,18 +105,18 @@ impl Ticket {
         ticket
     }
 
-    /// Tells everybody who has it; once.
+    /// Tells every holder of the ticket the outcome; only the first call counts.
     fn settle(&self, outcome: &io::Result<()>) {
         let _ = self.0.outcome.set(outcome.as_ref().copied().map_err(io::Error::kind));
     }
 
-    /// The same, and wakes whoever waits.
+    /// As [`Self::settle`], and wakes the tasks that wait.
     fn settle_for_others(&self, outcome: &io::Result<()>) {
         self.settle(outcome);
         self.0.known.notify_waiters();
     }
 
-    /// What became of the line, if that is known.
+    /// The outcome of the line, if it is known.
     pub fn outcome(&self) -> Option<io::Result<()>> {
         self.0.outcome.get().map(|outcome| outcome.map_err(io::Error::from))
     }
@@ -141,19 +141,19 @@ impl Ticket {
 /// One request, as it is written down.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    /// Who asked, when, where.
+    /// The caller, the time and the front-end.
     pub call: &'a Call,
-    /// For what.
+    /// The requested action.
     pub action: Action,
-    /// Of what, if of one thing.
+    /// The thing that the action is about, if it is one thing.
     pub of: Option<&'a Object>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// The number of the change, if it was one that has a number.
     pub change: Option<u64>,
 }
 
-/// What a request was about.
+/// The thing that a request was about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Object {
     /// A secret.
@@ -183,18 +183,18 @@ impl From<Guarded> for Object {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// It was done.
     Done,
-    /// The caller may not.
+    /// The caller lacks permission.
     Denied,
     /// There is no such secret, or it has no payload.
     Absent,
-    /// What is there is in the way.
+    /// It conflicts with what is stored.
     Conflict,
-    /// The request was wrong in itself.
+    /// The request was malformed.
     Refused,
     /// It could not be done. After a `Done` of the same request: it was not done after all.
     Failed,

@@ -1,4 +1,4 @@
-//! What the service writes into the trail of itself: that it started, where it found the file cut, that it ended.
+//! Lines that the service writes about itself: its start, a cut end that it found in the file, its stop.
 //!
 //! ```text
 //! {"time":"…","request":"req-…","door":"service","project":null,"user":null,"roles":[],"action":"service:start",
@@ -34,7 +34,7 @@ pub enum Event {
         /// Lines after the one with this number were not whole. Nobody had said yet that they were on disk.
         damaged_after: Option<u64>,
     },
-    /// `service:accept-rollback`: the operator declared that changes are gone which the trail has as committed.
+    /// `service:accept-rollback`: the operator accepted the loss of changes that the trail calls committed.
     AcceptRollback {
         /// The newest change that the store has.
         lost_after: u64,
@@ -49,7 +49,7 @@ pub enum Event {
     Stop,
 }
 
-/// What was cut off a file.
+/// The bytes that were cut off the end of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cut {
     /// The length of the file since.
@@ -100,7 +100,7 @@ pub(super) fn content(line: &mut Vec<u8>, note: &Note) {
     line.extend_from_slice(b",\"outcome\":\"ok\"");
 }
 
-/// What a verified line of the service says.
+/// Reads a verified line of the service.
 pub(super) fn read(line: &[u8]) -> Option<(String, Event)> {
     let line: serde_json::Value = serde_json::from_slice(line).ok()?;
     let number = |name: &str| line.get(name).and_then(serde_json::Value::as_u64);

@@ -1,4 +1,4 @@
-//! What a line of the trail says at its end: the part that the service wrote, which no text of a caller can be taken for.
+//! Parses the end of a line of the trail: the part that the service wrote, and that no text of a caller can imitate.
 
 use super::chain::{CHANGE, COMMITTED, END, LINK, NUMBER, PENDING};
 

@@ -1,14 +1,14 @@
-//! The audit trail as a stream, for whoever collects standard output.
+//! The audit trail as a stream, for a program that collects standard output.
 //!
 //! ```text
 //! request ──line──▶ waiting ──▶ thread: numbers, links, writes ──▶ reader
 //!    └◀── written, or nobody reads: refused ◀──┘
 //! ```
 //!
-//! Whoever reads may stand still, and a write to a full pipe waits for that. So a thread writes, and a request waits for it
-//! no longer than [`WAIT_MAX`], without keeping others from their turn. From then on lines are refused at once, until the
-//! thread has come on. A line gets its number when it is written, so that one that nobody waits for any more leaves no gap. A
-//! line that was being written when its request gave up can come out all the same, and its request was refused.
+//! The reader may stop reading, and then a write to a full pipe waits. So a thread writes, and a request waits for the
+//! thread no longer than [`WAIT_MAX`], without blocking other requests. After that, lines are refused at once until the
+//! thread has written one. A line gets its number when it is written, so a line that was given up leaves no gap. A line
+//! that was being written when its request gave up may still come out, although its request was refused.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

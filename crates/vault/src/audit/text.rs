@@ -1,8 +1,8 @@
-//! JSON strings that no line reader and no terminal takes for anything else.
+//! JSON strings that no line reader and no terminal misreads.
 //!
 //! JSON itself asks for C0 characters, quote and backslash to be escaped. Some readers end a line at U+0085, U+2028 or
-//! U+2029 too, terminals obey C1 characters, and what is written from right to left shows another order than it has. All of these
-//! are escaped, and so is what shows nothing at all.
+//! U+2029 too, terminals obey C1 characters, and right-to-left marks change the order in which text is shown. All of
+//! these are escaped, and so are characters that show nothing.
 
 /// Appends text as a JSON string.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {

@@ -1,5 +1,5 @@
-//! A check as it is asked: references followed, what is known already left out, no text to look up. It asks and answers
-//! without allocating anything.
+//! Checks, compiled for evaluation: references are followed, constant parts are gone, and nothing is looked up by name.
+//! An evaluation allocates nothing.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::language::{Check, Literal, Part, Template};
 use super::table::{Kind, PolicySet};
 use super::{Answer, Subject};
 
-/// What has to hold of a caller and a subject.
+/// A condition on a caller and a subject.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Compiled {
     Known(bool),
     Not(Box<Self>),
     All(Box<[Self]>),
     Any(Box<[Self]>),
-    /// One is the other. `asks_acl` is whether that hangs on whom the ACL names.
+    /// Both sides are equal. `asks_acl` says whether that depends on the users in the ACL.
     Is {
         left: Left,
         right: Right,
@@ -24,25 +24,25 @@ pub(super) enum Compiled {
     },
 }
 
-/// What the caller has.
+/// The left side of a comparison: a literal or an attribute of the caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Left {
     Text(Box<str>),
     Project,
     User,
-    /// One of them, which are in lower case.
+    /// Any one of the roles, which are in lower case.
     Roles,
 }
 
-/// What it is to be.
+/// The right side of a comparison.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Right {
     Text(Box<str>),
     Of(Field),
-    /// These, one after the other.
+    /// These pieces, one after the other.
     Pieces {
         pieces: Box<[Piece]>,
-        /// Whether case is nothing: the left side is in lower case already.
+        /// Whether case is ignored. The left side is in lower case already.
         any_case: bool,
     },
 }
@@ -53,7 +53,7 @@ pub(super) enum Piece {
     Of(Field),
 }
 
-/// What a check may know of what is asked for.
+/// An attribute of the subject that a check may use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Field {
     Project,
@@ -64,7 +64,7 @@ pub(super) enum Field {
     NamedByAcl,
 }
 
-/// What a name in `%(…)s` stands for.
+/// The meaning of a name in `%(…)s`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Target {
     NewDefaults,
@@ -95,7 +95,7 @@ impl Target {
 }
 
 impl Left {
-    /// The attribute of a caller that has this name in the file. Others are not known.
+    /// The attribute of a caller with this name in the file; `None` if the name is unknown.
     pub(super) fn attribute(name: &str) -> Option<Self> {
         match name {
             "project_id" => Some(Self::Project),
@@ -106,7 +106,7 @@ impl Left {
     }
 }
 
-/// Makes them for what is done to one kind of thing.
+/// Compiles the checks of actions on one kind of thing.
 pub(super) struct Compiler<'p> {
     pub(super) rules: &'p BTreeMap<String, Check>,
     pub(super) set: PolicySet,
@@ -114,7 +114,7 @@ pub(super) struct Compiler<'p> {
 }
 
 impl Compiler<'_> {
-    /// The rules have been checked: every reference leads somewhere, and none in a circle.
+    /// Compiles a check. The review has found no reference that leads nowhere or in a circle.
     pub(super) fn compile(&self, check: &Check) -> Compiled {
         match check {
             Check::Always => Compiled::Known(true),
@@ -139,7 +139,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `decides` is what decides the whole if one of the checks is that; the others then do not matter.
+    /// Joins checks. If one of them has the value `decides`, the whole has it too, and the others do not matter.
     fn join(&self, checks: &[Check], decides: bool, whole: fn(Box<[Compiled]>) -> Compiled) -> Compiled {
         let mut tests: Vec<_> = checks.iter().map(|check| self.compile(check)).collect();
         if tests.contains(&Compiled::Known(decides)) {
@@ -182,7 +182,7 @@ impl Compiler<'_> {
 }
 
 impl Compiled {
-    /// Asks. What asks for something needs a subject; without one nothing of it is there.
+    /// Evaluates the check. Without a subject, every comparison with an attribute of the subject is false.
     pub(super) fn ask(&self, caller: &Caller, subject: Option<Subject<'_>>) -> Answer {
         match self {
             Self::Known(holds) => Answer::known(*holds),
@@ -210,7 +210,7 @@ impl Compiled {
             Self::Is { left, right, asks_acl: false } => {
                 Answer::known(left.is(right, caller, subject, false))
             }
-            // An ACL names users: who is none is not named.
+            // A caller without a user is never named by an ACL.
             Self::Is { left, right, asks_acl: true } => {
                 match caller.user.is_some() && left.is(right, caller, subject, true) {
                     true => Answer::IF_NAMED,
@@ -250,7 +250,7 @@ impl Right {
             Self::Text(right) => text == &**right,
             Self::Of(field) => field.of(subject, is_named) == Some(text),
             Self::Pieces { pieces, any_case } => {
-                // Piece after piece is taken off the beginning; all of it has to go.
+                // Takes one piece after another off the beginning; nothing may be left.
                 let rest = pieces.iter().try_fold(text, |rest, piece| match piece {
                     Piece::Text(text) => strip(rest, text, *any_case),
                     Piece::Of(field) => strip(rest, field.of(subject, is_named)?, *any_case),
@@ -284,7 +284,7 @@ impl Field {
     }
 }
 
-/// As the policies of OpenStack write it.
+/// A truth value as OpenStack's policies write it.
 const fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }

@@ -1,10 +1,10 @@
-//! What is wrong with a policy file, or only odd.
+//! The errors and warnings of a policy file.
 
 use std::fmt;
 
 use super::language::SyntaxError;
 
-/// Why a policy file cannot be used: each thing that is wrong with it on a line of its own.
+/// Why a policy file cannot be used. The text has one line per fault.
 ///
 /// ```text
 /// policy.yaml:7: "secret:delte" is no rule of Barbican's, and nothing refers to it; did you mean "secret:delete"?
@@ -35,14 +35,14 @@ impl fmt::Display for PolicyError {
     }
 }
 
-/// One thing that is wrong, and where.
+/// One fault and its line.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Fault {
     pub(super) line: usize,
     pub(super) problem: Problem,
 }
 
-/// What is wrong, then what to do.
+/// A fault. Each text says what is wrong, then what to do.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Problem {
     #[error("the file is longer than {bytes_max} bytes; leave out what is as it is by default")]
@@ -93,7 +93,7 @@ fn hint(near: &Option<String>) -> String {
     }
 }
 
-/// What is odd about a policy file that can be used.
+/// A warning about a policy file that can be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyWarning {
     pub(super) file: String,

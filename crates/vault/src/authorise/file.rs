@@ -5,8 +5,8 @@
 //! "secrets:get": [["role:member"], ["role:auditor"]]    # or the older lists: one of the outer, all of an inner
 //! ```
 //!
-//! All that is wrong is told at once, each with its line. Aliases and a second document are refused: what a name means is
-//! to be seen where it stands.
+//! The error lists all faults at once, each with its line. Aliases and a second document are refused, so that a reader
+//! sees the meaning of a name where it stands.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -39,10 +39,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
     if reader.faults.is_empty() { Ok(reader.entries) } else { Err(reader.faults) }
 }
 
-/// Walks the events, and keeps what it finds wrong. What makes no sense of the rest ends it, as an `Err`.
+/// Walks through the events and collects faults. A fault after which the rest cannot be read ends the walk as an `Err`.
 struct Reader<'t> {
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
-    /// Where the event before began.
+    /// The line where the previous event began.
     line: usize,
     entries: Vec<Entry>,
     faults: Vec<Fault>,
@@ -90,7 +90,7 @@ impl<'t> Reader<'t> {
             Ok(check) => self.entries.push(Entry { name, line, check }),
             Err(problem) => {
                 self.faults.push(at_line(problem));
-                // It is there, so that whoever refers to it is not told it were not.
+                // The rule counts as defined, so that references to it are no further faults.
                 self.entries.push(Entry { name, line, check: Check::Never });
             }
         }
@@ -157,7 +157,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What YAML has for nothing. To oslo.policy it is everybody, which nobody who left a value out has meant.
+/// Whether YAML reads the text as null. oslo.policy reads null as "everybody", which nobody means who leaves a value out.
 fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }

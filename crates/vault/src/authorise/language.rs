@@ -16,10 +16,10 @@
 
 use std::fmt;
 
-/// How deep parentheses and `not` may be in each other: whoever reads a check has long given up.
+/// How deep parentheses and `not` may nest. No reader understands a deeper check.
 pub(super) const DEPTH_MAX: usize = 32;
 
-/// What has to hold.
+/// A check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Check {
     Always,
@@ -39,16 +39,16 @@ pub(super) enum Check {
     Literal(Literal, Template),
 }
 
-/// A value that a check has in itself.
+/// A literal value in a check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Literal {
     /// As it was written.
     written: String,
-    /// What it is, as text.
+    /// Its value, as text.
     pub(super) value: String,
 }
 
-/// Text with attributes of what is asked for in it.
+/// Text that may contain attributes of the subject.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Template(pub(super) Vec<Part>);
 
@@ -59,7 +59,7 @@ pub(super) enum Part {
     Target(String),
 }
 
-/// What is wrong with a text that was to be a check.
+/// Why a text is not a check.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum SyntaxError {
     #[error("only spaces; write \"@\" for everybody or \"!\" for nobody")]
@@ -107,7 +107,7 @@ impl Check {
             return Err(SyntaxError::Blank);
         }
         let mut parser = Parser { tokens: tokens.into_iter().peekable() };
-        let check = parser.any(0)?;
+        let check = parser.alternatives(0)?;
         match parser.tokens.next() {
             None => Ok(check),
             Some(Token::Close) => Err(SyntaxError::Unopened),
@@ -267,31 +267,31 @@ struct Parser {
 }
 
 impl Parser {
-    fn any(&mut self, depth: usize) -> Result<Check, SyntaxError> {
-        let mut checks = vec![self.all(depth)?];
+    fn alternatives(&mut self, depth: usize) -> Result<Check, SyntaxError> {
+        let mut checks = vec![self.conjunction(depth)?];
         while self.tokens.next_if_eq(&Token::Or).is_some() {
-            checks.push(self.all(depth)?);
+            checks.push(self.conjunction(depth)?);
         }
         Ok(join(checks, Check::Any).unwrap_or(Check::Never))
     }
 
-    fn all(&mut self, depth: usize) -> Result<Check, SyntaxError> {
-        let mut checks = vec![self.one(depth)?];
+    fn conjunction(&mut self, depth: usize) -> Result<Check, SyntaxError> {
+        let mut checks = vec![self.unary(depth)?];
         while self.tokens.next_if_eq(&Token::And).is_some() {
-            checks.push(self.one(depth)?);
+            checks.push(self.unary(depth)?);
         }
         Ok(join(checks, Check::All).unwrap_or(Check::Never))
     }
 
-    fn one(&mut self, depth: usize) -> Result<Check, SyntaxError> {
+    fn unary(&mut self, depth: usize) -> Result<Check, SyntaxError> {
         if depth > DEPTH_MAX {
             return Err(SyntaxError::TooDeep);
         }
         match self.tokens.next() {
             Some(Token::Check(check)) => Ok(check),
-            Some(Token::Not) => Ok(Check::Not(Box::new(self.one(depth + 1)?))),
+            Some(Token::Not) => Ok(Check::Not(Box::new(self.unary(depth + 1)?))),
             Some(Token::Open) => {
-                let check = self.any(depth + 1)?;
+                let check = self.alternatives(depth + 1)?;
                 match self.tokens.next() {
                     Some(Token::Close) => Ok(check),
                     None => Err(SyntaxError::Unclosed),
@@ -305,7 +305,7 @@ impl Parser {
     }
 }
 
-/// As it would be written; what is read from that is the same.
+/// Prints the check as it would be written. Reading that text gives the same check.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inside = |check: &Self| matches!(check, Self::Any(_) | Self::All(_));
@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    /// What a text is read as, or what is wrong with it.
+    /// Compares the check that a text is read as, or the error.
     #[track_caller]
     fn check(text: &str, expect: &str) {
         let read = Check::parse(text).map_or_else(|error| error.to_string(), |check| check.to_string());
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_check_is_told() {
+    fn a_text_that_is_not_a_check_is_an_error() {
         for (text, expect) in [
             ("  ", "only spaces; write \"@\" for everybody or \"!\" for nobody"),
             ("admin", "\"admin\" is no check; write KIND:VALUE, such as role:admin, or @ or !"),

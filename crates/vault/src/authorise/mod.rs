@@ -1,17 +1,17 @@
-//! Who may do what.
+//! The access rules: a policy decides which caller may do which action.
 //!
 //! ```text
 //! table ──two checks a row──▶ Policy ◀──checks by name── an operator's file (YAML)
 //!                               │ once, at the start
 //!                               ▼
-//! caller, action, subject ──▶ a small tree for each action ──▶ yes, no, or: if the ACL names the user
+//! caller, action, subject ──▶ a small tree for each action ──▶ yes, no, or ask the ACL
 //! ```
 //!
 //! The rules, their names and the language are those of Barbican's policy files: [`table`] has the rules, [`language`]
-//! the language, [`file`] the file, [`review`] what may be wrong with it, and [`compiled`] what is asked. At doors whose callers have no roles
-//! ([`model::Door::has_roles`]) no rule is asked: who was let in has the project.
+//! the language, [`file`] reads the file, [`review`] finds its errors, and [`compiled`] evaluates. At front-ends whose
+//! callers have no roles ([`model::Door::has_roles`]) no rule is evaluated: every caller has access to its whole project.
 //!
-//! Where Barbican takes nobody for the same as nobody, this does not: a secret that was made without a user has no owner.
+//! In Barbican, a caller without a user owns the secrets that were created without a user. Here nobody owns them.
 
 mod compiled;
 mod error;
@@ -36,12 +36,12 @@ use table::{HELPERS, Kind, ROWS, Row};
 pub use error::{PolicyError, PolicyWarning};
 pub use table::{Action, PolicySet};
 
-/// All rules: a built-in set, and what an operator's file says otherwise.
+/// All rules: a built-in set, with the changes of an operator's file.
 #[derive(Clone)]
 pub struct Policy {
     set: PolicySet,
     rules: BTreeMap<String, Check>,
-    /// Where each rule that a file overrides stands.
+    /// The place in the file of each rule that a file overrides.
     overridden: BTreeMap<String, Place>,
     warnings: Vec<PolicyWarning>,
     /// By the numbers of the actions.
@@ -54,12 +54,12 @@ struct Place {
     line: usize,
 }
 
-/// What a rule needs to know of a secret, a container or an order; which of them it is, the action says.
+/// The attributes of a secret, a container or an order that rules use. The action says which of the three it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) project: &'a ProjectId,
     pub(crate) creator: Option<&'a UserId>,
-    /// Whether its ACL leaves it to the project; of an order, which has none, true.
+    /// Whether its ACL lets the project read it; true for an order, which has no ACL.
     pub(crate) project_access: bool,
 }
 
@@ -70,19 +70,19 @@ impl<'a> From<&Standing<'a>> for Subject<'a> {
     }
 }
 
-/// What a rule says.
+/// The result of a rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     Allowed,
     Denied,
     /// Allowed if the ACL names the caller's user.
     AskAcl,
-    /// Allowed unless it does: only an operator's own rules say so.
+    /// Allowed unless the ACL names the caller's user. Only an operator's own rules say this.
     AskAclNot,
 }
 
 impl Policy {
-    /// A built-in set, as it is.
+    /// A built-in set without changes.
     pub fn new(set: PolicySet) -> Self {
         let mut rules: BTreeMap<String, Check> = BTreeMap::new();
         let helpers = HELPERS.iter().map(|helper| (helper.name, helper.check));
@@ -103,7 +103,7 @@ impl Policy {
         Self::new(PolicySet::Legacy)
     }
 
-    /// This policy, where the text of a policy file says nothing else. `file` is what the file is called in errors.
+    /// This policy with the rules of a policy file over it. `file` is the name of the file in errors.
     pub fn overridden_by(&self, text: &str, file: &str) -> Result<Self, PolicyError> {
         let entries = file::read(text).map_err(|faults| PolicyError::new(file, faults))?;
         let mut rules = self.rules.clone();
@@ -149,22 +149,22 @@ impl Policy {
         Self { set, rules, overridden, warnings, compiled }
     }
 
-    /// Which set is under it.
+    /// The built-in set that files override.
     pub fn set(&self) -> PolicySet {
         self.set
     }
 
-    /// How many rules files override.
+    /// The number of rules that files override.
     pub fn overrides(&self) -> usize {
         self.overridden.len()
     }
 
-    /// What is odd about the files, though they can be used.
+    /// Warnings about the files, which can be used nevertheless.
     pub fn warnings(&self) -> &[PolicyWarning] {
         &self.warnings
     }
 
-    /// What the rules say about a call. `subject` is absent for what is asked of nothing that is there.
+    /// Evaluates the rule of an action. `subject` is absent if the action is not about an existing thing.
     pub(crate) fn verdict(&self, action: Action, call: &Call, subject: Option<Subject<'_>>) -> Verdict {
         if !call.door.has_roles() {
             let own = subject.is_none_or(|subject| *subject.project == call.caller.project);
@@ -190,7 +190,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// As a policy file that says the same over either set.
+/// Prints the policy as a policy file, which means the same over either set.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = |f: &mut fmt::Formatter<'_>, name: &str| {
@@ -210,12 +210,12 @@ impl fmt::Display for Policy {
     }
 }
 
-/// In YAML's double quotes, which take what JSON's take.
+/// A text in YAML's double quotes, which have the same escapes as JSON's.
 fn quoted(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
 }
 
-/// An answer that may hang on whether the ACL names the caller's user: one bit for if it does, one for if not.
+/// An answer that may depend on the ACL. One bit is the answer if the ACL names the caller's user, the other if not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Answer(u8);
 

@@ -1,5 +1,5 @@
-//! Looks through all rules once a file has changed some, before anything is asked of them: that every name means
-//! something, that no rule leads back to itself, and that none comes to more than a request should cost.
+//! Reviews all rules after a file has changed some of them: every name must be known, no rule may lead back to itself,
+//! and no rule may need more checks than a request should cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use super::error::{Fault, Oddity, Problem};
 use super::language::{Check, Part, Template};
 use super::table;
 
-/// The most checks that one rule may come to with all it refers to: what a request may cost.
+/// How many checks one rule may need with all rules that it refers to.
 const CHECKS_MAX: usize = 1000;
 
-/// What was found.
+/// The review and its findings.
 pub(super) struct Review<'p> {
     rules: &'p BTreeMap<String, Check>,
     overridden: &'p BTreeMap<String, Place>,
     pub(super) faults: Vec<Fault>,
     pub(super) oddities: BTreeSet<(usize, Oddity)>,
-    /// The rules that lead to where it is now, and how much more one rule may come to.
+    /// The rules on the way to the current check, and the number of checks that are left to the first of them.
     path: Vec<&'p str>,
     checks_left: usize,
 }
@@ -36,7 +36,7 @@ impl<'p> Review<'p> {
         review
     }
 
-    /// Every name is Barbican's, or referred to: otherwise it is probably misspelt, and what it was to change is not.
+    /// Every name must be Barbican's or be referred to. Another name is probably misspelt and would change nothing.
     fn names(&mut self) {
         let mut referred_to = BTreeSet::new();
         for check in self.rules.values() {
@@ -75,7 +75,7 @@ impl<'p> Review<'p> {
         }
     }
 
-    /// Told once: what refers to such a rule is one too.
+    /// Reports the fault once, because rules that refer to such a rule are too long as well.
     fn too_long(&mut self) {
         let place = |name: &'p str| self.overridden.get(name).map(|place| (name, place.line));
         let root = self.path.first().and_then(|name| place(name));
@@ -90,7 +90,7 @@ impl<'p> Review<'p> {
 
     fn refer(&mut self, to: &'p str, is_negated: bool) {
         let Some((key, check)) = self.rules.get_key_value(to) else {
-            let [name] = self.path.as_slice() else { return }; // Told of the rule that refers, not of those before.
+            let [name] = self.path.as_slice() else { return }; // Reported for the rule that refers, not for those before it.
             let near = near(to, self.rules.keys().map(String::as_str));
             return self
                 .fault_of(name, Problem::Undefined { name: (*name).to_owned(), to: to.to_owned(), near });
@@ -100,7 +100,7 @@ impl<'p> Review<'p> {
             return self.fault_of(key, Problem::Cycle { name: to.to_owned(), path });
         }
         if self.path.contains(&to) {
-            return; // A circle that begins further on; told of those that are in it.
+            return; // A circle further on, which is reported for the rules in it.
         }
         self.path.push(key);
         self.walk(check, is_negated);
@@ -117,8 +117,7 @@ impl<'p> Review<'p> {
         }
     }
 
-    /// Something that is not known never is what it should be, and with `not` before it always, which would be a yes
-    /// that nobody meant.
+    /// An unknown attribute never matches, so with `not` before it the check always holds: a yes that nobody meant.
     fn unknown(&mut self, attribute: &str, is_negated: bool) {
         let Some((name, line)) = self.innermost() else { return };
         let (name, attribute) = (name.to_owned(), attribute.to_owned());
@@ -129,13 +128,13 @@ impl<'p> Review<'p> {
         }
     }
 
-    /// The last rule on the way that stands in the file.
+    /// The last rule on the way that the file defines.
     fn innermost(&self) -> Option<(&'p str, usize)> {
         let place = |name: &&'p str| self.overridden.get(*name).map(|place| (*name, place.line));
         self.path.iter().rev().find_map(place)
     }
 
-    /// Only a file can be wrong, so what is wrong with a rule that is not in it is told where the cause is.
+    /// Reports a fault of a rule, if the file defines it. The built-in rules have no faults of their own.
     fn fault_of(&mut self, name: &str, problem: Problem) {
         if let Some(place) = self.overridden.get(name) {
             self.fault(place.line, problem);
@@ -159,7 +158,7 @@ fn references<'c>(check: &'c Check, to: &mut BTreeSet<&'c str>) {
     }
 }
 
-/// The name that was probably meant: at most a third of it written otherwise.
+/// The name that was probably meant: at most a third of its characters differ.
 fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let edits = |other: &str| strsim::levenshtein(name, other);
     let like = names.filter(|other| *other != name && other.len().abs_diff(name.len()) * 3 <= other.len());

@@ -1,4 +1,4 @@
-//! The table: what callers may want to do, and which check of the policy each is; one row a rule.
+//! The table of actions, with the policy rule of each: one row per rule.
 //!
 //! Names, and what they mean, are those of Barbican 23's policy, so that an operator's file for it is one for Donjon.
 //! Each row has two checks, in the language of such files: that of 23's defaults ([`PolicySet::SecureRbac`]) and that of
@@ -26,10 +26,10 @@ impl PolicySet {
     }
 }
 
-/// What an action is done to. A check knows the project, creator and ACL of nothing else.
+/// The kind of thing that an action is about. A check sees the project, creator and ACL of that thing only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    /// Nothing that is there: it will be of the caller's own project.
+    /// No existing thing: the action concerns the caller's own project.
     Nothing,
     Secret,
     Container,
@@ -60,7 +60,7 @@ impl Row {
 
 macro_rules! table {
     ($(#[doc = $about:literal] $action:ident: $name:literal of $kind:ident, $secure_rbac:expr, $legacy:expr;)+) => {
-        /// What a caller wants to do. Each is one rule of the policy, but for those that only hypervisors ask for.
+        /// An action of a caller. Each is one rule of the policy, except those that only hypervisors request.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Action { $(#[doc = $about] $action,)+ }
 
@@ -207,9 +207,9 @@ const ALL_USERS: &str = "rule:all_users";
 const ALL_BUT_AUDIT: &str = "rule:all_but_audit";
 const SERVICE_ADMIN: &str = "rule:service_admin";
 
-// What is most often so stands first: a verdict is found sooner.
+// The most frequent case stands first, so that a verdict is found sooner.
 
-/// What 23's defaults say of secrets.
+/// The checks for secrets in the defaults of Barbican 23.
 mod secure {
     pub(super) const CHANGE: &str = "rule:secret_project_member and \
                                      (rule:secret_is_not_private or rule:secret_owner) or rule:secret_project_admin";
@@ -221,7 +221,7 @@ mod secure {
          rule:secret_project_admin or role:admin";
 }
 
-/// What the earlier defaults say of secrets.
+/// The checks for secrets in the earlier defaults.
 mod earlier {
     pub(super) const READ: &str = "rule:secret_non_private_read or rule:secret_project_admin or \
                                    rule:secret_project_creator or rule:secret_acl_read";
@@ -233,7 +233,7 @@ mod earlier {
                                      rule:secret_project_creator_role and not rule:secret_private_read";
 }
 
-/// What both say of containers.
+/// The checks for containers in both.
 mod container {
     pub(super) const CHANGE: &str = "rule:container_project_admin or rule:container_project_member and \
                                      (rule:container_is_not_private or rule:container_owner)";
@@ -280,7 +280,7 @@ pub(super) const HELPERS: &[Helper] = &[
     helper("container_acl_read", "'read':%(target.container.read)s"),
     helper("order_project_match", "project_id:%(target.order.project_id)s"),
     helper("order_project_member", "role:member and rule:order_project_match"),
-    // The rest is of the earlier defaults.
+    // The rest belongs to the earlier defaults.
     helper("admin", "role:admin"),
     helper("observer", "role:observer"),
     helper("creator", "role:creator"),
