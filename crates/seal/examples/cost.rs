@@ -1,6 +1,6 @@
-//! What the hot paths cost: `cargo run --release -p seal --example cost`.
+//! Measures the hot paths: `cargo run --release -p seal --example cost`.
 //!
-//! The best of several rounds, for the machine may be doing something else.
+//! It prints the best of several rounds, because the machine may be busy with other work.
 
 #![allow(clippy::print_stdout, reason = "it prints its results")]
 

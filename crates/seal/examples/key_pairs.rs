@@ -1,6 +1,6 @@
-//! How long key pairs take: `cargo run --release -p seal --example key_pairs [PAIRS]`, of each kind so many (60).
+//! Measures how long key pairs take: `cargo run --release -p seal --example key_pairs [PAIRS]`, PAIRS (60) of each kind.
 //!
-//! Luck decides how long a prime is looked for, so it shows how the times are spread, not the best.
+//! Luck decides how long the search for a prime takes, so it prints the spread of the times, not the best.
 
 #![allow(clippy::print_stdout, reason = "it prints its results")]
 

@@ -11,10 +11,9 @@
 //!                  ‖ length of the project id 2 ‖ project id                      (numbers big-endian)
 //! ```
 //!
-//! A secret has a key of its own, so nonces are random without a thought: two payloads share a key only when
-//! one secret is given another value. Moved to another secret, project, key version or private flag, a
-//! payload does not open. An earlier value of the same secret, put back in its place, does: the store guards
-//! against that.
+//! Each secret has a key of its own, so random nonces are safe: two payloads share a key only when one secret gets
+//! another value. A payload does not open under another secret, project, key version or private flag. An earlier
+//! value of the same secret that is put back in its place does open: the store must prevent that.
 
 use std::fmt;
 
@@ -29,17 +28,17 @@ use crate::{Error, Payload, ProjectKey};
 const FORMAT: u8 = 1;
 /// Format and key version.
 const HEAD_BYTES: usize = 1 + 4;
-/// What sealing adds to a payload.
+/// The bytes that sealing adds to a payload.
 const OVERHEAD_BYTES: usize = HEAD_BYTES + NONCE_BYTES + TAG_BYTES;
 
 const LABEL_SEAL: &[u8] = b"donjon/1 seal payload";
 
-/// What a payload is bound to, beside the project and version of the key that seals it.
+/// The facts to which a payload is bound, besides the project and version of the key that seals it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Bound {
-    /// Whose payload it is.
+    /// The secret of the payload.
     pub secret: SecretId,
-    /// Whether that secret is private, so that nobody makes it an ordinary one by changing a row.
+    /// Whether the secret is private. A changed flag in a row does not make a private secret an ordinary one.
     pub private: bool,
 }
 
@@ -57,7 +56,7 @@ impl Sealed {
         self.0
     }
 
-    /// Which version of the project's key opens these bytes. It is only known to be true once they are open.
+    /// The version of the project's key that opens these bytes. It is trustworthy only once they have opened.
     pub fn key_version(bytes: &[u8]) -> Result<KeyVersion, Error> {
         split(bytes).map(|(version, _)| version)
     }
@@ -70,8 +69,8 @@ impl fmt::Debug for Sealed {
 }
 
 impl ProjectKey {
-    /// Seals a payload. What it returns was opened once, and found equal: a payload that cannot be read again
-    /// is noticed while the caller still has it.
+    /// Seals a payload. It opens the result once and compares, so that the caller notices an unreadable payload
+    /// while it still has the plaintext.
     pub fn seal(&self, bound: &Bound, payload: &Payload) -> Result<Sealed, Error> {
         let mut head = [FORMAT, 0, 0, 0, 0];
         if let Some(version) = head.last_chunk_mut() {
@@ -85,7 +84,7 @@ impl ProjectKey {
         Ok(Sealed(sealed))
     }
 
-    /// Opens what [`Self::seal`] made of this secret, private or not as it was then, with this key.
+    /// Opens a payload that [`Self::seal`] sealed with this key for the same secret and private flag.
     pub fn open(&self, bound: &Bound, sealed: &[u8]) -> Result<Payload, Error> {
         let (version, body) = split(sealed)?;
         if version != self.version() {
@@ -109,7 +108,7 @@ impl ProjectKey {
     }
 }
 
-/// The key version, and everything after it. There is at least the overhead.
+/// Splits off the key version. The rest is at least as long as the overhead.
 fn split(sealed: &[u8]) -> Result<(KeyVersion, &[u8]), Error> {
     match sealed {
         [FORMAT, a, b, c, d, body @ ..] if sealed.len() >= OVERHEAD_BYTES => {
@@ -145,7 +144,7 @@ mod tests {
         master.new_project_key(&project, KeyVersion(version)).unwrap().0
     }
 
-    /// The same key bytes, said to be another project's or another version.
+    /// The same key bytes under the name of another project or version.
     fn relabelled(project: &str, version: u32) -> ProjectKey {
         let zeroes = MasterKey::from(Locked::try_init(|_| Ok::<_, Error>(())).unwrap());
         let project = ProjectId::try_from(project).unwrap();
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_later_from_what_the_store_kept() {
+    fn a_sealed_payload_opens_later_with_the_stored_key() {
         let master = master();
         let project = ProjectId::try_from("p").unwrap();
         let (key, wrapped) = master.new_project_key(&project, KeyVersion(3)).unwrap();
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_longer_does_not_open() {
+    fn bytes_that_are_cut_or_extended_do_not_open() {
         let key = key(&master(), "p", 1);
         let sealed = key.seal(&bound(), &payload(b"hunter2")).unwrap().into_vec();
         for length in 0..sealed.len() {

@@ -6,8 +6,8 @@
 //!    public_der's bytes ───┴─▶ dsa(group)       ─▶ public_der    SubjectPublicKeyInfo
 //! ```
 //!
-//! It is here because the safe interface of aws-lc-rs has neither RSA of 1024 bits nor DSA, both of which orders ask
-//! for. What AWS-LC holds of a key is wiped when it is freed: its allocator wipes everything.
+//! The safe interface of aws-lc-rs has neither RSA of 1024 bits nor DSA, and orders ask for both. AWS-LC wipes its copy
+//! of a key when it frees it: its allocator wipes everything.
 //!
 //! This, `locked.rs` and `wiping.rs` are the only files of the crate with unsafe code.
 
@@ -30,10 +30,10 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// The longest that is written: a private key of RSA with 4096 bits has 2374 bytes.
+/// The longest encoded key: a private RSA key of 4096 bits has 2374 bytes.
 const DER_BYTES_MAX: usize = 4096;
 
-/// A private key, a public key, or a group of DSA: AWS-LC has one type for all.
+/// A private key, a public key or a DSA group: AWS-LC has one type for all three.
 pub(crate) struct Key(NonNull<EVP_PKEY>);
 
 impl Key {
@@ -62,7 +62,7 @@ impl Key {
     /// A new key pair of DSA in this group, which a public key of it names too.
     pub(crate) fn dsa(group: &Self, limit: Duration) -> Result<Self, Error> {
         // SAFETY: `group` is a key; the context takes a reference of its own, so it may outlive `group`.
-        let context = Context::of(unsafe { EVP_PKEY_CTX_new(group.0.as_ptr(), null_mut()) })?;
+        let context = Context::from_new(unsafe { EVP_PKEY_CTX_new(group.0.as_ptr(), null_mut()) })?;
         // SAFETY: the context lives as long as `context`.
         done(unsafe { EVP_PKEY_keygen_init(context.as_ptr()) })?;
         context.generate(EVP_PKEY_keygen, limit)
@@ -127,7 +127,7 @@ impl Drop for Key {
     }
 }
 
-/// Something that AWS-LC is told to generate.
+/// The context in which AWS-LC generates a key or a group.
 struct Context(NonNull<EVP_PKEY_CTX>);
 
 /// `EVP_PKEY_keygen` or `EVP_PKEY_paramgen`.
@@ -136,11 +136,11 @@ type Generate = unsafe extern "C" fn(*mut EVP_PKEY_CTX, *mut *mut EVP_PKEY) -> c
 impl Context {
     fn of_kind(kind: c_int) -> Result<Self, Error> {
         // SAFETY: makes a new context; no engine is needed.
-        Self::of(unsafe { EVP_PKEY_CTX_new_id(kind, null_mut()) })
+        Self::from_new(unsafe { EVP_PKEY_CTX_new_id(kind, null_mut()) })
     }
 
     /// Takes over what AWS-LC made.
-    fn of(made: *mut EVP_PKEY_CTX) -> Result<Self, Error> {
+    fn from_new(made: *mut EVP_PKEY_CTX) -> Result<Self, Error> {
         NonNull::new(made).map(Self).ok_or_else(failed)
     }
 
@@ -148,7 +148,7 @@ impl Context {
         self.0.as_ptr()
     }
 
-    /// Primes are looked for until the limit; the time of the search is a matter of luck.
+    /// Generates; the search for primes ends at the limit. Luck decides how long it takes.
     fn generate(self, generate: Generate, limit: Duration) -> Result<Key, Error> {
         let mut end = Instant::now() + limit;
         let mut key = null_mut();
@@ -164,7 +164,7 @@ impl Context {
     }
 }
 
-/// Asked by AWS-LC at every candidate for a prime.
+/// AWS-LC calls this at every candidate for a prime and stops if it returns 0.
 unsafe extern "C" fn goes_on(context: *mut EVP_PKEY_CTX) -> c_int {
     // SAFETY: `Context::generate` set it to an `Instant` that outlives the search; nobody writes to it meanwhile.
     let end = unsafe { EVP_PKEY_CTX_get_app_data(context).cast::<Instant>().as_ref() };
@@ -178,12 +178,12 @@ impl Drop for Context {
     }
 }
 
-/// AWS-LC says 1 when it did what it was asked.
+/// Translates AWS-LC's return value: 1 means success.
 fn done(answer: c_int) -> Result<(), Error> {
     if answer == 1 { Ok(()) } else { Err(failed()) }
 }
 
-/// Why is in AWS-LC's queue of the thread. It is emptied: the next failure's reason would be looked for behind it.
+/// Empties AWS-LC's error queue of this thread. Otherwise the reason of a later failure would stand behind the old one.
 fn failed() -> Error {
     // SAFETY: empties a queue of this thread.
     unsafe { ERR_clear_error() };

@@ -1,5 +1,5 @@
-//! What the first version wrote, opened by this one. A store outlives the program: when one of these fails,
-//! the format needs a new number, never a new expectation.
+//! This version opens the bytes that the first version wrote. A store outlives the program: when one of these tests
+//! fails, the format needs a new number, never a new expectation.
 //!
 //! The bytes are not ours: `tests/golden.py` makes them from the drawings, with Python's `cryptography`.
 

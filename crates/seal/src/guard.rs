@@ -1,10 +1,10 @@
-//! The guard of a secret or a container: what decides about access to it, bound to it under its project's key.
+//! The guard of a secret or a container: a MAC under the project's key over the facts that decide about access.
 //!
 //! ```text
 //! 0        1             5                  21                      53
 //! ┌────────┬─────────────┬──────────────────┬───────────────────────┐
-//! │ format │ key version │ first 16 of      │ SHA-256 of whom its   │   the last part only
-//! │ 0x01   │ 4           │ HMAC-SHA256      │ ACL names: 32         │   if it has an ACL
+//! │ format │ key version │ first 16 of      │ SHA-256 of the users  │   the last part only
+//! │ 0x01   │ 4           │ HMAC-SHA256      │ in its ACL: 32        │   if it has an ACL
 //! └────────┴─────────────┴──────────────────┴───────────────────────┘
 //! HMAC under HKDF(project key, "donjon/1 guard standing") of:
 //!     format 1 ‖ key version 4 ‖ 1 secret or 2 container ‖ id 16 ‖ facts 1 ‖ expiration 8, or nothing
@@ -13,12 +13,13 @@
 //! hashed of an ACL: each user once, in the order of bytes, preceded by its length in 4     (numbers big-endian)
 //! ```
 //!
-//! Whoever can write the database but has no key makes no guard: a row whose project, creator, access, flag, expiration or
-//! ACL was changed does not fit the one it has, nor does one that was moved from another row. One read checks the guard
-//! without the ACL; whoever reads the ACL checks it against the hash, also that there is none. An old row, put back in its
-//! own place with its ACL and its guard, fits: rollback is the store's business.
+//! A guard cannot be made without the key. So a row does not fit its guard if somebody changed its project, creator,
+//! access, flag, expiration or ACL in the database, and a guard that was moved from another row does not fit either. The
+//! guard is checked without the ACL; a reader of the ACL checks it against the hash, and also checks that there is no ACL
+//! if there is no hash. An old row that is put back in its own place with its ACL and its guard fits: the store must
+//! prevent rollback.
 //!
-//! One key for all of a project, kept ready: a guard is checked at each read, and deriving a key costs more than the rest.
+//! One guard key for a whole project is kept ready: each read checks a guard, and deriving a key costs more than the rest.
 
 use aws_lc_rs::constant_time;
 use aws_lc_rs::digest::{self, SHA256};
@@ -31,12 +32,12 @@ use crate::{Error, ProjectKey};
 const FORMAT: u8 = 1;
 /// Format and key version.
 const HEAD_BYTES: usize = 1 + 4;
-/// As much of the MAC as is kept: 128 bits, which nobody guesses (NIST SP 800-107, 5.3.3).
+/// The stored part of the MAC: 128 bits, which nobody guesses (NIST SP 800-107, 5.3.3).
 const TAG_BYTES: usize = 16;
 /// The bytes of an ACL's hash.
 const HASH_BYTES: usize = 32;
 
-/// What precedes the project id in what the MAC is of: format, key version, kind, id, facts, expiration, hash, length.
+/// The bytes before the project id in the input of the MAC: format, key version, kind, id, facts, expiration, hash, length.
 const FIXED_BYTES_MAX: usize = HEAD_BYTES + 1 + 16 + 1 + 8 + HASH_BYTES + 2;
 
 /// The purpose of the key, see [`crate::primitives::derive`].
@@ -52,17 +53,17 @@ const EXPIRES: u8 = 8;
 const HAS_ACL: u8 = 16;
 
 impl ProjectKey {
-    /// The guard of something with these users in its ACL; without one, none.
+    /// The guard of a thing with these users in its ACL; `None` if it has no ACL.
     pub fn guard(&self, standing: &Standing<'_>, acl: Option<&[Text]>) -> Guard {
         self.guard_hashed(standing, acl.map(hash_of).as_ref())
     }
 
-    /// The guard of something whose ACL is what it was under another guard, which is to have been checked.
+    /// The guard of a thing whose ACL has not changed since another guard, which the caller has checked.
     pub fn guard_again(&self, standing: &Standing<'_>, before: &Guard) -> Result<Guard, Error> {
         Ok(self.guard_hashed(standing, split(before)?.hash))
     }
 
-    /// Whether a guard is of this. [`Error::Altered`] if not. The ACL is checked by [`check_acl`].
+    /// Checks that a guard fits; [`Error::Altered`] if not. [`check_acl`] checks the ACL.
     pub fn check_guard(&self, standing: &Standing<'_>, guard: &Guard) -> Result<(), Error> {
         let Parts { version, tag, hash } = split(guard)?;
         if version != self.version() {

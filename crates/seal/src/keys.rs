@@ -22,8 +22,8 @@
 //! └────────┴────────────────────────┘
 //! ```
 //!
-//! Format 1 has the MAC of the id alone. Format 2 says besides that every row of the store that needs a guard has one
-//! ([`ProjectKey::guard`]); nobody makes the one from the other without the key.
+//! Format 1 has the MAC of the id alone. Format 2 also says that every row of the store that needs a guard has one
+//! ([`ProjectKey::guard`]). Nobody can turn one format into the other without the key.
 //!
 //! The master key itself encrypts and signs nothing; each purpose has a key derived for it. Random nonces
 //! under one wrapping key are safe for 2³² project keys (NIST SP 800-38D, 8.3), more than there will be
@@ -50,7 +50,7 @@ const LABEL_WRAP: &[u8] = b"donjon/1 wrap project key";
 const LABEL_CHECK: &[u8] = b"donjon/1 check master key";
 const LABEL_AUDIT: &[u8] = b"donjon/1 chain audit trail";
 
-/// The key that everything in a store hangs on. A [`crate::KeyProvider`] gives it.
+/// The key on which all other keys of a store depend. A [`crate::KeyProvider`] gives it.
 ///
 /// ```compile_fail
 /// fn log(key: &seal::MasterKey) { println!("{key}"); }
@@ -58,20 +58,20 @@ const LABEL_AUDIT: &[u8] = b"donjon/1 chain audit trail";
 pub struct MasterKey(Locked<KEY_BYTES>);
 
 impl MasterKey {
-    /// A new one.
+    /// A new random key.
     pub fn random() -> Result<Self, Error> {
         Locked::try_init(|bytes| primitives::random(bytes)).map(Self)
     }
 
-    /// Something to keep with a new store, that says nothing of the key.
+    /// A value for the store by which it recognises the key. It reveals nothing about the key.
     pub fn check_value(&self, store: &[u8; 16]) -> Vec<u8> {
         let mut check = vec![CHECK_FORMAT];
         check.extend_from_slice(hmac::sign(&self.check_key(), &check_message(store)).as_ref());
         check
     }
 
-    /// Whether this key is the one that [`Self::check_value`] was called on, and what that says of the store;
-    /// [`Error::WrongMasterKey`] if not.
+    /// Checks that this key made the check value, and returns what the value says about the rows of the store;
+    /// [`Error::WrongMasterKey`] if another key made it.
     pub fn verify(&self, store: &[u8; 16], check: &[u8]) -> Result<Rows, Error> {
         let verify = |message: &[u8], mac: &[u8], rows| {
             hmac::verify(&self.check_key(), message, mac).map(|()| rows).map_err(|_| Error::WrongMasterKey)
@@ -82,7 +82,7 @@ impl MasterKey {
         }
     }
 
-    /// A new key for a project, and the same wrapped, to be stored. It was unwrapped once and found equal.
+    /// A new key for a project, and the same key wrapped for the store. It was unwrapped once and compared.
     pub fn new_project_key(
         &self,
         project: &ProjectId,
@@ -97,7 +97,7 @@ impl MasterKey {
         Ok((new, wrapped))
     }
 
-    /// The key that [`Self::new_project_key`] wrapped for this project and version, and for no other.
+    /// Unwraps the key that [`Self::new_project_key`] wrapped for this project and version.
     pub fn unwrap_project_key(
         &self,
         project: &ProjectId,
@@ -139,7 +139,7 @@ impl MasterKey {
     }
 }
 
-/// From bytes a key provider found; they must be uniformly random.
+/// Takes the bytes from a key provider. They must be uniformly random.
 impl From<Locked<KEY_BYTES>> for MasterKey {
     fn from(key: Locked<KEY_BYTES>) -> Self {
         Self(key)
@@ -160,12 +160,12 @@ pub struct ProjectKey {
     guard_key: hmac::Key,
 }
 
-/// What a check value says of the rows of its store.
+/// What a check value says about the rows of its store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rows {
-    /// Each secret and container has a guard: one without is not as it was stored.
+    /// Each secret and container has a guard; a row without one was altered.
     Guarded,
-    /// Some may have been stored before there were guards.
+    /// An older version without guards may have stored some of them.
     MayLackGuards,
 }
 
@@ -176,12 +176,12 @@ impl ProjectKey {
         Self { project, version, key, guard_key }
     }
 
-    /// Whose key it is.
+    /// The project of the key.
     pub fn project(&self) -> &ProjectId {
         &self.project
     }
 
-    /// Which of the project's keys it is.
+    /// The version of the key.
     pub fn version(&self) -> KeyVersion {
         self.version
     }
@@ -204,10 +204,10 @@ impl fmt::Debug for ProjectKey {
     }
 }
 
-/// Links the lines of the audit trail, so that a line changed, taken out or put in later shows.
+/// Links the lines of the audit trail, so that a check finds a line that was changed, removed or inserted.
 ///
-/// Its state is computed once and kept in ordinary memory, where `link` is fast: whoever reads it can forge
-/// the audit trail's future, and can open nothing.
+/// Its state is computed once and kept in ordinary memory, where `link` is fast. Somebody who reads it there can
+/// forge further lines of the audit trail, but can open nothing.
 pub struct ChainKey(hmac::Key);
 
 impl ChainKey {

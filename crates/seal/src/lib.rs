@@ -11,15 +11,15 @@
 //! What it promises:
 //!
 //! - A sealed payload opens only for its own secret, project, key version and private flag.
-//! - What decides about access to a secret or a container is bound to it by its guard ([`ProjectKey::guard`]).
-//! - What is sealed or wrapped was opened once, and found equal, before anybody gets it.
+//! - A guard binds the facts that decide about access to their secret or container ([`ProjectKey::guard`]).
+//! - Every sealed payload and wrapped key is opened once and compared before it is returned.
 //! - [`Payload`] and the keys cannot be printed, copied, compared or serialised; tests prove that misuse
 //!   does not compile. No error carries a byte of either.
 //! - Keys live in memory that is locked, left out of core dumps and wiped ([`Locked`]).
 //! - A program with [`WipingHeap`] leaves nothing in memory that it has freed.
 //! - Arbitrary bytes give a typed [`Error`], never a panic.
 //!
-//! What it leaves out: an old row put back in its own place opens (rollback is the store's business); a
+//! What it leaves out: an old row that is put back in its own place opens (the store must prevent rollback); a
 //! sealed payload shows the length of its plaintext; keys derived for one call, and the cipher's round keys,
 //! live for that call in ordinary memory that is wiped but not locked, and so do the keys that only
 //! authenticate (of the audit trail, of guards) as long as they are used.

@@ -1,5 +1,5 @@
-//! Memory for keys: locked against swapping, left out of core dumps, not inherited by children, wiped when done
-//! with.
+//! Memory for keys: locked against swapping, left out of core dumps, not inherited by child processes, and wiped when a
+//! key is dropped.
 //!
 //! ```text
 //! page (4096 bytes, one mmap)
@@ -10,9 +10,9 @@
 //! ```
 //!
 //! RLIMIT_MEMLOCK counts pages (8 MiB, the usual limit, is a quarter of a million keys). Where it is
-//! exceeded, or the system refuses to lock for another reason, one warning is logged and keys go on in pages
-//! that may be swapped out, but are still not dumped and still wiped: a daemon that refuses to start helps
-//! nobody, and the operator is told.
+//! exceeded, or the system refuses to lock for another reason, the log has one warning and keys lie in pages
+//! that may be swapped out, but are still not dumped and still wiped. A daemon that refuses to start helps
+//! nobody, and the warning tells the operator.
 //!
 //! A child process gets no copy of the pages (`MADV_DONTFORK`) rather than pages of zeroes
 //! (`MADV_WIPEONFORK`): code that used a key in a forked child would be killed, where zeroes would quietly
@@ -22,7 +22,7 @@
 //! or from the stack and registers while a key is used. Pages are never given back; there are as many as were
 //! ever needed at once.
 //!
-//! This and `evp.rs` are the only files of the crate with unsafe code.
+//! This, `wiping.rs` and `evp.rs` are the only files of the crate with unsafe code.
 
 #![allow(unsafe_code, reason = "one of the three files of this crate with unsafe code")]
 
@@ -39,7 +39,7 @@ use crate::Error;
 /// The bytes of one slot: every key of this crate has 256 bits.
 const SLOT_BYTES: usize = 32;
 
-/// Where one key lives.
+/// The memory of one key.
 type Slot = NonNull<[u8; SLOT_BYTES]>;
 
 /// `N` bytes of key, at most 32, in locked memory; wiped when dropped.
@@ -64,7 +64,7 @@ impl<const N: usize> Locked<N> {
         Ok(new)
     }
 
-    /// The key. Whoever copies it wipes the copy.
+    /// The key. A caller that copies it must wipe the copy.
     pub fn expose(&self) -> &[u8; N] {
         // SAFETY: the slot is mapped, readable and initialised (zeroes, then `fill`) for as long as the
         // process lives; N is at most its size; bytes have no alignment; only `&mut self` writes to it.
@@ -96,7 +96,7 @@ impl<const N: usize> fmt::Debug for Locked<N> {
     }
 }
 
-/// Every slot that is not in use.
+/// The slots, and which of them are free.
 struct Slab {
     /// All zeroes, each of them.
     free: Vec<Slot>,
@@ -208,7 +208,7 @@ mod tests {
             Err(Error::NoRandomness)
         });
         assert_eq!(failed.unwrap_err(), Error::NoRandomness);
-        drop(key(1)); // Asserts that whatever slot it gets is zeroes.
+        drop(key(1)); // Asserts that its slot is zeroes.
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Plaintext, and how it is kept from leaving by accident.
+//! Plaintext, as a type that does not let it leave by accident.
 //!
 //! The type promises that no derive, format string or serialiser lets the bytes out, and that they are wiped
 //! when it is dropped. It does not lock its memory: payloads are many and short-lived, and may be swapped out
@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 /// fn slip(payload: &seal::Payload) -> &[u8] { payload }
 /// ```
 ///
-/// Its debug text says nothing of it, not even the length:
+/// Its debug text shows nothing of it, not even the length:
 ///
 /// ```
 /// assert_eq!(format!("{:?}", seal::Payload::new(b"hunter2".to_vec())), "Payload([redacted])");
@@ -39,7 +39,7 @@ impl Payload {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes. Whoever copies them wipes the copy.
+    /// The bytes. A caller that copies them must wipe the copy.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -55,7 +55,7 @@ impl Payload {
     }
 }
 
-/// Bytes that were wiped on drop before stay so.
+/// Takes over bytes that are wiped on drop already.
 impl From<Zeroizing<Vec<u8>>> for Payload {
     fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_text_is_redacted_however_it_is_asked_for() {
+    fn every_debug_text_is_redacted() {
         let payload = Payload::new(b"hunter2".to_vec());
         assert_eq!(format!("{payload:?} {payload:#?} {:?}", Some(&payload)).matches("hunter2").count(), 0);
         assert_eq!(format!("{payload:?}"), "Payload([redacted])");

@@ -1,4 +1,4 @@
-//! The few calls into aws-lc-rs that the rest of the crate is made of: derive, seal, open, random.
+//! The few calls into aws-lc-rs on which the rest of the crate is built: derive, seal, open, random.
 //!
 //! Each key serves one purpose: it is derived for it by HKDF-SHA256, expand only (RFC 5869, 3.3: the keys it
 //! starts from are uniformly random already), under a label of its own.
@@ -18,12 +18,12 @@ pub(crate) const NONCE_BYTES: usize = 12;
 /// The bytes of a tag: 128 bits, all that GCM has.
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// Fills with random bytes of the system.
+/// Fills the buffer with random bytes from the system.
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
     rand::fill(bytes).map_err(|_| Error::NoRandomness)
 }
 
-/// The key for one purpose. The label comes first and no label starts another, so no two purposes meet.
+/// Derives the key for one purpose. The label comes first and no label starts another, so two purposes never share a key.
 pub(crate) fn derive(key: &[u8; KEY_BYTES], info: &[&[u8]]) -> Zeroizing<[u8; KEY_BYTES]> {
     let mut derived = Zeroizing::new([0; KEY_BYTES]);
     Prk::new_less_safe(HKDF_SHA256, key)
@@ -48,7 +48,7 @@ pub(crate) fn seal(
     let mut nonce = [0; NONCE_BYTES];
     random(&mut nonce)?;
     nonce_out.copy_from_slice(&nonce);
-    // From one buffer into another: the plaintext is never in bytes that nobody wipes.
+    // Encrypts from one buffer into another, so the plaintext is never in a buffer that nobody wipes.
     cipher(key)
         .seal_out_of_place_scatter(
             Nonce::assume_unique_for_key(nonce),
@@ -88,8 +88,8 @@ const PROJECT_BYTES_MAX: usize = 4 * ProjectId::CHARS_MAX;
 /// The longest associated data: format, key version, secret, private flag, length, project.
 const ASSOCIATED_BYTES_MAX: usize = 1 + 4 + 16 + 1 + 2 + PROJECT_BYTES_MAX;
 
-/// Associated data: what a ciphertext is bound to. Every field has a fixed length or is preceded by it, so no
-/// two places have the same bytes. On the stack, for opening is the hot path.
+/// Associated data: the facts to which a ciphertext is bound. Every field has a fixed length or is preceded by its
+/// length, so two different sets of facts never have the same bytes. It is on the stack because opening is a hot path.
 pub(crate) struct Associated {
     bytes: [u8; ASSOCIATED_BYTES_MAX],
     used: usize,

@@ -1,14 +1,14 @@
-//! A heap that is wiped as it is freed.
+//! An allocator that wipes memory when it is freed.
 //!
-//! Payloads and keys wipe themselves. What a program only passes on does not: the head of a request with its token, the
-//! body that a web server has read into a buffer of its own, a list that is cut in two. Under this allocator nothing of
-//! that lies in freed memory, whoever freed it, and an allocation that grows leaves no copy behind.
+//! Payloads and keys wipe themselves. Other buffers do not: the head of a request with its token, or a request body in a
+//! buffer of the web server. Under this allocator, freed memory holds none of these, and an allocation that grows leaves
+//! no copy behind.
 //!
-//! A block of [`UNMAPPED_BYTES`] or more is left as it is: glibc has a mapping of its own for each, and gives it back to the
-//! kernel when it is freed, so nothing of it is in the process any more.
+//! A block of [`UNMAPPED_BYTES`] or more is not wiped: glibc has a separate mapping for each and returns it to the kernel
+//! when it is freed, so the process no longer has it.
 //!
-//! What it does not do: memory that C code takes from libc by itself (SQLite's) is not wiped, nor are stacks; and what is
-//! still in use is there to be read, the buffers of open connections among it.
+//! Not wiped: memory that C code allocates from libc directly (SQLite does), and stacks. Memory in use can still be read,
+//! for instance the buffers of open connections.
 //!
 //! This, `locked.rs` and `evp.rs` are the only files of the crate with unsafe code.
 
@@ -20,7 +20,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// threshold never grows (mallopt(3), M_MMAP_THRESHOLD).
 const UNMAPPED_BYTES: usize = 32 << 20;
 
-/// The system's allocator, and what it is given back is wiped first. For `#[global_allocator]`.
+/// The system's allocator, which wipes each block before it frees it. For `#[global_allocator]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WipingHeap;
 
@@ -87,7 +87,7 @@ mod tests {
         let mut bytes = [0; 4096];
         let read = std::fs::File::open("/proc/self/mem")
             .and_then(|memory| std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, place));
-        assert!(read.is_err() || bytes.iter().all(|byte| *byte != 0xa5), "the kernel has it back");
+        assert!(read.is_err() || bytes.iter().all(|byte| *byte != 0xa5), "the kernel has the block back");
     }
 
     fn memory_at(place: u64, length: usize) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Every kind of key pair, read by another program: OpenSSL's, which knows all of them.
+//! OpenSSL reads every kind of key pair.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -18,7 +18,7 @@ const PAIRS: [(PairKind, PairBits, &str, usize, usize); 6] = [
     (PairKind::Dsa, PairBits::B2048, "2048", 617, 844),
     (PairKind::Dsa, PairBits::B4096, "4096", 1128, 1610),
 ];
-/// How many bytes shorter or longer than the recorded one.
+/// By how many bytes a length may differ from the recorded one.
 const SLACK_BYTES: usize = 12;
 
 #[test]

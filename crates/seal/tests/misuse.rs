@@ -1,6 +1,5 @@
-//! Misuse of plaintext and keys must not compile. Each file says what somebody might try; its `.stderr` is
-//! what the compiler answers. After a change of the compiler's wording: `TRYBUILD=overwrite cargo test -p
-//! seal --test misuse`.
+//! Misuse of plaintext and keys must not compile. Each file is one attempt, and its `.stderr` is the compiler's
+//! answer. After a change of the compiler's wording: `TRYBUILD=overwrite cargo test -p seal --test misuse`.
 
 #[test]
 fn misuse_does_not_compile() {

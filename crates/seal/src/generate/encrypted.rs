@@ -10,9 +10,9 @@
 //! └── OCTET STRING                   PKCS #8, padded and encrypted
 //! ```
 //!
-//! This is what OpenSSL and Python's `cryptography` write, which Barbican uses, down to the rounds. They are few: what
-//! keeps the key is the store, which has the passphrase beside it, and the passphrase if it is a good one. Nor does it
-//! say whether the bytes were changed.
+//! OpenSSL and Python's `cryptography`, which Barbican uses, write exactly this, with the same number of rounds. The rounds
+//! are few: the store protects the key, and holds the passphrase beside it; outside, only a good passphrase protects it.
+//! The format does not detect changed bytes.
 
 use std::num::NonZeroU16;
 
@@ -41,7 +41,7 @@ const PBKDF2: &[u8] = b"\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0C";
 const HMAC_WITH_SHA_256: &[u8] = b"\x30\x0C\x06\x08\x2A\x86\x48\x86\xF7\x0D\x02\x09\x05\x00";
 const AES_256_CBC: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2A";
 
-/// The PKCS #8, encrypted.
+/// Encrypts the PKCS #8 of a key.
 pub(super) fn encrypt(pkcs8: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (mut salt, mut iv) = ([0; SALT_BYTES], [0; IV_BYTES]);
     primitives::random(&mut salt)?;
@@ -57,7 +57,7 @@ fn cipher(
     salt: &[u8],
     iv: [u8; IV_BYTES],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    // Padded and encrypted in place, in a buffer with room for the padding: no copy is left behind.
+    // Pads and encrypts in place, in a buffer with room for the padding, so no copy is left behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(pkcs8.len() + BLOCK_BYTES));
     bytes.extend_from_slice(pkcs8);
     let key = stretched(passphrase, salt);

@@ -1,4 +1,4 @@
-//! Generates what orders ask for: symmetric keys, and key pairs as files that other programs read.
+//! Generates the keys of orders: symmetric keys, and key pairs as files that other programs read.
 //!
 //! ```text
 //! symmetric      random bytes
@@ -6,14 +6,14 @@
 //! DSA   private  DER, PKCS #8, with a passphrase encrypted                    public  DER, SubjectPublicKeyInfo
 //! ```
 //!
-//! Kinds, forms and lengths of pairs are those of Barbican's simple_crypto: so are weak ones, which clients ask for by
+//! Kinds, forms and lengths of pairs are those of Barbican's simple_crypto, with the weak ones, which clients ask for by
 //! name. A symmetric key may have any length that a payload may have: clients ask for keys of ciphers and hashes that
-//! Barbican has not heard of, and for two keys in one.
+//! Barbican does not know, and for two keys in one.
 //!
-//! What it promises: a pair is what it should be, for its private half was read again and gave its public half; what
-//! is private is only ever in memory that is wiped; a search for primes ends ([`SEARCH_MS_MAX`]).
+//! What it promises: the private half of a pair is read again and must give the public half; private bytes are only in
+//! memory that is wiped; a search for primes ends ([`SEARCH_MS_MAX`]).
 //!
-//! It computes for as long as that. Whoever calls it has a thread to spare, and bounds how many do.
+//! It blocks its thread for that long. The caller must use a spare thread, and limit how many run at once.
 
 mod encrypted;
 mod pem;
@@ -27,8 +27,8 @@ use zeroize::Zeroizing;
 use crate::evp::Key;
 use crate::{Error, Payload, primitives};
 
-/// How long primes are looked for. The slowest pairs take a second or two (docs/decisions/0015); one that takes
-/// thirty is a machine with other worries, or a fault.
+/// How long the search for primes may take. The slowest pairs take a second or two (docs/decisions/0015); thirty mean
+/// an overloaded machine or a fault.
 pub const SEARCH_MS_MAX: u64 = 30_000;
 
 /// The longest passphrase: OpenSSL reads no longer one, and Barbican takes no longer one.
@@ -37,7 +37,7 @@ pub const PASSPHRASE_BYTES_MAX: usize = 1023;
 /// The group that DSA keys of 4096 bits share, which takes seconds to find. tests/dsa_group.py makes it again.
 const DSA_4096: &[u8] = include_bytes!("dsa-4096.der");
 
-/// How long a symmetric key is: whole bytes, at least one and no more than a payload has.
+/// The length of a symmetric key: whole bytes, at least one and at most as many as a payload may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SymmetricBits {
     bytes: usize,
@@ -61,7 +61,7 @@ pub fn symmetric(bits: SymmetricBits) -> Result<Payload, Error> {
     Ok(Payload::from(key))
 }
 
-/// What a key pair is for.
+/// The algorithm of a key pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PairKind {
     /// Signatures and encryption, with the exponent 65537.
@@ -70,7 +70,7 @@ pub enum PairKind {
     Dsa,
 }
 
-/// How long a key pair is.
+/// The length of the keys of a pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PairBits {
     /// 1024, which is weak.
@@ -94,7 +94,7 @@ impl TryFrom<u32> for PairBits {
     }
 }
 
-/// What a private key is encrypted with: 1 to [`PASSPHRASE_BYTES_MAX`] bytes.
+/// The passphrase that encrypts a private key: 1 to [`PASSPHRASE_BYTES_MAX`] bytes.
 #[derive(Debug)]
 pub struct Passphrase(Payload);
 
@@ -130,7 +130,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// A new key pair; its private half is encrypted where there is a passphrase.
+/// A new key pair. With a passphrase, its private half is encrypted.
 pub fn key_pair(kind: PairKind, bits: PairBits, passphrase: Option<&Passphrase>) -> Result<KeyPair, Error> {
     let key = match kind {
         PairKind::Rsa => rsa(bits)?,
@@ -163,8 +163,8 @@ fn rsa(bits: PairBits) -> Result<Key, Error> {
     Key::rsa(bits, SEARCH_MAX)
 }
 
-/// Keys of 4096 bits share a group. Those of 1024 bits must not: such a group can be worth a year of somebody's
-/// computers, if everybody's keys are in it.
+/// Keys of 4096 bits share a group. Keys of 1024 bits must not: if all of them were in one group, breaking it would be
+/// worth a year of computing to an attacker.
 fn dsa(bits: PairBits) -> Result<Key, Error> {
     let group = match bits {
         PairBits::B1024 => Key::dsa_group(1024, 160, SEARCH_MAX)?,

@@ -1,4 +1,4 @@
-//! Writes PEM (RFC 7468): base64 in lines of 64 characters between two lines that say what it is.
+//! Writes PEM (RFC 7468): base64 in lines of 64 characters between two lines with a label.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const LINE_CHARS: usize = 64;
 /// Line ends, dashes and words around a label, at the begin and the end.
 const FRAME_CHARS: usize = "-----BEGIN -----\n-----END -----\n".len();
 
-/// The DER as text. It is private, so the text is never moved: it has room for all from the start.
+/// Writes DER as PEM. The text may be private, so the buffer has room for all of it and never moves.
 pub(super) fn write(label: &str, der: &[u8]) -> Payload {
     let lines = der.len().div_ceil(LINE_BYTES);
     let mut text =

@@ -8,8 +8,7 @@
 //! processes that start at once both use the key of the first. A crash may leave the `.new` file behind: it
 //! has the same protection, and may be deleted.
 //!
-//! The file is only as safe as the disk it is on and whoever is root: a key in a TPM or HSM is another
-//! provider's.
+//! The file is only as safe as its disk and the root user. Another provider is needed for a key in a TPM or an HSM.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -21,7 +20,7 @@ use crate::{MasterKey, primitives};
 
 /// The permissions of the file.
 const MODE: u32 = 0o600;
-/// Those that group and others must not have.
+/// The permissions that group and others must not have.
 const MODE_OTHERS: u32 = 0o077;
 
 /// The master key in a file, made for a new store.
@@ -44,7 +43,7 @@ impl FileProvider {
             }
             other => other.map_err(io_error("open", &self.path))?,
         };
-        // Of the open file, so that nobody can put another in its place between the look and the reading.
+        // Examines the open file, so that nobody can replace it between the check and the reading.
         let metadata = file.metadata().map_err(io_error("examine", &self.path))?;
         if !metadata.is_file() {
             return Err(ProviderError::NotRegular { path: path() });
@@ -55,7 +54,7 @@ impl FileProvider {
         parse(&read(file, &self.path)?, &self.path)
     }
 
-    /// Makes the file, whole and on disk, unless another process was first.
+    /// Creates the whole file on disk, unless another process was first.
     fn create(&self) -> Result<(), ProviderError> {
         let temporary = self.temporary()?;
         let linked = write_new(&temporary).and_then(|()| {
@@ -91,7 +90,7 @@ impl KeyProvider for FileProvider {
         match self.load() {
             Err(ProviderError::Missing { .. }) if store == StoreAge::New => {
                 self.create()?;
-                self.load() // From the file, so that the key in use is the key that is kept.
+                self.load() // Reads the file, so that the key in use is the stored key.
             }
             found => found,
         }
@@ -103,7 +102,7 @@ impl KeyProvider for FileProvider {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // Not blocking: a pipe in the place of the key must not hang the start.
+    // Non-blocking, because a pipe in the place of the key must not block the start.
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 

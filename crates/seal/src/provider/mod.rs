@@ -1,4 +1,4 @@
-//! Where the master key comes from.
+//! Providers give the master key.
 //!
 //! Both providers read the same text, one line that `openssl rand -base64 32` prints as well:
 //!
@@ -6,9 +6,8 @@
 //! base64 of 32 random bytes, with padding: 44 characters, then a newline
 //! ```
 //!
-//! A provider hands out a key it found, or, for a new store and where that is its business, a key it has just
-//! made and safely written down. It does not know whether the key belongs to the store: [`MasterKey::verify`]
-//! does.
+//! A provider returns the key that it found. For a new store, some providers make a key, write it down safely and return
+//! it. A provider does not know whether the key belongs to the store: [`MasterKey::verify`] checks that.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,14 +28,14 @@ pub use systemd_creds::SystemdCredential;
 
 /// Gives the master key.
 pub trait KeyProvider: Send + Sync {
-    /// The master key. Only for a new store may it be made.
+    /// The master key. A provider may make it only for a new store.
     fn master_key(&self, store: StoreAge) -> Result<MasterKey, ProviderError>;
 
-    /// Where the key is, for people: it goes to logs and is no secret.
+    /// The place of the key, for people. It goes into logs and is not secret.
     fn describe(&self) -> String;
 }
 
-/// Whether a store is being made. A key made for a store that has one would be of no use to it.
+/// Whether the store is new. A new key would be useless for a store that has one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StoreAge {
     /// Nothing is sealed yet.
@@ -57,7 +56,7 @@ pub enum ProviderError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Others may read the file.
+    /// Other users may read the file.
     #[error(
         "master key {} has mode {mode:04o}, so others may have read it: chmod 600 {}",
         .path.display(), .path.display()
@@ -74,7 +73,7 @@ pub enum ProviderError {
         /// What it is not.
         path: PathBuf,
     },
-    /// Not as long as a key is.
+    /// The text does not have the length of a key.
     #[error(
         "master key {} does not have the length of a key: it must be one line of {TEXT_BYTES} characters, \
          the base64 of {KEY_BYTES} bytes; restore it from a backup",
@@ -84,7 +83,7 @@ pub enum ProviderError {
         /// The file.
         path: PathBuf,
     },
-    /// As long as a key is, but none.
+    /// The text has the length of a key but is not one.
     #[error(
         "master key {} is not the base64 of {KEY_BYTES} bytes: restore it from a backup",
         .path.display()
@@ -114,7 +113,7 @@ pub enum ProviderError {
         /// Where it was looked for.
         directory: PathBuf,
     },
-    /// A name that leads out of the credentials directory, or nowhere.
+    /// The name leads out of the credentials directory, or nowhere.
     #[error("{name:?} is no name of a credential: use one without '/', '..' or control characters")]
     InvalidName {
         /// The name.
@@ -137,7 +136,7 @@ pub enum ProviderError {
 
 /// The characters of the text, without the newline.
 const TEXT_BYTES: usize = 44;
-/// The most that is read: a key, and room to notice that there is more than one.
+/// How many bytes are read at most: a key, and some more to notice a file that is too long.
 const READ_BYTES_MAX: u64 = 128;
 
 /// Maps an error of the file system.
@@ -147,7 +146,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Prov
 
 /// Everything in the file, or enough of it to know that it is too long.
 fn read(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, ProviderError> {
-    // Twice the room, so that the buffer never moves and leaves a copy behind.
+    // Twice the room, so that the buffer never moves and leaves no copy behind.
     let mut content = Zeroizing::new(Vec::with_capacity(2 * READ_BYTES_MAX as usize));
     file.take(READ_BYTES_MAX).read_to_end(&mut content).map_err(io_error("read", path))?;
     Ok(content)

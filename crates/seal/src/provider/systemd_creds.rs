@@ -8,9 +8,8 @@
 //! $CREDENTIALS_DIRECTORY/donjon.key ──▶ one line of base64, or 32 bytes as they are
 //! ```
 //!
-//! This provider never makes a key: what it would write is gone when the service stops. It does not look at
-//! the mode of the file either: systemd owns the directory, and where it grants the service access by an ACL
-//! the mode says 0440.
+//! This provider never makes a key: a file that it wrote would be gone when the service stops. It does not check
+//! the mode of the file: systemd owns the directory, and if it grants the service access by an ACL, the mode is 0440.
 
 use std::env;
 use std::fs::File;
@@ -20,7 +19,7 @@ use std::path::PathBuf;
 use super::{KeyProvider, ProviderError, StoreAge, io_error, keep, parse, read};
 use crate::MasterKey;
 
-/// The variable by which systemd says where the credentials are.
+/// The environment variable with the directory of the credentials, which systemd sets.
 const DIRECTORY_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// The longest name, in bytes: it is a file name.
 const NAME_BYTES_MAX: usize = 255;
@@ -55,7 +54,7 @@ impl SystemdCredential {
 }
 
 impl KeyProvider for SystemdCredential {
-    /// The same for a new store: whoever set the credential up made the key.
+    /// Does the same for a new store: the operator made the key when setting up the credential.
     fn master_key(&self, _: StoreAge) -> Result<MasterKey, ProviderError> {
         let path = self.directory.join(&self.name);
         let file = match File::open(&path) {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn other_content_is_refused() {
         for content in [&[0x11; 31][..], &[0x11; 33], b"", &[0; 10_000]] {
             assert!(matches!(check(content), Err(ProviderError::WrongLength { .. })));
         }
