@@ -31,9 +31,8 @@ use transport::{
 use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
-use crate::ask::{Ask, JSON, content_type};
 use crate::media_types;
-use crate::metrics::Asked;
+use crate::metrics::CountedOperation;
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
@@ -41,9 +40,10 @@ use crate::path::{self, App, Found, Path};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, Reply};
+use crate::request::{ApiRequest, JSON, content_type};
 use crate::resources::versions;
 use crate::routes::{self, VERSIONS};
-use crate::table::{Owner, Rest, Route, Verb};
+use crate::table::{Owner, Remainder, Route, Verb};
 use crate::write::Object;
 
 /// When to come again while Keystone does not answer: it is tried once a second then.
@@ -82,7 +82,7 @@ pub struct Door {
 }
 
 /// What the path, the method and the Accept header came to.
-struct Aim<'p> {
+struct ChosenOperation<'p> {
     found: Found<'p>,
     route: &'static Route,
 }
@@ -97,7 +97,7 @@ impl Door {
 
     /// What the door counts.
     pub fn register_metrics(registry: &mut Registry) -> Metrics {
-        Metrics::register::<Asked>(registry, "donjon_http")
+        Metrics::register::<CountedOperation>(registry, "donjon_http")
     }
 
     /// Serves one accepted connection until it ends: [`serve_connection`].
@@ -135,8 +135,8 @@ impl Door {
         head: &Parts,
         body: &mut Arriving<'_, B>,
         here: SocketAddr,
-    ) -> (Asked, Response<Body>) {
-        let elsewhere = Asked::elsewhere(Verb::of(&head.method));
+    ) -> (CountedOperation, Response<Body>) {
+        let elsewhere = CountedOperation::elsewhere(Verb::from_method(&head.method));
         let path = Path::parse(head.uri.path());
         let app = path.as_ref().map(Path::app);
         let accept = accept_header(&head.headers);
@@ -187,8 +187,8 @@ impl Door {
 
     /// The part before the API: a list of versions, for anybody.
     fn versions(&self, head: &Parts, accept: &Accept<'_>, origin: &Origin<'_>, rest: &str) -> Answered {
-        let elsewhere = Asked::elsewhere(Verb::of(&head.method));
-        let answered = match Microversion::of(&head.headers) {
+        let elsewhere = CountedOperation::elsewhere(Verb::from_method(&head.method));
+        let answered = match Microversion::from_headers(&head.headers) {
             Err(bad) => Answered { asked: elsewhere, spoken: None, reply: bad_version(&bad, accept) },
             Ok(version) => {
                 let (asked, reply) = self.versions_in(head, accept, origin, rest, version);
@@ -210,11 +210,11 @@ impl Door {
         origin: &Origin<'_>,
         rest: &str,
         version: Microversion,
-    ) -> (Option<Asked>, Reply) {
+    ) -> (Option<CountedOperation>, Reply) {
         let (rest, extension) = media_types::without_extension(rest);
         let behind = path::versions(&rest);
-        let verb = Verb::of(&head.method);
-        let asked = (behind == Rest::Nothing).then(|| Asked::of(&VERSIONS, verb));
+        let verb = Verb::from_method(&head.method);
+        let asked = (behind == Remainder::Nothing).then(|| CountedOperation::of_resource(&VERSIONS, verb));
         if let Err(problem) = choose(&VERSIONS, behind, verb, accept, extension) {
             return (asked, versions_page(&problem, &head.method, accept));
         }
@@ -233,13 +233,13 @@ impl Door {
 
 /// An answer, what it counts as, and the version that was agreed on.
 struct Answered {
-    asked: Asked,
+    asked: CountedOperation,
     spoken: Option<Microversion>,
     reply: Reply,
 }
 
 impl Answered {
-    fn finish(self, request: RequestId) -> (Asked, Response<Body>) {
+    fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
         (self.asked, finish(self.reply, self.spoken, request))
     }
 }
@@ -262,7 +262,11 @@ struct Turn<'r> {
 }
 
 impl Turn<'_> {
-    async fn answer<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> (Asked, Response<Body>) {
+    async fn answer<B: HttpBody>(
+        &self,
+        rest: &str,
+        body: &mut Arriving<'_, B>,
+    ) -> (CountedOperation, Response<Body>) {
         let (request, head) = (self.request, self.head);
         let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
         let answered = self.api(rest, body).instrument(span).await;
@@ -273,17 +277,17 @@ impl Turn<'_> {
     async fn api<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> Answered {
         let (rest, extension) = media_types::without_extension(rest);
         let found = path::v1(&rest);
-        let verb = Verb::of(&self.head.method);
+        let verb = Verb::from_method(&self.head.method);
         // Before it is known whose it is: what is refused to a stranger counts as what was asked for.
         let asked = match &found {
-            Ok(found) => Asked::of(found.resource, verb),
-            Err(_) => Asked::elsewhere(verb),
+            Ok(found) => CountedOperation::of_resource(found.resource, verb),
+            Err(_) => CountedOperation::elsewhere(verb),
         };
         let caller = match self.door.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
             Err(why) => return Answered { asked, spoken: None, reply: self.unidentified(why) },
         };
-        let version = match Microversion::of(&self.head.headers) {
+        let version = match Microversion::from_headers(&self.head.headers) {
             Ok(version) => version,
             Err(bad) => return Answered { asked, spoken: None, reply: self.page(&bad_version_page(&bad)) },
         };
@@ -358,16 +362,16 @@ impl Turn<'_> {
         found: &Found<'p>,
         verb: Option<Verb>,
         extension: Option<&str>,
-    ) -> Result<(Aim<'p>, Query<'_>), Problem> {
+    ) -> Result<(ChosenOperation<'p>, Query<'_>), Problem> {
         let route = choose(found.resource, found.rest, verb, self.accept, extension)?;
         let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""))?;
-        Ok((Aim { found: *found, route }, query))
+        Ok((ChosenOperation { found: *found, route }, query))
     }
 
     /// The problem of a request that no handler gets. Barbican looks for what is asked of before anything else, so what is
     /// not there comes first; and only who may read a payload learns that it cannot be written to.
     async fn unless_hidden(&self, found: &Found<'_>, call: &Call, problem: Problem) -> Problem {
-        let Some(owner) = found.place.owner() else { return problem };
+        let Some(owner) = found.path.owner() else { return problem };
         let hides = found.resource.rules.hides_methods && problem.status == StatusCode::METHOD_NOT_ALLOWED;
         let vault = &self.door.vault;
         let refused = match owner {
@@ -392,7 +396,7 @@ impl Turn<'_> {
     /// anything else is looked at, with an empty description; here it says why.
     async fn body<B: HttpBody>(
         &self,
-        aim: &Aim<'_>,
+        aim: &ChosenOperation<'_>,
         body: &mut Arriving<'_, B>,
         call: &Call,
     ) -> Result<RequestBody, Problem> {
@@ -411,13 +415,13 @@ impl Turn<'_> {
 
     async fn handle(
         &self,
-        aim: Aim<'_>,
+        aim: ChosenOperation<'_>,
         query: &Query<'_>,
         body: &RequestBody,
         version: Microversion,
         call: &Call,
     ) -> Result<Reply, Problem> {
-        let ask = Ask {
+        let api_request = ApiRequest {
             vault: &self.door.vault,
             call,
             route: aim.route,
@@ -428,7 +432,7 @@ impl Turn<'_> {
             origin: self.origin,
             body: &body.bytes,
         };
-        let handled = routes::handle(aim.found.place, aim.route.verb, &ask).await;
+        let handled = routes::handle(aim.found.path, aim.route.verb, &api_request).await;
         handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The place has the row, so there is one.
     }
 }

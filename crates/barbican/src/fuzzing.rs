@@ -16,7 +16,7 @@ use crate::query::Query;
 use crate::resources::{
     acls, consumers, containers, list, metadata, new_secret, orders, quotas, transport_keys,
 };
-use crate::table::Rest;
+use crate::table::Remainder;
 use crate::{media_types, path};
 
 /// The body of a new secret.
@@ -73,7 +73,7 @@ pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
             headers.append(name, value);
         }
     }
-    let version = Microversion::of(&headers).map_err(|error| error.to_string());
+    let version = Microversion::from_headers(&headers).map_err(|error| error.to_string());
     let caller = transport::fuzzing::caller(&headers).map_err(|error| error.to_string());
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.headers = headers;
@@ -105,6 +105,6 @@ pub fn path(raw: &str) -> bool {
     match path.app() {
         path::App::Healthcheck => true,
         path::App::V1(rest) => path::v1(&media_types::without_extension(rest).0).is_ok(),
-        path::App::Versions(rest) => path::versions(rest) == Rest::Nothing,
+        path::App::Versions(rest) => path::versions(rest) == Remainder::Nothing,
     }
 }

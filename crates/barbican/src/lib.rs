@@ -18,7 +18,6 @@
 #![forbid(unsafe_code)]
 
 mod accept;
-mod ask;
 mod door;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -32,6 +31,7 @@ mod problem;
 mod python;
 mod query;
 mod reply;
+mod request;
 mod resources;
 mod routes;
 mod schema;

@@ -17,14 +17,14 @@ const PLACES: usize = RESOURCES.len() + 1;
 
 /// What was asked for, as far as it is told apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct CountedOperation {
     place: Option<(usize, &'static str)>,
     verb: Option<Verb>,
 }
 
-impl Asked {
+impl CountedOperation {
     /// A method of a resource.
-    pub(crate) const fn of<R>(resource: &Resource<R>, verb: Option<Verb>) -> Self {
+    pub(crate) const fn of_resource<R>(resource: &Resource<R>, verb: Option<Verb>) -> Self {
         Self { place: Some((resource.number, resource.template)), verb }
     }
 
@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-impl Operation for Asked {
+impl Operation for CountedOperation {
     const COUNT: usize = (PLACES + 1) * VERBS;
 
     fn index(&self) -> usize {
@@ -62,8 +62,11 @@ mod tests {
     #[test]
     fn operations_are_named_by_method_and_shape() {
         let [root, ..] = &RESOURCES;
-        assert_eq!(Asked::of(root, Some(Verb::Get)).label(), "GET /v1");
-        let elsewhere = Asked::elsewhere(None);
-        assert_eq!((elsewhere.label().as_str(), elsewhere.index()), ("other elsewhere", Asked::COUNT - 1));
+        assert_eq!(CountedOperation::of_resource(root, Some(Verb::Get)).label(), "GET /v1");
+        let elsewhere = CountedOperation::elsewhere(None);
+        assert_eq!(
+            (elsewhere.label().as_str(), elsewhere.index()),
+            ("other elsewhere", CountedOperation::COUNT - 1)
+        );
     }
 }

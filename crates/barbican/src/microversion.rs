@@ -39,7 +39,7 @@ impl Microversion {
     }
 
     /// Reads the request's header. The last mention of this service counts; none at all means the oldest version.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, BadVersion> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, BadVersion> {
         let lines = headers.get_all(&HEADER).iter().filter_map(|line| line.to_str().ok());
         let asked = lines.flat_map(|line| line.split(',')).filter_map(version_for_us).next_back();
         match asked {
@@ -100,7 +100,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("openstack-api-version", header.parse().unwrap());
-            let found = Microversion::of(&headers);
+            let found = Microversion::from_headers(&headers);
             let found = found.map_or_else(|e| e.to_string(), |v| v.header().to_str().unwrap().to_owned());
             assert_eq!(found, expect);
         }

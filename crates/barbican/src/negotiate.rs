@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use crate::accept::Accept;
 use crate::media_types;
 use crate::problem::Problem;
-use crate::table::{Offers, Resource, Rest, Route, Verb};
+use crate::table::{Offers, Remainder, Resource, Route, Verb};
 
 /// The Accept header; several lines of it are one list.
 pub(crate) fn accept_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
@@ -25,22 +25,22 @@ pub(crate) fn accept_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 /// acceptable. Which of these fails first is the framework's choice.
 pub(crate) fn choose<R>(
     resource: &'static Resource<R>,
-    rest: Rest,
+    rest: Remainder,
     verb: Option<Verb>,
     accept: &Accept<'_>,
     extension: Option<&str>,
 ) -> Result<&'static Route, Problem> {
     let route = resource.route(verb);
     match rest {
-        Rest::Nowhere(description) => return Err(Problem::not_found(description)),
-        Rest::Handler => return Err(Problem::bare(StatusCode::NOT_FOUND)),
-        Rest::Unknown if route.is_none() => return Err(Problem::bare(StatusCode::NOT_FOUND)),
-        Rest::Unknown | Rest::Nothing => {}
+        Remainder::Nowhere(description) => return Err(Problem::not_found(description)),
+        Remainder::Handler => return Err(Problem::bare(StatusCode::NOT_FOUND)),
+        Remainder::Unknown if route.is_none() => return Err(Problem::bare(StatusCode::NOT_FOUND)),
+        Remainder::Unknown | Remainder::Nothing => {}
     }
     if let Some(offers) = route.map(|route| route.offers).or(resource.rules.otherwise) {
         negotiate(offers, accept, extension)?;
     }
-    if rest == Rest::Unknown {
+    if rest == Remainder::Unknown {
         return Err(Problem::not_found(""));
     }
     route.ok_or_else(|| Problem::method_not_allowed(resource.allow()))
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::routes::{RESOURCES, Row};
 
-    fn check(rest: Rest, verb: &str, accept: Option<&str>, extension: Option<&str>, expect: &str) {
+    fn check(rest: Remainder, verb: &str, accept: Option<&str>, extension: Option<&str>, expect: &str) {
         let secrets = RESOURCES.iter().find(|resource| resource.row == Row::Secrets).unwrap();
         let verb = [Verb::Get, Verb::Post, Verb::Put].into_iter().find(|known| known.as_str() == verb);
         let chosen = choose(secrets, rest, verb, &Accept::parse(accept), extension).map_or_else(
@@ -97,18 +97,18 @@ mod tests {
     #[test]
     fn the_first_mistake_counts() {
         let (none, empty) = ("None", "Some(\"\")");
-        check(Rest::Nothing, "GET", None, None, "Secret(s) retrieval");
-        check(Rest::Nothing, "PUT", None, None, &format!("405 {empty}"));
-        check(Rest::Nothing, "PUT", Some("application/json"), None, &format!("406 {none}"));
-        check(Rest::Nothing, "PUT", Some("text/html, */*"), None, &format!("405 {empty}"));
-        check(Rest::Nothing, "GET", Some("text/html"), None, &format!("406 {none}"));
-        check(Rest::Nothing, "GET", Some("application/json;q=0"), None, "Secret(s) retrieval");
-        check(Rest::Nothing, "GET", Some("bogus"), None, "Secret(s) retrieval");
-        check(Rest::Nothing, "GET", Some("text/html"), Some("application/json"), "Secret(s) retrieval");
-        check(Rest::Nothing, "GET", None, Some("text/plain"), &format!("404 {none}"));
-        check(Rest::Unknown, "GET", Some("text/html"), None, &format!("406 {none}"));
-        check(Rest::Unknown, "GET", None, None, &format!("404 {empty}"));
-        check(Rest::Unknown, "PUT", Some("text/html"), None, &format!("404 {none}"));
-        check(Rest::Handler, "GET", Some("text/html"), None, &format!("404 {none}"));
+        check(Remainder::Nothing, "GET", None, None, "Secret(s) retrieval");
+        check(Remainder::Nothing, "PUT", None, None, &format!("405 {empty}"));
+        check(Remainder::Nothing, "PUT", Some("application/json"), None, &format!("406 {none}"));
+        check(Remainder::Nothing, "PUT", Some("text/html, */*"), None, &format!("405 {empty}"));
+        check(Remainder::Nothing, "GET", Some("text/html"), None, &format!("406 {none}"));
+        check(Remainder::Nothing, "GET", Some("application/json;q=0"), None, "Secret(s) retrieval");
+        check(Remainder::Nothing, "GET", Some("bogus"), None, "Secret(s) retrieval");
+        check(Remainder::Nothing, "GET", Some("text/html"), Some("application/json"), "Secret(s) retrieval");
+        check(Remainder::Nothing, "GET", None, Some("text/plain"), &format!("404 {none}"));
+        check(Remainder::Unknown, "GET", Some("text/html"), None, &format!("406 {none}"));
+        check(Remainder::Unknown, "GET", None, None, &format!("404 {empty}"));
+        check(Remainder::Unknown, "PUT", Some("text/html"), None, &format!("404 {none}"));
+        check(Remainder::Handler, "GET", Some("text/html"), None, &format!("404 {none}"));
     }
 }

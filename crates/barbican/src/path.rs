@@ -15,8 +15,8 @@ use model::SecretId;
 
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
-use crate::routes::{Place, RESOURCES, Row, VERSIONS};
-use crate::table::{self, BadParameter, Resource, Rest};
+use crate::routes::{RESOURCES, ResourcePath, Row, VERSIONS};
+use crate::table::{self, BadParameter, Remainder, Resource};
 
 /// A path, decoded, with single slashes.
 #[derive(Debug)]
@@ -51,11 +51,11 @@ pub(crate) enum App<'p> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'p> {
     /// Where it leads.
-    pub place: Place<'p>,
+    pub path: ResourcePath<'p>,
     /// Its row.
     pub resource: &'static Resource<Row>,
     /// What is left behind it that should not be there.
-    pub rest: Rest,
+    pub rest: Remainder,
 }
 
 impl<'p> Path<'p> {
@@ -86,7 +86,7 @@ impl<'p> Path<'p> {
 }
 
 /// Follows a path of the versions part. What is behind it.
-pub(crate) fn versions(path: &str) -> Rest {
+pub(crate) fn versions(path: &str) -> Remainder {
     table::follow(&[], &VERSIONS, path).2
 }
 
@@ -94,13 +94,14 @@ pub(crate) fn versions(path: &str) -> Rest {
 pub(crate) fn v1(path: &str) -> Result<Found<'_>, Problem> {
     let [root, ..] = &RESOURCES;
     let (resource, parameters, rest) = table::follow(&RESOURCES, root, path);
-    match Place::read(resource.row, parameters) {
-        Ok(place) => Ok(Found { place, resource, rest }),
+    match ResourcePath::read(resource.row, parameters) {
+        Ok(place) => Ok(Found { path: place, resource, rest }),
         Err(BadParameter::Refused(description)) => Err(Problem::not_found(description)),
         Err(BadParameter::Behind(description)) => {
             let resource = resource.parent.and_then(|number| RESOURCES.get(number)).unwrap_or(root);
-            let place = Place::read(resource.row, parameters).map_err(|_| Problem::not_found(description))?;
-            Ok(Found { place, resource, rest: Rest::Nowhere(description) })
+            let place =
+                ResourcePath::read(resource.row, parameters).map_err(|_| Problem::not_found(description))?;
+            Ok(Found { path: place, resource, rest: Remainder::Nowhere(description) })
         }
     }
 }
@@ -138,10 +139,10 @@ mod tests {
         let found = match path.app() {
             App::Healthcheck => return "healthcheck".to_owned(),
             App::Versions(rest) => Ok(("Versions".to_owned(), versions(rest))),
-            App::V1(rest) => v1(rest).map(|found| (format!("{:?}", found.place), found.rest)),
+            App::V1(rest) => v1(rest).map(|found| (format!("{:?}", found.path), found.rest)),
         };
         match found {
-            Ok((place, Rest::Nothing)) => place,
+            Ok((place, Remainder::Nothing)) => place,
             Ok((place, rest)) => format!("{place} {rest:?}"),
             Err(problem) => problem.description.unwrap_or_default().into_owned(),
         }

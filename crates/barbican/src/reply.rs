@@ -78,7 +78,7 @@ impl Reply {
     }
 
     /// With a `Location`. A reference that no header can hold is left out; the body has it.
-    pub(crate) fn at(self, location: &str) -> Self {
+    pub(crate) fn with_location(self, location: &str) -> Self {
         Self { location: HeaderValue::from_str(location).ok(), ..self }
     }
 

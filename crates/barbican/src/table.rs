@@ -2,7 +2,7 @@
 //! an operation gets.
 //!
 //! ```text
-//! path ─▶ follow ─▶ row, parameters as text ─▶ Place::read ─▶ typed ─▶ handle ─▶ the handler in the row
+//! path ─▶ follow ─▶ row, parameters as text ─▶ ResourcePath::read ─▶ typed ─▶ handle ─▶ the handler in the row
 //! ```
 //!
 //! [`resources!`] makes all of it of the rows, so that a row without a handler does not build, and there is no arm that
@@ -28,7 +28,7 @@ impl Verb {
     const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Delete, Self::Patch];
 
     /// The method, if any resource has it.
-    pub(crate) fn of(method: &Method) -> Option<Self> {
+    pub(crate) fn from_method(method: &Method) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| *method == verb.as_str())
     }
 
@@ -123,7 +123,7 @@ pub(crate) struct Rules {
     /// Whether `on_get` and the like behind it are the names of its handlers.
     pub handlers: bool,
     /// What a step behind it is that leads to no resource.
-    pub behind: Rest,
+    pub behind: Remainder,
 }
 
 /// A resource with nothing behind it.
@@ -133,7 +133,7 @@ pub(crate) const LEAF: Rules = Rules {
     hides_methods: false,
     index: false,
     handlers: false,
-    behind: Rest::Unknown,
+    behind: Remainder::Unknown,
 };
 /// A resource with something behind it.
 pub(crate) const LIST: Rules = Rules { index: true, ..LEAF };
@@ -144,7 +144,7 @@ pub(crate) const ANY_METHOD: Rules = Rules { otherwise: Some(Offers::Json), says
 
 /// What is behind a resource in a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Rest {
+pub(crate) enum Remainder {
     /// Nothing but slashes, or nothing that is looked at.
     Nothing,
     /// Something unknown: a 404, once the resource would have answered the method.
@@ -225,17 +225,17 @@ pub(crate) fn follow<'p, R>(
     table: &'static [Resource<R>],
     root: &'static Resource<R>,
     rest: &'p str,
-) -> (&'static Resource<R>, Parameters<'p>, Rest) {
+) -> (&'static Resource<R>, Parameters<'p>, Remainder) {
     // Slashes were made single, so only the ends of a path have empty steps.
     let mut steps = rest.split('/').filter(|step| !step.is_empty());
     let (mut resource, mut parameters) = (root, Parameters::default());
     while let Some(step) = steps.next() {
         if resource.rules.index && step == "index" {
-            let rest = if steps.next().is_some() { Rest::Unknown } else { Rest::Nothing };
+            let rest = if steps.next().is_some() { Remainder::Unknown } else { Remainder::Nothing };
             return (resource, parameters, rest);
         }
         if resource.is_handler(step) {
-            return (resource, parameters, Rest::Handler);
+            return (resource, parameters, Remainder::Handler);
         }
         let Some(child) = resource.child(table, step) else {
             return (resource, parameters, resource.rules.behind);
@@ -245,7 +245,7 @@ pub(crate) fn follow<'p, R>(
         }
         resource = child;
     }
-    (resource, parameters, Rest::Nothing)
+    (resource, parameters, Remainder::Nothing)
 }
 
 /// A type that a step of a path is read as.
@@ -369,7 +369,7 @@ const fn is_same(left: &[u8], right: &[u8]) -> bool {
 /// Makes the table, the places it lists, and what finds the handler of an operation.
 ///
 /// ```text
-/// Place(parameters) "template" [rules] {
+/// ResourcePath(parameters) "template" [rules] {
 ///     Verb | Verb "name in error texts" Offers => handler of the request `ask`;
 /// }
 /// ```
@@ -379,7 +379,7 @@ macro_rules! resources {
        { $($($verb:ident)|+ $name:literal $offers:ident => $handler:expr;)+ })+) => {
         /// A resource, with what names it.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub(crate) enum Place<'p> {
+        pub(crate) enum ResourcePath<'p> {
             $(#[doc = concat!("`", $template, "`")] $place $(($($type),+))?,)+
         }
 
@@ -401,7 +401,7 @@ macro_rules! resources {
             },)+]
         };
 
-        impl<'p> Place<'p> {
+        impl<'p> ResourcePath<'p> {
             /// The place of a row, by its parameters.
             pub(crate) fn read(
                 row: Row,
@@ -426,9 +426,9 @@ macro_rules! resources {
         }
 
         /// Does one operation; nothing if the place does not have the method.
-        pub(crate) async fn handle(place: Place<'_>, verb: Verb, $ask: $request) -> Option<Result<Reply, Problem>> {
+        pub(crate) async fn handle(place: ResourcePath<'_>, verb: Verb, $ask: $request) -> Option<Result<Reply, Problem>> {
             match place {
-                $(Place::$place $(($($parameter),+))? => {
+                $(ResourcePath::$place $(($($parameter),+))? => {
                     $(if matches!(verb, $(Verb::$verb)|+) {
                         return Some($handler.await);
                     })+
@@ -449,7 +449,7 @@ mod tests {
 
         use crate::problem::Problem;
         use crate::reply::Reply;
-        use crate::table::{EXPOSED, LEAF, Offers, Resource, Rest, Route, Rules, Verb, follow};
+        use crate::table::{EXPOSED, LEAF, Offers, Remainder, Resource, Route, Rules, Verb, follow};
 
         resources! {
             asked: &str;
@@ -478,12 +478,12 @@ mod tests {
 
         async fn ask(verb: Verb, path: &'static str) -> String {
             let (resource, parameters, rest) = follow(&RESOURCES, &RESOURCES[0], path);
-            let place = match Place::read(resource.row, parameters) {
+            let place = match ResourcePath::read(resource.row, parameters) {
                 Ok(place) => place,
                 Err(bad) => return format!("{bad:?}"),
             };
             assert_eq!(place.owner().is_some(), resource.row != Row::Root, "{path}");
-            if rest != Rest::Nothing {
+            if rest != Remainder::Nothing {
                 return format!("{:?} {rest:?}", resource.row);
             }
             match handle(place, verb, "please").await {

@@ -4,10 +4,10 @@ use http::StatusCode;
 use model::{Acl, AclChange, Guarded, Text};
 use vault::Action;
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::secrets::require_json;
 use crate::schema::bodies::ACL;
 use crate::schema::{self, mismatch};
@@ -17,8 +17,8 @@ use crate::write::{Object, list, quoted};
 const SCHEMA: &str = "ACL";
 
 /// `GET …/acl`
-pub(crate) async fn read(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    let acl = ask.vault.acl(ask.call, of).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
+    let acl = request.or_problem(request.vault.acl(request.call, of).await)?;
     let mut object = Object::new();
     object.json("read", write(acl.as_ref()));
     Ok(Reply::json(StatusCode::OK, object.end()))
@@ -35,8 +35,8 @@ fn write(acl: Option<&Acl>) -> String {
 }
 
 /// `PUT …/acl`: what is not said is as without an ACL.
-pub(crate) async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    change(ask, of, |Said { project_access, users, is_empty }| match is_empty {
+pub(crate) async fn replace(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
+    change(request, of, |AclBody { project_access, users, is_empty }| match is_empty {
         true => AclChange::Remove,
         false => AclChange::Replace {
             project_access: project_access.unwrap_or(true),
@@ -47,19 +47,20 @@ pub(crate) async fn replace(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem
 }
 
 /// `PATCH …/acl`: what is not said stays.
-pub(crate) async fn amend(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    change(ask, of, |Said { project_access, users, .. }| AclChange::Amend { project_access, users }).await
+pub(crate) async fn amend(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
+    change(request, of, |AclBody { project_access, users, .. }| AclChange::Amend { project_access, users })
+        .await
 }
 
 /// `DELETE …/acl`
-pub(crate) async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    ask.vault.change_acl(ask.call, of, AclChange::Remove).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
+    request.or_problem(request.vault.change_acl(request.call, of, AclChange::Remove).await)?;
     Ok(Reply::json(StatusCode::OK, "null".to_owned()))
 }
 
 /// What a body says of who may read.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct AclBody {
     project_access: Option<bool>,
     users: Option<Vec<Text>>,
     /// Nothing at all.
@@ -67,25 +68,23 @@ pub(crate) struct Said {
 }
 
 async fn change(
-    ask: &Ask<'_>,
+    request: &ApiRequest<'_>,
     of: Guarded,
-    change: impl FnOnce(Said) -> AclChange,
+    change: impl FnOnce(AclBody) -> AclChange,
 ) -> Result<Reply, Problem> {
     let action = match of {
         Guarded::Secret(_) => Action::ChangeAcl,
         Guarded::Container(_) => Action::ChangeContainerAcl,
     };
-    let said = match require_json(ask).and_then(|()| parse(ask.body)) {
-        Ok(said) => said,
-        Err(problem) => return Err(ask.refuse_of(action, of, problem).await),
-    };
-    ask.vault.change_acl(ask.call, of, change(said)).await.map_err(|error| ask.failed(&error))?;
+    let said =
+        request.or_refuse_of(action, of, require_json(request).and_then(|()| parse(request.body))).await?;
+    request.or_problem(request.vault.change_acl(request.call, of, change(said)).await)?;
     let mut object = Object::new();
-    object.text("acl_ref", &format!("{}/acl", ask.guarded_ref(of)));
+    object.text("acl_ref", &format!("{}/acl", request.guarded_ref(of)));
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<Said, Problem> {
+pub(crate) fn parse(body: &[u8]) -> Result<AclBody, Problem> {
     let value = schema::read(body, &ACL, SCHEMA)?;
     let read = value.get("read");
     let project_access = match read.and_then(|read| read.get("project-access")) {
@@ -97,7 +96,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Said, Problem> {
         _ => None,
     };
     let is_empty = !matches!(read, Some(Value::Dict(items)) if !items.is_empty());
-    Ok(Said { project_access, users, is_empty })
+    Ok(AclBody { project_access, users, is_empty })
 }
 
 /// A user. Barbican takes a number for its digits, and fails on what else is no text.

@@ -4,10 +4,10 @@ use http::StatusCode;
 use model::{Consumer, ConsumerId, Guarded, Text, Uses};
 use vault::{Action, SecretUse, Sliced, Used};
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::secrets::{self, require_json};
 use crate::resources::{containers, list};
 use crate::schema::bodies::{CONSUMER, SECRET_CONSUMER};
@@ -15,19 +15,16 @@ use crate::schema::{self, mismatch};
 use crate::write::Object;
 
 /// `GET …/consumers`
-pub(crate) async fn read_all(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
-    let slice = match list::slice(ask.query) {
-        Ok(slice) => slice,
-        Err(problem) => return Err(ask.refuse_of(reading(of), of, problem).await),
-    };
+pub(crate) async fn read_all(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
+    let slice = request.or_refuse_of(reading(of), of, list::slice(request.query)).await?;
     let Sliced { items, total } =
-        ask.vault.consumers(ask.call, of, slice).await.map_err(|error| ask.failed(&error))?;
+        request.or_problem(request.vault.consumers(request.call, of, slice).await)?;
     let path = match of {
         Guarded::Secret(id) => format!("secrets/{id}/consumers"),
         Guarded::Container(id) => format!("containers/{id}/consumers"),
     };
     let page = Sliced { items: items.iter().map(write).collect(), total };
-    Ok(list::page(ask, "consumers", &path, page, slice))
+    Ok(list::page(request, "consumers", &path, page, slice))
 }
 
 const fn reading(of: Guarded) -> Action {
@@ -38,8 +35,12 @@ const fn reading(of: Guarded) -> Action {
 }
 
 /// `GET …/consumers/{id}`
-pub(crate) async fn read_one(ask: &Ask<'_>, of: Guarded, id: ConsumerId) -> Result<Reply, Problem> {
-    let consumer = ask.vault.consumer(ask.call, of, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read_one(
+    request: &ApiRequest<'_>,
+    of: Guarded,
+    id: ConsumerId,
+) -> Result<Reply, Problem> {
+    let consumer = request.or_problem(request.vault.consumer(request.call, of, id).await)?;
     Ok(Reply::json(StatusCode::OK, write(&consumer)))
 }
 
@@ -68,48 +69,49 @@ fn name(object: &mut Object, who: &Uses) {
 }
 
 /// `POST …/consumers`
-pub(crate) async fn add(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn add(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
     let action = match of {
         Guarded::Secret(_) => Action::AddConsumer,
         Guarded::Container(_) => Action::AddContainerConsumer,
     };
-    let who = understand(ask, of, action).await?;
-    let used = ask.vault.add_consumer(ask.call, of, who).await.map_err(|error| ask.failed(&error))?;
+    let who = understand(request, of, action).await?;
+    let used = request.or_problem(request.vault.add_consumer(request.call, of, who).await)?;
     let id = match of {
         Guarded::Secret(id) => id.to_string(),
         Guarded::Container(id) => id.to_string(),
     };
     // Barbican names a place that there is not.
-    Ok(written(ask, &used).at(&format!("{}/v1/consumers/{id}/consumers", ask.origin.url())))
+    Ok(written(request, &used)
+        .with_location(&format!("{}/v1/consumers/{id}/consumers", request.origin.url())))
 }
 
 /// `DELETE …/consumers`
-pub(crate) async fn remove(ask: &Ask<'_>, of: Guarded) -> Result<Reply, Problem> {
+pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
     let action = match of {
         Guarded::Secret(_) => Action::RemoveConsumer,
         Guarded::Container(_) => Action::RemoveContainerConsumer,
     };
-    let who = understand(ask, of, action).await?;
-    let used = ask.vault.remove_consumer(ask.call, of, who).await.map_err(|error| ask.failed(&error))?;
-    Ok(written(ask, &used))
+    let who = understand(request, of, action).await?;
+    let used = request.or_problem(request.vault.remove_consumer(request.call, of, who).await)?;
+    Ok(written(request, &used))
 }
 
 /// What is used, as it is now.
-fn written(ask: &Ask<'_>, used: &Used) -> Reply {
+fn written(request: &ApiRequest<'_>, used: &Used) -> Reply {
     let text = match used {
         Used::Secret(used) => {
             let SecretUse { secret, consumers } = &**used;
-            secrets::write(ask, secret, Some(consumers))
+            secrets::write(request, secret, Some(consumers))
         }
-        Used::Container(view) => containers::write(ask, view),
+        Used::Container(view) => containers::write(request, view),
     };
     Reply::json(StatusCode::OK, text)
 }
 
-async fn understand(ask: &Ask<'_>, of: Guarded, action: Action) -> Result<Uses, Problem> {
-    match require_json(ask).and_then(|()| parse(ask.body, of)) {
+async fn understand(request: &ApiRequest<'_>, of: Guarded, action: Action) -> Result<Uses, Problem> {
+    match require_json(request).and_then(|()| parse(request.body, of)) {
         Ok(who) => Ok(who),
-        Err(problem) => Err(ask.refuse_of(action, of, problem).await),
+        Err(problem) => Err(request.refuse_of(action, of, problem).await),
     }
 }
 

@@ -4,11 +4,11 @@ use http::StatusCode;
 use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
 use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice, Sliced};
 
-use crate::ask::Ask;
 use crate::path::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::consumers;
 use crate::resources::list;
 use crate::resources::secrets::require_json;
@@ -20,42 +20,39 @@ use crate::write::{Object, list as write_list};
 const SCHEMA: &str = "Container";
 
 /// `GET /v1/containers`
-pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let query = match understand_query(ask) {
-        Ok(query) => query,
-        Err(problem) => return Err(ask.refuse(Action::ListContainers, None, problem).await),
-    };
+pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let query = request.or_refuse(Action::ListContainers, None, understand_query(request)).await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
     let Sliced { items, total } =
-        ask.vault.list_containers(ask.call, &query).await.map_err(|error| ask.failed(&error))?;
-    let page = Sliced { items: items.iter().map(|view| write(ask, view)).collect(), total };
-    Ok(list::page(ask, "containers", "containers", page, slice))
+        request.or_problem(request.vault.list_containers(request.call, &query).await)?;
+    let page = Sliced { items: items.iter().map(|view| write(request, view)).collect(), total };
+    Ok(list::page(request, "containers", "containers", page, slice))
 }
 
-fn understand_query(ask: &Ask<'_>) -> Result<ContainerQuery, Problem> {
-    let Slice { offset, limit } = list::slice(ask.query)?;
+fn understand_query(request: &ApiRequest<'_>) -> Result<ContainerQuery, Problem> {
+    let Slice { offset, limit } = list::slice(request.query)?;
     Ok(ContainerQuery {
-        project: ask.call.caller.project.clone(),
-        name: ask.query.filled("name")?.map(Pattern::new),
-        container_type: ask.query.filled("type")?.map(ContainerType::parse),
+        project: request.call.caller.project.clone(),
+        name: request.query.filled("name")?.map(Pattern::new),
+        container_type: request.query.filled("type")?.map(ContainerType::parse),
         offset,
         limit,
     })
 }
 
 /// `GET /v1/containers/{id}`
-pub(crate) async fn read(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
-    let view = ask.vault.container(ask.call, id).await.map_err(|error| ask.failed(&error))?;
-    Ok(Reply::json(StatusCode::OK, write(ask, &view)))
+pub(crate) async fn read(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    let view = request.or_problem(request.vault.container(request.call, id).await)?;
+    Ok(Reply::json(StatusCode::OK, write(request, &view)))
 }
 
 /// A container with all that is in it.
-pub(crate) fn write(ask: &Ask<'_>, view: &ContainerView) -> String {
+pub(crate) fn write(request: &ApiRequest<'_>, view: &ContainerView) -> String {
     let ContainerView { container, secrets, consumers } = view;
     let secret = |part: &ContainerSecret| {
         let mut object = Object::new();
         object.optional_text("name", part.name.as_ref().map(Text::as_str));
-        object.text("secret_ref", &ask.secret_ref(part.secret));
+        object.text("secret_ref", &request.secret_ref(part.secret));
         object.end()
     };
     let mut object = Object::new();
@@ -66,30 +63,32 @@ pub(crate) fn write(ask: &Ask<'_>, view: &ContainerView) -> String {
     object.optional_text("creator_id", container.creator.as_ref().map(|creator| creator.as_str()));
     object.json("secret_refs", write_list(secrets.iter().map(secret)));
     object.json("consumers", write_list(consumers.iter().map(|consumer| consumers::short(&consumer.who))));
-    object.text("container_ref", &ask.container_ref(container.id));
+    object.text("container_ref", &request.container_ref(container.id));
     object.end()
 }
 
 /// `DELETE /v1/containers/{id}`
-pub(crate) async fn delete(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
-    ask.vault.delete_container(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn delete(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
+    request.or_problem(request.vault.delete_container(request.call, id).await)?;
     Ok(Reply::no_content())
 }
 
 /// `POST /v1/containers`
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let new = match require_json(ask)
-        .and_then(|()| parse(ask.body, |reference| ask.origin.leads_here(reference)))
-    {
-        Ok(new) => new,
-        Err(problem) => return Err(ask.refuse(Action::CreateContainer, None, problem).await),
-    };
+pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let new = request
+        .or_refuse(
+            Action::CreateContainer,
+            None,
+            require_json(request)
+                .and_then(|()| parse(request.body, |reference| request.origin.leads_here(reference))),
+        )
+        .await?;
     let secrets = new.secrets.clone();
-    let id = ask.vault.create_container(ask.call, new).await.map_err(|error| match error {
+    let id = request.vault.create_container(request.call, new).await.map_err(|error| match error {
         Error::Absent(Absent::Reference(id)) => no_such_reference(&secrets, id),
-        error => ask.failed(&error),
+        error => request.failed(&error),
     })?;
-    Ok(created(ask, id))
+    Ok(created(request, id))
 }
 
 /// A secret that the caller cannot see is not there.
@@ -99,11 +98,11 @@ fn no_such_reference(secrets: &[ContainerSecret], id: SecretId) -> Problem {
     Problem::not_found(format!("Secret provided for '{name}' doesn't exist."))
 }
 
-fn created(ask: &Ask<'_>, id: ContainerId) -> Reply {
-    let reference = ask.container_ref(id);
+fn created(request: &ApiRequest<'_>, id: ContainerId) -> Reply {
+    let reference = request.container_ref(id);
     let mut object = Object::new();
     object.text("container_ref", &reference);
-    Reply::json(StatusCode::CREATED, object.end()).at(&reference)
+    Reply::json(StatusCode::CREATED, object.end()).with_location(&reference)
 }
 
 pub(crate) fn parse(body: &[u8], leads_here: impl Fn(&str) -> bool) -> Result<NewContainer, Problem> {
@@ -205,29 +204,27 @@ fn check_names(container_type: Option<&str>, names: &[&str]) -> Result<(), Probl
 }
 
 /// `POST /v1/containers/{id}/secrets`
-pub(crate) async fn add_secret(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+pub(crate) async fn add_secret(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
     let action = Action::AddContainerSecret;
-    let part = match require_json(ask).and_then(|()| parse_part(ask.body)) {
+    let part = match require_json(request).and_then(|()| parse_part(request.body)) {
         Ok((part, _)) => part,
-        Err(problem) => return Err(ask.refuse_of(action, Guarded::Container(id), problem).await),
+        Err(problem) => return Err(request.refuse_of(action, Guarded::Container(id), problem).await),
     };
-    ask.vault.add_container_secret(ask.call, id, part).await.map_err(|error| ask.failed(&error))?;
-    Ok(created(ask, id))
+    request.or_problem(request.vault.add_container_secret(request.call, id, part).await)?;
+    Ok(created(request, id))
 }
 
 /// `DELETE /v1/containers/{id}/secrets`. Whatever type the body is said to have.
-pub(crate) async fn remove_secret(ask: &Ask<'_>, id: ContainerId) -> Result<Reply, Problem> {
+pub(crate) async fn remove_secret(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
     let action = Action::RemoveContainerSecret;
-    let (part, reference) = match parse_part(ask.body) {
-        Ok(understood) => understood,
-        Err(problem) => return Err(ask.refuse_of(action, Guarded::Container(id), problem).await),
-    };
+    let (part, reference) =
+        request.or_refuse_of(action, Guarded::Container(id), parse_part(request.body)).await?;
     let name = part.name.as_ref().map_or("None", Text::as_str).to_owned();
-    ask.vault.remove_container_secret(ask.call, id, part).await.map_err(|error| match error {
+    request.vault.remove_container_secret(request.call, id, part).await.map_err(|error| match error {
         Error::Absent(Absent::Reference(_)) => {
             Problem::not_found(format!("Secret '{name}' with reference '{reference}' doesn't exist."))
         }
-        error => ask.failed(&error),
+        error => request.failed(&error),
     })?;
     Ok(Reply::no_content())
 }

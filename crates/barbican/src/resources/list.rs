@@ -12,37 +12,36 @@ use model::{
 use transport::dates;
 use vault::{Slice, Sliced};
 
-use crate::ask::Ask;
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::python::{int, unquote_plus};
 use crate::query::Query;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::secrets;
 use crate::write::{Object, list};
 
 /// Lists secrets.
-pub(crate) async fn list_secrets(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let query = match parse(ask.query, &ask.call.caller) {
-        Ok(query) => query,
-        Err(problem) => return Err(ask.refuse(vault::Action::ListSecrets, None, problem).await),
-    };
+pub(crate) async fn list_secrets(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let query = request
+        .or_refuse(vault::Action::ListSecrets, None, parse(request.query, &request.call.caller))
+        .await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let failed = |error| ask.failed(&error);
-    let (written, total) = if ask.version < Microversion::V1_1 {
-        let page = ask.vault.list_secrets(ask.call, &query).await.map_err(failed)?;
-        (page.secrets.iter().map(|secret| secrets::write(ask, secret, None)).collect(), page.total)
+    let failed = |error| request.failed(&error);
+    let (written, total) = if request.version < Microversion::V1_1 {
+        let page = request.vault.list_secrets(request.call, &query).await.map_err(failed)?;
+        (page.secrets.iter().map(|secret| secrets::write(request, secret, None)).collect(), page.total)
     } else {
-        let page = ask.vault.list_secret_uses(ask.call, &query).await.map_err(failed)?;
-        (page.items.iter().map(|used| secrets::write_use(ask, used)).collect(), page.total)
+        let page = request.vault.list_secret_uses(request.call, &query).await.map_err(failed)?;
+        (page.items.iter().map(|used| secrets::write_use(request, used)).collect(), page.total)
     };
-    Ok(Reply::json(StatusCode::OK, write_page(ask, written, total, slice)))
+    Ok(Reply::json(StatusCode::OK, write_page(request, written, total, slice)))
 }
 
 /// A page. Neighbours are named only if there is something on it.
-fn write_page(ask: &Ask<'_>, secrets: Vec<String>, total: u64, slice: Slice) -> String {
+fn write_page(request: &ApiRequest<'_>, secrets: Vec<String>, total: u64, slice: Slice) -> String {
     write_slice("secrets", secrets, total, slice, |offset| {
-        format!("{}/v1/secrets?{}", ask.origin.url(), ask.query.of_page(slice.limit, offset))
+        format!("{}/v1/secrets?{}", request.origin.url(), request.query.of_page(slice.limit, offset))
     })
 }
 
@@ -69,8 +68,14 @@ fn write_slice(
 }
 
 /// A page of anything but secrets. Its neighbours are asked for by limit and offset alone, whatever else was asked for.
-pub(crate) fn page(ask: &Ask<'_>, name: &str, path: &str, page: Sliced<String>, slice: Slice) -> Reply {
-    let url = |offset| format!("{}/v1/{path}?limit={}&offset={offset}", ask.origin.url(), slice.limit);
+pub(crate) fn page(
+    request: &ApiRequest<'_>,
+    name: &str,
+    path: &str,
+    page: Sliced<String>,
+    slice: Slice,
+) -> Reply {
+    let url = |offset| format!("{}/v1/{path}?limit={}&offset={offset}", request.origin.url(), slice.limit);
     Reply::json(StatusCode::OK, write_slice(name, page.items, page.total, slice, url))
 }
 

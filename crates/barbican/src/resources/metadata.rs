@@ -7,10 +7,10 @@ use http::StatusCode;
 use model::{Facet, Metadatum, SecretId};
 use vault::{Action, Expect, Metadata};
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::facets::{self, Key};
 use crate::resources::secrets::require_json;
 use crate::schema;
@@ -18,8 +18,8 @@ use crate::schema::bodies::{SECRET_METADATA, SECRET_METADATUM};
 use crate::write::Object;
 
 /// `GET …/metadata`
-pub(crate) async fn read_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let metadata = ask.vault.metadata(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read_all(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let metadata = request.or_problem(request.vault.metadata(request.call, id).await)?;
     let mut pairs = Object::new();
     for (key, value) in all_pairs(&metadata) {
         pairs.text(key, value);
@@ -35,20 +35,18 @@ fn all_pairs(metadata: &Metadata) -> impl Iterator<Item = (&'_ str, &'_ str)> {
 }
 
 /// `PUT …/metadata`: replaces what users noted; of libvirt's keys only those named change.
-pub(crate) async fn replace_all(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let (user, facets) = match understand_all(ask) {
-        Ok(understood) => understood,
-        Err(problem) => return Err(ask.refuse(Action::ReplaceMetadata, Some(id), problem).await),
-    };
-    ask.vault.replace_metadata(ask.call, id, user, facets).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn replace_all(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let (user, facets) =
+        request.or_refuse(Action::ReplaceMetadata, Some(id), understand_all(request)).await?;
+    request.or_problem(request.vault.replace_metadata(request.call, id, user, facets).await)?;
     let mut object = Object::new();
-    object.text("metadata_ref", &format!("{}/metadata", ask.secret_ref(id)));
+    object.text("metadata_ref", &format!("{}/metadata", request.secret_ref(id)));
     Ok(Reply::json(StatusCode::CREATED, object.end()))
 }
 
-fn understand_all(ask: &Ask<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
-    require_json(ask)?;
-    parse_all(ask.body)
+fn understand_all(request: &ApiRequest<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
+    require_json(request)?;
+    parse_all(request.body)
 }
 
 /// All pairs that a body asks for: the users' own, and libvirt's.
@@ -117,9 +115,9 @@ impl Change {
     }
 }
 
-fn understand_one(ask: &Ask<'_>) -> Result<Change, Problem> {
-    require_json(ask)?;
-    parse_one(ask.body)
+fn understand_one(request: &ApiRequest<'_>) -> Result<Change, Problem> {
+    require_json(request)?;
+    parse_one(request.body)
 }
 
 /// The one pair that a body asks for.
@@ -140,26 +138,23 @@ fn write_pair(pair: &Metadatum) -> String {
 }
 
 /// `POST …/metadata`: adds one pair.
-pub(crate) async fn add(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let change = match understand_one(ask) {
-        Ok(change) => change,
-        Err(problem) => return Err(ask.refuse(Action::AddMetadatum, Some(id), problem).await),
-    };
+pub(crate) async fn add(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let change = request.or_refuse(Action::AddMetadatum, Some(id), understand_one(request)).await?;
     let text = write_pair(change.pair());
-    let location = format!("{}/metadata/{}", ask.secret_ref(id), change.pair().key);
+    let location = format!("{}/metadata/{}", request.secret_ref(id), change.pair().key);
     let done = match change {
-        Change::User(pair) => ask.vault.add_metadatum(ask.call, id, pair).await,
+        Change::User(pair) => request.vault.add_metadatum(request.call, id, pair).await,
         Change::Facet(facet, _) => {
-            ask.vault.set_facet(ask.call, id, Action::AddMetadatum, facet, Expect::Default).await
+            request.vault.set_facet(request.call, id, Action::AddMetadatum, facet, Expect::Default).await
         }
     };
-    done.map_err(|error| ask.failed(&error))?;
-    Ok(Reply::json(StatusCode::CREATED, text).at(&location))
+    request.or_problem(done)?;
+    Ok(Reply::json(StatusCode::CREATED, text).with_location(&location))
 }
 
 /// `GET …/metadata/{key}`
-pub(crate) async fn read_one(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
-    let metadata = ask.vault.metadata(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read_one(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+    let metadata = request.or_problem(request.vault.metadata(request.call, id).await)?;
     let found = all_pairs(&metadata).find(|(known, _)| *known == key);
     let (key, value) = found.ok_or_else(not_there)?;
     Ok(Reply::json(StatusCode::OK, write_pair(&Metadatum { key: key.to_owned(), value: value.to_owned() })))
@@ -170,49 +165,46 @@ fn not_there() -> Problem {
 }
 
 /// `PUT …/metadata/{key}`: changes one pair.
-pub(crate) async fn set(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
-    let change = match understand_one(ask) {
-        Ok(change) => change,
-        Err(problem) => return Err(ask.refuse(Action::ReplaceMetadata, Some(id), problem).await),
-    };
+pub(crate) async fn set(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+    let change = request.or_refuse(Action::ReplaceMetadata, Some(id), understand_one(request)).await?;
     if change.pair().key != key {
-        return Err(mismatched(ask, id, key).await);
+        return Err(mismatched(request, id, key).await);
     }
     let text = write_pair(change.pair());
     let done = match change {
-        Change::User(pair) => ask.vault.set_metadatum(ask.call, id, pair).await,
+        Change::User(pair) => request.vault.set_metadatum(request.call, id, pair).await,
         Change::Facet(facet, _) => {
-            ask.vault.set_facet(ask.call, id, Action::ReplaceMetadata, facet, Expect::Set).await
+            request.vault.set_facet(request.call, id, Action::ReplaceMetadata, facet, Expect::Set).await
         }
     };
-    done.map_err(|error| ask.failed(&error))?;
+    request.or_problem(done)?;
     Ok(Reply::json(StatusCode::OK, text))
 }
 
 /// The key in the path is not the one in the body: 409, unless there is none such in the first place. Barbican's text
 /// ends where a line of its source does.
-async fn mismatched(ask: &Ask<'_>, id: SecretId, key: &str) -> Problem {
+async fn mismatched(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Problem {
     let conflict = Problem::new(StatusCode::CONFLICT, "Key in request data does not match key in the ");
-    let problem = ask.refuse(Action::ReplaceMetadata, Some(id), conflict).await;
+    let problem = request.refuse(Action::ReplaceMetadata, Some(id), conflict).await;
     if problem.status != StatusCode::CONFLICT {
         return problem;
     }
-    match ask.vault.metadata(ask.call, id).await {
+    match request.vault.metadata(request.call, id).await {
         Ok(metadata) if all_pairs(&metadata).all(|(known, _)| known != key) => not_there(),
         _ => problem,
     }
 }
 
 /// `DELETE …/metadata/{key}`: fine too if it is not there.
-pub(crate) async fn remove(ask: &Ask<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
+pub(crate) async fn remove(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
     let done = match Key::parse(key) {
         Ok(Some(known)) => {
             let facet = known.default_facet();
-            ask.vault.set_facet(ask.call, id, Action::RemoveMetadatum, facet, Expect::Any).await
+            request.vault.set_facet(request.call, id, Action::RemoveMetadatum, facet, Expect::Any).await
         }
-        _ => ask.vault.remove_metadatum(ask.call, id, key).await,
+        _ => request.vault.remove_metadatum(request.call, id, key).await,
     };
-    done.map_err(|error| ask.failed(&error))?;
+    request.or_problem(done)?;
     Ok(Reply::no_content())
 }
 

@@ -14,10 +14,10 @@ use model::{
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
 use vault::{Action, NewOrder, OrderedKey, Payload, Slice, Sliced};
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::list;
 use crate::resources::new_secret;
 use crate::resources::secrets::require_json;
@@ -33,35 +33,32 @@ const META_SCHEMA: &str = "Secret' within 'Order";
 const OPERATION: &str = "Process TypeOrder";
 
 /// `GET /v1/orders`
-pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let query = match understand_query(ask) {
-        Ok(query) => query,
-        Err(problem) => return Err(ask.refuse(Action::ListOrders, None, problem).await),
-    };
+pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let query = request.or_refuse(Action::ListOrders, None, understand_query(request)).await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
     let Sliced { items, total } =
-        ask.vault.list_orders(ask.call, &query).await.map_err(|error| ask.failed(&error))?;
-    let page = Sliced { items: items.iter().map(|order| write(ask, order)).collect(), total };
-    Ok(list::page(ask, "orders", "orders", page, slice))
+        request.or_problem(request.vault.list_orders(request.call, &query).await)?;
+    let page = Sliced { items: items.iter().map(|order| write(request, order)).collect(), total };
+    Ok(list::page(request, "orders", "orders", page, slice))
 }
 
-fn understand_query(ask: &Ask<'_>) -> Result<OrderQuery, Problem> {
-    let Slice { offset, limit } = list::slice(ask.query)?;
-    let meta = ask.query.filled("meta")?.map(str::to_owned);
-    Ok(OrderQuery { project: ask.call.caller.project.clone(), meta, offset, limit })
+fn understand_query(request: &ApiRequest<'_>) -> Result<OrderQuery, Problem> {
+    let Slice { offset, limit } = list::slice(request.query)?;
+    let meta = request.query.filled("meta")?.map(str::to_owned);
+    Ok(OrderQuery { project: request.call.caller.project.clone(), meta, offset, limit })
 }
 
 /// `GET /v1/orders/{id}`
-pub(crate) async fn read(ask: &Ask<'_>, id: OrderId) -> Result<Reply, Problem> {
-    let order = ask.vault.order(ask.call, id).await.map_err(|error| ask.failed(&error))?;
-    Ok(Reply::json(StatusCode::OK, write(ask, &order)))
+pub(crate) async fn read(request: &ApiRequest<'_>, id: OrderId) -> Result<Reply, Problem> {
+    let order = request.or_problem(request.vault.order(request.call, id).await)?;
+    Ok(Reply::json(StatusCode::OK, write(request, &order)))
 }
 
-fn reference(ask: &Ask<'_>, id: OrderId) -> String {
-    format!("{}/v1/orders/{id}", ask.origin.url())
+fn reference(request: &ApiRequest<'_>, id: OrderId) -> String {
+    format!("{}/v1/orders/{id}", request.origin.url())
 }
 
-fn write(ask: &Ask<'_>, order: &Order) -> String {
+fn write(request: &ApiRequest<'_>, order: &Order) -> String {
     let mut object = Object::new();
     object.plain("created", order.created).plain("updated", order.updated);
     let status = if matches!(order.outcome, OrderOutcome::Failed(_)) { "ERROR" } else { "ACTIVE" };
@@ -78,11 +75,11 @@ fn write(ask: &Ask<'_>, order: &Order) -> String {
         object.text("creator_id", creator.as_str());
     }
     match order.outcome {
-        OrderOutcome::Secret(id) => drop(object.text("secret_ref", &ask.secret_ref(id))),
-        OrderOutcome::Container(id) => drop(object.text("container_ref", &ask.container_ref(id))),
+        OrderOutcome::Secret(id) => drop(object.text("secret_ref", &request.secret_ref(id))),
+        OrderOutcome::Container(id) => drop(object.text("container_ref", &request.container_ref(id))),
         OrderOutcome::Failed(_) => {}
     }
-    object.text("order_ref", &reference(ask, order.id));
+    object.text("order_ref", &reference(request, order.id));
     object.end()
 }
 
@@ -96,28 +93,31 @@ const fn error_status(kind: OrderFailureKind) -> u16 {
 }
 
 /// `DELETE /v1/orders/{id}`
-pub(crate) async fn delete(ask: &Ask<'_>, id: OrderId) -> Result<Reply, Problem> {
-    ask.vault.delete_order(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn delete(request: &ApiRequest<'_>, id: OrderId) -> Result<Reply, Problem> {
+    request.or_problem(request.vault.delete_order(request.call, id).await)?;
     Ok(Reply::no_content())
 }
 
 /// `PUT /v1/orders`
-pub(crate) async fn update(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn update(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Order update is not supported.");
-    Err(ask.refuse(Action::ChangeOrder, None, problem).await)
+    Err(request.refuse(Action::ChangeOrder, None, problem).await)
 }
 
 /// `POST /v1/orders`
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let new = match require_json(ask).and_then(|()| parse(ask.body, ask.call.time)) {
-        Ok(new) => new,
-        Err(problem) => return Err(ask.refuse(Action::CreateOrder, None, problem).await),
-    };
-    let id = ask.vault.create_order(ask.call, new).await.map_err(|error| ask.failed(&error))?;
-    let reference = reference(ask, id);
+pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let new = request
+        .or_refuse(
+            Action::CreateOrder,
+            None,
+            require_json(request).and_then(|()| parse(request.body, request.call.time)),
+        )
+        .await?;
+    let id = request.or_problem(request.vault.create_order(request.call, new).await)?;
+    let reference = reference(request, id);
     let mut object = Object::new();
     object.text("order_ref", &reference);
-    Ok(Reply::json(StatusCode::ACCEPTED, object.end()).at(&reference))
+    Ok(Reply::json(StatusCode::ACCEPTED, object.end()).with_location(&reference))
 }
 
 /// Understands a body.

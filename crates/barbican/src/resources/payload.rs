@@ -16,15 +16,15 @@ use http::{HeaderValue, StatusCode};
 use model::{ContentType, SecretId};
 use vault::Action;
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::new_secret::normalise;
 use crate::resources::secrets::NO_TRANSPORT_KEY;
 
 /// How a payload is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Wanted {
+enum PayloadForm {
     /// As it was stored.
     AsStored,
     /// As text.
@@ -37,8 +37,8 @@ enum Wanted {
     Unknown,
 }
 
-impl Wanted {
-    fn of(accept: &str) -> Self {
+impl PayloadForm {
+    fn from_accept(accept: &str) -> Self {
         match accept {
             "" | "application/octet-stream" | "application/pkcs8" => Self::Bytes,
             "text/plain" | "text/plain;charset=utf-8" | "text/plain; charset=utf-8" => Self::Text,
@@ -50,48 +50,48 @@ impl Wanted {
 }
 
 /// Reads a payload.
-pub(crate) async fn read(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let accept = ask.accept.as_sent().unwrap_or_default();
-    let wanted = Wanted::of(accept);
-    if let Err(problem) = check(ask, accept, &wanted) {
-        return Err(ask.refuse(Action::ReadPayload, Some(id), problem).await);
+pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let accept = request.accept.as_sent().unwrap_or_default();
+    let form = PayloadForm::from_accept(accept);
+    if let Err(problem) = check(request, accept, &form) {
+        return Err(request.refuse(Action::ReadPayload, Some(id), problem).await);
     }
-    let opened = ask.vault.read_payload(ask.call, id).await.map_err(|error| ask.failed(&error))?;
-    let as_text = match wanted {
-        Wanted::AsStored => opened.content_type == ContentType::Text,
-        wanted => wanted == Wanted::Text,
+    let opened = request.or_problem(request.vault.read_payload(request.call, id).await)?;
+    let as_text = match form {
+        PayloadForm::AsStored => opened.content_type == ContentType::Text,
+        form => form == PayloadForm::Text,
     };
     if opened.payload.expose().is_empty() {
         return Ok(Reply::no_content());
     }
     if as_text && std::str::from_utf8(opened.payload.expose()).is_err() {
-        return Err(not_acceptable(ask));
+        return Err(not_acceptable(request));
     }
     Ok(Reply::payload(content_type(accept), opened.payload))
 }
 
-fn check(ask: &Ask<'_>, accept: &str, wanted: &Wanted) -> Result<(), Problem> {
-    if ask.query.filled("trans_wrapped_session_key")?.is_some() {
-        return Err(match ask.query.has("transport_key_id") {
-            true => ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY),
+fn check(request: &ApiRequest<'_>, accept: &str, form: &PayloadForm) -> Result<(), Problem> {
+    if request.query.filled("trans_wrapped_session_key")?.is_some() {
+        return Err(match request.query.has("transport_key_id") {
+            true => request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY),
             false => Problem::bad_request(
                 "Transport key wrapped session key has been provided to wrap secrets for retrieval, but the \
                  transport key id has not been provided.",
             ),
         });
     }
-    match wanted {
-        Wanted::AsStored | Wanted::Text | Wanted::Bytes => Ok(()),
-        Wanted::Unknown => Err(not_acceptable(ask)),
-        Wanted::Misspelt => {
+    match form {
+        PayloadForm::AsStored | PayloadForm::Text | PayloadForm::Bytes => Ok(()),
+        PayloadForm::Unknown => Err(not_acceptable(request)),
+        PayloadForm::Misspelt => {
             let reason = format!("content-type of '{accept}' not supported");
-            Err(ask.issue(StatusCode::BAD_REQUEST, &reason))
+            Err(request.issue(StatusCode::BAD_REQUEST, &reason))
         }
     }
 }
 
-fn not_acceptable(ask: &Ask<'_>) -> Problem {
-    ask.issue(StatusCode::NOT_ACCEPTABLE, "Wrong payload content-type")
+fn not_acceptable(request: &ApiRequest<'_>) -> Problem {
+    request.issue(StatusCode::NOT_ACCEPTABLE, "Wrong payload content-type")
 }
 
 /// The type of the answer: the one asked for. Only these spellings get as far as an answer.
@@ -111,24 +111,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept_says_what_is_wanted() {
+    fn accept_says_what_is_form() {
         for (accept, expect) in [
-            ("", Wanted::Bytes),
-            ("*/*", Wanted::AsStored),
-            ("text/plain", Wanted::Text),
-            ("text/plain; charset=utf-8", Wanted::Text),
-            ("text/plain;charset=UTF-8", Wanted::Misspelt),
-            ("TEXT/PLAIN", Wanted::Misspelt),
-            ("application/octet-stream;charset=utf-8", Wanted::Misspelt),
-            ("text/plain;charset=latin-1", Wanted::Unknown),
-            ("text/plain;q=0.5", Wanted::Unknown),
-            ("text/plain, application/octet-stream", Wanted::Unknown),
-            ("*/*, text/plain", Wanted::Unknown),
-            ("text/*", Wanted::Unknown),
-            ("application/json", Wanted::Unknown),
-            ("bogus", Wanted::Unknown),
+            ("", PayloadForm::Bytes),
+            ("*/*", PayloadForm::AsStored),
+            ("text/plain", PayloadForm::Text),
+            ("text/plain; charset=utf-8", PayloadForm::Text),
+            ("text/plain;charset=UTF-8", PayloadForm::Misspelt),
+            ("TEXT/PLAIN", PayloadForm::Misspelt),
+            ("application/octet-stream;charset=utf-8", PayloadForm::Misspelt),
+            ("text/plain;charset=latin-1", PayloadForm::Unknown),
+            ("text/plain;q=0.5", PayloadForm::Unknown),
+            ("text/plain, application/octet-stream", PayloadForm::Unknown),
+            ("*/*, text/plain", PayloadForm::Unknown),
+            ("text/*", PayloadForm::Unknown),
+            ("application/json", PayloadForm::Unknown),
+            ("bogus", PayloadForm::Unknown),
         ] {
-            assert_eq!(Wanted::of(accept), expect, "{accept}");
+            assert_eq!(PayloadForm::from_accept(accept), expect, "{accept}");
         }
     }
 }

@@ -4,10 +4,10 @@ use http::StatusCode;
 use model::{Counted, ProjectId, ProjectQuotas};
 use vault::{Action, Sliced};
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::list;
 use crate::resources::secrets::require_json;
 use crate::schema;
@@ -15,8 +15,8 @@ use crate::schema::bodies::PROJECT_QUOTA;
 use crate::write::Object;
 
 /// `GET /v1/quotas`: what the caller's project may have.
-pub(crate) async fn read_own(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let quotas = ask.vault.own_quotas(ask.call).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read_own(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let quotas = request.or_problem(request.vault.own_quotas(request.call).await)?;
     let mut numbers = Object::new();
     for counted in Counted::ALL {
         numbers.json(counted.as_str(), quotas.of(counted));
@@ -27,13 +27,10 @@ pub(crate) async fn read_own(ask: &Ask<'_>) -> Result<Reply, Problem> {
 }
 
 /// `GET /v1/project-quotas`
-pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let slice = match list::slice(ask.query) {
-        Ok(slice) => slice,
-        Err(problem) => return Err(ask.refuse(Action::ReadProjectQuotas, None, problem).await),
-    };
+pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let slice = request.or_refuse(Action::ReadProjectQuotas, None, list::slice(request.query)).await?;
     let Sliced { items, total } =
-        ask.vault.all_project_quotas(ask.call, slice).await.map_err(|error| ask.failed(&error))?;
+        request.or_problem(request.vault.all_project_quotas(request.call, slice).await)?;
     let one = |(project, quotas): &(ProjectId, ProjectQuotas)| {
         let mut object = Object::new();
         object.text("project_id", project.as_str()).json("project_quotas", write(quotas));
@@ -41,7 +38,7 @@ pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     };
     let page = Sliced { items: items.iter().map(one).collect(), total };
     // Barbican names its neighbours by a path that there is not.
-    Ok(list::page(ask, "project_quotas", "project_quotas", page, slice))
+    Ok(list::page(request, "project_quotas", "project_quotas", page, slice))
 }
 
 fn write(quotas: &ProjectQuotas) -> String {
@@ -61,34 +58,28 @@ fn project(name: &str) -> Result<ProjectId, Problem> {
 }
 
 /// `GET /v1/project-quotas/{project}`
-pub(crate) async fn read(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
-    let project = match project(name) {
-        Ok(project) => project,
-        Err(problem) => return Err(ask.refuse(Action::ReadProjectQuotas, None, problem).await),
-    };
-    let quotas = ask.vault.project_quotas(ask.call, &project).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read(request: &ApiRequest<'_>, name: &str) -> Result<Reply, Problem> {
+    let project = request.or_refuse(Action::ReadProjectQuotas, None, project(name)).await?;
+    let quotas = request.or_problem(request.vault.project_quotas(request.call, &project).await)?;
     let mut object = Object::new();
     object.json("project_quotas", write(&quotas));
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
 /// `PUT /v1/project-quotas/{project}`: what is not said stays.
-pub(crate) async fn set(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
-    let understood = project(name).and_then(|project| Ok((project, understand(ask)?)));
-    let (project, quotas) = match understood {
-        Ok(understood) => understood,
-        Err(problem) => return Err(ask.refuse(Action::SetProjectQuotas, None, problem).await),
-    };
-    ask.vault.set_project_quotas(ask.call, &project, quotas).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn set(request: &ApiRequest<'_>, name: &str) -> Result<Reply, Problem> {
+    let understood = project(name).and_then(|project| Ok((project, understand(request)?)));
+    let (project, quotas) = request.or_refuse(Action::SetProjectQuotas, None, understood).await?;
+    request.or_problem(request.vault.set_project_quotas(request.call, &project, quotas).await)?;
     Ok(Reply::no_content())
 }
 
-fn understand(ask: &Ask<'_>) -> Result<ProjectQuotas, Problem> {
-    require_json(ask)?;
-    if ask.body.is_empty() {
-        return Err(ask.issue(StatusCode::BAD_REQUEST, "No data supplied to process."));
+fn understand(request: &ApiRequest<'_>) -> Result<ProjectQuotas, Problem> {
+    require_json(request)?;
+    if request.body.is_empty() {
+        return Err(request.issue(StatusCode::BAD_REQUEST, "No data supplied to process."));
     }
-    parse(ask.body)
+    parse(request.body)
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<ProjectQuotas, Problem> {
@@ -100,12 +91,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<ProjectQuotas, Problem> {
 }
 
 /// `DELETE /v1/project-quotas/{project}`
-pub(crate) async fn delete(ask: &Ask<'_>, name: &str) -> Result<Reply, Problem> {
-    let project = match project(name) {
-        Ok(project) => project,
-        Err(problem) => return Err(ask.refuse(Action::DeleteProjectQuotas, None, problem).await),
-    };
-    ask.vault.delete_project_quotas(ask.call, &project).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn delete(request: &ApiRequest<'_>, name: &str) -> Result<Reply, Problem> {
+    let project = request.or_refuse(Action::DeleteProjectQuotas, None, project(name)).await?;
+    request.or_problem(request.vault.delete_project_quotas(request.call, &project).await)?;
     Ok(Reply::no_content())
 }
 

@@ -4,11 +4,11 @@ use http::{StatusCode, header};
 use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
 use vault::{Action, NewPayload, Payload, SecretUse};
 
-use crate::ask::{Ask, JSON};
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::python::base64;
 use crate::reply::Reply;
+use crate::request::{ApiRequest, JSON};
 use crate::resources::consumers;
 use crate::resources::new_secret;
 use crate::resources::payload;
@@ -21,74 +21,71 @@ pub(crate) const NO_TRANSPORT_KEY: &str = "Provided transport key was not found.
 const NO_TRANSPORT_KEYS: &str = "Transport keys are not supported.";
 
 /// `POST /v1/secrets`
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let new = match understand_new(ask) {
-        Ok(new) => new,
-        Err(problem) => return Err(ask.refuse(Action::CreateSecret, None, problem).await),
-    };
-    let id = ask.vault.create_secret(ask.call, new).await.map_err(|error| ask.failed(&error))?;
-    let reference = ask.secret_ref(id);
+pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let new = request.or_refuse(Action::CreateSecret, None, understand_new(request)).await?;
+    let id = request.or_problem(request.vault.create_secret(request.call, new).await)?;
+    let reference = request.secret_ref(id);
     let mut object = Object::new();
     object.text("secret_ref", &reference);
-    Ok(Reply::json(StatusCode::CREATED, object.end()).at(&reference))
+    Ok(Reply::json(StatusCode::CREATED, object.end()).with_location(&reference))
 }
 
-fn understand_new(ask: &Ask<'_>) -> Result<vault::NewSecret, Problem> {
-    require_json(ask)?;
-    let new = new_secret::parse(ask.body, ask.call.time)?;
+fn understand_new(request: &ApiRequest<'_>) -> Result<vault::NewSecret, Problem> {
+    require_json(request)?;
+    let new = new_secret::parse(request.body, request.call.time)?;
     match (&new.secret.payload, new.names_transport_key, new.transport_key_needed) {
-        (Some(_), true, _) => Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY)),
-        (None, _, true) => Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
+        (Some(_), true, _) => Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY)),
+        (None, _, true) => Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
         _ => Ok(new.secret),
     }
 }
 
 /// 415 unless the body is said to be JSON.
-pub(crate) fn require_json(ask: &Ask<'_>) -> Result<(), Problem> {
-    match ask.content_type() {
+pub(crate) fn require_json(request: &ApiRequest<'_>) -> Result<(), Problem> {
+    match request.content_type() {
         JSON => Ok(()),
         _ => Err(Problem::unsupported_type("['application/json']")),
     }
 }
 
 /// `GET /v1/secrets/{id}`: what is known of the secret, or, as once was the way, its payload.
-pub(crate) async fn read(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    if !asks_for_metadata(ask) {
-        return payload::read(ask, id).await;
+pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    if !asks_for_metadata(request) {
+        return payload::read(request, id).await;
     }
-    let needs_key = ask
+    let needs_key = request
         .query
         .once("transport_key_needed")
         .map(|needed| needed.is_some_and(|needed| needed.eq_ignore_ascii_case("true")));
     let refused = match needs_key {
         Ok(false) => None,
-        Ok(true) => Some(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
+        Ok(true) => Some(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
         Err(problem) => Some(problem),
     };
     if let Some(problem) = refused {
-        return Err(ask.refuse(Action::ReadSecret, Some(id), problem).await);
+        return Err(request.refuse(Action::ReadSecret, Some(id), problem).await);
     }
-    let failed = |error| ask.failed(&error);
-    let written = if ask.version < Microversion::V1_1 {
-        write(ask, &ask.vault.secret(ask.call, id).await.map_err(failed)?, None)
+    let failed = |error| request.failed(&error);
+    let written = if request.version < Microversion::V1_1 {
+        write(request, &request.vault.secret(request.call, id).await.map_err(failed)?, None)
     } else {
-        write_use(ask, &ask.vault.secret_use(ask.call, id).await.map_err(failed)?)
+        write_use(request, &request.vault.secret_use(request.call, id).await.map_err(failed)?)
     };
     Ok(Reply::json(StatusCode::OK, written))
 }
 
 /// Only no Accept header at all, or one of two exact spellings, asks for something else than the payload.
-fn asks_for_metadata(ask: &Ask<'_>) -> bool {
-    matches!(ask.accept.as_sent(), None | Some("*/*" | JSON))
+fn asks_for_metadata(request: &ApiRequest<'_>) -> bool {
+    matches!(request.accept.as_sent(), None | Some("*/*" | JSON))
 }
 
 /// A secret without its payload, with its consumers.
-pub(crate) fn write_use(ask: &Ask<'_>, SecretUse { secret, consumers }: &SecretUse) -> String {
-    write(ask, secret, Some(consumers))
+pub(crate) fn write_use(request: &ApiRequest<'_>, SecretUse { secret, consumers }: &SecretUse) -> String {
+    write(request, secret, Some(consumers))
 }
 
 /// A secret without its payload.
-pub(crate) fn write(ask: &Ask<'_>, secret: &Secret, consumers: Option<&[Consumer]>) -> String {
+pub(crate) fn write(request: &ApiRequest<'_>, secret: &Secret, consumers: Option<&[Consumer]>) -> String {
     let attributes = &secret.attributes;
     let mut object = Object::new();
     object.plain("created", secret.created).plain("updated", secret.updated);
@@ -112,83 +109,82 @@ pub(crate) fn write(ask: &Ask<'_>, secret: &Secret, consumers: Option<&[Consumer
     if let Some(content_type) = secret.content_type {
         object.json("content_types", format_args!("{{\"default\": \"{}\"}}", content_type.as_str()));
     }
-    object.text("secret_ref", &ask.secret_ref(secret.id));
+    object.text("secret_ref", &request.secret_ref(secret.id));
     object.end()
 }
 
 /// `PUT /v1/secrets/{id}`: the payload of a secret that has none yet.
-pub(crate) async fn fill(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let content_type = match fits(ask) {
-        Ok(content_type) => content_type,
-        Err(problem) => return Err(ask.refuse(Action::FillPayload, Some(id), problem).await),
-    };
+pub(crate) async fn fill(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
+    let content_type = request.or_refuse(Action::FillPayload, Some(id), fits(request)).await?;
     // From here on a payload that is there already comes before what is wrong with this one.
-    let payload = match understand_payload(ask, content_type) {
+    let payload = match understand_payload(request, content_type) {
         Ok(payload) => payload,
         Err(problem) => {
-            let refused = ask.vault.refuse_payload(ask.call, id).await;
-            return Err(refused.err().map_or(problem, |error| ask.failed(&error)));
+            let refused = request.vault.refuse_payload(request.call, id).await;
+            return Err(refused.err().map_or(problem, |error| request.failed(&error)));
         }
     };
     let new = NewPayload { content_type, payload };
-    ask.vault.fill_payload(ask.call, id, new).await.map_err(|error| ask.failed(&error))?;
+    request.or_problem(request.vault.fill_payload(request.call, id, new).await)?;
     Ok(Reply::no_content())
 }
 
 /// What is said of the payload, if type and size are such that there can be one.
-fn fits(ask: &Ask<'_>) -> Result<ContentType, Problem> {
-    let content_type = match ask.content_type() {
+fn fits(request: &ApiRequest<'_>) -> Result<ContentType, Problem> {
+    let content_type = match request.content_type() {
         "text/plain" => ContentType::Text,
         "application/octet-stream" => ContentType::OctetStream,
         _ => return Err(Problem::unsupported_type(PAYLOAD_TYPES)),
     };
-    match ask.body.len() {
-        0 => Err(ask.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
+    match request.body.len() {
+        0 => Err(request.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
         1..=PAYLOAD_BYTES_MAX => Ok(content_type),
         _ => {
             let reason = "Provided information too large to process";
-            Err(ask.issue(StatusCode::PAYLOAD_TOO_LARGE, reason))
+            Err(request.issue(StatusCode::PAYLOAD_TOO_LARGE, reason))
         }
     }
 }
 
-fn understand_payload(ask: &Ask<'_>, content_type: ContentType) -> Result<Payload, Problem> {
-    if ask.query.has("transport_key_id") {
-        return Err(ask.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY));
+fn understand_payload(request: &ApiRequest<'_>, content_type: ContentType) -> Result<Payload, Problem> {
+    if request.query.has("transport_key_id") {
+        return Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY));
     }
     match content_type {
-        ContentType::Text => Ok(Payload::new(ask.body.to_vec())), // Whatever encoding is named.
-        ContentType::OctetStream | ContentType::Pkcs8 => decode(ask),
+        ContentType::Text => Ok(Payload::new(request.body.to_vec())), // Whatever encoding is named.
+        ContentType::OctetStream | ContentType::Pkcs8 => decode(request),
     }
 }
 
 /// Bytes as they are, or in base64 if that is said. For what has not one character of base64 Barbican stores an empty secret;
 /// here it is stored as it came, so that nothing is lost. On wrong padding Barbican fails; it is refused here.
-fn decode(ask: &Ask<'_>) -> Result<Payload, Problem> {
-    let encoding = ask.headers.get(header::CONTENT_ENCODING).map_or(&[][..], |encoding| encoding.as_bytes());
+fn decode(request: &ApiRequest<'_>) -> Result<Payload, Problem> {
+    let encoding =
+        request.headers.get(header::CONTENT_ENCODING).map_or(&[][..], |encoding| encoding.as_bytes());
     if encoding.is_empty() {
-        return Ok(Payload::new(ask.body.to_vec()));
+        return Ok(Payload::new(request.body.to_vec()));
     }
     if !encoding.eq_ignore_ascii_case(b"base64") {
         let reason = "Text-based binary secret payloads must specify a content-encoding of 'base64'";
-        return Err(ask.issue(StatusCode::BAD_REQUEST, reason));
+        return Err(request.issue(StatusCode::BAD_REQUEST, reason));
     }
-    if !base64::has_any(ask.body) {
-        return Ok(Payload::new(ask.body.to_vec()));
+    if !base64::has_any(request.body) {
+        return Ok(Payload::new(request.body.to_vec()));
     }
-    base64::decode(ask.body).map_err(|_| ask.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
+    base64::decode(request.body)
+        .map_err(|_| request.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
 }
 
 /// `DELETE /v1/secrets/{id}`. From 1.2 on one that somebody uses stays, unless `force` says otherwise.
-pub(crate) async fn delete(ask: &Ask<'_>, id: SecretId) -> Result<Reply, Problem> {
+pub(crate) async fn delete(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let mut unless_used = false;
-    if ask.version >= Microversion::V1_2 {
-        match ask.query.once("force").and_then(|force| force.map_or(Ok(false), truth)) {
+    if request.version >= Microversion::V1_2 {
+        match request.query.once("force").and_then(|force| force.map_or(Ok(false), truth)) {
             Ok(force) => unless_used = !force,
-            Err(problem) => return Err(ask.refuse(Action::DeleteSecret, Some(id), problem).await),
+            Err(problem) => return Err(request.refuse(Action::DeleteSecret, Some(id), problem).await),
         }
     }
-    ask.vault.delete_secret(ask.call, id, unless_used).await.map_err(|error| ask.failed(&error))?;
+    request.or_problem(request.vault.delete_secret(request.call, id, unless_used).await)?;
     Ok(Reply::no_content())
 }
 

@@ -3,17 +3,17 @@
 
 use vault::Action;
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 
 /// What Barbican says of every store while it has only one, as here.
 const NO_CHOICE_OF_STORES: &str =
     "Not Found. Multiple backends support is not enabled in service configuration.";
 
 /// The answer to any method: a caller who may ask, by the rule of the action, learns that there is nothing to choose.
-pub(crate) async fn refuse(ask: &Ask<'_>, action: Action) -> Result<Reply, Problem> {
-    Err(ask.refuse(action, None, Problem::not_found(NO_CHOICE_OF_STORES)).await)
+pub(crate) async fn refuse(request: &ApiRequest<'_>, action: Action) -> Result<Reply, Problem> {
+    Err(request.refuse(action, None, Problem::not_found(NO_CHOICE_OF_STORES)).await)
 }
 
 /// The answer where Barbican looks for the store first, and there is no choice of any.

@@ -5,10 +5,10 @@ use http::StatusCode;
 use model::{Text, Timestamp, TransportKeyId};
 use vault::{Action, Sliced};
 
-use crate::ask::Ask;
 use crate::problem::Problem;
 use crate::python::{Value, unquote_plus};
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::resources::list;
 use crate::resources::secrets::require_json;
 use crate::schema::bodies::TRANSPORT_KEY;
@@ -18,39 +18,32 @@ use crate::write::{Object, quoted};
 /// The name of the schema in error texts.
 const SCHEMA: &str = "Transport Key";
 
-fn reference(ask: &Ask<'_>, id: TransportKeyId) -> String {
-    format!("{}/v1/transport_keys/{id}", ask.origin.url())
+fn reference(request: &ApiRequest<'_>, id: TransportKeyId) -> String {
+    format!("{}/v1/transport_keys/{id}", request.origin.url())
 }
 
 /// `GET /v1/transport_keys`
-pub(crate) async fn read_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let understood = list::slice(ask.query)
-        .and_then(|slice| Ok((slice, ask.query.once("plugin_name")?.map(unquote_plus))));
-    let (slice, plugin) = match understood {
-        Ok(understood) => understood,
-        Err(problem) => return Err(ask.refuse(Action::ListTransportKeys, None, problem).await),
-    };
-    let Sliced { items, total } = ask
-        .vault
-        .transport_keys(ask.call, plugin.as_deref(), slice)
-        .await
-        .map_err(|error| ask.failed(&error))?;
-    let one = |key: &model::TransportKey| quoted(&reference(ask, key.id));
+pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let understood = list::slice(request.query)
+        .and_then(|slice| Ok((slice, request.query.once("plugin_name")?.map(unquote_plus))));
+    let (slice, plugin) = request.or_refuse(Action::ListTransportKeys, None, understood).await?;
+    let Sliced { items, total } =
+        request.or_problem(request.vault.transport_keys(request.call, plugin.as_deref(), slice).await)?;
+    let one = |key: &model::TransportKey| quoted(&reference(request, key.id));
     let page = Sliced { items: items.iter().map(one).collect(), total };
-    Ok(list::page(ask, "transport_keys", "transport_keys", page, slice))
+    Ok(list::page(request, "transport_keys", "transport_keys", page, slice))
 }
 
 /// `POST /v1/transport_keys`
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let (plugin, key) = match require_json(ask).and_then(|()| parse(ask.body)) {
-        Ok(understood) => understood,
-        Err(problem) => return Err(ask.refuse(Action::CreateTransportKey, None, problem).await),
-    };
-    let id = ask.vault.create_transport_key(ask.call, plugin, key).await;
-    let reference = reference(ask, id.map_err(|error| ask.failed(&error))?);
+pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
+    let (plugin, key) = request
+        .or_refuse(Action::CreateTransportKey, None, require_json(request).and_then(|()| parse(request.body)))
+        .await?;
+    let id = request.vault.create_transport_key(request.call, plugin, key).await;
+    let reference = reference(request, id.map_err(|error| request.failed(&error))?);
     let mut object = Object::new();
     object.text("transport_key_ref", &reference);
-    Ok(Reply::json(StatusCode::CREATED, object.end()).at(&reference))
+    Ok(Reply::json(StatusCode::CREATED, object.end()).with_location(&reference))
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<(Text, String), Problem> {
@@ -65,8 +58,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<(Text, String), Problem> {
 }
 
 /// `GET /v1/transport_keys/{id}`: Barbican shows its row as it is.
-pub(crate) async fn read(ask: &Ask<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
-    let key = ask.vault.transport_key(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn read(request: &ApiRequest<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
+    let key = request.or_problem(request.vault.transport_key(request.call, id).await)?;
     let moment = |time: Timestamp| time.to_string().replacen('T', " ", 1);
     let mut object = Object::new();
     object.plain("id", key.id);
@@ -77,7 +70,7 @@ pub(crate) async fn read(ask: &Ask<'_>, id: TransportKeyId) -> Result<Reply, Pro
 }
 
 /// `DELETE /v1/transport_keys/{id}`
-pub(crate) async fn delete(ask: &Ask<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
-    ask.vault.delete_transport_key(ask.call, id).await.map_err(|error| ask.failed(&error))?;
+pub(crate) async fn delete(request: &ApiRequest<'_>, id: TransportKeyId) -> Result<Reply, Problem> {
+    request.or_problem(request.vault.delete_transport_key(request.call, id).await)?;
     Ok(Reply::no_content())
 }

@@ -3,11 +3,11 @@
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::accept::Accept;
-use crate::ask::Ask;
 use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
+use crate::request::ApiRequest;
 use crate::write::{Object, list};
 use transport::Origin;
 
@@ -47,9 +47,9 @@ pub(crate) fn list_versions(
 }
 
 /// `GET /v1`
-pub(crate) async fn read(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn read(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let mut object = Object::new();
-    object.json("version", document(ask.version, ask.origin));
+    object.json("version", document(request.version, request.origin));
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use transport::{Host, Names, Target};
 
-    fn ask(version: Microversion, accept: Option<&str>, query: &str) -> Result<String, String> {
+    fn request(version: Microversion, accept: Option<&str>, query: &str) -> Result<String, String> {
         let headers = HeaderMap::new();
         let (names, target) = (Names::default(), Target { host: Host::parse("h"), scheme: None });
         let origin = Origin::new(None, &names, &headers, &target, ([127, 0, 0, 1], 9311).into());
@@ -124,9 +124,9 @@ mod tests {
         let later = "300 {\"versions\": [{\"id\": \"v1\", \"status\": \"CURRENT\", \"min_version\": \"1.0\", \
                      \"max_version\": \"1.2\", \"links\": [{\"rel\": \"self\", \"href\": \"http://h/v1/\"}, {\"rel\": \
                      \"describedby\", \"type\": \"text/html\", \"href\": \"https://docs.openstack.org/\"}]}]}";
-        assert_eq!(ask(Microversion::V1_0, None, "x=1").as_deref(), Ok(first));
-        assert_eq!(ask(Microversion::V1_1, Some("*/*"), "").as_deref(), Ok(later));
-        assert_eq!(ask(Microversion::V1_0, None, "build").as_deref(), Ok("200 {\"build\": \"23.0.0\"}"));
-        assert_eq!(ask(Microversion::V1_0, Some(JSON_HOME), ""), Err("http://h/v1/".to_owned()));
+        assert_eq!(request(Microversion::V1_0, None, "x=1").as_deref(), Ok(first));
+        assert_eq!(request(Microversion::V1_1, Some("*/*"), "").as_deref(), Ok(later));
+        assert_eq!(request(Microversion::V1_0, None, "build").as_deref(), Ok("200 {\"build\": \"23.0.0\"}"));
+        assert_eq!(request(Microversion::V1_0, Some(JSON_HOME), ""), Err("http://h/v1/".to_owned()));
     }
 }

@@ -28,24 +28,28 @@ pub(crate) static SECRET: Schema = Schema {
         ("mode", Schema::text(CHARS_MAX)),
         (
             "bit_length",
-            Schema { minimum: Some(1), maximum: Some(BitLength::MAX as i64), ..Schema::of(&[Type::Integer]) },
+            Schema {
+                minimum: Some(1),
+                maximum: Some(BitLength::MAX as i64),
+                ..Schema::of_type(&[Type::Integer])
+            },
         ),
         ("expiration", Schema::text(CHARS_MAX)),
-        ("payload", Schema::of(&[Type::String])),
+        ("payload", Schema::of_type(&[Type::String])),
         ("secret_type", Schema { one_of: &SECRET_TYPES, ..Schema::text(80) }),
         ("payload_content_type", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
         ("payload_content_encoding", Schema { one_of: &["base64"], ..Schema::text(CHARS_MAX) }),
-        ("transport_key_needed", Schema { one_of: &["true", "false"], ..Schema::of(&[Type::String]) }),
-        ("transport_key_id", Schema::of(&[Type::String])),
+        ("transport_key_needed", Schema { one_of: &["true", "false"], ..Schema::of_type(&[Type::String]) }),
+        ("transport_key_id", Schema::of_type(&[Type::String])),
     ],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// All user metadata of a secret.
 pub(crate) static SECRET_METADATA: Schema = Schema {
-    properties: &[("metadata", Schema::of(&[Type::Object]))],
+    properties: &[("metadata", Schema::of_type(&[Type::Object]))],
     required_draft3: true,
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// One pair of user metadata.
@@ -53,11 +57,11 @@ pub(crate) static SECRET_METADATUM: Schema = Schema {
     properties: &[("key", Schema::text(CHARS_MAX)), ("value", Schema::text(CHARS_MAX))],
     required_draft3: true,
     closed: true,
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A text that must not be empty.
-const NON_EMPTY: Schema = Schema { length_min: 1, ..Schema::of(&[Type::String]) };
+const NON_EMPTY: Schema = Schema { length_min: 1, ..Schema::of_type(&[Type::String]) };
 
 /// One secret of a new container.
 static SECRET_REF: Schema = Schema {
@@ -66,34 +70,34 @@ static SECRET_REF: Schema = Schema {
         ("name", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
         ("secret_ref", NON_EMPTY),
     ],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A new container.
 pub(crate) static CONTAINER: Schema = Schema {
     properties: &[
         ("name", Schema { types: &[Type::String, Type::Null], ..Schema::text(CHARS_MAX) }),
-        ("type", Schema { one_of: &["generic", "rsa", "certificate"], ..Schema::of(&[Type::String]) }),
-        ("secret_refs", Schema { items: Some(&SECRET_REF), ..Schema::of(&[Type::Array]) }),
+        ("type", Schema { one_of: &["generic", "rsa", "certificate"], ..Schema::of_type(&[Type::String]) }),
+        ("secret_refs", Schema { items: Some(&SECRET_REF), ..Schema::of_type(&[Type::Array]) }),
     ],
     required: &["type"],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// The users of an ACL: Barbican looks at the type of the first one alone.
 static ACL_USER: Schema = Schema::text(CHARS_MAX);
 const ACL_OF_OPERATION: Schema = Schema {
     properties: &[
-        ("users", Schema { first_item: Some(&ACL_USER), ..Schema::of(&[Type::Array]) }),
-        ("project-access", Schema::of(&[Type::Boolean])),
+        ("users", Schema { first_item: Some(&ACL_USER), ..Schema::of_type(&[Type::Array]) }),
+        ("project-access", Schema::of_type(&[Type::Boolean])),
     ],
     closed: true,
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// An ACL.
 pub(crate) static ACL: Schema =
-    Schema { properties: &[("read", ACL_OF_OPERATION)], closed: true, ..Schema::of(&[Type::Object]) };
+    Schema { properties: &[("read", ACL_OF_OPERATION)], closed: true, ..Schema::of_type(&[Type::Object]) };
 
 /// A consumer of a container.
 pub(crate) static CONSUMER: Schema = Schema {
@@ -102,7 +106,7 @@ pub(crate) static CONSUMER: Schema = Schema {
         ("name", Schema { length_min: 1, ..Schema::text(36) }),
     ],
     required: &["name", "URL"],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A consumer of a secret. Barbican bounds the resource's id by its column, which a database may or may not enforce.
@@ -113,17 +117,17 @@ pub(crate) static SECRET_CONSUMER: Schema = Schema {
         ("resource_id", Schema { length_min: 1, ..Schema::text(CHARS_MAX) }),
     ],
     required: &["service", "resource_type", "resource_id"],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A secret to be put into a container, or taken out of it.
 pub(crate) static CONTAINER_SECRET: Schema = Schema {
     properties: &[("name", Schema::text(CHARS_MAX)), ("secret_ref", NON_EMPTY)],
     required: &["secret_ref"],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
-const INTEGER: Schema = Schema::of(&[Type::Integer]);
+const INTEGER: Schema = Schema::of_type(&[Type::Integer]);
 
 /// What is said of a project's quotas.
 pub(crate) static PROJECT_QUOTA: Schema = Schema {
@@ -138,29 +142,29 @@ pub(crate) static PROJECT_QUOTA: Schema = Schema {
                 ("cas", INTEGER),
             ],
             closed: true,
-            ..Schema::of(&[Type::Object])
+            ..Schema::of_type(&[Type::Object])
         },
     )],
     required: &["project_quotas"],
     closed: true,
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A new transport key.
 pub(crate) static TRANSPORT_KEY: Schema = Schema {
     properties: &[
-        ("plugin_name", Schema::of(&[Type::String])),
-        ("transport_key", Schema::of(&[Type::String])),
+        ("plugin_name", Schema::of_type(&[Type::String])),
+        ("transport_key", Schema::of_type(&[Type::String])),
     ],
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };
 
 /// A new order.
 pub(crate) static ORDER: Schema = Schema {
     properties: &[
-        ("meta", Schema::of(&[Type::Object])),
-        ("type", Schema { one_of: &["key", "asymmetric"], ..Schema::of(&[Type::String]) }),
+        ("meta", Schema::of_type(&[Type::Object])),
+        ("type", Schema { one_of: &["key", "asymmetric"], ..Schema::of_type(&[Type::String]) }),
     ],
     required_draft3: true,
-    ..Schema::of(&[Type::Object])
+    ..Schema::of_type(&[Type::Object])
 };

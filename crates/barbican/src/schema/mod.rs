@@ -117,7 +117,7 @@ pub(crate) fn read(body: &[u8], schema: &Schema, name: &str) -> Result<Value, Pr
 
 impl Schema {
     /// No constraint but the type.
-    pub(crate) const fn of(types: &'static [Type]) -> Self {
+    pub(crate) const fn of_type(types: &'static [Type]) -> Self {
         Self {
             types,
             length_max: None,
@@ -136,7 +136,7 @@ impl Schema {
 
     /// A text of at most so many characters.
     pub(crate) const fn text(length_max: usize) -> Self {
-        Self { length_max: Some(length_max), ..Self::of(&[Type::String]) }
+        Self { length_max: Some(length_max), ..Self::of_type(&[Type::String]) }
     }
 
     /// Whether it says something of a property of that name.

@@ -16,7 +16,7 @@ use crate::table::Route;
 pub(crate) const JSON: &str = "application/json";
 
 /// One request.
-pub(crate) struct Ask<'r> {
+pub(crate) struct ApiRequest<'r> {
     /// Where it goes.
     pub vault: &'r Vault,
     /// Who asks, and when.
@@ -37,7 +37,7 @@ pub(crate) struct Ask<'r> {
     pub body: &'r [u8],
 }
 
-impl Ask<'_> {
+impl ApiRequest<'_> {
     /// What an error of the vault means to the caller. What failed inside goes to the log.
     pub(crate) fn failed(&self, error: &Error) -> Problem {
         let problem = Problem::of_vault(self.route.name, error);
@@ -45,6 +45,11 @@ impl Ask<'_> {
             error!(request = %self.call.request, operation = self.route.name, %error, "request failed");
         }
         problem
+    }
+
+    /// What the vault gave, or the problem that its error is to the caller.
+    pub(crate) fn or_problem<T>(&self, given: Result<T, Error>) -> Result<T, Problem> {
+        given.map_err(|error| self.failed(&error))
     }
 
     /// The problem of a request that is wrong in itself, unless its caller may not even make it: that comes first, and
@@ -61,6 +66,32 @@ impl Ask<'_> {
         match self.vault.refuse_of(self.call, action, of).await {
             Ok(()) => problem,
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The typed request, or the problem of one that is wrong in itself, by [`Self::refuse`].
+    pub(crate) async fn or_refuse<T>(
+        &self,
+        action: Action,
+        id: Option<SecretId>,
+        typed: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        match typed {
+            Ok(typed) => Ok(typed),
+            Err(problem) => Err(self.refuse(action, id, problem).await),
+        }
+    }
+
+    /// The same, for what belongs to a secret or a container.
+    pub(crate) async fn or_refuse_of<T>(
+        &self,
+        action: Action,
+        of: Guarded,
+        typed: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        match typed {
+            Ok(typed) => Ok(typed),
+            Err(problem) => Err(self.refuse_of(action, of, problem).await),
         }
     }
 
