@@ -4,50 +4,45 @@
 //! /healthcheck        ─▶ answer
 //! …                   ─▶ is it for this server, and from no page of another site? ─▶
 //! OPTIONS             ─▶ 200, as Barbican's CORS filter does
-//! /v1… ─▶ identify ─▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ body ─▶ handler ─▶ vault
-//! /…   ────────────▶ microversion ─▶ place ─▶ method ─▶ Accept ─▶ list of versions
+//! /v1… ─▶ identify ─▶ microversion ─▶ path ─▶ method ─▶ Accept ─▶ body ─▶ handler ─▶ vault
+//! /…   ────────────▶ microversion ─▶ path ─▶ method ─▶ Accept ─▶ list of versions
 //! ```
 //!
-//! The order of these steps is Barbican's, and shows: whoever sends two mistakes learns of the first.
+//! The order of these steps is Barbican's, and clients see it: a request with two mistakes is answered for the first.
 //!
 //! An answer is given when the rest of the request has come, so that it says truly whether the connection goes on.
 
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as HttpBody, Incoming};
-use model::{Call, Guarded, RequestId};
+use model::RequestId;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tracing::{Instrument as _, debug, debug_span};
 use transport::{
-    Arriving, Authenticator, BadTarget, BodyError, Browsers, Cors, Foreign, HostName, Limits, Metrics,
-    Origin, RequestBody, Service, Target, Unidentified, WebOrigin, serve_connection, set_request_id,
+    Arriving, Authenticator, BadTarget, Browsers, Cors, Foreign, HostName, Limits, Metrics, Origin, Service,
+    Target, WebOrigin, serve_connection, set_request_id,
 };
-use vault::{Absent, Action, Error, Vault};
+use vault::Vault;
 
 use crate::accept::Accept;
+use crate::exchange::Exchange;
 use crate::media_types;
 use crate::metrics::CountedOperation;
 use crate::microversion::{BadVersion, Microversion};
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
-use crate::path::{self, App, Found, Path};
+use crate::path::{self, App, Path};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::{API_VERSION, Body, Reply};
-use crate::request::{ApiRequest, JSON, content_type};
 use crate::resources::versions;
-use crate::routes::{self, VERSIONS};
-use crate::table::{Owner, Remainder, Route, Verb};
-use crate::write::Object;
-
-/// When to come again while Keystone does not answer: it is tried once a second then.
-const RETRY_AFTER_S: u8 = 1;
+use crate::routes::VERSIONS;
+use crate::table::{Remainder, Verb};
 
 /// Barbican's methods, and the headers that its CORS filter exposes and takes alike.
 const CORS: Cors = Cors {
@@ -61,30 +56,24 @@ const CORS: Cors = Cors {
 pub struct DoorConfig {
     /// How callers are identified.
     pub auth: Authenticator,
-    /// What references to this server begin with. Otherwise it is what the request was sent to.
+    /// The beginning of references to this server. By default it is the target of the request.
     pub host_href: Option<String>,
     /// Names of this server, beside its addresses, `localhost` and that in [`Self::host_href`].
     pub hosts: Vec<HostName>,
     /// Pages of other sites that have access: `[cors] allowed_origins`.
     pub allowed_origins: Vec<WebOrigin>,
-    /// What a request may cost.
+    /// The limits of requests.
     pub limits: Limits,
 }
 
 /// Barbican's REST API over a vault.
 pub struct Door {
-    vault: Arc<Vault>,
-    auth: Authenticator,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) auth: Authenticator,
     host_href: Option<String>,
     browsers: Browsers,
-    limits: Limits,
-    metrics: Metrics,
-}
-
-/// What the path, the method and the Accept header came to.
-struct ChosenOperation<'p> {
-    found: Found<'p>,
-    route: &'static Route,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
 }
 
 impl Door {
@@ -95,7 +84,7 @@ impl Door {
         Self { vault, auth, host_href, browsers, limits, metrics }
     }
 
-    /// What the door counts.
+    /// The counters of the door.
     pub fn register_metrics(registry: &mut Registry) -> Metrics {
         Metrics::register::<CountedOperation>(registry, "donjon_http")
     }
@@ -156,14 +145,14 @@ impl Door {
             Ok(()) => match app {
                 Ok(App::V1(rest)) => {
                     let origin = self.origin(head, &target, here);
-                    let turn = Turn {
+                    let exchange = Exchange {
                         door: self,
                         head,
                         accept: &accept,
                         origin: &origin,
                         request: RequestId::next(),
                     };
-                    turn.answer(rest, body).await
+                    exchange.answer(rest, body).await
                 }
                 Ok(App::Versions(rest)) => {
                     let origin = self.origin(head, &target, here);
@@ -177,7 +166,7 @@ impl Door {
         (asked, response)
     }
 
-    /// Where callers are believed, pages of other sites are kept out; whoever has a token of Keystone's is no page.
+    /// Where headers name the caller, pages of other sites are kept out. A page has no token of Keystone.
     fn keep_out(&self, head: &Parts, target: &Target<'_>) -> Result<(), Foreign> {
         match self.auth {
             Authenticator::ProjectHeader => self.browsers.check(&head.headers, target.host.as_ref()),
@@ -231,15 +220,16 @@ impl Door {
     }
 }
 
-/// An answer, what it counts as, and the version that was agreed on.
-struct Answered {
-    asked: CountedOperation,
-    spoken: Option<Microversion>,
-    reply: Reply,
+/// An answer, the operation it is counted as, and the version that was agreed on.
+pub(crate) struct Answered {
+    pub asked: CountedOperation,
+    pub spoken: Option<Microversion>,
+    pub reply: Reply,
 }
 
 impl Answered {
-    fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
+    /// Adds the headers of every answer.
+    pub(crate) fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
         (self.asked, finish(self.reply, self.spoken, request))
     }
 }
@@ -249,191 +239,6 @@ impl Service for Door {
 
     async fn answer(&self, request: Request<Incoming>, here: SocketAddr) -> Response<Body> {
         Self::answer(self, request, here).await
-    }
-}
-
-/// One request to the API, before it is known whose it is.
-struct Turn<'r> {
-    door: &'r Door,
-    head: &'r Parts,
-    accept: &'r Accept<'r>,
-    origin: &'r Origin<'r>,
-    request: RequestId,
-}
-
-impl Turn<'_> {
-    async fn answer<B: HttpBody>(
-        &self,
-        rest: &str,
-        body: &mut Arriving<'_, B>,
-    ) -> (CountedOperation, Response<Body>) {
-        let (request, head) = (self.request, self.head);
-        let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
-        let answered = self.api(rest, body).instrument(span).await;
-        debug!(%request, status = answered.reply.status.as_u16(), "answered");
-        answered.finish(request)
-    }
-
-    async fn api<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> Answered {
-        let (rest, extension) = media_types::without_extension(rest);
-        let found = path::v1(&rest);
-        let verb = Verb::from_method(&self.head.method);
-        // Before it is known whose it is: what is refused to a stranger counts as what was asked for.
-        let asked = match &found {
-            Ok(found) => CountedOperation::of_resource(found.resource, verb),
-            Err(_) => CountedOperation::elsewhere(verb),
-        };
-        let caller = match self.door.auth.identify(&self.head.headers).await {
-            Ok(caller) => caller,
-            Err(why) => return Answered { asked, spoken: None, reply: self.unidentified(why) },
-        };
-        let version = match Microversion::from_headers(&self.head.headers) {
-            Ok(version) => version,
-            Err(bad) => return Answered { asked, spoken: None, reply: self.page(&bad_version_page(&bad)) },
-        };
-        let time = SystemTime::now().into();
-        let call = Call { caller, time, request: self.request, door: model::Door::Rest };
-        let answered = match found {
-            Ok(found) => self.aimed(&found, verb, extension, body, version, &call).await,
-            Err(problem) => Err(problem),
-        };
-        let reply = answered.unwrap_or_else(|problem| Reply::problem(&problem));
-        Answered { asked, spoken: Some(version), reply }
-    }
-
-    /// The answer to nobody.
-    fn unidentified(&self, why: Unidentified) -> Reply {
-        self.door.metrics.unidentified();
-        let challenge = || self.door.auth.challenge();
-        match why {
-            Unidentified::MissingProject
-            | Unidentified::Repeated(_)
-            | Unidentified::ProjectTooLong
-            | Unidentified::UserTooLong
-            | Unidentified::TooManyRoles
-            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(unidentified_text(why))),
-            Unidentified::Unauthenticated => {
-                let mut error = Object::new();
-                error
-                    .json("code", 401)
-                    .text("title", "Unauthorized")
-                    .text("message", &unidentified_text(why));
-                let mut body = Object::new();
-                body.json("error", error.end());
-                Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, body.end()) }
-            }
-            Unidentified::NoProject => Reply { challenge: challenge(), ..self.page(&Page::Unauthorized) },
-            Unidentified::Unavailable => {
-                let page = self.page(&Page::Unavailable(unidentified_text(why)));
-                Reply { retry_after_s: Some(RETRY_AFTER_S), ..page }
-            }
-        }
-    }
-
-    /// A page without a text when only the head is asked for; an empty Accept header is none here.
-    fn page(&self, page: &Page) -> Reply {
-        let reply = match self.accept.as_sent() {
-            Some("") => page.reply(&Accept::Absent),
-            _ => page.reply(self.accept),
-        };
-        if self.head.method == Method::HEAD { page::without_body(reply) } else { reply }
-    }
-
-    async fn aimed<B: HttpBody>(
-        &self,
-        found: &Found<'_>,
-        verb: Option<Verb>,
-        extension: Option<&str>,
-        body: &mut Arriving<'_, B>,
-        version: Microversion,
-        call: &Call,
-    ) -> Result<Reply, Problem> {
-        let (aim, query) = match self.aim(found, verb, extension) {
-            Ok(aim) => aim,
-            Err(problem) => return Err(self.unless_hidden(found, call, problem).await),
-        };
-        let body = self.body(&aim, body, call).await?;
-        self.handle(aim, &query, &body, version, call).await
-    }
-
-    /// What the request is aimed at, and its parameters.
-    fn aim<'p>(
-        &self,
-        found: &Found<'p>,
-        verb: Option<Verb>,
-        extension: Option<&str>,
-    ) -> Result<(ChosenOperation<'p>, Query<'_>), Problem> {
-        let route = choose(found.resource, found.rest, verb, self.accept, extension)?;
-        let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""))?;
-        Ok((ChosenOperation { found: *found, route }, query))
-    }
-
-    /// The problem of a request that no handler gets. Barbican looks for what is asked of before anything else, so what is
-    /// not there comes first; and only who may read a payload learns that it cannot be written to.
-    async fn unless_hidden(&self, found: &Found<'_>, call: &Call, problem: Problem) -> Problem {
-        let Some(owner) = found.path.owner() else { return problem };
-        let hides = found.resource.rules.hides_methods && problem.status == StatusCode::METHOD_NOT_ALLOWED;
-        let vault = &self.door.vault;
-        let refused = match owner {
-            Owner::Secret(id) if hides => vault.refuse(call, Action::ReadPayload, Some(id)).await,
-            Owner::Secret(id) => vault.refuse(call, Action::ReadSecret, Some(id)).await,
-            Owner::Container(id) => {
-                vault.refuse_of(call, Action::ReadContainer, Guarded::Container(id)).await
-            }
-            Owner::Order(id) => vault.refuse_order(call, Action::ReadOrder, id).await,
-        };
-        let name = found.resource.routes.first().map_or("", |route| route.name);
-        match refused {
-            Err(error @ Error::Absent(Absent::Secret(_) | Absent::Container | Absent::Order)) => {
-                Problem::of_vault(name, &error)
-            }
-            Err(error @ Error::Denied(_)) if hides => Problem::of_vault(name, &error),
-            Ok(()) | Err(_) => problem,
-        }
-    }
-
-    /// The body, for operations that look at one. What is said to be JSON has to be UTF-8, or Barbican answers before
-    /// anything else is looked at, with an empty description; here it says why.
-    async fn body<B: HttpBody>(
-        &self,
-        aim: &ChosenOperation<'_>,
-        body: &mut Arriving<'_, B>,
-        call: &Call,
-    ) -> Result<RequestBody, Problem> {
-        if aim.route.verb == Verb::Get {
-            return Ok(RequestBody::empty());
-        }
-        let body = body.receive(&self.door.limits).await.map_err(|error| match error {
-            BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            BodyError::Broken => Problem::bad_request(error.to_string()),
-        })?;
-        if content_type(&self.head.headers) == JSON && !body.is_utf8() {
-            return Err(self.unless_hidden(&aim.found, call, Problem::malformed_json()).await);
-        }
-        Ok(body)
-    }
-
-    async fn handle(
-        &self,
-        aim: ChosenOperation<'_>,
-        query: &Query<'_>,
-        body: &RequestBody,
-        version: Microversion,
-        call: &Call,
-    ) -> Result<Reply, Problem> {
-        let api_request = ApiRequest {
-            vault: &self.door.vault,
-            call,
-            route: aim.route,
-            headers: &self.head.headers,
-            accept: self.accept,
-            query,
-            version,
-            origin: self.origin,
-            body: &body.bytes,
-        };
-        let handled = routes::handle(aim.found.path, aim.route.verb, &api_request).await;
-        handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The place has the row, so there is one.
     }
 }
 
@@ -451,22 +256,8 @@ fn foreign_text(foreign: Foreign) -> &'static str {
     }
 }
 
-/// The texts of Barbican and of keystonemiddleware, where they have one.
-fn unidentified_text(why: Unidentified) -> String {
-    match why {
-        Unidentified::MissingProject => "Missing X-Project-Id".to_owned(),
-        Unidentified::Unauthenticated => "The request you have made requires authentication.".to_owned(),
-        Unidentified::Unavailable => "The Keystone service is temporarily unavailable.".to_owned(),
-        Unidentified::Repeated(_)
-        | Unidentified::ProjectTooLong
-        | Unidentified::UserTooLong
-        | Unidentified::TooManyRoles
-        | Unidentified::RoleTooLong
-        | Unidentified::NoProject => why.to_string(),
-    }
-}
-
-fn bad_version_page(bad: &BadVersion) -> Page {
+/// The page of a version that cannot be spoken.
+pub(crate) fn bad_version_page(bad: &BadVersion) -> Page {
     match bad {
         BadVersion::Malformed(..) => Page::BadRequest(bad.to_string()),
         BadVersion::Unacceptable(_) => Page::NotAcceptable(bad.to_string()),
@@ -492,7 +283,7 @@ fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<Body> {
     finish(Reply::problem(&Problem::new(status, why.to_string())), None, RequestId::next())
 }
 
-/// Adds what every answer has: the request id, and the version if one was agreed on.
+/// Adds the headers of every answer: the request id, and the version if one was agreed on.
 fn finish(reply: Reply, spoken: Option<Microversion>, request: RequestId) -> Response<Body> {
     let mut response = reply.into_response();
     let headers = response.headers_mut();

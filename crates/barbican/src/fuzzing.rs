@@ -36,13 +36,13 @@ pub fn metadatum(body: &[u8]) -> Option<(Metadatum, bool)> {
     Some((change.pair().clone(), matches!(change, metadata::Change::Facet(..))))
 }
 
-/// The body of a new order: what it says of itself, if it can be understood.
+/// The body of a new order: its meta, if it can be understood.
 pub fn order(body: &[u8]) -> Option<String> {
     let now = Timestamp::from_micros(1_800_000_000_000_000);
     orders::parse(body, now).ok().map(|order| order.meta)
 }
 
-/// The bodies of what belongs to secrets and projects. How many of these readers understood it.
+/// The bodies of ACLs, consumers, containers, quotas and transport keys. Returns how many of the readers understood it.
 pub fn belongings(body: &[u8]) -> usize {
     let guarded = [Guarded::Secret(SecretId::NIL), Guarded::Container(ContainerId::from_bytes([0; 16]))];
     let consumers = guarded.into_iter().filter(|of| consumers::parse(body, *of).is_ok()).count();
@@ -61,8 +61,8 @@ pub fn encoded(text: &[u8]) -> Option<Payload> {
     base64::decode(text).ok()
 }
 
-/// The headers that every request is read for, one a line: who asks, if that and the version can be understood, and
-/// what references to this server begin with.
+/// The headers that are read in every request, one a line: the caller, if caller and version can be understood, and
+/// the beginning of references to this server.
 pub fn headers(lines: &[u8]) -> (Option<Caller>, String) {
     let mut headers = HeaderMap::new();
     for line in lines.split(|&byte| byte == b'\n').take(100) {

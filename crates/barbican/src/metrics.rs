@@ -10,12 +10,12 @@ use transport::Operation;
 use crate::routes::RESOURCES;
 use crate::table::{Resource, Verb};
 
-/// Methods that are told apart: those of [`Verb`], and all others together.
+/// Methods with a count of their own: those of [`Verb`], and one for all others.
 const VERBS: usize = 6;
-/// Resources that are told apart: those of the API, and the list of versions.
+/// Resources with a count of their own: those of the API, and the list of versions.
 const PLACES: usize = RESOURCES.len() + 1;
 
-/// What was asked for, as far as it is told apart.
+/// The operation that a request asked for, as the metrics count it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct CountedOperation {
     place: Option<(usize, &'static str)>,

@@ -61,7 +61,7 @@ impl Page {
         reply
     }
 
-    /// The answer of the versions part, which makes its own JSON for those who prefer it.
+    /// The answer of the versions part, which makes its own JSON for clients that prefer it.
     pub(crate) fn reply_of_versions(&self, accept: &Accept<'_>, description: Option<&'static str>) -> Reply {
         let asked = accept.as_sent().filter(|text| !text.is_empty()).map(|text| Accept::parse(Some(text)));
         let best = asked.and_then(|accept| accept.best(&["text/plain", "text/html", "application/json"]));
@@ -88,7 +88,7 @@ impl Page {
         Problem::bare(self.status()).title()
     }
 
-    /// The message, with WebOb's markup; what the caller sent is put through `escape`.
+    /// The message, with WebOb's markup; the caller's own text is put through `escape`.
     fn message(&self, accept: &Accept<'_>, escape: fn(&str) -> String) -> String {
         match self {
             Self::BadRequest(reason) => format!(

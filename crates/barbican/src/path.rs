@@ -11,12 +11,11 @@
 
 use std::borrow::Cow;
 
-use model::SecretId;
-
+use crate::parameters::BadParameter;
 use crate::problem::Problem;
 use crate::python::text::percent_decode;
 use crate::routes::{RESOURCES, ResourcePath, Row, VERSIONS};
-use crate::table::{self, BadParameter, Remainder, Resource};
+use crate::table::{self, Remainder, Resource};
 
 /// A path, decoded, with single slashes.
 #[derive(Debug)]
@@ -24,13 +23,13 @@ pub(crate) struct Path<'p> {
     text: Cow<'p, str>,
 }
 
-/// A path that leads nowhere, whoever asks. The texts are for the caller.
+/// A path that leads nowhere, for any caller. The texts are for the caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BadPath {
     /// Barbican says nothing more of it.
     #[error("")]
     NotUtf8,
-    /// To a proxy that looks at paths it is no slash, and to Barbican it is one: whoever was refused `/v1/secrets` there
+    /// A proxy that checks paths sees no slash, and Barbican sees one: a caller who was refused `/v1/secrets` by the proxy
     /// would ask for `/v1%2Fsecrets`.
     #[error("a slash in the path may not be encoded (%2F)")]
     EncodedSlash,
@@ -54,7 +53,7 @@ pub(crate) struct Found<'p> {
     pub path: ResourcePath<'p>,
     /// Its row.
     pub resource: &'static Resource<Row>,
-    /// What is left behind it that should not be there.
+    /// The steps behind it that lead to no resource.
     pub rest: Remainder,
 }
 
@@ -85,7 +84,7 @@ impl<'p> Path<'p> {
     }
 }
 
-/// Follows a path of the versions part. What is behind it.
+/// Follows a path of the versions part. Says which steps are behind it.
 pub(crate) fn versions(path: &str) -> Remainder {
     table::follow(&[], &VERSIONS, path).2
 }
@@ -104,23 +103,6 @@ pub(crate) fn v1(path: &str) -> Result<Found<'_>, Problem> {
             Ok(Found { path: place, resource, rest: Remainder::Nowhere(description) })
         }
     }
-}
-
-/// A version 4 UUID, the only kind that Barbican knows.
-pub(crate) fn parse_id(text: &str) -> Option<SecretId> {
-    parse_any_id(text).filter(SecretId::is_v4)
-}
-
-/// A UUID in exactly the form in which it is handed out: Barbican compares texts. A secret that was defined at the libvirt
-/// door has whatever id its client chose.
-pub(crate) fn parse_any_id(text: &str) -> Option<SecretId> {
-    let dashes_where_they_belong = text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| (byte == b'-') == matches!(at, 8 | 13 | 18 | 23));
-    let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-    if !dashes_where_they_belong || !lower {
-        return None;
-    }
-    text.parse().ok()
 }
 
 #[cfg(test)]
@@ -216,22 +198,6 @@ mod tests {
         ] {
             assert_eq!(follow(&path), expect, "{path}");
         }
-    }
-
-    #[test]
-    fn only_the_form_handed_out_is_an_id() {
-        for text in [
-            "6BA7B810-9DAD-41D1-80B4-00C04FD430C8",
-            "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
-            "6ba7b8109dad41d180b400c04fd430c8",
-            "{6ba7b810-9dad-41d1-80b4-00c04fd430c8}",
-            "6ba7b810-9dad-41d1-c0b4-00c04fd430c8",
-        ] {
-            assert_eq!(parse_id(text), None, "{text}");
-        }
-        assert!(parse_any_id("6ba7b810-9dad-11d1-80b4-00c04fd430c8").is_some());
-        assert!(parse_any_id("6BA7B810-9DAD-41D1-80B4-00C04FD430C8").is_none());
-        assert!(parse_id(ID).is_some() && parse_id("00000000-0000-4000-8000-000000000000").is_some());
     }
 
     proptest! {

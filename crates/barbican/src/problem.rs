@@ -1,4 +1,4 @@
-//! What goes wrong, as Barbican answers it: `{"code": …, "title": …, "description": …}`.
+//! Problems, as Barbican answers them: `{"code": …, "title": …, "description": …}`.
 //!
 //! A description is for the one who sent the request: it may quote what they sent, so it is never logged. What the log
 //! needs to know about a failure of the vault is logged apart, joined by the request id.
@@ -13,7 +13,7 @@ use vault::{Absent, Conflict, Denied, Error, Failure, StoreFailure};
 pub(crate) struct Problem {
     /// The status, which also gives code and title.
     pub status: StatusCode,
-    /// What the caller learns. Barbican says `null` in some places and `""` in others.
+    /// The text for the caller. Barbican says `null` in some places and `""` in others.
     pub description: Option<Cow<'static, str>>,
     /// The `Allow` header of a 405.
     pub allow: Option<&'static str>,
@@ -73,7 +73,7 @@ impl Problem {
         Self::new(status, format!("{operation} issue seen - {reason}."))
     }
 
-    /// What an error of the vault means to the caller.
+    /// The problem that an error of the vault is to the caller.
     pub(crate) fn of_vault(operation: &str, error: &Error) -> Self {
         match error {
             Error::Absent(absent) => Self::of_absent(absent),

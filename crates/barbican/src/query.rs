@@ -33,7 +33,7 @@ impl<'q> Query<'q> {
         self.all(key).next().is_some()
     }
 
-    /// The value of a parameter. One that is there twice is understood by nobody: Barbican answers 500.
+    /// The value of a parameter. A parameter that is there twice is refused: Barbican answers 500.
     pub(crate) fn once(&self, key: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(key);
         match (values.next(), values.next()) {

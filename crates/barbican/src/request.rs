@@ -1,4 +1,4 @@
-//! A request to the API, once it is known who asks for what: what every handler is given.
+//! A request to the API whose caller and operation are known: the argument of every handler.
 
 use http::{HeaderMap, header};
 use model::{Call, ContainerId, Guarded, SecretId};
@@ -17,28 +17,28 @@ pub(crate) const JSON: &str = "application/json";
 
 /// One request.
 pub(crate) struct ApiRequest<'r> {
-    /// Where it goes.
+    /// The vault that serves it.
     pub vault: &'r Vault,
-    /// Who asks, and when.
+    /// The caller, and the time.
     pub call: &'r Call,
     /// Its row of the table.
     pub route: &'static Route,
     /// Its headers.
     pub headers: &'r HeaderMap,
-    /// What it can take as an answer.
+    /// The types of answer that it accepts.
     pub accept: &'r Accept<'r>,
     /// Its query string.
     pub query: &'r Query<'r>,
     /// The revision of the API it is written for.
     pub version: Microversion,
-    /// What references to this server begin with.
+    /// The beginning of references to this server.
     pub origin: &'r Origin<'r>,
-    /// Its body, as far as it is looked at.
+    /// Its body, up to the limit.
     pub body: &'r [u8],
 }
 
 impl ApiRequest<'_> {
-    /// What an error of the vault means to the caller. What failed inside goes to the log.
+    /// The problem that an error of the vault is to the caller. What failed inside goes to the log.
     pub(crate) fn failed(&self, error: &Error) -> Problem {
         let problem = Problem::of_vault(self.route.name, error);
         if problem.status.is_server_error() {
@@ -47,12 +47,12 @@ impl ApiRequest<'_> {
         problem
     }
 
-    /// What the vault gave, or the problem that its error is to the caller.
+    /// The result of the vault, its error as a problem.
     pub(crate) fn or_problem<T>(&self, given: Result<T, Error>) -> Result<T, Problem> {
         given.map_err(|error| self.failed(&error))
     }
 
-    /// The problem of a request that is wrong in itself, unless its caller may not even make it: that comes first, and
+    /// The problem of a request that is wrong in itself. If its caller may not make such a request, that comes first, and
     /// the attempt is written down.
     pub(crate) async fn refuse(&self, action: Action, id: Option<SecretId>, problem: Problem) -> Problem {
         match self.vault.refuse(self.call, action, id).await {
@@ -95,7 +95,7 @@ impl ApiRequest<'_> {
         }
     }
 
-    /// Something wrong in this operation.
+    /// A mistake in this operation.
     pub(crate) fn issue(&self, status: http::StatusCode, reason: &str) -> Problem {
         Problem::issue(status, self.route.name, reason)
     }

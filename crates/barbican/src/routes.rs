@@ -18,7 +18,7 @@ use crate::table::{
     ANY_METHOD, EXPOSED, LEAF, LIST, Offers, Remainder, Resource, Route, Rules, Verb, resources,
 };
 
-/// The list of versions, for callers who need not say who they are: not part of the API, so `door.rs` answers it.
+/// The list of versions, for callers without an identity. It is not part of the API, so `door.rs` answers it.
 pub(crate) static VERSIONS: Resource<()> = Resource {
     row: (),
     number: RESOURCES.len(),
@@ -180,6 +180,7 @@ mod tests {
         for (name, text) in [
             ("request.rs", include_str!("request.rs")),
             ("door.rs", include_str!("door.rs")),
+            ("exchange.rs", include_str!("exchange.rs")),
             ("metrics.rs", include_str!("metrics.rs")),
             ("negotiate.rs", include_str!("negotiate.rs")),
             ("path.rs", include_str!("path.rs")),

@@ -1,17 +1,16 @@
-//! What makes a table of resources serve requests: which row a path leads to, which methods it has, and which handler
-//! an operation gets.
+//! Serves requests by a table of resources: finds the row that a path leads to, its methods, and the handler that
+//! an operation has.
 //!
 //! ```text
 //! path ─▶ follow ─▶ row, parameters as text ─▶ ResourcePath::read ─▶ typed ─▶ handle ─▶ the handler in the row
 //! ```
 //!
-//! [`resources!`] makes all of it of the rows, so that a row without a handler does not build, and there is no arm that
+//! [`resources!`] makes all of it of the rows, so a row without a handler does not build, and there is no arm that
 //! could do anything else.
 
 use http::Method;
-use model::{ConsumerId, ContainerId, OrderId, SecretId, TransportKeyId};
 
-use crate::path::{parse_any_id, parse_id};
+use crate::parameters::Parameters;
 
 /// The methods that any resource has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,7 +70,7 @@ pub(crate) enum Offers {
     Json,
     /// JSON, or the JSON home document that there is not.
     JsonOrHome,
-    /// HTML, though the answer never is: what Barbican's 405 is declared as.
+    /// HTML, though the answer never is HTML: Barbican declares its 405 so.
     Html,
     /// Every known type; the operation looks at Accept itself, or has no body to answer with.
     Any,
@@ -84,7 +83,7 @@ pub(crate) struct Route {
     pub verb: Verb,
     /// Its name in error texts.
     pub name: &'static str,
-    /// What it offers.
+    /// The types it offers.
     pub offers: Offers,
 }
 
@@ -101,7 +100,7 @@ pub(crate) struct Resource<R: 'static> {
     pub parent: Option<usize>,
     /// The last step of its path, in braces if it is a parameter.
     pub step: &'static str,
-    /// What Barbican's framework makes of requests to it.
+    /// The rules of Barbican's framework for it.
     pub rules: Rules,
     /// The names of its methods, each followed by a comma and a space.
     pub methods: &'static str,
@@ -109,10 +108,10 @@ pub(crate) struct Resource<R: 'static> {
     pub routes: &'static [Route],
 }
 
-/// What Barbican's framework makes of requests to a resource.
+/// The rules of Barbican's framework for a resource.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// What is offered to a method that it does not have, if Accept is looked at then.
+    /// The types that a 405 is offered in, if Accept is looked at then.
     pub otherwise: Option<Offers>,
     /// Whether a 405 has an `Allow` header.
     pub says_allow: bool,
@@ -122,7 +121,7 @@ pub(crate) struct Rules {
     pub index: bool,
     /// Whether `on_get` and the like behind it are the names of its handlers.
     pub handlers: bool,
-    /// What a step behind it is that leads to no resource.
+    /// The answer to a step behind it that leads to no resource.
     pub behind: Remainder,
 }
 
@@ -142,7 +141,7 @@ pub(crate) const EXPOSED: Rules = Rules { handlers: true, ..LIST };
 /// A resource of which no method is looked at.
 pub(crate) const ANY_METHOD: Rules = Rules { otherwise: Some(Offers::Json), says_allow: false, ..LEAF };
 
-/// What is behind a resource in a path.
+/// The steps behind a resource in a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Remainder {
     /// Nothing but slashes, or nothing that is looked at.
@@ -192,35 +191,7 @@ impl<R> Resource<R> {
     }
 }
 
-/// The steps of a path that are parameters, in their order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Parameters<'p> {
-    steps: [&'p str; PARAMETERS_MAX],
-    count: usize,
-}
-
-/// No template has more parameters.
-const PARAMETERS_MAX: usize = 2;
-
-impl<'p> Parameters<'p> {
-    fn push(&mut self, step: &'p str) {
-        if let Some(place) = self.steps.get_mut(self.count) {
-            *place = step;
-        }
-        self.count += 1;
-    }
-}
-
-impl<'p> IntoIterator for Parameters<'p> {
-    type Item = &'p str;
-    type IntoIter = std::array::IntoIter<&'p str, PARAMETERS_MAX>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.steps.into_iter()
-    }
-}
-
-/// Follows the rest of a path from a resource, as far as it leads: where to, by which parameters, and what is behind.
+/// Follows the rest of a path from a resource, as far as it leads. Returns the last resource, the parameters and the remainder.
 pub(crate) fn follow<'p, R>(
     table: &'static [Resource<R>],
     root: &'static Resource<R>,
@@ -246,86 +217,6 @@ pub(crate) fn follow<'p, R>(
         resource = child;
     }
     (resource, parameters, Remainder::Nothing)
-}
-
-/// A type that a step of a path is read as.
-pub(crate) trait Parameter<'p>: Copy {
-    /// Reads it.
-    fn read(step: &'p str) -> Result<Self, BadParameter>;
-
-    /// The thing it names, if that must be there before anything else about the request is looked at.
-    fn owner(&self) -> Option<Owner> {
-        None
-    }
-}
-
-/// A parameter that can name nothing. The texts are Barbican's.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum BadParameter {
-    /// A 404 before anything else.
-    Refused(&'static str),
-    /// A 404 too, but whether the resource before it is there comes first.
-    Behind(&'static str),
-}
-
-/// The thing that the resources behind it in a path belong to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Owner {
-    Secret(SecretId),
-    Container(ContainerId),
-    Order(OrderId),
-}
-
-impl<'p> Parameter<'p> for &'p str {
-    fn read(step: &'p str) -> Result<Self, BadParameter> {
-        Ok(step)
-    }
-}
-
-impl Parameter<'_> for SecretId {
-    fn read(step: &str) -> Result<Self, BadParameter> {
-        parse_any_id(step).ok_or(BadParameter::Refused("Not Found. Provided secret id is invalid."))
-    }
-
-    fn owner(&self) -> Option<Owner> {
-        Some(Owner::Secret(*self))
-    }
-}
-
-impl Parameter<'_> for ContainerId {
-    fn read(step: &str) -> Result<Self, BadParameter> {
-        let id = parse_id(step).map(|id| Self::from_bytes(*id.as_bytes()));
-        id.ok_or(BadParameter::Refused("Not Found. Provided container id is invalid."))
-    }
-
-    fn owner(&self) -> Option<Owner> {
-        Some(Owner::Container(*self))
-    }
-}
-
-impl Parameter<'_> for OrderId {
-    fn read(step: &str) -> Result<Self, BadParameter> {
-        let id = parse_any_id(step).map(|id| Self::from_bytes(*id.as_bytes()));
-        id.ok_or(BadParameter::Refused("Order not found."))
-    }
-
-    fn owner(&self) -> Option<Owner> {
-        Some(Owner::Order(*self))
-    }
-}
-
-impl Parameter<'_> for ConsumerId {
-    fn read(step: &str) -> Result<Self, BadParameter> {
-        let id = parse_id(step).map(|id| Self::from_bytes(*id.as_bytes()));
-        id.ok_or(BadParameter::Behind("Not Found. Provided consumer id is invalid."))
-    }
-}
-
-impl Parameter<'_> for TransportKeyId {
-    fn read(step: &str) -> Result<Self, BadParameter> {
-        let id = parse_id(step).map(|id| Self::from_bytes(*id.as_bytes()));
-        id.ok_or(BadParameter::Refused("Not Found. Provided transport key id is invalid."))
-    }
 }
 
 /// The number of the template that another one begins with, up to its last slash. It does not build unless there is one.
@@ -366,7 +257,7 @@ const fn is_same(left: &[u8], right: &[u8]) -> bool {
     at == left.len() && at == right.len()
 }
 
-/// Makes the table, the places it lists, and what finds the handler of an operation.
+/// Makes the table, the typed paths of its resources, and the dispatch to handlers.
 ///
 /// ```text
 /// ResourcePath(parameters) "template" [rules] {
@@ -377,7 +268,7 @@ macro_rules! resources {
     ($ask:ident: $request:ty;
      $($place:ident $(($($parameter:ident: $type:ty),+))? $template:literal [$rules:expr]
        { $($($verb:ident)|+ $name:literal $offers:ident => $handler:expr;)+ })+) => {
-        /// A resource, with what names it.
+        /// A resource's path, with its typed parameters.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
         pub(crate) enum ResourcePath<'p> {
             $(#[doc = concat!("`", $template, "`")] $place $(($($type),+))?,)+
@@ -402,30 +293,30 @@ macro_rules! resources {
         };
 
         impl<'p> ResourcePath<'p> {
-            /// The place of a row, by its parameters.
+            /// The path of a row, by its parameters.
             pub(crate) fn read(
                 row: Row,
-                parameters: $crate::table::Parameters<'p>,
-            ) -> Result<Self, $crate::table::BadParameter> {
+                parameters: $crate::parameters::Parameters<'p>,
+            ) -> Result<Self, $crate::parameters::BadParameter> {
                 let mut steps = parameters.into_iter();
                 let mut step = || steps.next().unwrap_or_default(); // There is one for each: they are of one row.
                 Ok(match row {
-                    $(Row::$place => Self::$place $(($(<$type as $crate::table::Parameter<'p>>::read(step())?),+))?,)+
+                    $(Row::$place => Self::$place $(($(<$type as $crate::parameters::Parameter<'p>>::read(step())?),+))?,)+
                 })
             }
 
-            /// The thing that must be there before anything else about the request is looked at.
-            pub(crate) fn owner(&self) -> Option<$crate::table::Owner> {
+            /// The secret, container or order that must be there before anything else about the request is looked at.
+            pub(crate) fn owner(&self) -> Option<$crate::parameters::Owner> {
                 match self {
                     $(Self::$place $(($($parameter),+))? => {
-                        let owners = [None $($(, $crate::table::Parameter::owner($parameter))+)?];
+                        let owners = [None $($(, $crate::parameters::Parameter::owner($parameter))+)?];
                         owners.into_iter().flatten().next()
                     })+
                 }
             }
         }
 
-        /// Does one operation; nothing if the place does not have the method.
+        /// Does one operation. Returns nothing if the resource does not have the method.
         pub(crate) async fn handle(place: ResourcePath<'_>, verb: Verb, $ask: $request) -> Option<Result<Reply, Problem>> {
             match place {
                 $(ResourcePath::$place $(($($parameter),+))? => {

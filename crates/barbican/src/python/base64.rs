@@ -14,7 +14,7 @@ pub(crate) struct NotBase64;
 pub(crate) fn decode(text: &[u8]) -> Result<Payload, NotBase64> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let complete = decode_into(text, &mut out);
-    let payload = Payload::new(out); // Wiped also if what follows refuses it.
+    let payload = Payload::new(out); // Wiped also if it is refused below.
     complete.map(|()| payload)
 }
 
@@ -31,7 +31,7 @@ fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotBase64> {
                 any = true;
                 pads = pads.saturating_add(u8::from(quad >= 2));
                 if quad >= 2 && quad.saturating_add(pads) >= 4 {
-                    return Ok(()); // What follows a complete padding is not read.
+                    return Ok(()); // Text behind a complete padding is not read.
                 }
             }
             continue;

@@ -1,4 +1,4 @@
-//! What Python does with text: `str.strip`, `int()`, `repr()`, `urllib.parse`.
+//! Python's functions on text: `str.strip`, `int()`, `repr()`, `urllib.parse`.
 
 use std::fmt::Write as _;
 

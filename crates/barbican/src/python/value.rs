@@ -1,4 +1,4 @@
-//! What `json.loads` makes of a text, with the differences between Python's types that error texts show.
+//! JSON as `json.loads` reads it, with the differences between Python's types that error texts show.
 
 use zeroize::Zeroizing;
 
@@ -40,7 +40,7 @@ impl Value {
         Some(items.remove(place).1)
     }
 
-    /// Drops the members of a dict whose keys are not to be kept, and of all that is in it.
+    /// Drops the members of a dict whose keys are not to be kept, at any depth.
     pub(crate) fn drop_members(&mut self, is_dropped: fn(&str) -> bool) {
         match self {
             Self::List(items) => items.iter_mut().for_each(|value| value.drop_members(is_dropped)),
@@ -87,7 +87,7 @@ impl Value {
         }
     }
 
-    /// The integer, if it is one or a float without a fraction; what 64 bits cannot hold is saturated.
+    /// The integer, if it is one or a float without a fraction. Numbers beyond 64 bits are saturated.
     pub(crate) fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Int(digits) => text::int(digits).map(saturate),

@@ -1,4 +1,4 @@
-//! `…/{id}/acl` of secrets and containers: who may read them besides their project.
+//! `…/{id}/acl` of secrets and containers: the users who may read them besides their project.
 
 use http::StatusCode;
 use model::{Acl, AclChange, Guarded, Text};
@@ -34,7 +34,7 @@ fn write(acl: Option<&Acl>) -> String {
     object.end()
 }
 
-/// `PUT …/acl`: what is not said is as without an ACL.
+/// `PUT …/acl`: a member that is left out gets its default.
 pub(crate) async fn replace(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
     change(request, of, |AclBody { project_access, users, is_empty }| match is_empty {
         true => AclChange::Remove,
@@ -46,7 +46,7 @@ pub(crate) async fn replace(request: &ApiRequest<'_>, of: Guarded) -> Result<Rep
     .await
 }
 
-/// `PATCH …/acl`: what is not said stays.
+/// `PATCH …/acl`: a member that is left out keeps its value.
 pub(crate) async fn amend(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
     change(request, of, |AclBody { project_access, users, .. }| AclChange::Amend { project_access, users })
         .await
@@ -58,7 +58,7 @@ pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Repl
     Ok(Reply::json(StatusCode::OK, "null".to_owned()))
 }
 
-/// What a body says of who may read.
+/// The body of a `PUT` or `PATCH`.
 #[derive(Debug)]
 pub(crate) struct AclBody {
     project_access: Option<bool>,
@@ -99,7 +99,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<AclBody, Problem> {
     Ok(AclBody { project_access, users, is_empty })
 }
 
-/// A user. Barbican takes a number for its digits, and fails on what else is no text.
+/// A user. Barbican takes a number for its digits, and fails on any other value that is no text.
 fn user(value: &Value) -> Result<Text, Problem> {
     let wrong = |reason: &str| mismatch(SCHEMA, &format!("{} {reason}", value.repr()), "read");
     match value {

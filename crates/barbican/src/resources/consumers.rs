@@ -1,4 +1,4 @@
-//! `…/{id}/consumers` of secrets and containers: who says that they use them.
+//! `…/{id}/consumers` of secrets and containers: the services that say that they use them.
 
 use http::StatusCode;
 use model::{Consumer, ConsumerId, Guarded, Text, Uses};
@@ -51,7 +51,7 @@ fn write(consumer: &Consumer) -> String {
     object.end()
 }
 
-/// A consumer as it is shown with what it uses.
+/// A consumer as a secret or a container shows it.
 pub(crate) fn short(who: &Uses) -> String {
     let mut object = Object::new();
     name(&mut object, who);
@@ -96,7 +96,7 @@ pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Repl
     Ok(written(request, &used))
 }
 
-/// What is used, as it is now.
+/// The secret or container, as it is now.
 fn written(request: &ApiRequest<'_>, used: &Used) -> Reply {
     let text = match used {
         Used::Secret(used) => {

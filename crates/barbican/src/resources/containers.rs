@@ -4,7 +4,7 @@ use http::StatusCode;
 use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
 use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice, Sliced};
 
-use crate::path::parse_any_id;
+use crate::parameters::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;

@@ -18,7 +18,7 @@ use model::{Encoding, Facet, Facets, UsageType};
 
 use crate::problem::Problem;
 
-/// What all these keys begin with.
+/// The beginning of all these keys.
 const PREFIX: &str = "libvirt_";
 
 /// One of the keys.
@@ -117,7 +117,7 @@ impl Key {
         }
     }
 
-    /// What is shown under the key: nothing for a default.
+    /// The value shown under the key. A default is not shown.
     fn shown(self, facets: &Facets) -> Option<&str> {
         match self {
             Self::Description => facets.description.as_deref(),

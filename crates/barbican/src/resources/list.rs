@@ -1,6 +1,6 @@
-//! `GET /v1/secrets`: what a query string asks for, and a page of the answer.
+//! `GET /v1/secrets`: the query string, and a page of the answer.
 //!
-//! Barbican never refuses a page size or an offset: what it cannot use it replaces. It refuses dates and sort keys that
+//! Barbican never refuses a page size or an offset: it replaces values that it cannot use. It refuses dates and sort keys that
 //! it does not understand.
 
 use http::StatusCode;
@@ -114,7 +114,7 @@ fn scope(acl_only: Option<&str>, caller: &Caller) -> Scope {
     }
 }
 
-/// What is no positive number does not filter; one too large matches nothing, as the largest does.
+/// A value that is no positive number does not filter. One that is too large matches nothing, as the largest does.
 fn bit_length(text: Option<&str>) -> Option<u32> {
     let bits = int(text?).filter(|&bits| bits > 0)?;
     Some(u32::try_from(bits).unwrap_or(u32::MAX))

@@ -34,7 +34,7 @@ fn all_pairs(metadata: &Metadata) -> impl Iterator<Item = (&'_ str, &'_ str)> {
     user.chain(facets::pairs(&metadata.facets))
 }
 
-/// `PUT …/metadata`: replaces what users noted; of libvirt's keys only those named change.
+/// `PUT …/metadata`: replaces the users' pairs. Of libvirt's keys, only those that are named change.
 pub(crate) async fn replace_all(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let (user, facets) =
         request.or_refuse(Action::ReplaceMetadata, Some(id), understand_all(request)).await?;
@@ -101,7 +101,7 @@ fn lower_key(key: &str) -> Result<String, Problem> {
         .ok_or_else(|| Problem::bad_request("Invalid Key. Key must be URL safe."))
 }
 
-/// What one pair asks for.
+/// The change that one pair asks for.
 pub(crate) enum Change {
     User(Metadatum),
     Facet(Facet, Metadatum),

@@ -1,4 +1,4 @@
-//! What the API has: a file a resource, with its handlers. A handler takes an [`ApiRequest`](crate::request::ApiRequest), makes one call of
+//! The resources of the API: one file for each, with its handlers. A handler takes an [`ApiRequest`](crate::request::ApiRequest), makes one call of
 //! the vault, and gives a [`Reply`](crate::reply::Reply); it sees no connection.
 
 pub(crate) mod acls;

@@ -20,7 +20,7 @@ use crate::schema::mismatch;
 /// The name of the schema in error texts.
 const SCHEMA: &str = "Secret";
 
-/// What a body asks for.
+/// The request of a body.
 #[derive(Debug)]
 pub(crate) struct Request {
     /// The secret.
@@ -64,18 +64,18 @@ fn text_of<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_text)
 }
 
-/// What an order says of the secrets that it asks for.
+/// The part of an order about the secrets that it asks for.
 #[derive(Debug)]
 pub(crate) struct Described {
-    /// What is said of them.
+    /// Their attributes.
     pub attributes: Attributes,
-    /// What their payloads are said to be.
+    /// The content type of their payloads.
     pub content_type: Option<ContentType>,
     /// Whether there is a payload, which there must not be.
     pub has_payload: bool,
 }
 
-/// Understands what an order says. A payload that there must not be is wrong in its own way first.
+/// Reads that part of an order. A payload that there must not be is wrong in its own way first.
 pub(crate) fn in_order(value: &Value, schema: &'static str, now: Timestamp) -> Result<Described, Problem> {
     let of = Describing { schema };
     SECRET.check(value).map_err(|found| found.problem(schema))?;
@@ -111,7 +111,7 @@ impl Describing {
         })
     }
 
-    /// What the schema has checked already; a failure here would be a gap between it and the model.
+    /// A value that the schema has checked already. A failure here would be a gap between schema and model.
     fn attributes(self, value: &Value, expiration: Option<Timestamp>) -> Result<Attributes, Problem> {
         let text = |key| {
             let text = text_of(value, key).map(Text::try_from).transpose();
@@ -169,7 +169,7 @@ impl Describing {
         if stripped.is_empty() {
             return Err(self.wrong("If 'payload' specified, must be non empty", "payload"));
         }
-        // White space around base64 is not a part of what it says, so it has no size either.
+        // White space around base64 is no part of the payload, so it has no size.
         let sent = if is_base64 { stripped } else { payload.expose() };
         if sent.len() > PAYLOAD_BYTES_MAX {
             return Err(too_large());

@@ -27,9 +27,9 @@ use crate::write::{Object, dumps};
 
 /// The name of the schema in error texts.
 const SCHEMA: &str = "Order";
-/// The name of the schema of what is ordered.
+/// The name of the schema of an order's meta.
 const META_SCHEMA: &str = "Secret' within 'Order";
-/// What doing an order is called in the words of one that failed.
+/// The name of the operation in the error of an order that failed.
 const OPERATION: &str = "Process TypeOrder";
 
 /// `GET /v1/orders`
@@ -161,7 +161,7 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     Ok(NewOrder { order_type, meta, key: key.ok(), failure })
 }
 
-/// What a passphrase is called: by Barbican, and by python-barbicanclient and Heat. The first that says something counts.
+/// The names of a passphrase: Barbican's, and that of python-barbicanclient and Heat. The first with a value counts.
 const PASSPHRASE: [&str; 2] = ["passphrase", "pass_phrase"];
 /// Words in a name which say that the value is a secret, in letters alone.
 const SECRET_WORDS: [&str; 4] = ["password", "passwd", "passphrase", "secret"];
@@ -171,7 +171,7 @@ fn take_passphrase(meta: &mut Value) -> Option<Value> {
     ours.filter(|value| !value.is_false()).or(clients)
 }
 
-/// Drops what an order does not understand and should not keep, at any depth.
+/// Drops members that an order does not understand and should not keep, at any depth.
 fn drop_secrets(meta: &mut Value) {
     let Value::Dict(items) = meta else { return };
     items.retain_mut(|(key, value)| {
@@ -189,13 +189,13 @@ fn wrong(reason: &str) -> Problem {
     mismatch(SCHEMA, reason, "meta")
 }
 
-/// Python's `isoformat` leaves out a fraction of zero; what writes orders down does not.
+/// Python's `isoformat` leaves out a fraction of zero. The writer of orders does not.
 fn with_micros(date: Timestamp) -> String {
     let text = date.to_string();
     if text.contains('.') { text } else { format!("{text}.000000") }
 }
 
-/// Why what was ordered is not made.
+/// The reason why an order's key is not made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Refusal {
     /// No store of Barbican's has heard of the algorithm.
@@ -223,7 +223,7 @@ impl Refusal {
 }
 
 const SYMMETRIC: [&str; 6] = ["aes", "des", "hmacsha1", "hmacsha256", "hmacsha384", "hmacsha512"];
-/// What no part of Barbican's own store makes, though others might.
+/// A key that no part of Barbican's own store makes, though others might.
 const ELSEWHERE: [&str; 3] = ["desede", "diffie_hellman", "ec"];
 const PAIRS: [(&str, PairKind); 2] = [("rsa", PairKind::Rsa), ("dsa", PairKind::Dsa)];
 

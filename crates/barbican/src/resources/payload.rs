@@ -22,7 +22,7 @@ use crate::request::ApiRequest;
 use crate::resources::new_secret::normalise;
 use crate::resources::secrets::NO_TRANSPORT_KEY;
 
-/// How a payload is asked for.
+/// The form that a payload is asked for in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum PayloadForm {
     /// As it was stored.
@@ -31,9 +31,9 @@ enum PayloadForm {
     Text,
     /// As bytes.
     Bytes,
-    /// As something it cannot be given as, though it is a known type.
+    /// A known type in a spelling that is refused.
     Misspelt,
-    /// As something else.
+    /// Any other type.
     Unknown,
 }
 

@@ -14,7 +14,7 @@ use crate::schema;
 use crate::schema::bodies::PROJECT_QUOTA;
 use crate::write::Object;
 
-/// `GET /v1/quotas`: what the caller's project may have.
+/// `GET /v1/quotas`: the limits of the caller's project.
 pub(crate) async fn read_own(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let quotas = request.or_problem(request.vault.own_quotas(request.call).await)?;
     let mut numbers = Object::new();
@@ -66,7 +66,7 @@ pub(crate) async fn read(request: &ApiRequest<'_>, name: &str) -> Result<Reply, 
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
-/// `PUT /v1/project-quotas/{project}`: what is not said stays.
+/// `PUT /v1/project-quotas/{project}`: a quota that is left out keeps its value.
 pub(crate) async fn set(request: &ApiRequest<'_>, name: &str) -> Result<Reply, Problem> {
     let understood = project(name).and_then(|project| Ok((project, understand(request)?)));
     let (project, quotas) = request.or_refuse(Action::SetProjectQuotas, None, understood).await?;

@@ -48,7 +48,7 @@ pub(crate) fn require_json(request: &ApiRequest<'_>) -> Result<(), Problem> {
     }
 }
 
-/// `GET /v1/secrets/{id}`: what is known of the secret, or, as once was the way, its payload.
+/// `GET /v1/secrets/{id}`: the attributes of the secret, or, in an older use, its payload.
 pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     if !asks_for_metadata(request) {
         return payload::read(request, id).await;
@@ -116,7 +116,7 @@ pub(crate) fn write(request: &ApiRequest<'_>, secret: &Secret, consumers: Option
 /// `PUT /v1/secrets/{id}`: the payload of a secret that has none yet.
 pub(crate) async fn fill(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let content_type = request.or_refuse(Action::FillPayload, Some(id), fits(request)).await?;
-    // From here on a payload that is there already comes before what is wrong with this one.
+    // From here on, the conflict with an existing payload comes before mistakes in this one.
     let payload = match understand_payload(request, content_type) {
         Ok(payload) => payload,
         Err(problem) => {
@@ -129,7 +129,7 @@ pub(crate) async fn fill(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply
     Ok(Reply::no_content())
 }
 
-/// What is said of the payload, if type and size are such that there can be one.
+/// The content type, if type and size are those of a payload.
 fn fits(request: &ApiRequest<'_>) -> Result<ContentType, Problem> {
     let content_type = match request.content_type() {
         "text/plain" => ContentType::Text,

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
 
-/// What Barbican says of every store while it has only one, as here.
+/// Barbican's answer about every store while it has only one, as here.
 const NO_CHOICE_OF_STORES: &str =
     "Not Found. Multiple backends support is not enabled in service configuration.";
 

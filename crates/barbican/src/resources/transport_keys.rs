@@ -1,5 +1,5 @@
 //! `/v1/transport_keys` and `/v1/transport_keys/{id}`: registered and shown, and used by nothing: there is no device that
-//! could unwrap what is wrapped with one.
+//! could unwrap a payload that is wrapped with one.
 
 use http::StatusCode;
 use model::{Text, Timestamp, TransportKeyId};

@@ -1,4 +1,4 @@
-//! What there is to talk to: `/`, `/v1` and `/healthcheck`.
+//! The documents about the server: `/`, `/v1` and `/healthcheck`.
 
 use http::{HeaderValue, Method, StatusCode};
 
@@ -53,7 +53,7 @@ pub(crate) async fn read(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     Ok(Reply::json(StatusCode::OK, object.end()))
 }
 
-/// What there is to say of the one version. Microversions are a later idea than its first form.
+/// The document about the one version. Microversions are a later idea than its first form.
 fn document(version: Microversion, origin: &Origin<'_>) -> String {
     let mut itself = Object::new();
     itself.text("rel", "self").text("href", &format!("{}/v1/", origin.url()));

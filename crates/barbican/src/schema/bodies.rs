@@ -1,4 +1,4 @@
-//! Barbican's schemas, as data: what each request body must look like. (Its `common/validators.py`.)
+//! Barbican's schemas of request bodies, as data (its `common/validators.py`).
 
 use model::{BitLength, SecretType, Text};
 
@@ -129,7 +129,7 @@ pub(crate) static CONTAINER_SECRET: Schema = Schema {
 
 const INTEGER: Schema = Schema::of_type(&[Type::Integer]);
 
-/// What is said of a project's quotas.
+/// The quotas of a project.
 pub(crate) static PROJECT_QUOTA: Schema = Schema {
     properties: &[(
         "project_quotas",

@@ -2,7 +2,7 @@
 //!
 //! Of several errors Barbican reports the one that `jsonschema.exceptions.best_match` prefers: the one nearest the top,
 //! then the one whose path sorts last, then the one found first, in the order in which a schema names its keywords. The
-//! order of the checks in [`Schema::check`] is therefore part of what is promised.
+//! order of the checks in [`Schema::check`] is therefore part of the promise.
 
 pub(crate) mod bodies;
 
@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::python::text::repr;
 use crate::python::{Value, parse_json};
 
-/// What a value must be. Keywords left at their default do not constrain.
+/// The constraints on a value. Keywords left at their default do not constrain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema {
     /// One of these.
@@ -25,11 +25,11 @@ pub(crate) struct Schema {
     pub maximum: Option<i64>,
     /// One of these texts.
     pub one_of: &'static [&'static str],
-    /// What every item of a list must be.
+    /// The constraints on every item of a list.
     pub items: Option<&'static Schema>,
-    /// What the first item of a list must be.
+    /// The constraints on the first item of a list.
     pub first_item: Option<&'static Schema>,
-    /// What the values under these keys must be.
+    /// The constraints on the values under these keys.
     pub properties: &'static [(&'static str, Schema)],
     /// Keys that must be there.
     pub required: &'static [&'static str],
@@ -88,7 +88,7 @@ pub(crate) struct Mismatch {
     path: Vec<Step>,
     /// The property that the error text names.
     property: Option<&'static str>,
-    /// What is wrong, in Python's words. It quotes the value, so it is for its sender only.
+    /// The mistake, in Python's words. It quotes the value, so it is for its sender only.
     message: String,
 }
 
@@ -144,7 +144,7 @@ impl Schema {
         self.properties.iter().any(|(known, _)| *known == name)
     }
 
-    /// Finds what is wrong, and of several things the one to report.
+    /// Finds the mistake to report, if there is any.
     pub(crate) fn check(&self, value: &Value) -> Result<(), Mismatch> {
         let mut found = Vec::new();
         self.collect(value, &mut Vec::new(), None, &mut found);
@@ -266,7 +266,7 @@ impl Schema {
     }
 }
 
-/// What `best_match` compares: nearer the top, then a path that sorts later.
+/// The order of `best_match`: nearer the top, then a path that sorts later.
 fn rank(mismatch: &Mismatch) -> (std::cmp::Reverse<usize>, &[Step]) {
     (std::cmp::Reverse(mismatch.path.len()), &mismatch.path)
 }
