@@ -9,25 +9,32 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::messages::{EVENT_ID_LIFECYCLE, EVENT_ID_VALUE_CHANGED, EventRegister};
 use libvirt_rpc::procedures::Procedure;
 
 use super::default_loop::FreeCallback;
-use super::error::{WARNING, enter, invalid_arg, new, of, tell};
+use super::error::{WARNING, enter, tell};
 use super::events;
+use super::faults::{invalid_arg, new, of};
 use super::handle::{Connect, Secret};
 use super::log::{self, Level, Place};
 use super::raw::Opaque;
-use crate::Connection;
+use super::registrations;
 use crate::close::CloseReason;
 use crate::events::{Change, Event};
 
 /// `virConnectSecretEventGenericCallback`, which is also that of value-changed.
-type Generic = unsafe extern "C" fn(*const Connect, *const Secret, *mut c_void);
+type Generic = registrations::Generic<Connect, Secret>;
+/// The registrations of a connection of ours.
+type Dispatcher = registrations::Dispatcher<Connect, Secret>;
+type Callback = registrations::Callback<Connect, Secret>;
+type CloseCallbacks = registrations::CloseCallbacks<Connect>;
+type CloseCallback = registrations::CloseCallback<Connect>;
+type CloseFunction = registrations::CloseFunction<Connect>;
 /// `virConnectSecretEventLifecycleCallback`
 type Lifecycle = unsafe extern "C" fn(*const Connect, *const Secret, c_int, c_int, *mut c_void);
 
@@ -36,58 +43,7 @@ const EVENT_ID_LAST: c_int = 2;
 const SECRET: i32 = Domain::Secret as i32;
 const DOMAIN: i32 = Domain::Domain as i32;
 
-/// One registration. It keeps its connection open, as libvirt's do.
-struct Callback {
-    id: c_int,
-    event: c_int,
-    of: Option<[u8; 16]>,
-    function: Generic,
-    opaque: Opaque,
-    free: FreeCallback,
-    /// The daemon's number for what it tells.
-    registration: i32,
-    is_over: AtomicBool,
-    connect: Arc<Connect>,
-}
-
-impl Drop for Callback {
-    fn drop(&mut self) {
-        if let Some(free) = self.free {
-            // SAFETY: the program gave both together, and this is the last use of them.
-            unsafe { free(self.opaque.0) }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Callbacks {
-    next_id: c_int,
-    all: Vec<Arc<Callback>>,
-}
-
-/// The registrations of a connection. While the daemon is asked for one, events stay where they are, so that none of
-/// its own comes before it is there.
-pub(super) struct Dispatcher {
-    client: Arc<Connection>,
-    /// Held by who changes registrations, also while the daemon and the event loop are asked. Never by who dispatches.
-    changing: Mutex<()>,
-    is_asking: AtomicBool,
-    callbacks: Mutex<Callbacks>,
-    /// -1 while there is none.
-    timer: AtomicI32,
-}
-
 impl Dispatcher {
-    pub(super) fn new(client: Arc<Connection>) -> Self {
-        Self {
-            client,
-            changing: Mutex::default(),
-            is_asking: AtomicBool::new(false),
-            callbacks: Mutex::default(),
-            timer: AtomicI32::new(-1),
-        }
-    }
-
     /// Has the event loop dispatch what has come.
     pub(super) fn schedule(&self) {
         let timer = self.timer.load(Ordering::SeqCst);
@@ -124,10 +80,6 @@ impl Dispatcher {
         let error = RemoteError { level: WARNING, ..new(Code::InternalError, Domain::Remote, text) };
         let place = Place::of_client("dispatch", line!());
         tell(connect.as_deref(), &error, Some(place));
-    }
-
-    fn callbacks(&self) -> MutexGuard<'_, Callbacks> {
-        self.callbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start_timer(self: &Arc<Self>) -> Result<(), RemoteError> {
@@ -337,36 +289,7 @@ pub unsafe extern "C" fn virConnectSecretEventDeregisterAny(connect: *const Conn
     })
 }
 
-/// `virConnectCloseFunc`
-type CloseFunction = unsafe extern "C" fn(*const Connect, c_int, *mut c_void);
-
-/// What is called, once, when the connection ends otherwise than by the program's doing. Until then it keeps the
-/// connection open, as libvirt's does.
-struct CloseCallback {
-    function: CloseFunction,
-    opaque: Opaque,
-    free: FreeCallback,
-    connect: Arc<Connect>,
-}
-
-impl Drop for CloseCallback {
-    fn drop(&mut self) {
-        if let Some(free) = self.free {
-            // SAFETY: the program gave both together, and this is the last use of them.
-            unsafe { free(self.opaque.0) }
-        }
-    }
-}
-
-/// The one that a connection may have.
-#[derive(Default)]
-pub(super) struct CloseCallbacks(Mutex<Option<CloseCallback>>);
-
 impl CloseCallbacks {
-    fn slot(&self) -> MutexGuard<'_, Option<CloseCallback>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Keeps a callback, unless another thread was faster, or the connection has ended meanwhile: then it is the
     /// program's still.
     fn keep(&self, callback: CloseCallback) -> Result<(), RemoteError> {

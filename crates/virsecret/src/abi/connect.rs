@@ -8,11 +8,12 @@ use std::time::Duration;
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::procedures::Procedure;
 
-use super::error::{enter, enter_as, invalid_arg, invalid_connection, new, of, quietly};
+use super::error::{enter, enter_as};
 use super::events;
+use super::faults::{invalid_arg, invalid_connection, new, of};
 use super::handle::Connect;
 use super::log::{self, Level, Place};
-use super::raw;
+use super::raw::{self, quietly};
 use super::typed::{self, TypedParameter};
 use crate::close::{CloseReason, Notice};
 use crate::uri::Uri;

@@ -17,8 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::error::quietly;
-use super::raw::Opaque;
+use super::raw::{Opaque, quietly};
 
 /// `virEventHandleCallback`
 pub(super) type HandleCallback =

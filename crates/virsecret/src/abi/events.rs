@@ -1,13 +1,11 @@
-//! The event loop that a program registers, or the default one, and what we ask of it.
+//! The event loop that is registered, and what we ask of it.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use libvirt_rpc::error::{Code, Domain};
-
-use super::default_loop::{self, FreeCallback, HandleCallback, TimeoutCallback};
-use super::error::{enter, new, quietly, system};
+use super::default_loop::{FreeCallback, HandleCallback, TimeoutCallback};
+use super::raw::quietly;
 
 /// `VIR_EVENT_HANDLE_READABLE`
 pub(super) const READABLE: c_int = 1;
@@ -52,38 +50,6 @@ pub extern "C" fn virEventRegisterImpl(
     let given =
         Loop { add_handle, update_handle, remove_handle, add_timeout, update_timeout, remove_timeout };
     LOOP.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(given);
-}
-
-/// `virEventRegisterDefaultImpl`
-#[unsafe(no_mangle)]
-pub extern "C" fn virEventRegisterDefaultImpl() -> c_int {
-    enter(-1, |_| {
-        virEventRegisterImpl(
-            Some(default_loop::add_handle),
-            Some(default_loop::update_handle),
-            Some(default_loop::remove_handle),
-            Some(default_loop::add_timeout),
-            Some(default_loop::update_timeout),
-            Some(default_loop::remove_timeout),
-        );
-        Ok(0)
-    })
-}
-
-/// `virEventRunDefaultImpl`
-#[unsafe(no_mangle)]
-pub extern "C" fn virEventRunDefaultImpl() -> c_int {
-    enter(-1, |_| match default_loop::run_once() {
-        Ok(()) => Ok(0),
-        Err(error) => {
-            let number = error.raw_os_error().unwrap_or(libc::EIO);
-            Err(if number == 0 {
-                new(Code::InternalError, Domain::None, "the event loop failed")
-            } else {
-                system(Domain::None, number, "Unable to poll on file handles")
-            })
-        }
-    })
 }
 
 /// `virEventAddHandle`

@@ -6,12 +6,14 @@
 use std::ffi::{CString, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use libvirt_rpc::error::RemoteError;
 use libvirt_rpc::messages;
 
-use super::callbacks::{CloseCallbacks, Dispatcher};
-use super::error::{Handler, Scope, Slot, VirError, invalid_connection, invalid_handle};
+use super::faults::{invalid_connection, invalid_handle};
+use super::registrations::{CloseCallbacks, Dispatcher};
+use super::vir_error::{Handler, Slot, VirError};
 use super::watch::Watch;
 use crate::Connection;
 
@@ -48,8 +50,8 @@ pub struct Connect {
     /// Whether the daemon answers PINGs; `None` if it was not asked, because no event loop is there to send them.
     pub(super) keepalive: Option<bool>,
     pub(super) driver: OnceLock<CString>,
-    pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) close_callbacks: CloseCallbacks,
+    pub(super) dispatcher: Arc<Dispatcher<Self, Secret>>,
+    pub(super) close_callbacks: CloseCallbacks<Self>,
     pub(super) watch: Watch,
     error: Mutex<()>,
     last: Slot,
@@ -218,4 +220,23 @@ pub(super) enum First {
         prefix: &'static str,
         format: &'static str,
     },
+}
+
+/// What a function turned out to be about, if anything: the connection's handler is told of its error. Both are held until
+/// then, for a callback that runs meanwhile may give the program's own references back.
+#[derive(Default)]
+pub(super) struct Scope {
+    pub(super) connect: Option<Arc<Connect>>,
+    pub(super) secret: Option<Arc<Secret>>,
+}
+
+impl Scope {
+    /// How a function ended, for the log.
+    pub(super) fn told(&self, how: &str, begun: Instant) -> String {
+        let connect = self.connect.as_ref().map(|connect| format!(", connect={:p}", Arc::as_ptr(connect)));
+        let secret =
+            self.secret.as_ref().map(|secret| format!(", secret {}", uuid::Uuid::from_bytes(secret.uuid)));
+        let micros = begun.elapsed().as_micros();
+        format!("{how} after {micros} us{}{}", connect.unwrap_or_default(), secret.unwrap_or_default())
+    }
 }

@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use libvirt_rpc::error::{Code, Domain, RemoteError};
 
-use super::error::{new, system};
+use super::faults::{new, system};
 
 /// Where the system's journal takes lines.
 const JOURNAL: &str = "/run/systemd/journal/socket";

@@ -3,6 +3,7 @@
 //! Whatever a caller is to `free()` comes from libc's allocator, whatever ours is.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// A pointer that only the program knows the meaning of. It goes back to the program as it came, from whatever thread.
@@ -83,4 +84,12 @@ pub(super) fn system_text(number: c_int) -> String {
     }
     // SAFETY: strerror_r has put a text that ends in NUL there.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// Runs what neither forgets nor makes errors.
+pub(super) fn quietly<T>(failure: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        std::mem::forget(panic);
+        failure
+    })
 }

@@ -14,7 +14,8 @@ use libvirt_rpc::messages::{
 use libvirt_rpc::procedures::Procedure;
 use libvirt_rpc::xdr::{DecodeError, Decoder, Encoder};
 
-use super::error::{enter, invalid_arg, new, of, report};
+use super::error::enter;
+use super::faults::{invalid_arg, new, of, report};
 use super::handle::{Connect, Secret};
 use super::raw;
 

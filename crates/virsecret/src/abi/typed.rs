@@ -8,9 +8,10 @@ use libvirt_rpc::error::{Code, Domain, RemoteError};
 use libvirt_rpc::messages::{Parameter, ParameterValue, SetIdentity};
 use libvirt_rpc::procedures::Procedure;
 
-use super::error::{enter, new, of, quietly, report};
+use super::error::enter;
+use super::faults::{new, of, report};
 use super::handle::Connect;
-use super::raw;
+use super::raw::{self, quietly};
 
 /// `VIR_TYPED_PARAM_FIELD_LENGTH`
 const FIELD_BYTES: usize = 80;

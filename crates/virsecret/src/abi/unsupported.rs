@@ -13,8 +13,11 @@
 use std::ffi::{c_int, c_uint, c_ulong, c_ulonglong, c_void};
 use std::ptr;
 
-use super::error::{enter_as, unsupported};
-use super::handle::First;
+use libvirt_rpc::error::{Code, Domain, RemoteError};
+
+use super::error::enter_as;
+use super::faults::{invalid_arg, invalid_handle, new, of};
+use super::handle::{Connect, First, Scope};
 use super::raw;
 
 /// What a NULL is called in the place of an object: what comes before the function's name, and the format of both.
@@ -79,7 +82,7 @@ fn fail(first: *const c_void, row: &'static Row) {
         |scope| {
             if format.is_empty() && matches!(first, First::Object { ptr, .. } if ptr.is_null()) {
                 let message = format!("{prefix} in {name} must not be NULL");
-                return Err(super::error::invalid_arg(null_domain, name, prefix, message));
+                return Err(invalid_arg(null_domain, name, prefix, message));
             }
             let named = if name == "virDomainCreateLinux" { said } else { name };
             Err(unsupported(scope, first, named, said, domain))
@@ -152,3 +155,29 @@ macro_rules! void {
 }
 
 include!(concat!(env!("OUT_DIR"), "/unsupported.rs"));
+
+/// What a function says that the library exports and does not have.
+fn unsupported(
+    scope: &mut Scope,
+    first: First,
+    name: &'static str,
+    driver_function: &'static str,
+    domain: i32,
+) -> RemoteError {
+    match first {
+        First::Connect(connect) => {
+            // SAFETY: it is the first argument, which the header says is a connection or NULL.
+            match unsafe { Connect::enter(scope, connect, name, domain) } {
+                Err(error) => return error,
+                // libvirt's client would have asked the daemon.
+                Ok(connect) if connect.client.link().is_closed() => return of(crate::Error::Closed),
+                Ok(_) => {}
+            }
+        }
+        First::Object { ptr, null_code, null_domain, prefix, format } if ptr.is_null() => {
+            return invalid_handle(null_code, null_domain, prefix, format, name);
+        }
+        First::Object { .. } => {}
+    }
+    RemoteError { domain, ..new(Code::NoSupport, Domain::Domain, driver_function) }
+}
