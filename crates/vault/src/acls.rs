@@ -10,10 +10,7 @@ use crate::{Action, Error, Vault};
 impl Vault {
     /// Reads the ACL of a secret or a container. Without an ACL, the roles of its project decide.
     pub async fn acl(&self, call: &Call, of: Guarded) -> Result<Option<Acl>, Error> {
-        let action = match of {
-            Guarded::Secret(_) => Action::ReadAcl,
-            Guarded::Container(_) => Action::ReadContainerAcl,
-        };
+        let action = action_on(of, Action::ReadAcl, Action::ReadContainerAcl);
         let read = async {
             for _ in 0..TRIES {
                 let Access { guard, .. } = self.reach(call, of, action).await?;
@@ -28,11 +25,11 @@ impl Vault {
 
     /// Changes the ACL of a secret or a container.
     pub async fn change_acl(&self, call: &Call, of: Guarded, change: AclChange) -> Result<(), Error> {
-        let action = match (of, &change) {
-            (Guarded::Secret(_), AclChange::Remove) => Action::DeleteAcl,
-            (Guarded::Secret(_), _) => Action::ChangeAcl,
-            (Guarded::Container(_), AclChange::Remove) => Action::DeleteContainerAcl,
-            (Guarded::Container(_), _) => Action::ChangeContainerAcl,
+        let action = match change {
+            AclChange::Remove => action_on(of, Action::DeleteAcl, Action::DeleteContainerAcl),
+            AclChange::Replace { .. } | AclChange::Amend { .. } => {
+                action_on(of, Action::ChangeAcl, Action::ChangeContainerAcl)
+            }
         };
         let changed = async {
             let Access { project, guard, .. } = self.reach(call, of, action).await?;
@@ -62,5 +59,13 @@ impl Vault {
     /// As [`Vault::refuse`], for the ACL or the consumers of a secret or a container.
     pub async fn refuse_of(&self, call: &Call, action: Action, of: Guarded) -> Result<(), Error> {
         self.refuse_if_allowed(call, action, Object::from(of), self.reach(call, of, action)).await
+    }
+}
+
+/// The action on a secret or a container.
+pub(crate) fn action_on(of: Guarded, secret: Action, container: Action) -> Action {
+    match of {
+        Guarded::Secret(_) => secret,
+        Guarded::Container(_) => container,
     }
 }

@@ -3,6 +3,7 @@
 use model::{Absent, Call, Consumer, ConsumerId, Counted, Guarded, ListQuery, Page, Secret, SecretId, Uses};
 use store::{Change, Slice, Sliced};
 
+use crate::acls::action_on;
 use crate::audit::Object;
 use crate::{Action, ContainerView, Error, Vault};
 
@@ -31,10 +32,7 @@ pub enum Used {
 impl Vault {
     /// Lists the consumers of a secret or a container, in order of registration.
     pub async fn consumers(&self, call: &Call, of: Guarded, slice: Slice) -> Result<Sliced<Consumer>, Error> {
-        let action = match of {
-            Guarded::Secret(_) => Action::ReadConsumers,
-            Guarded::Container(_) => Action::ReadContainerConsumers,
-        };
+        let action = action_on(of, Action::ReadConsumers, Action::ReadContainerConsumers);
         let read = async {
             self.reach(call, of, action).await?;
             Ok(self.store.consumers(of, slice).await?)
@@ -44,10 +42,7 @@ impl Vault {
 
     /// Reads one consumer.
     pub async fn consumer(&self, call: &Call, of: Guarded, id: ConsumerId) -> Result<Consumer, Error> {
-        let action = match of {
-            Guarded::Secret(_) => Action::ReadConsumer,
-            Guarded::Container(_) => Action::ReadContainerConsumer,
-        };
+        let action = action_on(of, Action::ReadConsumer, Action::ReadContainerConsumer);
         let read = async {
             self.reach(call, of, action).await?;
             Ok(self.store.consumer(of, id).await?.ok_or(Absent::Consumer)?)
@@ -57,10 +52,7 @@ impl Vault {
 
     /// Registers a consumer; no error if it is registered already.
     pub async fn add_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
-        let action = match of {
-            Guarded::Secret(_) => Action::AddConsumer,
-            Guarded::Container(_) => Action::AddContainerConsumer,
-        };
+        let action = action_on(of, Action::AddConsumer, Action::AddContainerConsumer);
         let added = async {
             self.reach(call, of, action).await?;
             let consumer = Consumer {
@@ -80,10 +72,7 @@ impl Vault {
     /// Removes a consumer; [`Absent::Consumer`] if it is not registered, [`crate::Denied::OthersConsumer`] if neither the
     /// consumer nor the secret or container belongs to the caller's project.
     pub async fn remove_consumer(&self, call: &Call, of: Guarded, who: Uses) -> Result<Used, Error> {
-        let action = match of {
-            Guarded::Secret(_) => Action::RemoveConsumer,
-            Guarded::Container(_) => Action::RemoveContainerConsumer,
-        };
+        let action = action_on(of, Action::RemoveConsumer, Action::RemoveContainerConsumer);
         let removed = async {
             let owner = self.reach(call, of, action).await?.project;
             let only_of = (owner != call.caller.project).then(|| call.caller.project.clone());

@@ -48,25 +48,40 @@ impl Vault {
     pub async fn create_container(&self, call: &Call, new: NewContainer) -> Result<ContainerId, Error> {
         let action = Action::CreateContainer;
         self.attempt(call, action, None, async { self.may(call, action) }).await?;
-        let mut container = Container {
-            id: ContainerId::random(),
+        let id = ContainerId::random();
+        let created = async {
+            let NewContainer { name, container_type, secrets } = new;
+            let container = self.new_container(call, id, name, container_type).await?;
+            let change =
+                Change::CreateContainer { container, secrets, limit: self.limit(Counted::Containers) };
+            self.change(call, action, Object::Container(id), change).await
+        };
+        self.attempt(call, action, Object::Container(id), created).await?;
+        Ok(id)
+    }
+
+    /// The guarded record of a container that this call creates.
+    pub(crate) async fn new_container(
+        &self,
+        call: &Call,
+        id: ContainerId,
+        name: Option<Text>,
+        container_type: ContainerType,
+    ) -> Result<Box<Container>, Error> {
+        let mut container = Box::new(Container {
+            id,
             project: call.caller.project.clone(),
             creator: call.caller.user.clone(),
             created: call.time,
             updated: call.time,
-            name: new.name,
-            container_type: new.container_type,
+            name,
+            container_type,
             project_access: true,
             guard: None,
-        };
-        let key = self.keys.newest(&*self.store, &container.project);
-        let key = self.attempt(call, action, Object::Container(container.id), key).await?;
+        });
+        let key = self.keys.newest(&*self.store, &container.project).await?;
         container.guard = Some(key.guard(&container.standing(), None));
-        let (id, limit) = (container.id, self.limit(Counted::Containers));
-        let change = Change::CreateContainer { container: Box::new(container), secrets: new.secrets, limit };
-        let created = self.change(call, action, Object::Container(id), change);
-        self.attempt(call, action, Object::Container(id), created).await?;
-        Ok(id)
+        Ok(container)
     }
 
     /// Reads a container.

@@ -102,9 +102,7 @@ impl Failure {
             Self::Unwritten | Self::Changed | Self::TakenAway | Self::Store(_) => false,
         }
     }
-}
 
-impl Failure {
     /// Whether one row, or the key of its project, is at fault.
     pub(crate) fn is_of_the_row(&self) -> bool {
         matches!(self, Self::Keys(_) | Self::Corrupt { .. } | Self::Store(store::Failure::Corrupt(_)))
@@ -157,7 +155,11 @@ impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Store(failure) => Self::Store(failure.into()),
-            other => Self::Store(store::Failure::Unavailable(other.to_string()).into()),
+            other @ (Failure::Corrupt { .. }
+            | Failure::Keys(_)
+            | Failure::Unwritten
+            | Failure::Changed
+            | Failure::TakenAway) => Self::Store(store::Failure::Unavailable(other.to_string()).into()),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! User metadata and facets.
 
 use model::{Call, Facet, Facets, Guarded, Metadatum, SecretId};
-use seal::Bound;
 use store::{Change, Reseal};
 
-use crate::{Action, Error, Failure, Vault};
+use crate::secrets::seal_payload;
+use crate::{Action, Error, Vault};
 
 pub use model::Expect;
 
@@ -119,7 +119,7 @@ impl Vault {
         };
         let payload = self.open_sealed(id, &found, from).await?;
         let key = self.keys.newest(&*self.store, &access.project).await?;
-        let to = key.seal(&Bound { secret: id, private: true }, &payload).map_err(Failure::from)?;
-        Ok(Some(Reseal { from: Some(from.clone()), to: Some(to.into_vec()), guarding }))
+        let to = Some(seal_payload(&key, id, true, &payload)?);
+        Ok(Some(Reseal { from: Some(from.clone()), to, guarding }))
     }
 }

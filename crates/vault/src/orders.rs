@@ -9,15 +9,15 @@ use std::thread::available_parallelism;
 use model::{
     Absent, Attributes, Call, Conflict, Container, ContainerId, ContainerSecret, ContainerType, ContentType,
     Counted, Facets, Order, OrderFailure, OrderId, OrderOutcome, OrderQuery, OrderType, Secret, SecretId,
-    SecretType, Status, Text,
+    SecretType, Text,
 };
-use seal::Bound;
 use seal::generate::{KeyPair, PairBits, PairKind, Passphrase, SymmetricBits, key_pair, symmetric};
 use store::{Change, Sliced};
 use tokio::sync::Semaphore;
 
 use crate::audit::Object;
 use crate::authorise::{Subject, Verdict};
+use crate::secrets::seal_payload;
 use crate::{Action, Denied, Error, Failure, Payload, Vault};
 
 /// How many key pairs may wait for each one that is being made; a further order fails with [`Error::BUSY`]. The search
@@ -235,24 +235,13 @@ impl Vault {
             parts.push(ContainerSecret { name: Text::try_from(name).ok(), secret: sealed.0.id });
             secrets.push(sealed);
         }
-        let mut container = Container {
-            id: ContainerId::random(),
-            project: call.caller.project.clone(),
-            creator: call.caller.user.clone(),
-            created: call.time,
-            updated: call.time,
-            name: attributes.name.clone(),
-            container_type: match kind {
-                PairKind::Rsa => ContainerType::Rsa,
-                PairKind::Dsa => ContainerType::Dsa,
-            },
-            project_access: true,
-            guard: None,
+        let (id, name) = (ContainerId::random(), attributes.name.clone());
+        let container_type = match kind {
+            PairKind::Rsa => ContainerType::Rsa,
+            PairKind::Dsa => ContainerType::Dsa,
         };
-        let key = self.keys.newest(&*self.store, &container.project).await?;
-        container.guard = Some(key.guard(&container.standing(), None));
-        let outcome = OrderOutcome::Container(container.id);
-        Ok(OrderResult { secrets, container: Some((Box::new(container), parts)), outcome })
+        let container = self.new_container(call, id, name, container_type).await?;
+        Ok(OrderResult { secrets, container: Some((container, parts)), outcome: OrderOutcome::Container(id) })
     }
 
     async fn seal_new_secret(
@@ -262,24 +251,9 @@ impl Vault {
         content_type: ContentType,
         payload: &Payload,
     ) -> Result<Sealed, Error> {
-        let mut secret = Secret {
-            id: SecretId::random(),
-            project: call.caller.project.clone(),
-            attributes,
-            creator: call.caller.user.clone(),
-            created: call.time,
-            updated: call.time,
-            status: Status::Active,
-            content_type: Some(content_type),
-            project_access: true,
-            facets: Facets::default(),
-            guard: None,
-        };
-        let key = self.keys.newest(&*self.store, &secret.project).await?;
-        secret.guard = Some(key.guard(&secret.standing(), None));
-        let sealed =
-            key.seal(&Bound { secret: secret.id, private: false }, payload).map_err(Failure::from)?;
-        Ok((secret, sealed.into_vec()))
+        let (id, content_type) = (SecretId::random(), Some(content_type));
+        let (secret, key) = self.new_record(call, id, attributes, content_type, Facets::default()).await?;
+        Ok((*secret, seal_payload(&key, id, false, payload)?))
     }
 
     /// Reads an order.

@@ -1,10 +1,12 @@
 //! Secrets and their payloads.
 
+use std::sync::Arc;
+
 use model::{
     Absent, Attributes, Call, Conflict, ContentType, Counted, Encoding, Facets, Guarded, ListQuery, Page,
     Scope, Secret, SecretId, Status,
 };
-use seal::{Bound, Sealed};
+use seal::{Bound, ProjectKey, Sealed};
 use store::{Change, SealedSecret, Store};
 
 use crate::keys::Keys;
@@ -50,31 +52,39 @@ impl Vault {
     }
 
     async fn create(&self, call: &Call, id: SecretId, new: NewSecret) -> Result<(), Error> {
-        let mut secret = Secret {
+        let NewSecret { attributes, payload } = new;
+        let content_type = payload.as_ref().map(|payload| payload.content_type);
+        let (secret, key) = self.new_record(call, id, attributes, content_type, Facets::default()).await?;
+        let sealed = payload.map(|new| seal_payload(&key, id, false, &new.payload)).transpose()?;
+        let change = Change::CreateSecret { secret, sealed, limit: self.limit(Counted::Secrets) };
+        self.change(call, Action::CreateSecret, id, change).await
+    }
+
+    /// The guarded record of a secret that this call creates, and the key that seals its payload.
+    pub(crate) async fn new_record(
+        &self,
+        call: &Call,
+        id: SecretId,
+        attributes: Attributes,
+        content_type: Option<ContentType>,
+        facets: Facets,
+    ) -> Result<(Box<Secret>, Arc<ProjectKey>), Error> {
+        let mut secret = Box::new(Secret {
             id,
             project: call.caller.project.clone(),
-            attributes: new.attributes,
+            attributes,
             creator: call.caller.user.clone(),
             created: call.time,
             updated: call.time,
             status: Status::Active,
-            content_type: new.payload.as_ref().map(|payload| payload.content_type),
+            content_type,
             project_access: true,
-            facets: Facets::default(),
+            facets,
             guard: None,
-        };
+        });
         let key = self.keys.newest(&*self.store, &secret.project).await?;
         secret.guard = Some(key.guard(&secret.standing(), None));
-        let sealed = match &new.payload {
-            None => None,
-            Some(NewPayload { payload, .. }) => {
-                let bound = Bound { secret: id, private: false };
-                Some(key.seal(&bound, payload).map_err(Failure::from)?.into_vec())
-            }
-        };
-        let change =
-            Change::CreateSecret { secret: Box::new(secret), sealed, limit: self.limit(Counted::Secrets) };
-        self.change(call, Action::CreateSecret, id, change).await
+        Ok((secret, key))
     }
 
     /// Reads the record of a secret, without its payload.
@@ -118,8 +128,7 @@ impl Vault {
             }
             let key = self.keys.newest(&*self.store, &found.project).await?;
             let (private, content_type) = (found.facets.private, new.content_type);
-            let bound = Bound { secret: id, private };
-            let sealed = key.seal(&bound, &new.payload).map_err(Failure::from)?.into_vec();
+            let sealed = seal_payload(&key, id, private, &new.payload)?;
             Ok((action, Change::FillPayload { id, private, content_type, sealed, time: call.time }))
         };
         self.attempt(call, action, Some(id), self.change_with_retry(call, id, prepare)).await
@@ -209,6 +218,16 @@ impl Vault {
         )
         .await
     }
+}
+
+/// Seals a payload into an envelope that opens for this secret alone.
+pub(crate) fn seal_payload(
+    key: &ProjectKey,
+    secret: SecretId,
+    private: bool,
+    payload: &Payload,
+) -> Result<Vec<u8>, Error> {
+    Ok(key.seal(&Bound { secret, private }, payload).map_err(Failure::from)?.into_vec())
 }
 
 /// Opens an envelope with the key that it names.

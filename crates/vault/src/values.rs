@@ -5,13 +5,13 @@ use std::future::ready;
 
 use model::{
     Absent, Attributes, Call, Conflict, ContentType, Counted, Encoding, Facets, Guarded, Handle, Listed,
-    Secret, SecretId, Status, Usage, Which,
+    SecretId, Usage, Which,
 };
-use seal::Bound;
 use store::{Change, Reseal};
 
 use crate::rendering;
-use crate::{Action, Error, Failure, Payload, Vault};
+use crate::secrets::seal_payload;
+use crate::{Action, Error, Payload, Vault};
 
 impl Vault {
     /// Finds a secret by its id.
@@ -73,9 +73,7 @@ impl Vault {
     pub async fn define_secret(&self, call: &Call, id: SecretId, facets: Facets) -> Result<(), Error> {
         let prepare = || async {
             let (action, reseal) = self.prepare_definition(call, id, &facets).await?;
-            let mut secret = Box::new(new_definition(call, id, facets.clone()));
-            let key = self.keys.newest(&*self.store, &secret.project).await?;
-            secret.guard = Some(key.guard(&secret.standing(), None));
+            let (secret, _) = self.new_record(call, id, Attributes::default(), None, facets.clone()).await?;
             Ok((action, Change::DefineSecret { secret, reseal, limit: self.limit(Counted::Secrets) }))
         };
         let define = self.change_with_retry(call, id, prepare);
@@ -121,14 +119,13 @@ impl Vault {
                 None => (Encoding::Raw, &value),
             };
             let key = self.keys.newest(&*self.store, &found.project).await?;
-            let bound = Bound { secret: id, private };
             let change = Change::SetPayload {
                 id,
                 private,
                 rendered: before,
                 encoding,
                 content_type: ContentType::OctetStream,
-                sealed: key.seal(&bound, payload).map_err(Failure::from)?.into_vec(),
+                sealed: seal_payload(&key, id, private, payload)?,
                 time: call.time,
             };
             Ok((action, change))
@@ -142,22 +139,5 @@ impl Vault {
         self.may(call, Action::ListSecrets)?;
         let which = Which { ephemeral: Some(true), private: None };
         Ok(self.store.count(&call.caller.project, which, call.time).await? > 0)
-    }
-}
-
-/// A secret that is defined for the first time.
-fn new_definition(call: &Call, id: SecretId, facets: Facets) -> Secret {
-    Secret {
-        id,
-        project: call.caller.project.clone(),
-        attributes: Attributes::default(),
-        creator: call.caller.user.clone(),
-        created: call.time,
-        updated: call.time,
-        status: Status::Active,
-        content_type: None,
-        project_access: true,
-        facets,
-        guard: None,
     }
 }
