@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod change;
-mod ephemeral;
+pub mod ephemeral;
 mod error;
 mod guarding;
 pub mod limits;

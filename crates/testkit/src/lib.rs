@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 mod faulty;
+pub mod plain;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ pub(crate) use merged::{durable_part, merged_page};
 type Witness<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
 /// Whether a change is of a secret that is in memory, or is to be. Such a change works with both sets of tables.
-pub(crate) fn concerns_memory(change: &Change, is_in_memory: impl FnOnce(SecretId) -> bool) -> bool {
+pub fn concerns_memory(change: &Change, is_in_memory: impl FnOnce(SecretId) -> bool) -> bool {
     match change {
         Change::SetKeyCheck(_)
         | Change::ReplaceKeyCheck { .. }
@@ -61,7 +61,7 @@ pub(crate) fn moves(change: &Change, is_in_memory: impl FnOnce(SecretId) -> bool
 
 /// Whether a change that concerns memory writes durable rows too: it moves a secret, or takes away a durable one that has
 /// expired.
-pub(crate) fn is_durable<D: Tables>(durable: &D, change: &Change) -> Answer<bool, D> {
+pub fn is_durable<D: Tables>(durable: &D, change: &Change) -> Answer<bool, D> {
     let Change::DefineSecret { secret, .. } = change else { return Ok(false) };
     Ok(!secret.facets.ephemeral
         || durable.secret(secret.id)?.is_some()
@@ -69,7 +69,7 @@ pub(crate) fn is_durable<D: Tables>(durable: &D, change: &Change) -> Answer<bool
 }
 
 /// Does a change that concerns memory. Both transactions are open.
-pub(crate) fn apply<D, M>(
+pub fn apply<D, M>(
     durable: &mut D,
     memory: &mut M,
     change: &mut Change,
