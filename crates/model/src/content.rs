@@ -1,4 +1,4 @@
-//! What a payload is said to be.
+//! Content types and the size of payloads.
 
 /// The longest payload accepted, in bytes as sent (base64 text counts as text): Barbican's default
 /// `max_allowed_secret_in_bytes`.

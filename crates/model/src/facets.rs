@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_disk_stays_on_disk() {
+    fn a_secret_on_disk_stays_on_disk() {
         assert_eq!(Facets::default().with(Facet::Ephemeral(true)), Err(FacetError::KeptElsewhere));
         assert!(Facets::default().with(Facet::Ephemeral(false)).is_ok());
     }

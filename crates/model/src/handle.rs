@@ -1,30 +1,30 @@
-//! What it takes to point at a secret: what libvirt calls a handle.
+//! Handles, as libvirt calls them: an id and a usage, which together point at a secret.
 
 use crate::{Access, SecretId, Usage};
 
-/// A secret that was looked up: its id, its usage, and what decides about access to it.
+/// A secret that was looked up: its id, its usage, and the data that decides about access.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Handle {
     /// Its id and its usage.
     pub listed: Listed,
-    /// What decides about access to it.
+    /// The data that decides about access.
     pub access: Access,
 }
 
-/// A secret in a list of all.
+/// A secret in a list of all secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Listed {
     /// Its id.
     pub id: SecretId,
-    /// What it is used for.
+    /// Its usage.
     pub usage: Option<Usage>,
 }
 
-/// Which of a project's secrets are listed or counted. What is absent does not filter.
+/// Conditions on the secrets of a project that are listed or counted. An absent condition holds for every secret.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Which {
-    /// Only private ones, or only others.
+    /// Only private secrets, or only others.
     pub private: Option<bool>,
-    /// Only ephemeral ones, or only others.
+    /// Only ephemeral secrets, or only others.
     pub ephemeral: Option<bool>,
 }

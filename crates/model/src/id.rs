@@ -1,4 +1,4 @@
-//! Names of things, each its own type so that one cannot be passed for another.
+//! Ids. Each kind is a type of its own, so nobody can pass one for another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -167,7 +167,7 @@ external_id!(
     UserId
 );
 
-/// Which of a project's keys sealed something: 1 for the first, one more at each rotation.
+/// The version of a project's key: 1 for the first, and one more at each rotation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct KeyVersion(pub u32);
 

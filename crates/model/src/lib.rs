@@ -1,4 +1,4 @@
-//! The nouns of Donjon: secrets, who asks for them, and how they are listed.
+//! The nouns of Donjon: secrets, their callers, and queries for lists.
 //!
 //! Everything here is a plain value that is valid once it exists: text becomes a type at the edge, through
 //! `TryFrom` or `FromStr`, and no later code checks it again. Nothing here reads a clock, a socket, a row or a

@@ -1,38 +1,38 @@
-//! What a list of secrets may be asked for, already understood: no text of a query string gets further than the door.
+//! Parsed queries for lists of secrets. The text of a query string stays at the door.
 
 use crate::{ProjectId, Secret, SecretType, Timestamp, UserId};
 
-/// Secrets on a page if the caller does not say (Barbican's `default_limit_paging`).
+/// The number of secrets on a page if the caller names none (Barbican's `default_limit_paging`).
 pub const PAGE_LIMIT_DEFAULT: u32 = 10;
-/// Secrets on a page at the most (Barbican's `max_limit_paging`).
+/// The largest number of secrets on a page (Barbican's `max_limit_paging`).
 pub const PAGE_LIMIT_MAX: u32 = 100;
 
 /// One page of a list.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// Whose secrets.
+    /// The owner of the listed secrets.
     pub scope: Scope,
-    /// Which of them.
+    /// The conditions that they meet.
     pub filters: Filters,
-    /// In which order; no key is named twice. Without a key the list is in order of creation. Ties are in order of
+    /// The sort keys; none occurs twice. Without a key the list is in order of creation. Ties are in order of
     /// creation too, in the direction of the last key.
     pub sort: Vec<SortOrder>,
-    /// How many to pass over.
+    /// The number of matches to skip.
     pub offset: u64,
-    /// How many to give, 1 to [`PAGE_LIMIT_MAX`].
+    /// The number of secrets on the page, 1 to [`PAGE_LIMIT_MAX`].
     pub limit: u32,
 }
 
 /// Whose secrets are listed.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// All of a project.
+    /// All secrets of a project.
     Project(ProjectId),
-    /// Those of any project whose ACL names this user.
+    /// Secrets of any project whose ACL names this user.
     AclOf(UserId),
 }
 
-/// Which secrets are listed. What is absent does not filter.
+/// Conditions on the listed secrets. An absent condition holds for every secret.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// By name.
@@ -53,18 +53,18 @@ pub struct Filters {
     pub expiration: Vec<DateFilter>,
 }
 
-/// A secret type asked for by text that may name none.
+/// The secret type of a query, whose text may name no known type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TypeFilter {
     /// Secrets of this type.
     Is(SecretType),
-    /// No type has the name asked for, so nothing matches.
+    /// No type has this name, so no secret matches.
     Unknown,
 }
 
-/// A text in which `%` is any text. Every other character is itself, `_` and `\` too, and letters A–Z match either
-/// case. Barbican hands it to SQL's LIKE, where `_` is any character: whoever deletes what such a list names deletes
-/// somebody else's.
+/// A text in which `%` matches any text. Every other character matches itself, `_` and `\` too; letters A–Z match
+/// either case. In Barbican, which gives the text to SQL's LIKE, `_` matches any character, so a client that deletes all
+/// listed secrets may delete too many.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern(Box<str>);
 
@@ -79,7 +79,7 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether it has no wildcard, so that an index finds what it matches.
+    /// Whether it has no wildcard, so that an index finds its matches.
     pub fn is_exact(&self) -> bool {
         !self.0.contains('%')
     }
@@ -88,13 +88,13 @@ impl Pattern {
 /// One bound on a date.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DateFilter {
-    /// How to compare.
+    /// The comparison.
     pub comparison: Comparison,
-    /// With what.
+    /// The date to compare with.
     pub with: Timestamp,
 }
 
-/// How a date is compared.
+/// A comparison of dates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Comparison {
     /// The same moment.
@@ -109,16 +109,16 @@ pub enum Comparison {
     LessOrEqual,
 }
 
-/// What a list is sorted by, and which way.
+/// One sort key with its direction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SortOrder {
-    /// By what.
+    /// The key.
     pub key: SortKey,
-    /// Which way. What is absent comes first upwards and last downwards.
+    /// The direction. Absent values come first in ascending order, and last in descending order.
     pub direction: Direction,
 }
 
-/// What a list may be sorted by.
+/// The keys that a list can be sorted by.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SortKey {
     /// `algorithm`.
@@ -176,7 +176,7 @@ impl SortKey {
     }
 }
 
-/// Which way a list is sorted.
+/// The direction of a sort.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Direction {
     /// Smallest first.
@@ -188,8 +188,8 @@ pub enum Direction {
 /// One page of secrets.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The secrets, in the order asked for.
+    /// The secrets, sorted as the query says.
     pub secrets: Vec<Secret>,
-    /// How many match in all.
+    /// The number of all matches.
     pub total: u64,
 }

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_said_is_the_default() {
+    fn an_absent_quota_is_the_default() {
         let said = ProjectQuotas::default().with(Counted::Orders, Some(3)).with(Counted::Cas, Some(0));
         let effective = said.or(Quotas::all(UNLIMITED).with(Counted::Secrets, 9));
         assert_eq!(Counted::ALL.map(|counted| effective.of(counted)), [9, 3, -1, -1, 0]);

@@ -1,7 +1,7 @@
 //! Request ids: unique, not secret.
 //!
-//! A fresh UUID costs a system call a request. Here each thread draws from its own xoshiro256++ generator, seeded by
-//! the system once. What must be unpredictable (secret ids, keys, nonces) does not come from here.
+//! A fresh UUID costs a system call for each request. Here each thread draws from its own xoshiro256++ generator, seeded by
+//! the system once. Unpredictable values (secret ids, keys, nonces) come from elsewhere.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ fn seed() -> [u64; 4] {
 }
 
 impl RequestId {
-    /// The next id: not one that nobody could guess.
+    /// The next id. It is unique, but it can be guessed.
     pub fn next() -> Self {
         let [high, low] = STATE.with(|state| {
             let (first, after) = step(state.get());

@@ -1,4 +1,4 @@
-//! A moment in UTC, to the microsecond: what Barbican shows and stores.
+//! A moment in UTC, to the microsecond, as Barbican shows and stores it.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The first moment that is written as what it is, 0001-01-01T00:00:00: years have four digits, and Python's begin there.
+    /// The earliest moment that can be written, 0001-01-01T00:00:00: years have four digits, and Python's begin at 1.
     const FIRST_SHOWN: Self = Self(-62_135_596_800_000_000);
     /// The last, 9999-12-31T23:59:59.999999.
     const LAST_SHOWN: Self = Self(253_402_300_799_999_999);
@@ -32,7 +32,7 @@ impl Timestamp {
         Self(i64::try_from(nanos.div_euclid(1000)).unwrap_or(i64::MAX))
     }
 
-    /// This moment, so many microseconds later (or earlier, if negative).
+    /// This moment, later by so many microseconds (earlier if negative).
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
@@ -48,7 +48,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// ISO 8601 without a zone, as Barbican prints it: the fraction has six digits, or is not there when it is zero.
+/// ISO 8601 without a zone, as Barbican prints it: the fraction has six digits, or is left out if it is zero.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.0.clamp(Self::FIRST_SHOWN.0, Self::LAST_SHOWN.0);
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(Timestamp::from_micros(1_428_377_839_805_835).to_string(), "2015-04-07T03:37:19.805835");
     }
 
-    /// A clock that is wrong by millennia makes no time that nobody can read, nor one that is long past.
+    /// A clock that is wrong by millennia makes no unreadable time, and none that is long past.
     #[test]
     fn every_moment_is_written_with_a_year_of_four_digits() {
         for (micros, expect) in [

@@ -1,8 +1,8 @@
-//! Transport keys: public keys of devices that payloads can be wrapped for on their way there.
+//! Transport keys: public keys of devices, for which clients can wrap payloads on their way.
 
 use crate::{Text, Timestamp, TransportKeyId};
 
-/// One transport key. Nothing here unwraps anything: Barbican's own store without a device does not either.
+/// One transport key. Donjon unwraps nothing with it, like Barbican's own store without a device.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TransportKey {
     /// Its name in references.
@@ -11,8 +11,8 @@ pub struct TransportKey {
     pub created: Timestamp,
     /// When it last changed.
     pub updated: Timestamp,
-    /// The back end whose key it is.
+    /// The back end that owns the key.
     pub plugin: Text,
-    /// The key, as it was given.
+    /// The key, as the client sent it.
     pub key: String,
 }

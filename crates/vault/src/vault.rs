@@ -363,7 +363,7 @@ impl Vault {
         Ok(self.store.apply(change, witness).await?)
     }
 
-    /// Whether the policy allows what is asked of nothing that is there. Of what is: [`Vault::decide`].
+    /// Checks that the policy allows an action that has no subject. [`Vault::decide`] checks an action on a subject.
     pub(crate) fn may(&self, call: &Call, action: Action) -> Result<(), Error> {
         match self.verdict(action, call, None) {
             Verdict::Allowed | Verdict::AskAclNot => Ok(()),

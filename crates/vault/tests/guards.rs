@@ -79,7 +79,7 @@ async fn checked(fixture: &Fixture) -> ((u64, u64), Vec<String>) {
 }
 
 #[tokio::test]
-async fn whoever_changes_what_decides_about_a_secret_has_changed_it_for_everybody() {
+async fn a_secret_whose_access_data_was_altered_opens_for_nobody() {
     let owner = || by("owner", &["creator"], call("p"));
     let me = || by("me", &["creator"], call("q"));
     for (what, statement) in [
@@ -158,7 +158,7 @@ async fn whoever_changes_what_decides_about_a_secret_has_changed_it_for_everybod
 }
 
 #[tokio::test]
-async fn an_acl_that_was_taken_away_or_changed_in_the_database_is_noticed() {
+async fn an_acl_that_was_removed_or_altered_in_the_database_is_noticed() {
     let owner = by("owner", &["creator"], call("p"));
     let friend = by("friend", &["observer"], call("q"));
     for (what, statement) in [
@@ -201,7 +201,7 @@ async fn an_acl_that_was_taken_away_or_changed_in_the_database_is_noticed() {
 }
 
 #[tokio::test]
-async fn whoever_changes_what_decides_about_a_container_has_changed_it_for_everybody() {
+async fn a_container_whose_access_data_was_altered_opens_for_nobody() {
     let owner = || by("owner", &["creator"], call("p"));
     let me = || by("me", &["creator"], call("q"));
     for (what, statement) in [
@@ -240,7 +240,7 @@ async fn whoever_changes_what_decides_about_a_container_has_changed_it_for_every
 }
 
 #[tokio::test]
-async fn whatever_is_made_and_changed_by_its_rules_is_sound() {
+async fn every_change_through_the_vault_leaves_a_guard_that_fits() {
     let fixture = Fixture::new().await;
     let (owner, libvirt) = (by("owner", &["creator"], call("p")), at_libvirt(call("p")));
     let vault = &fixture.vault;
@@ -315,7 +315,7 @@ async fn whatever_is_made_and_changed_by_its_rules_is_sound() {
 }
 
 #[tokio::test]
-async fn a_store_of_before_gets_its_guards_once_and_goes_on_where_it_was_cut() {
+async fn an_older_store_gets_its_guards_once_and_continues_after_an_interruption() {
     let owner = by("owner", &["creator"], call("p"));
     let friend = by("friend", &["observer"], call("q"));
     let fixture = Fixture::with_master_key("YSBtYXN0ZXIga2V5IG9mIGV4YWN0bHkgMzIgYnl0ZXM=\n").await;
@@ -347,7 +347,7 @@ async fn a_store_of_before_gets_its_guards_once_and_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_in_a_store_of_before_keeps_nobody_from_the_rest_and_is_tried_again() {
+async fn a_damaged_page_of_an_older_store_is_tried_again_and_the_rest_is_usable() {
     const PAGE_BYTES: usize = 4096;
     let owner = by("owner", &["creator"], call("p"));
     for damaged in [30, 59] {
@@ -398,7 +398,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_is_named_by_an_acl_reads_while_it_is_changed() {
+async fn a_user_in_an_acl_can_read_while_the_acl_changes() {
     let fixture = Arc::new(Fixture::new().await);
     let owner = by("owner", &["creator"], call("p"));
     let id = create(&fixture, &owner, Some("x")).await;

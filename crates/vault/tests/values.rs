@@ -44,7 +44,7 @@ async fn set(fixture: &Fixture, id: SecretId, value: &str) {
 }
 
 #[tokio::test]
-async fn a_definition_is_looked_up_valued_again_and_again_and_followed() {
+async fn a_definition_is_found_gets_values_and_is_followed() {
     let fixture = Fixture::new().await;
     let (vault, admin, id) = (&fixture.vault, call("p"), SecretId::random());
     vault.define_secret(&admin, id, facets("ceph c")).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_feed_has_the_changes_of_one_project_alone() {
     assert_eq!(next_changes(&mut feed).await, [(ours, ChangeKind::Created)]);
     let waiting = tokio::time::timeout(Duration::from_millis(50), feed.next());
     vault.set_value(&call("q"), theirs, Payload::new(b"y".to_vec())).await.unwrap();
-    assert!(waiting.await.is_err(), "there is nothing for this project");
+    assert!(waiting.await.is_err(), "the change belongs to another project");
     set(&fixture, ours, "one").await;
     assert_eq!(next_changes(&mut feed).await, [(ours, ChangeKind::ValueChanged)]);
     let auditor = by("a", &["audit"], at(Door::Rest, call("p")));
@@ -119,7 +119,7 @@ async fn a_private_value_opens_for_the_system_alone() {
 }
 
 #[tokio::test]
-async fn whether_a_private_secret_has_a_value_is_private_too() {
+async fn the_existence_of_a_private_value_is_private_too() {
     let fixture = Fixture::new().await;
     let id = SecretId::random();
     fixture.vault.define_secret(&call("p"), id, private("ceph c")).await.unwrap();
@@ -157,7 +157,7 @@ async fn other_projects_can_neither_define_nor_find_nor_set() {
 }
 
 #[tokio::test]
-async fn a_barbican_key_is_a_value_as_its_encoding_says() {
+async fn a_barbican_key_is_rendered_by_its_encoding() {
     let fixture = Fixture::new().await;
     let vault = &fixture.vault;
     let payload =
@@ -183,7 +183,7 @@ async fn a_barbican_key_is_a_value_as_its_encoding_says() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_down_is_not_done() {
+async fn a_request_without_an_audit_line_is_not_done() {
     let fixture = Fixture::new().await;
     let (vault, id) = (&fixture.vault, SecretId::random());
     vault.define_secret(&call("p"), id, facets("ceph c")).await.unwrap();

@@ -47,7 +47,7 @@ fn trail(fixture: &Fixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_goes_in_comes_out_also_after_a_restart() {
+async fn a_payload_comes_back_after_a_restart() {
     let fixture = Fixture::new().await;
     let id = fixture.vault.create_secret(&call("p"), secret(Some("hunter2"))).await.unwrap();
     assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "hunter2");
@@ -96,7 +96,7 @@ async fn other_projects_and_other_roles_are_denied_and_written_down() {
 }
 
 #[tokio::test]
-async fn an_expired_secret_is_as_if_it_were_not_there() {
+async fn an_expired_secret_looks_absent() {
     let fixture = Fixture::new().await;
     let mut new = secret(Some("x"));
     new.attributes.expiration = Some(testkit::NOW.plus_micros(1_000_000));
@@ -134,7 +134,7 @@ async fn a_private_secret_opens_for_no_ordinary_client_and_stays_private() {
 }
 
 #[tokio::test]
-async fn nothing_is_done_that_cannot_be_written_down() {
+async fn a_request_without_an_audit_line_is_not_done() {
     let fixture = Fixture::new().await;
     let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
     let empty = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
@@ -285,7 +285,7 @@ async fn some_trail() -> (Vec<String>, ChainKey, Option<(u64, [u8; 32])>) {
 }
 
 #[tokio::test]
-async fn a_trail_with_a_missing_altered_moved_or_added_line_is_found_out() {
+async fn a_missing_altered_moved_or_added_line_is_found() {
     let (lines, key, known) = some_trail().await;
     assert_eq!((lines.len(), known.unwrap().0), (12, 12));
     let check = |lines: &[String]| {
@@ -329,7 +329,7 @@ async fn a_trail_with_a_missing_altered_moved_or_added_line_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_number_beyond_all_numbers_is_no_line() {
+async fn a_line_with_too_large_a_number_is_refused() {
     let (lines, key, known) = some_trail().await;
     for number in [u64::MAX, i64::MAX as u64] {
         let forged = lines[0].replace("\"n\":1,", &format!("\"n\":{number},"));
@@ -351,7 +351,7 @@ async fn the_digits_of_a_link_have_one_spelling() {
 }
 
 #[tokio::test]
-async fn lines_say_which_changes_there_are_and_nobody_takes_back_what_was_said() {
+async fn lines_name_the_committed_changes_and_no_later_line_names_fewer() {
     let fixture = Fixture::new().await;
     let id = fixture.vault.create_secret(&call("p"), secret(Some("x"))).await.unwrap();
     read(&fixture, &call("p"), id).await.unwrap();
@@ -388,7 +388,7 @@ async fn lines_say_which_changes_there_are_and_nobody_takes_back_what_was_said()
 }
 
 #[tokio::test]
-async fn a_torn_last_line_is_taken_out_and_the_chain_goes_on() {
+async fn a_torn_last_line_is_cut_off_and_the_chain_continues() {
     let fixture = Fixture::new().await;
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
     let path = fixture.folder().join("audit.log");
@@ -403,7 +403,7 @@ async fn a_torn_last_line_is_taken_out_and_the_chain_goes_on() {
 }
 
 #[tokio::test]
-async fn a_trail_cut_while_nobody_looked_shows_a_gap() {
+async fn a_trail_that_was_cut_between_two_starts_shows_a_gap() {
     let fixture = Fixture::new().await;
     for _ in 0..3 {
         fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
@@ -422,7 +422,7 @@ async fn a_trail_cut_while_nobody_looked_shows_a_gap() {
 }
 
 #[tokio::test]
-async fn the_trail_goes_on_in_a_new_file_after_the_old_one_was_moved_away() {
+async fn the_trail_continues_in_a_new_file_after_rotation() {
     let fixture = Fixture::new().await;
     let path = fixture.folder().join("audit.log");
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
@@ -439,7 +439,7 @@ async fn the_trail_goes_on_in_a_new_file_after_the_old_one_was_moved_away() {
 }
 
 #[tokio::test]
-async fn a_full_disk_under_the_trail_refuses_requests_and_nothing_half_stands() {
+async fn a_full_disk_under_the_trail_refuses_requests_and_leaves_no_partial_line() {
     // /dev/full answers every write with ENOSPC.
     let fixture = Fixture::new().await;
     let keys = FileProvider::new(fixture.folder().join("master.key"));
@@ -571,7 +571,7 @@ fn trail_of_things(fixture: &Fixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_belongs_to_secrets_and_projects_is_authorised_and_written_down() {
+async fn requests_about_belongings_are_authorised_and_written_down() {
     let fixture = Fixture::new().await;
     let (vault, owner, thief) = (&fixture.vault, call("p"), call("q"));
     let id = vault.create_secret(&owner, secret(Some("x"))).await.unwrap();
@@ -678,7 +678,7 @@ async fn pairs_that_are_ordered_at_once_are_all_made() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_written_down_before_it_is_taken_away() {
+async fn an_expired_secret_is_written_down_before_it_is_deleted() {
     let fixture = Fixture::new().await;
     let grace = Grace { expired: Duration::from_secs(60), orders: Duration::from_secs(60) };
     let lasting = fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();

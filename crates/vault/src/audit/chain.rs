@@ -1,4 +1,4 @@
-//! The line format and the chain, without any file.
+//! The format of a line and the chain of lines. Knows no file.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,20 +12,20 @@ use store::Numbers;
 use super::text::{hex, text};
 use super::{Entry, Object};
 
-/// What stands between the content of a line and the number of its change, if it has one.
+/// Stands before the number of the line's change, in lines of a change.
 pub(super) const CHANGE: &str = ",\"change\":";
-/// What stands between that and the number of the newest change that is on disk for certain.
+/// Stands before the number of the newest change that is certainly on disk.
 pub(super) const COMMITTED: &str = ",\"committed\":";
-/// What stands between that and the number of the newest change that was written down, if that is another one.
+/// Stands before the number of the newest change that was written down, if that is a later one.
 pub(super) const PENDING: &str = ",\"pending\":";
-/// What stands between that and the line's own number.
+/// Stands before the line's own number.
 pub(super) const NUMBER: &str = ",\"n\":";
-/// What stands between the number of a line and its link.
+/// Stands before the link.
 pub(super) const LINK: &str = ",\"link\":\"";
-/// What ends a line.
+/// Ends a line.
 pub(super) const END: &str = "\"}";
 
-/// The chain so far: the key, where it stands, and what is known of changes.
+/// The chain so far: its key, its last line, and the numbers of changes.
 pub struct Chain {
     pub(super) key: ChainKey,
     pub(super) at: Standing,
@@ -42,14 +42,15 @@ pub(super) struct Standing {
 }
 
 impl Chain {
-    /// A chain that goes on after a line; after number 0 with link zero, a new one. The numbers are those of the store's
-    /// changes.
+    /// A chain that continues after a line. A new chain begins after number 0 with link zero. `numbers` are those of the
+    /// store's changes.
     pub fn new(key: ChainKey, number: u64, link: [u8; 32], numbers: Arc<Numbers>) -> Self {
         Self { key, at: Standing { number, link, committed: 0 }, numbers }
     }
 
-    /// Completes `line`, which holds the content, with numbers, link and line end. The chain moves on only when the
-    /// line was written: it stands here then. What is on disk is asked now, so that of two lines the later never says less.
+    /// Completes `line`, which holds the content, with numbers, link and line end. Returns the position after the line,
+    /// to which the caller moves the chain once the line is written. The newest change on disk is read now, so a later
+    /// line never names an earlier one.
     pub(super) fn complete(&self, line: &mut Vec<u8>, change: Option<u64>) -> Standing {
         let committed = self.numbers.committed();
         let given = self.numbers.given();
@@ -68,10 +69,10 @@ impl Chain {
     }
 }
 
-/// A member with a number. Formatting by `write!` costs some four times as much.
+/// Writes a member with a number. `write!` costs about four times as much.
 fn append(line: &mut Vec<u8>, name: &str, mut number: u64) {
     line.extend_from_slice(name.as_bytes());
-    let mut digits = [0; 20]; // 2^64 has so many.
+    let mut digits = [0; 20]; // 2^64 has 20 digits.
     let mut at = digits.len();
     for digit in digits.iter_mut().rev() {
         (*digit, number) = (b'0' + (number % 10) as u8, number / 10);
@@ -89,7 +90,7 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// Writes the content of a line: all but what [`Chain::complete`] adds.
+/// Writes the content of a line; [`Chain::complete`] adds the rest.
 pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     let Entry { call, action, of, outcome, change } = entry;
     line.extend_from_slice(b"{\"time\":\"");
@@ -135,7 +136,7 @@ pub(super) fn content(line: &mut Vec<u8>, entry: &Entry<'_>) {
     }
 }
 
-/// As [`Timestamp`] prints it. The calendar is asked once a second, not once a line.
+/// Writes a time as [`Timestamp`] prints it. The calendar is computed once a second, not once a line.
 pub(super) fn time(line: &mut Vec<u8>, time: Timestamp) {
     const SECOND: i64 = 1_000_000;
     thread_local! {

@@ -2,9 +2,9 @@
 //!
 //! One fault does not hide the next: after it, the check continues with the number and link that the next line claims.
 //!
-//! Lines that were not on disk yet when the power went may be gone or broken. The service says so in the line of its next
-//! start, which nobody can forge: what that line declares is told, and is no fault. It declares nothing that was known to be
-//! on disk. That a crash and a hand can do the same to those last lines stays true.
+//! A power cut may lose or break lines that were not on disk yet. The service declares this in the line of its next start,
+//! which nobody can forge, so the check reports it as a notice and not as a fault. The service never declares the loss of
+//! lines that were certainly on disk. A person could still damage those last lines in the same way as a crash.
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -14,17 +14,17 @@ use seal::ChainKey;
 use super::note::{self, Cut, Event};
 use super::parse::Parsed;
 
-/// Faults told of one trail; further ones are not looked for.
+/// How many faults of one trail are reported; then the check ends.
 const FAULTS_MAX: usize = 100;
 
-/// A trail that holds.
+/// An intact trail.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CheckedTrail {
     /// The number of its last line; 0 if there is none.
     pub last: u64,
-    /// How many lines were verified.
+    /// The number of verified lines.
     pub lines: u64,
-    /// The newest change that it says was committed.
+    /// The newest change that was committed, according to the trail.
     pub committed: u64,
     /// Notices for the operator, which are no faults.
     pub notices: Vec<Notice>,
@@ -37,11 +37,11 @@ pub struct Notice {
     pub line: u64,
     /// When it was declared.
     pub time: String,
-    /// What.
+    /// The declaration.
     pub what: Declared,
 }
 
-/// What the service declared.
+/// A declaration of the service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Declared {
     /// The file ended in a part of a line, which was cut off.
@@ -50,21 +50,21 @@ pub enum Declared {
     Damaged {
         /// That line's number.
         after: u64,
-        /// Faults found there.
+        /// The number of faults found there.
         faults: usize,
     },
-    /// Changes are on disk that have no line.
+    /// Some changes on disk have no line.
     Unwritten {
-        /// They have numbers above this.
+        /// The last change before them.
         after: u64,
-        /// Up to this.
+        /// The last of them.
         through: u64,
     },
     /// The operator accepted that changes are gone.
     Accepted {
-        /// They have numbers above this.
+        /// The last change before them.
         after: u64,
-        /// Up to this.
+        /// The last of them.
         through: u64,
     },
 }
@@ -122,7 +122,7 @@ pub enum TrailError {
         /// The number it has.
         found: u64,
     },
-    /// A line is not as it was written, or the key is another one.
+    /// A line was altered, or the key belongs to another trail.
     #[error("line {line} of the input, number {number}, or the one before it was altered")]
     Altered {
         /// Counted from 1 over all input.
@@ -138,9 +138,9 @@ pub enum TrailError {
     WentBack {
         /// Counted from 1 over all input.
         line: u64,
-        /// The newest by an earlier line.
+        /// The newest change according to an earlier line.
         known: u64,
-        /// The newest by this one.
+        /// The newest change according to this line.
         found: u64,
     },
     /// The store knows of later lines.
@@ -148,19 +148,19 @@ pub enum TrailError {
         "the trail ends at number {last}, but the store knows that number {known} was written: lines were cut off"
     )]
     CutOff {
-        /// The last line there is.
+        /// The number of the last line in the trail.
         last: u64,
-        /// The line the store knows of.
+        /// The number of the last line that the store knows.
         known: u64,
     },
-    /// More than one of these, in the order of lines.
+    /// Several faults, in the order of lines.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<TrailError>),
 }
 
-/// Verifies a trail from its first line on. `known` is what the store was last told: a number and its link.
+/// Verifies a trail from its first line on. `known` is the number and link that the store was last told.
 ///
-/// A last line without an end is left out: it is being written, or was never answered to anybody.
+/// A last line without a line end does not count: the service is writing it, or never answered its request.
 pub fn check_trail(
     key: &ChainKey,
     trail: impl BufRead,
@@ -192,12 +192,12 @@ pub fn check_trail(
     }
 }
 
-/// How far a check has come.
+/// The state of a check.
 #[derive(Default)]
 struct Walk {
     last: u64,
     link: [u8; 32],
-    /// The newest change of which there was a line.
+    /// The newest change that has a line.
     given: u64,
     checked: CheckedTrail,
     /// Each with the number of the last line before it.
@@ -224,7 +224,7 @@ impl Walk {
         }
     }
 
-    /// Takes in what a line says.
+    /// Notes the contents of a line.
     fn believe(&mut self, parsed: &Parsed<'_>, line: &[u8]) {
         let at = self.checked.lines;
         let declared = if parsed.is_of_service() { note::read(line) } else { None };
@@ -268,7 +268,7 @@ impl Walk {
     }
 }
 
-/// Lines that end, one after the other, without their ends.
+/// Reads one complete line after the other, without line ends.
 struct WholeLines<R>(R);
 
 impl<R: BufRead> Iterator for WholeLines<R> {

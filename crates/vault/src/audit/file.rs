@@ -14,23 +14,23 @@ use super::chain::{Standing, content};
 use super::tail::{TrailEnd, is_same_file, open};
 use super::{AuditSink, Chain, Entry, Note, Ticket, note};
 
-/// How often lines handed to the operating system are forced to disk, if not each by itself.
+/// How often lines are forced to disk, unless each line is forced on its own.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// How many bytes of lines may wait to be written together. Longer ones are written at once.
+/// How many bytes of lines may wait to be written together. More bytes are written at once.
 const WAITING_BYTES_MAX: usize = 64 << 10;
 
-/// When a line is forced to disk. It is always handed to the operating system before the request goes on, so that
-/// nothing is lost if the process dies; this is about the machine.
+/// When a line is forced to disk. The operating system gets every line before its request goes on, so no line is lost
+/// if the process dies; this setting matters if the machine dies.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Sync {
-    /// Once a second, all lines since.
+    /// Once a second, all lines together.
     #[default]
     Batch,
-    /// Each line before its request goes on.
+    /// Each line, before its request goes on.
     Entry,
 }
 
-/// Lines appended to a file (mode 0600). Lines that did not get whole into the file are taken out again.
+/// Appends lines to a file (mode 0600), and removes a line that was written only in part.
 #[derive(Debug)]
 pub struct FileSink(Arc<Shared>);
 
@@ -39,7 +39,7 @@ struct Shared {
     path: PathBuf,
     found: TrailEnd,
     state: Mutex<State>,
-    /// Something was written that may not be on disk, or waits to be written.
+    /// Whether lines wait to be written, or were written and may not be on disk.
     dirty: AtomicBool,
 }
 
@@ -47,15 +47,15 @@ struct Shared {
 struct State {
     file: File,
     sync: Sync,
-    /// Stands after the last line, written or waiting.
+    /// The chain after the last line, written or waiting.
     chain: Chain,
-    /// Lines that wait to be written, and where the chain stood before them.
+    /// Lines that wait to be written, and the position of the chain before them.
     waiting: Vec<u8>,
     before: Standing,
-    /// Tells those whose lines wait.
+    /// The ticket of the waiting lines.
     ticket: Ticket,
     length: u64,
-    /// The file ends in a part of a line, which is cut off before the next line is written.
+    /// Whether the file ends in a part of a line, which is cut off before the next line is written.
     torn: bool,
 }
 
@@ -64,8 +64,9 @@ thread_local! {
 }
 
 impl FileSink {
-    /// Opens the file, making it if need be. The chain goes on after the trail's last line, or after `chain` if that
-    /// is further on: lines that are missing then show as a gap. The file stays as it is until a line is written.
+    /// Opens the file, and creates it if it is missing. The chain continues after the trail's last line, or after
+    /// `chain` if that is later: then a gap shows that lines are missing. The file does not change until a line is
+    /// written.
     pub fn open(path: &Path, sync: Sync, mut chain: Chain) -> io::Result<Self> {
         let mut file = open(path)?;
         let (mut found, length) = TrailEnd::of_file(&mut file, &chain.key)?;
@@ -90,7 +91,7 @@ impl FileSink {
         if let Some(after) = found.damaged_after {
             let path = path.display();
             tracing::warn!(%path, after, "lines at the end of the audit trail are not whole");
-            // What was known to be on disk is not lost with the power.
+            // A power cut does not lose lines that were on disk for certain.
             found.damaged_after = Some(after).filter(|after| *after >= anchored);
         }
         let (before, torn) = (chain.at, found.cut.is_some());
@@ -154,7 +155,7 @@ impl AuditSink for FileSink {
             |state, line| {
                 let ticket = state.queue(line, entry.change);
                 if state.waiting.len() > WAITING_BYTES_MAX {
-                    let _ = state.write(); // The tickets tell.
+                    let _ = state.write(); // The tickets carry the outcome.
                 }
                 ticket
             },
@@ -172,11 +173,11 @@ impl AuditSink for FileSink {
     }
 
     async fn wait(&self, ticket: &Ticket) -> io::Result<()> {
-        self.settle(ticket).unwrap_or(Ok(())) // It always knows.
+        self.settle(ticket).unwrap_or(Ok(())) // A file always knows the outcome.
     }
 
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
-        // A second handle, so that no request waits for the disk.
+        // A second handle keeps requests from waiting for the disk.
         let (head, file) = {
             let mut state = self.0.lock();
             state.write()?;
@@ -191,12 +192,12 @@ impl AuditSink for FileSink {
     }
 
     fn reopen(&self) -> io::Result<bool> {
-        // The lock first: what is appended meanwhile, maybe to this very file, has to be counted.
+        // The lock comes first: another thread may append to this very file, and the lines count.
         let mut state = self.0.lock();
         state.write()?;
         state.file.sync_data()?;
         if is_same_file(&state.file, &self.0.path) {
-            return Ok(false); // Nobody has moved it away.
+            return Ok(false); // The file is still in its place.
         }
         let mut file = open(&self.0.path)?;
         let (end, length) = TrailEnd::of_file(&mut file, &state.chain.key)?;
@@ -221,14 +222,14 @@ impl Shared {
 }
 
 impl State {
-    /// Completes a line and lets it wait.
+    /// Completes a line and puts it after the waiting lines.
     fn queue(&mut self, line: &mut Vec<u8>, change: Option<u64>) -> Ticket {
         self.chain.at = self.chain.complete(line, change);
         self.waiting.extend_from_slice(line);
         self.ticket.clone()
     }
 
-    /// Hands all that waits to the operating system. If that fails, the chain stands where it stood before.
+    /// Hands all waiting lines to the operating system. If that fails, the chain returns to its position before them.
     fn write(&mut self) -> io::Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
@@ -260,14 +261,13 @@ impl State {
     }
 }
 
-/// Forces lines to disk once in a while, for as long as there is a sink.
+/// Forces lines to disk every [`SYNC_EVERY`], as long as the sink exists.
 fn sync_now_and_then(shared: &Weak<Shared>) {
     loop {
         std::thread::sleep(SYNC_EVERY);
         let Some(shared) = shared.upgrade() else { return };
         if shared.dirty.swap(false, Ordering::AcqRel) {
-            // What waits for a request that was given up is written now. A second handle, so that no request waits
-            // for the disk.
+            // Writes the lines of requests that were given up. A second handle keeps requests from waiting for the disk.
             let handle = {
                 let mut state = shared.lock();
                 state.write().and_then(|()| state.file.try_clone())
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_could_not_be_written_are_told_to_all_who_wait_and_leave_no_gap() {
+    fn every_waiting_request_learns_of_a_failed_write_and_the_chain_has_no_gap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let key = seal::MasterKey::random().unwrap();
@@ -325,7 +325,7 @@ mod tests {
         sink.0.lock().file = writable;
         assert!(
             tickets.iter().all(|ticket| sink.settle(ticket).unwrap().is_err()),
-            "what was told stays true"
+            "a settled ticket keeps its outcome"
         );
         let ticket = sink.queue(&entry);
         sink.record(&entry).unwrap();
@@ -347,7 +347,7 @@ mod tests {
         let line = || b"{\"outcome\":\"ok\"".to_vec();
         for _ in 0..3 {
             sink.0.lock().queue(&mut line(), None);
-            sink.reopen().unwrap(); // Nobody has moved the file away.
+            sink.reopen().unwrap(); // The file is still in its place.
             sink.0.lock().queue(&mut line(), None);
         }
         sink.synced_head().unwrap();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_nobody_waits_for_any_more_is_written_all_the_same() {
+    fn a_line_whose_request_was_given_up_is_still_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let key = seal::MasterKey::random().unwrap();

@@ -10,27 +10,27 @@ use super::parse::Parsed;
 
 /// How many changes are listed one by one; of the others only the count is shown.
 const TOLD_MAX: usize = 5;
-/// After so many changes more the second line of one that failed has come: no more can wait for the writer.
+/// The second line of a failed change comes before so many further changes: no more can wait for the writer.
 const FAILED_WITHIN: usize = 4096;
 
 /// Changes that a trail has as committed.
 #[derive(Clone, Debug, Default)]
 pub struct LostChanges {
-    /// All that are in what was read, by number.
+    /// All such changes that were read, by number.
     pub numbers: Vec<u64>,
-    /// The first of them.
+    /// The number of the first change.
     pub first: Vec<LostChange>,
-    /// When the last of them was.
+    /// The time of the last change.
     pub until: String,
     recent: VecDeque<(String, u64)>,
 }
 
-/// One of them.
+/// One lost change.
 #[derive(Clone, Debug)]
 pub struct LostChange {
     /// Its number.
     pub number: u64,
-    /// When it was.
+    /// The time of the request.
     pub time: String,
     /// The id of the request.
     pub request: String,
@@ -41,7 +41,7 @@ pub struct LostChange {
 }
 
 impl LostChanges {
-    /// Those with numbers above `after`, up to `through`. Nothing is verified.
+    /// Collects the changes with numbers above `after`, up to `through`. Verifies nothing.
     pub fn find(mut trail: impl BufRead, after: u64, through: u64) -> io::Result<Self> {
         let mut found = Self::default();
         let mut line = Vec::new();

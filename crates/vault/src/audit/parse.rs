@@ -1,22 +1,23 @@
-//! Parses the end of a line of the trail: the part that the service wrote, and that no text of a caller can imitate.
+//! Parses the end of a line of the trail. The service wrote that part, and no text of a caller can imitate it.
 
 use super::chain::{CHANGE, COMMITTED, END, LINK, NUMBER, PENDING};
 
-/// The largest number of a line, and of a change: what the store's column holds. So there is always a next one.
+/// The largest number of a line or a change: the largest that the store's column holds. In a `u64` every such number has
+/// a next one.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// A line without its end, read from behind.
+/// A line without its line end, parsed from its end to its beginning.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parsed<'a> {
-    /// What the link covers.
+    /// The part of the line that the link covers.
     pub(super) linked: &'a [u8],
     pub(super) number: u64,
     pub(super) link: [u8; 32],
-    /// The change that it is about, if it is about one.
+    /// The number of its change, in lines of a change.
     pub(super) change: Option<u64>,
-    /// The newest change that was on disk for certain; absent in lines of a version that did not say it.
+    /// The newest change that was certainly on disk. Lines of an older version do not have it.
     pub(super) committed: Option<u64>,
-    /// The newest change that was written down, where that is another one.
+    /// The newest change that was written down, if that is a later one.
     pending: Option<u64>,
 }
 
@@ -36,19 +37,19 @@ impl<'a> Parsed<'a> {
         Some(Self { linked, number, link, change, committed, pending })
     }
 
-    /// The newest change that was written down by then, as far as this line tells.
+    /// The newest change that was written down before this line, according to the line.
     pub(super) fn given(&self) -> u64 {
         [self.change, self.committed, self.pending].into_iter().flatten().max().unwrap_or(0)
     }
 
-    /// Whether the service wrote it of itself.
+    /// Whether the line is about the service itself.
     pub(super) fn is_of_service(&self) -> bool {
         // The door comes after a time and the id of the request, whose lengths have bounds.
         let head = self.linked.get(..HEAD_BYTES.min(self.linked.len())).unwrap_or_default();
         head.windows(SERVICE.len()).any(|window| window == SERVICE)
     }
 
-    /// Whether the service said with it that it ended.
+    /// Whether the line says that the service ended.
     pub(super) fn is_stop(&self) -> bool {
         self.is_of_service() && self.linked.windows(STOP.len()).any(|window| window == STOP)
     }
@@ -58,7 +59,7 @@ const HEAD_BYTES: usize = 160;
 const SERVICE: &[u8] = b",\"door\":\"service\",\"project\":null";
 const STOP: &[u8] = b",\"action\":\"service:stop\"";
 
-/// A digit as it is written: a line with another spelling is another line.
+/// Parses a digit as the service writes it: another spelling makes another line.
 fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -67,7 +68,7 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// What ends in a member with a number, without it.
+/// Splits a member with a number off the end.
 fn numbered<'a>(line: &'a [u8], name: &str) -> Option<(&'a [u8], u64)> {
     let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (rest, digits) = line.split_at_checked(line.len() - digits)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request ──line──▶ waiting ──▶ thread: numbers, links, writes ──▶ reader
-//!    └◀── written, or nobody reads: refused ◀──┘
+//!    └◀── written, or not read in time: refused ◀──┘
 //! ```
 //!
 //! The reader may stop reading, and then a write to a full pipe waits. So a thread writes, and a request waits for the
@@ -21,22 +21,22 @@ use super::chain::content;
 use super::tail::TrailEnd;
 use super::{AuditSink, Chain, Entry, Note, Ticket, note};
 
-/// How long a request waits until its line was taken.
+/// How long a request waits for its line to be written.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
-/// Bytes of lines that wait to be written, so many and one line more; further ones are refused.
+/// How many bytes of lines may wait; the last line may exceed this. Further lines are refused.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// Lines written to a stream. Between starts the chain goes on from where the store was last told it stood, so the
-/// lines written after that moment and before an abrupt end are followed by their numbers once more.
+/// Writes lines to a stream. A start continues the chain from the position that the store was last told. If the service
+/// ended abruptly, the numbers of the lines after that position come a second time.
 #[derive(Debug)]
 pub struct StreamSink(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Tells the thread that something waits, or that nothing will any more.
+    /// Wakes the thread when a line waits, or when no further line can come.
     more: Condvar,
-    /// Tells those who wait on a thread of their own.
+    /// Wakes requests that wait on threads of their own.
     written: Condvar,
 }
 
@@ -45,7 +45,7 @@ struct State {
     chain: Chain,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
-    /// Somebody waited too long, and nothing was written since.
+    /// Whether a request waited too long and no line was written since.
     stalled: bool,
     ended: bool,
 }
@@ -58,7 +58,7 @@ struct Waiting {
 }
 
 impl StreamSink {
-    /// Writes to `stream`, going on after `chain`.
+    /// Writes to `stream`, and continues `chain`.
     pub fn new<W: Write + Send + 'static>(stream: W, chain: Chain) -> io::Result<Self> {
         let (waiting, waiting_bytes) = (VecDeque::new(), 0);
         let state = Mutex::new(State { chain, waiting, waiting_bytes, stalled: false, ended: false });
@@ -87,7 +87,7 @@ impl Drop for StreamSink {
 #[async_trait]
 impl AuditSink for StreamSink {
     fn found(&self) -> TrailEnd {
-        TrailEnd::default() // What was written cannot be read back.
+        TrailEnd::default() // A stream cannot be read back.
     }
 
     fn record(&self, entry: &Entry<'_>) -> io::Result<()> {
@@ -119,7 +119,7 @@ impl AuditSink for StreamSink {
 
     fn synced_head(&self) -> io::Result<(u64, [u8; 32])> {
         let at = self.0.lock().chain.at;
-        Ok((at.number, at.link)) // Whether the reader keeps it is the reader's business.
+        Ok((at.number, at.link)) // The reader decides whether to keep it.
     }
 
     fn committed(&self) -> u64 {
@@ -148,7 +148,7 @@ impl Shared {
         ticket
     }
 
-    /// The thread: writes what waits, until nothing more can come.
+    /// Runs on the thread: writes waiting lines until no further line can come.
     fn write_all(&self, mut stream: impl Write) {
         let mut lines = Vec::new();
         loop {
@@ -162,7 +162,7 @@ impl Shared {
             let before = state.chain.at;
             let after = state.chain.complete(&mut lines, change);
             state.chain.at = after;
-            drop(state); // Here it may take as long as the reader does.
+            drop(state); // The write takes as long as the reader takes.
             let written = stream.write_all(&lines).and_then(|()| stream.flush());
             let mut state = self.lock();
             if written.is_err() {
@@ -177,10 +177,10 @@ impl Shared {
 }
 
 impl State {
-    /// Takes a line back, if it is not being written yet. Nobody need try after this one, for now.
+    /// Takes a line back, unless the thread is writing it. Until a line is written, further requests do not wait.
     fn give_up(&mut self, ticket: &Ticket) -> io::Result<()> {
         if let Some(outcome) = ticket.outcome() {
-            return outcome; // At the last moment.
+            return outcome; // The line was written at the last moment.
         }
         self.stalled = true;
         if let Some(at) = self.waiting.iter().position(|waiting| waiting.ticket.is(ticket))

@@ -1,7 +1,7 @@
-//! Opens a trail's file, and reads at its end where the trail stands.
+//! Opens the file of a trail, and reads the end of the trail.
 //!
-//! The end is what a start needs, however long the trail is. If the service ended in order, that is the last line; if it
-//! did not, lines that were not on disk yet may be broken, so more of them are verified.
+//! A start needs only the end, however long the trail is. If the service ended in order, the last line is enough. If it
+//! did not, lines that were not on disk yet may be broken, so more lines are verified.
 
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -15,36 +15,36 @@ use seal::ChainKey;
 use super::note::Cut;
 use super::parse::Parsed;
 
-/// How long another process may take to let go of the file.
+/// How long to wait for another process to release the file.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// The longest line read back; ids, roles and headers have limits that keep lines far below.
+/// The longest line that is read. The limits of ids, roles and headers keep lines far shorter.
 const LINE_BYTES_MAX: u64 = 1 << 20;
-/// What is read after an end that was not in order: more than a busy server writes between two moments in which it forces
-/// the trail to disk.
+/// How many bytes are read if the service did not end in order: more than a busy server writes between two moments at
+/// which it forces the trail to disk.
 const TAIL_BYTES_MAX: u64 = 16 << 20;
-/// How each line of ours begins.
+/// The beginning of every line.
 const BEGIN: &[u8] = b"{\"time\":\"";
 
-/// What the end of a trail says.
+/// The contents of the end of a trail.
 #[derive(Clone, Debug, Default)]
 pub struct TrailEnd {
     /// Number and link of the last line, if there is one.
     pub last: Option<(u64, [u8; 32])>,
-    /// The newest change that the trail says was committed.
+    /// The newest change that was committed, according to the trail.
     pub committed: u64,
-    /// The newest change that it has, committed or not.
+    /// The newest change in the trail, committed or not.
     pub given: u64,
-    /// A part of a line stands after the last one, or stood there.
+    /// A part of a line that stands or stood after the last line.
     pub cut: Option<Cut>,
-    /// Lines after the one with this number are broken.
+    /// The number of the last line before broken lines.
     pub damaged_after: Option<u64>,
-    /// Lines that follow another that was read, and how many of them have the link that they should.
+    /// The number of lines that follow a line that was read, and the number of those with the right link.
     pub linked: (u64, u64),
 }
 
-/// Opens the file for this process alone, making it (mode 0600) if need be. It must be a regular file of our own, under
-/// one name, so that nothing is ever cut or written that somebody planted.
+/// Opens the file for this process alone, and creates it (mode 0600) if it is missing. The file must be regular, belong to
+/// this user and have one name, so nobody can make the service cut or write another file.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     let begin = Instant::now();
     while let Err(error) = file.try_lock() {
         match error {
-            // A process that ends may still hold it for a moment.
+            // A process that is ending may hold the file for another moment.
             TryLockError::WouldBlock if begin.elapsed() < LOCK_WAIT_MAX => std::thread::sleep(LOCK_RETRY),
             TryLockError::WouldBlock => {
                 return Err(io::Error::new(
@@ -98,8 +98,8 @@ pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
 }
 
 impl TrailEnd {
-    /// The end of a trail that may go on in a file: of that file, or, if it has no line yet, of the one that was made of it
-    /// by rotation. `None` if there is no such file.
+    /// The end of the trail that continues in a file. If the file has no line yet, this is the end of the file that
+    /// rotation made of it. `None` if there is no such file.
     pub fn read(path: &Path, key: &ChainKey) -> io::Result<Option<Self>> {
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -123,7 +123,7 @@ impl TrailEnd {
         }
     }
 
-    /// The end of a file, and its length up to there. A file that ends in anything but a line of a trail is refused.
+    /// The end of a file, and the length of its complete lines. A file that does not end in a line of a trail is refused.
     pub(super) fn of_file(file: &mut File, key: &ChainKey) -> io::Result<(Self, u64)> {
         let length = file.seek(SeekFrom::End(0))?;
         let mut tail = tail(file, length, LINE_BYTES_MAX)?;
@@ -143,7 +143,7 @@ impl TrailEnd {
             ));
         }
         let end = length - torn.len() as u64;
-        // The first line of a part of the file may be half a line.
+        // A part of the file may begin within a line.
         let begin = match lines.len() as u64 == end {
             true => 0,
             false => lines.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
@@ -153,7 +153,7 @@ impl TrailEnd {
         Ok((found, end))
     }
 
-    /// Of whole lines. What is broken says nothing.
+    /// Reads complete lines; broken lines contribute nothing.
     fn of_lines(lines: &[u8], key: &ChainKey) -> Self {
         let mut found = Self::default();
         let mut sound = None;
@@ -176,7 +176,7 @@ impl TrailEnd {
             }
             found.linked.1 += u64::from(found.linked.0 > 0);
             sound = Some(line.number);
-            // It can go back, if the operator said so.
+            // The number decreases if the operator accepted a loss.
             found.committed = line.committed.unwrap_or(found.committed);
             found.given = found.given.max(line.given());
         }
@@ -184,7 +184,7 @@ impl TrailEnd {
     }
 }
 
-/// The last whole line that is not a hole: a file system may have a length on disk before what was written there.
+/// The last complete line that is not a hole: a file system may store a file's length before its contents.
 fn last_line(tail: &[u8]) -> Option<Parsed<'_>> {
     let whole = tail.get(..tail.iter().rposition(|byte| *byte == b'\n')?)?;
     let mut lines = whole.rsplit(|byte| *byte == b'\n');
@@ -195,7 +195,7 @@ fn last_line(tail: &[u8]) -> Option<Parsed<'_>> {
     }
 }
 
-/// Whether this can be the beginning of a first line: written in part, or a length without content.
+/// Whether this can be the beginning of a first line: a part of a line, or a length without contents.
 fn may_begin_a_line(torn: &[u8]) -> bool {
     let begin = BEGIN.get(..torn.len().min(BEGIN.len())).unwrap_or_default();
     torn.starts_with(begin) || torn.iter().all(|byte| *byte == 0)

@@ -7,7 +7,7 @@
 /// Appends text as a JSON string.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
-    // Nearly all names are such, and need no look at each character.
+    // Nearly all names are plain ASCII, so this test comes before the slower one of each character.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
         line.extend_from_slice(text.as_bytes());
     } else {
@@ -39,7 +39,8 @@ pub(super) const fn hex(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
-/// Whether it is a control character, breaks a line, changes the direction of what is beside it, or shows nothing.
+/// Whether a character is a control character, breaks a line, changes the direction of the text beside it, or shows
+/// nothing.
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_lines_or_terminals_is_escaped_and_reads_back() {
+    fn characters_that_break_lines_or_terminals_are_escaped_and_read_back() {
         let odd =
             "a\u{85}b\u{9b}31mc\u{2028}d\u{2029}e\u{202e}f\u{7f}g\u{1b}h\u{feff}i\u{e0041}j\"\\\n\r\t\0";
         let line = written(odd);

@@ -157,7 +157,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether YAML reads the text as null. oslo.policy reads null as "everybody", which nobody means who leaves a value out.
+/// Whether YAML reads the text as null. oslo.policy reads null as "everybody", which an operator who leaves a value out
+/// does not mean.
 fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }

@@ -10,7 +10,7 @@
 pub enum PolicySet {
     /// The defaults of Barbican 23: roles `reader`, `member` and `admin`.
     ///
-    /// They let an admin of *any* project read what is known of every secret, and delete it.
+    /// They let an admin of *any* project read the record of every secret, and delete it.
     SecureRbac,
     /// The defaults up to Barbican 22: roles `observer`, `audit`, `creator`, `admin` and `key-manager:service-admin`.
     Legacy,
@@ -34,7 +34,8 @@ pub(super) enum Kind {
     Secret,
     Container,
     Order,
-    /// A secret, at a door whose callers have no roles: no rule of a policy, and nobody elsewhere may.
+    /// A secret, at a door whose callers have no roles. No rule of a policy exists for it, so callers at other doors may
+    /// never do it.
     DoorOnly,
 }
 
@@ -88,7 +89,7 @@ table! {
     CreateSecret: "secrets:post" of Nothing, MEMBER, ADMIN_OR_CREATOR;
     /// List the secrets of the project.
     ListSecrets: "secrets:get" of Nothing, MEMBER, ALL_BUT_AUDIT;
-    /// Read what is known of a secret.
+    /// Read the record of a secret.
     ReadSecret: "secret:get" of Secret, secure::ANY_ADMIN_OR_READER, earlier::READ;
     /// Read the payload of a secret.
     ReadPayload: "secret:decrypt" of Secret, secure::READ, earlier::DECRYPT;
@@ -151,7 +152,7 @@ table! {
     CreateOrder: "orders:post" of Nothing, MEMBER, ADMIN_OR_CREATOR;
     /// List the orders of the project.
     ListOrders: "orders:get" of Nothing, MEMBER, ALL_BUT_AUDIT;
-    /// Change an order, which nobody can any more.
+    /// Change an order. Barbican no longer does this.
     ChangeOrder: "orders:put" of Nothing, MEMBER, ADMIN_OR_CREATOR;
     /// Read an order.
     ReadOrder: "order:get" of Order, "rule:order_project_member",
@@ -195,7 +196,7 @@ table! {
     DefineSecret: "secret:define" of DoorOnly, "!", "!";
     /// Give a secret another payload.
     SetPayload: "secret:set" of DoorOnly, "!", "!";
-    /// Be told of what is done to secrets.
+    /// Follow the changes of secrets.
     FollowSecrets: "secrets:follow" of DoorOnly, "!", "!";
 }
 

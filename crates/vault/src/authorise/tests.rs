@@ -131,7 +131,7 @@ fn every_rule_says_what_barbicans_says_in_every_situation() {
 
 // The measured tables.
 
-/// Keystone gives who has a role those that it implies.
+/// Keystone adds the roles that a role implies.
 fn with_implied(role: &str) -> &[&str] {
     match role {
         "admin" | "project-admin" | "d-admin" => &["admin", "manager", "member", "reader"],
@@ -278,7 +278,7 @@ fn acls_give_and_take_what_they_were_measured_to() {
 // What is not Barbican's.
 
 #[test]
-fn nobody_owns_what_nobody_made() {
+fn a_secret_without_a_creator_has_no_owner() {
     for (policy, role) in [(Policy::secure_rbac(), "member"), (Policy::legacy(), "creator")] {
         let thing = Thing::new("p", "", false);
         assert!(!allows(&policy, Action::ReadPayload, &call("p", "", [role]), &thing, true));
@@ -334,7 +334,7 @@ fn the_shipped_file_keeps_admins_in_their_projects() {
         let defaults = allows(&Policy::secure_rbac(), row.action, &own, &thing, false);
         assert_eq!(allows(&shipped, row.action, &own, &thing, false), defaults, "{}", row.name);
     }
-    // The rest of the rules is as it was, and so is who is no admin.
+    // The other rules stay, and callers who are no admins may do the same as before.
     for role in ["member", "reader"] {
         for (named, thing) in [(true, &thing), (false, &Thing::new("p", "a", false))] {
             for Row { action, name, .. } in ROWS {
@@ -350,7 +350,7 @@ fn the_shipped_file_keeps_admins_in_their_projects() {
 
 // Files.
 
-/// What an operator is told, of what is wrong or else of what is odd.
+/// The error of a policy file, or else its warnings.
 #[track_caller]
 fn told(text: &str, expect: Expect) {
     let told = match Policy::secure_rbac().overridden_by(text, "policy.yaml") {
