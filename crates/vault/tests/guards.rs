@@ -1,5 +1,5 @@
-//! Someone who can write the database, and has no key, gets nothing by it: whatever decides about access is as it was
-//! stored, or the vault says that it is not.
+//! Somebody who can write the database but has no key gains nothing by it. The vault uses the data that decides about
+//! access only if it is as it was stored, and reports it otherwise.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::sync::Arc;
@@ -56,12 +56,12 @@ fn is_corrupt<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, of: Guar
     }
 }
 
-/// How SQL names it.
+/// The id, as SQL writes it.
 fn row(id: &str) -> String {
     format!("id = x'{}'", id.replace('-', ""))
 }
 
-/// What whoever looks at all of it finds: how many are sound, how many are not, and how those are named.
+/// Inspects the whole store: the number of sound rows, the number of others, and their errors.
 async fn checked(fixture: &Fixture) -> ((u64, u64), Vec<String>) {
     let (opener, store) = (fixture.vault.opener(), &*fixture.store);
     assert!(opener.has_guards(store).await.unwrap());
@@ -109,7 +109,7 @@ async fn a_secret_whose_access_data_was_altered_opens_for_nobody() {
     ] {
         for payload in [Some("hunter2"), None] {
             let fixture = Fixture::new().await;
-            create(&fixture, &me(), Some("mine")).await; // So that my project has a key.
+            create(&fixture, &me(), Some("mine")).await; // Now my project has a key.
             let neighbour = create(&fixture, &owner(), Some("neighbour")).await;
             let id = create(&fixture, &owner(), payload).await;
             let mine = what != "another id";
@@ -120,7 +120,7 @@ async fn a_secret_whose_access_data_was_altered_opens_for_nobody() {
                 let vault = &fixture.vault;
                 let asks_acl = caller.caller.user.as_ref().is_some_and(|user| user.as_str() == "me");
                 if what.starts_with("a user") && !asks_acl {
-                    continue; // Who is no friend of it does not ask it.
+                    continue; // The policy reads the ACL for this user alone.
                 }
                 is_corrupt(what, read(&fixture, &caller, id).await, of);
                 is_corrupt(what, vault.secret(&caller, id).await, of);
@@ -289,7 +289,7 @@ async fn every_change_through_the_vault_leaves_a_guard_that_fits() {
             OrderOutcome::Failed(_) => panic!("the order failed"),
         }
     }
-    // To memory and back, made private on the way.
+    // Into memory and out again; it becomes private between the two.
     let (id, usage) = (SecretId::random(), Usage { usage_type: UsageType::Ceph, id: "client.x".into() });
     let facets = |ephemeral, private| Facets {
         ephemeral,
@@ -304,7 +304,7 @@ async fn every_change_through_the_vault_leaves_a_guard_that_fits() {
         vault.lookup(&libvirt, id).await.unwrap();
         vault.lookup_usage(&libvirt, &usage).await.unwrap();
     }
-    // The place of one that has expired.
+    // The id of an expired secret can be defined again.
     let late = later(10, libvirt.clone());
     vault.define_secret(&late, expiring, Facets::default()).await.unwrap();
     vault.lookup(&late, expiring).await.unwrap();
@@ -325,7 +325,7 @@ async fn an_older_store_gets_its_guards_once_and_continues_after_an_interruption
     for of in [Guarded::Secret(first), Guarded::Container(container)] {
         fixture.vault.change_acl(&owner, of, allow(&["friend"])).await.unwrap();
     }
-    // As the release before left it, but for one row that got its guard before the power went.
+    // The store as an older release left it, except one row, which got its guard before the power cut.
     let before = format!(
         "UPDATE secrets SET guard = NULL WHERE {}; UPDATE containers SET guard = NULL; \
          DELETE FROM project_keys WHERE project = (SELECT id FROM projects WHERE name = 'empty'); \
@@ -339,7 +339,7 @@ async fn an_older_store_gets_its_guards_once_and_continues_after_an_interruption
     fixture.vault.container(&friend, container).await.unwrap();
     fixture.vault.secret(&call("empty"), empty).await.unwrap();
     assert_eq!(checked(&fixture).await.0, (3, 0));
-    // From now on one without a guard is none of before.
+    // From now on a row without a guard was altered.
     let fixture = fixture.restart_after("UPDATE secrets SET guard = NULL").await;
     is_corrupt("no guard", read(&fixture, &owner, first).await, Guarded::Secret(first));
     let fixture = fixture.restart().await;
@@ -380,7 +380,7 @@ async fn a_damaged_page_of_an_older_store_is_tried_again_and_the_rest_is_usable(
         for id in &ids {
             unread += usize::from(read(&fixture, &owner, *id).await.is_err());
         }
-        assert!((1..10).contains(&unread), "those of one page: {unread}");
+        assert!((1..10).contains(&unread), "only the rows of one page are unreadable: {unread}");
         read(&fixture, &owner, id).await.unwrap_err();
         let fixture = fixture.restart_changed(|database| write(database, place, 13)).await;
         for id in &ids {
@@ -390,7 +390,7 @@ async fn a_damaged_page_of_an_older_store_is_tried_again_and_the_rest_is_usable(
     }
 }
 
-/// Of the store that is called "the first store." and has that master key: of `seal/src/golden.rs`.
+/// The check value of the store with the id "the first store." and its master key, from `seal/src/golden.rs`.
 const OLD_CHECK: &str = "017513375af03da42a6214915c8729ea03a460b70d37c8698521d48942733b1591";
 
 fn hex(bytes: &[u8]) -> String {

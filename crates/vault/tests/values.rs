@@ -1,4 +1,4 @@
-//! What the vault promises to hypervisors, on a real store and a real audit file.
+//! The vault's promises to hypervisors, on a real store and a real audit file.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the vault promises, on a real store and a real audit file, with parts that fail on purpose.
+//! The vault's promises, on a real store and a real audit file, with parts that fail on purpose.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::io::BufReader;
@@ -34,7 +34,7 @@ async fn read(fixture: &Fixture, call: &Call, id: SecretId) -> Result<String, Er
     Ok(String::from_utf8(opened.payload.expose().to_vec()).unwrap())
 }
 
-/// The audit trail, a line each: action, outcome.
+/// The action and outcome of each line of the audit trail.
 fn trail(fixture: &Fixture) -> Vec<String> {
     let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
     let word = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or("-").to_owned();
@@ -217,7 +217,7 @@ async fn a_payload_moved_to_another_row_project_or_flag_does_not_open() {
         fixture.store.apply(change, unwitnessed()).await.unwrap();
         let got = read(&fixture, &call(project), to).await;
         if private {
-            // No client gets as far as opening it, so ask the keys themselves.
+            // Every client is refused before the payload is opened, so the test asks the keys.
             assert!(matches!(got, Err(Error::Denied(Denied::Private(_)))), "{got:?}");
             let found = fixture.store.sealed(to).await.unwrap().unwrap();
             let wrapped = fixture.store.project_key(&found.access.project, None).await.unwrap().unwrap();
@@ -262,7 +262,7 @@ async fn a_store_opens_with_its_own_master_key_only() {
     assert_eq!(read(&fixture, &call("p"), id).await.unwrap(), "x");
 }
 
-/// A trail of some lines, the key, and what the store was told about it.
+/// A trail of some lines, its key, and the anchor in the store.
 async fn some_trail() -> (Vec<String>, ChainKey, Option<(u64, [u8; 32])>) {
     let fixture = Fixture::new().await;
     let odd = by("\"quoted\",\"n\":1}\n", &["admin"], call("p\\\",\"link\":\""));
@@ -357,7 +357,7 @@ async fn lines_name_the_committed_changes_and_no_later_line_names_fewer() {
     read(&fixture, &call("p"), id).await.unwrap();
     fixture.vault.create_secret(&call("p"), secret(None)).await.unwrap();
     fixture.vault.tell_committed(call("p").time).unwrap();
-    fixture.vault.tell_committed(call("p").time).unwrap(); // It is said already.
+    fixture.vault.tell_committed(call("p").time).unwrap(); // The last line says it already.
     let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -365,8 +365,8 @@ async fn lines_name_the_committed_changes_and_no_later_line_names_fewer() {
         lines.iter().map(|line| (line["change"].as_u64(), line["committed"].as_u64().unwrap())).collect();
     assert_eq!(said, [(Some(1), 0), (None, 1), (Some(2), 1), (None, 2)]);
     assert_eq!(lines[3]["action"], "service:committed");
-    // A trail whose newest change is known, and a line that says less: nobody who has no key can write it, but an older
-    // store could, had it been served.
+    // A line that names fewer changes than an earlier one. Nobody can write it without the key, but a service on an older
+    // copy of the store would.
     let keys = FileProvider::new(fixture.folder().join("master.key"));
     let (master, _) = unlock(&*fixture.store, &keys).await.unwrap().unwrap();
     let path = fixture.folder().join("other.log");
@@ -550,7 +550,7 @@ async fn a_payload_filled_while_its_secret_becomes_private_opens_with_the_flag_i
     assert_eq!(private_last, 200);
 }
 
-/// The audit trail, a line each: action, of what, outcome.
+/// The action, object and outcome of each line of the audit trail.
 fn trail_of_things(fixture: &Fixture) -> Vec<String> {
     let text = std::fs::read_to_string(fixture.folder().join("audit.log")).unwrap();
     let of = |line: &serde_json::Value| {
@@ -634,7 +634,7 @@ async fn an_order_that_cannot_be_stored_or_written_down_leaves_nothing() {
     let OrderOutcome::Secret(made) = fixture.vault.order(&owner, id).await.unwrap().outcome else { panic!() };
     assert_eq!(fixture.vault.read_payload(&owner, made).await.unwrap().payload.expose().len(), 32);
     assert!(matches!(fixture.vault.order(&call("q"), id).await, Err(Error::Absent(Absent::Order))));
-    // Whichever step fails, no secret is there that no order names.
+    // No failing step leaves a secret that no order names.
     for n in 0..8 {
         fixture.store_fails.fail_after(n);
         let _ = fixture.vault.create_order(&owner, order(256)).await;

@@ -1,5 +1,5 @@
-//! The policy beside the real one: what Barbican 23.0.0 was measured to allow, what its rules say in every situation, and
-//! what operators are told about their files.
+//! The policy beside the real one: the permissions that were measured of Barbican 23.0.0, the verdicts of its rules in
+//! every situation, and the messages about operators' files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ use proptest::prelude::*;
 use super::language::SyntaxError;
 use super::*;
 
-/// Where Barbican 23.0.0 with Keystone allowed what, in all roles, for both sets, as tables.
+/// Tables of the actions that Barbican 23.0.0 with Keystone allowed, for all roles and both sets.
 const MEASURED: &str = include_str!("measured-23.0.0.md");
-/// What its rules say, asked by `tests/barbican_policy.py`.
+/// The verdicts of its rules, collected by `tests/barbican_policy.py`.
 const RECORDED: &str = include_str!("barbican-23.0.0.txt");
-/// What is shipped.
+/// The policy file that is shipped.
 const PROJECT_ADMIN: &str = include_str!("../../../../packaging/policy-project-admin.yaml");
 
 fn call(project: &str, user: &str, roles: impl IntoIterator<Item = impl AsRef<str>>) -> Call {
@@ -56,7 +56,7 @@ impl Thing {
     }
 }
 
-/// What it comes to once the ACL was asked.
+/// The verdict once the ACL was read.
 fn allows(policy: &Policy, action: Action, call: &Call, thing: &Thing, is_named: bool) -> bool {
     match policy.verdict(action, call, Some(thing.subject())) {
         Verdict::Allowed => true,
@@ -66,7 +66,7 @@ fn allows(policy: &Policy, action: Action, call: &Call, thing: &Thing, is_named:
     }
 }
 
-/// Rules of Barbican's, and the actions that ask for them of one kind of thing.
+/// Rules of Barbican, and the actions on one kind of thing that use them.
 fn actions(rule: &str, kind: &str) -> Vec<Action> {
     let is_of = |of: Kind| match kind {
         "secret" => of == Kind::Secret,
@@ -187,7 +187,7 @@ fn action_of(operation: &str) -> Action {
     }
 }
 
-/// A table of the document: what stands above it, its head, and its rows.
+/// A table of the document: the text above it, its head, and its rows.
 struct Measured<'t> {
     above: &'t str,
     head: Vec<&'t str>,
@@ -221,7 +221,7 @@ fn roles_may_what_they_were_measured_to() {
         let project = if table.above.starts_with("project_d") { "d" } else { "c" };
         for row in &table.rows {
             let operation = row[0];
-            // Orders of other projects are not found, before anybody asks who may.
+            // Orders of other projects are not found, so the policy is never asked about them.
             if operation == "order.get" && project == "d" {
                 continue;
             }
@@ -275,7 +275,7 @@ fn acls_give_and_take_what_they_were_measured_to() {
     assert_eq!(compared, 2 * 27 * 6);
 }
 
-// What is not Barbican's.
+// Rules that differ from Barbican's.
 
 #[test]
 fn a_secret_without_a_creator_has_no_owner() {
@@ -551,8 +551,8 @@ fn a_blank_check_is_no_slip_of_the_pen() {
     assert_eq!(Check::parse("\t"), Err(SyntaxError::Blank));
 }
 
-/// Random policy files, and what real oslo.policy over the real rules says, in random situations. Another seed, or more
-/// files: DONJON_TEST_SEED, DONJON_TEST_FILES.
+/// Compares verdicts with real oslo.policy over the real rules, for random policy files in random situations.
+/// DONJON_TEST_SEED sets another seed, DONJON_TEST_FILES the number of files.
 #[test]
 fn real_oslo_policy_says_the_same() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/barbican_policy.py");
@@ -585,7 +585,7 @@ fn real_oslo_policy_says_the_same() {
     assert!(compared > 1000 && yes > 100, "{compared} comparisons, {yes} allowed");
 }
 
-/// The Python that Barbican's functional tests are run with, where `cargo xtask test` has installed it.
+/// The Python of Barbican's functional tests, which `cargo xtask test` installs.
 fn python_with_barbican() -> PathBuf {
     let folder = std::env::var_os("DONJON_TEST_SUITES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients-suites"),
