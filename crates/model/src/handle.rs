@@ -1,12 +1,14 @@
 //! Handles, as libvirt calls them: an id and a usage, which together point at a secret.
 
-use crate::{Access, SecretId, Usage};
+use crate::{Access, Encoding, SecretId, Usage};
 
-/// A secret that was looked up: its id, its usage, and the data that decides about access.
+/// A secret that was looked up, for a caller that does not want the whole record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Handle {
     /// Its id and its usage.
     pub listed: Listed,
+    /// How the libvirt door renders the payload.
+    pub encoding: Encoding,
     /// The data that decides about access.
     pub access: Access,
 }

@@ -184,7 +184,7 @@ pub trait Store: Send + Sync {
     /// The number of orders that [`Change::ReapOrders`] would delete.
     async fn spent_orders(&self, before: Timestamp) -> Result<u32, Error>;
 
-    /// A secret by its id, expired or not, for a caller that wants only its usage.
+    /// A secret by its id, expired or not, for a caller that does not want the whole record.
     async fn handle(&self, id: SecretId) -> Result<Option<Handle>, Error>;
 
     /// The secret of a project that has a usage, expired or not.

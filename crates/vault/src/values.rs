@@ -16,37 +16,40 @@ use crate::{Action, Error, Payload, Vault};
 impl Vault {
     /// Finds a secret by its id.
     pub async fn lookup(&self, call: &Call, id: SecretId) -> Result<Listed, Error> {
-        let found = self.find_handle(call, id, || self.store.handle(id));
-        self.read(call, Action::ReadSecret, Some(id), found).await
+        let action = Action::ReadSecret;
+        let found = async { Ok(self.find_handle(call, action, id, || self.store.handle(id)).await?.listed) };
+        self.read(call, action, Some(id), found).await
     }
 
     /// Finds a secret of the caller's project by its usage. An error names [`SecretId::NIL`].
     pub async fn lookup_usage(&self, call: &Call, usage: &Usage) -> Result<Listed, Error> {
+        let action = Action::ReadSecret;
         let look = || self.store.handle_by_usage(&call.caller.project, usage);
-        let found = self.find_handle(call, SecretId::NIL, look).await;
+        let found = self.find_handle(call, action, SecretId::NIL, look).await.map(|found| found.listed);
         let id = found.as_ref().ok().map(|listed| listed.id);
-        self.read(call, Action::ReadSecret, id, ready(found)).await
+        self.read(call, action, id, ready(found)).await
     }
 
+    /// Finds a secret that this caller may use, for a caller that knows it by this id.
     async fn find_handle<Looking>(
         &self,
         call: &Call,
+        action: Action,
         id: SecretId,
         look: impl Fn() -> Looking,
-    ) -> Result<Listed, Error>
+    ) -> Result<Handle, Error>
     where
         Looking: Future<Output = Result<Option<Handle>, store::Error>>,
     {
         let found = self
-            .find(call, Action::ReadSecret, Absent::Secret(id), look, |found| {
+            .find(call, action, Absent::Secret(id), look, |found| {
                 let of = Guarded::Secret(found.listed.id);
                 (found.access.standing(of), found.access.guard.as_ref())
             })
             .await;
         match found {
-            Ok(handle) => Ok(handle.listed),
             Err(Error::Absent(Absent::Secret(_))) => Err(Absent::Secret(id).into()), // The caller need not learn which one.
-            Err(error) => Err(error),
+            found => found,
         }
     }
 
@@ -111,14 +114,14 @@ impl Vault {
     pub async fn set_value(&self, call: &Call, id: SecretId, value: Payload) -> Result<(), Error> {
         let action = Action::SetPayload;
         let prepare = || async {
-            let found = self.readable(call, id, action).await?;
-            let (private, before) = (found.facets.private, found.facets.encoding);
+            let found = self.find_handle(call, action, id, || self.store.handle(id)).await?;
+            let (private, before) = (found.access.private, found.encoding);
             let rendered = rendering::parse(before, &value);
             let (encoding, payload) = match &rendered {
                 Some(payload) => (before, payload),
                 None => (Encoding::Raw, &value),
             };
-            let key = self.keys.newest(&*self.store, &found.project).await?;
+            let key = self.keys.newest(&*self.store, &found.access.project).await?;
             let change = Change::SetPayload {
                 id,
                 private,

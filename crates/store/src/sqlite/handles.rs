@@ -3,7 +3,7 @@
 use model::{Handle, Listed, ProjectId, SecretId, Timestamp, Usage};
 use rusqlite::{Params, Row};
 
-use super::columns::{ACCESS, access, usage};
+use super::columns::{ACCESS, access, encoding, usage};
 use super::list::kept_total;
 use super::reader::Reader;
 use super::rows::project_number;
@@ -17,7 +17,7 @@ const LIST_BYTES_MAX: usize = 40 * 1024 * 1024;
 pub(super) const QUICK_HANDLES_MAX: u64 = 2000;
 
 pub(super) fn by_id(reader: &mut Reader, id: SecretId) -> Result<Option<Handle>, Error> {
-    let select = format!("SELECT id, usage_type, usage_id, {ACCESS} FROM secrets WHERE id = ?1");
+    let select = format!("SELECT id, usage_type, usage_id, encoding, {ACCESS} FROM secrets WHERE id = ?1");
     handle(reader, &select, [id.as_bytes()])
 }
 
@@ -27,7 +27,7 @@ pub(super) fn by_usage(
     usage: &Usage,
 ) -> Result<Option<Handle>, Error> {
     let select = format!(
-        "SELECT id, usage_type, usage_id, {ACCESS} FROM secrets INDEXED BY secrets_by_usage \
+        "SELECT id, usage_type, usage_id, encoding, {ACCESS} FROM secrets INDEXED BY secrets_by_usage \
          WHERE project = (SELECT id FROM projects WHERE name = ?1) AND usage_type = ?2 AND usage_id = ?3"
     );
     handle(reader, &select, (project.as_str(), usage.usage_type.as_str(), &usage.id))
@@ -35,8 +35,8 @@ pub(super) fn by_usage(
 
 fn handle(reader: &mut Reader, select: &str, parameters: impl Params) -> Result<Option<Handle>, Error> {
     reader.find(select, parameters, |row| {
-        let (listed, (project, access)) = (listed(row)?, access(row, 3)?);
-        Ok((project, move |project| Handle { listed, access: access(project) }))
+        let (listed, encoding, (project, access)) = (listed(row)?, encoding(row, 3)?, access(row, 4)?);
+        Ok((project, move |project| Handle { listed, encoding, access: access(project) }))
     })
 }
 

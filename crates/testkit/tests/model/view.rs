@@ -358,7 +358,7 @@ fn listed(secret: &Secret) -> Listed {
 fn handle(store: &ModelStore, secret: &PlainSecret) -> Handle {
     let of = Guarded::Secret(secret.record.id);
     let access = [&store.durable, &store.memory].iter().find_map(|tables| tables.belongings(of)).unwrap().0;
-    Handle { listed: listed(&secret.record), access }
+    Handle { listed: listed(&secret.record), encoding: secret.record.facets.encoding, access }
 }
 
 fn project_quotas(tables: &PlainTables, number: u8) -> Option<model::ProjectQuotas> {
