@@ -193,6 +193,25 @@ fn files_that_the_architecture_names_exist() {
     assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
 }
 
+/// The guide's table of messages quotes them, with `…` in the place of names and numbers.
+#[test]
+fn messages_that_the_guide_explains_are_in_the_code() {
+    const FOREIGN: &[&str] =
+        &["database is locked", "invalid peer certificate", "Socket service donjond.service already active"];
+    let code: String = files_below(&root().join("crates"), ".rs").iter().map(|path| read(path)).collect();
+    let code = code.split("\\\n").map(str::trim_start).collect::<String>();
+    let guide = read(&root().join("docs/operators-guide.md"));
+    let (_, table) = guide.split_once("## When it says").unwrap();
+    let messages = table.lines().filter_map(|row| row.strip_prefix("| ")?.split(" | ").next());
+    let quoted = messages.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let unknown: Vec<_> = quoted
+        .filter(|message| !FOREIGN.iter().any(|foreign| message.starts_with(foreign)))
+        .flat_map(|message| message.split('…').map(|part| part.trim_matches([' ', ',', '(', ')'])))
+        .filter(|part| !code.contains(part))
+        .collect();
+    assert!(unknown.is_empty(), "docs/operators-guide.md explains messages that nothing prints: {unknown:?}");
+}
+
 #[test]
 fn every_decision_is_numbered_once() {
     let folder = root().join("docs/decisions");
