@@ -25,21 +25,21 @@ use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use transport::{
     Arriving, Authenticator, BadTarget, Browsers, Cors, Foreign, HostName, Limits, Metrics, Origin, Service,
-    Target, WebOrigin, serve_connection, set_request_id,
+    Target, WebOrigin, serve_connection,
 };
 use vault::Vault;
 
 use crate::accept::Accept;
-use crate::exchange::Exchange;
+use crate::exchange::{Answered, Api, Exchange};
 use crate::media_types;
 use crate::metrics::CountedOperation;
-use crate::microversion::{BadVersion, Microversion};
+use crate::microversion::Microversion;
 use crate::negotiate::{accept_header, choose};
 use crate::page::{self, Page};
 use crate::path::{self, App, Path};
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::reply::{API_VERSION, Body, Reply};
+use crate::reply::{Body, Reply};
 use crate::resources::versions;
 use crate::routes::VERSIONS;
 use crate::table::{Remainder, Verb};
@@ -68,12 +68,9 @@ pub struct DoorConfig {
 
 /// Barbican's REST API over a vault.
 pub struct Door {
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) auth: Authenticator,
+    api: Api,
     host_href: Option<String>,
     browsers: Browsers,
-    pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
 }
 
 impl Door {
@@ -81,7 +78,7 @@ impl Door {
     pub fn new(vault: Arc<Vault>, config: DoorConfig, metrics: Metrics) -> Self {
         let DoorConfig { auth, host_href, hosts, allowed_origins, limits } = config;
         let browsers = Browsers::new(&hosts, host_href.as_deref(), allowed_origins, CORS);
-        Self { vault, auth, host_href, browsers, limits, metrics }
+        Self { api: Api { vault, auth, limits, metrics }, host_href, browsers }
     }
 
     /// The counters of the door.
@@ -98,8 +95,8 @@ impl Door {
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let _open = self.metrics.connection();
-        let limits = self.limits;
+        let _open = self.api.metrics.connection();
+        let limits = self.api.limits;
         serve_connection(self, &limits, io, here, drain).await;
     }
 
@@ -107,15 +104,15 @@ impl Door {
     /// panics.
     pub async fn answer<B: HttpBody>(&self, request: Request<B>, here: SocketAddr) -> Response<Body> {
         let started = Instant::now();
-        let _busy = self.metrics.in_flight();
+        let _busy = self.api.metrics.in_flight();
         let (head, body) = request.into_parts();
         let body = pin!(body);
         let mut body = Arriving::new(body);
         let (asked, mut response) = self.respond(&head, &mut body, here).await;
-        if !body.finish(head.headers.contains_key(header::EXPECT), &self.limits).await {
+        if !body.finish(head.headers.contains_key(header::EXPECT), &self.api.limits).await {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        self.metrics.answered(&asked, response.status(), started.elapsed());
+        self.api.metrics.answered(&asked, response.status(), started.elapsed());
         response
     }
 
@@ -146,7 +143,7 @@ impl Door {
                 Ok(App::V1(rest)) => {
                     let origin = self.origin(head, &target, here);
                     let exchange = Exchange {
-                        door: self,
+                        api: &self.api,
                         head,
                         accept: &accept,
                         origin: &origin,
@@ -168,7 +165,7 @@ impl Door {
 
     /// Where headers name the caller, pages of other sites are kept out. A page has no token of Keystone.
     fn keep_out(&self, head: &Parts, target: &Target<'_>) -> Result<(), Foreign> {
-        match self.auth {
+        match self.api.auth {
             Authenticator::ProjectHeader => self.browsers.check(&head.headers, target.host.as_ref()),
             Authenticator::Keystone(_) => Ok(()),
         }
@@ -178,7 +175,7 @@ impl Door {
     fn versions(&self, head: &Parts, accept: &Accept<'_>, origin: &Origin<'_>, rest: &str) -> Answered {
         let elsewhere = CountedOperation::elsewhere(Verb::from_method(&head.method));
         let answered = match Microversion::from_headers(&head.headers) {
-            Err(bad) => Answered { asked: elsewhere, spoken: None, reply: bad_version(&bad, accept) },
+            Err(bad) => Answered { asked: elsewhere, spoken: None, reply: Page::from(&bad).reply(accept) },
             Ok(version) => {
                 let (asked, reply) = self.versions_in(head, accept, origin, rest, version);
                 Answered { asked: asked.unwrap_or(elsewhere), spoken: Some(version), reply }
@@ -220,20 +217,6 @@ impl Door {
     }
 }
 
-/// An answer, the operation it is counted as, and the version that was agreed on.
-pub(crate) struct Answered {
-    pub asked: CountedOperation,
-    pub spoken: Option<Microversion>,
-    pub reply: Reply,
-}
-
-impl Answered {
-    /// Adds the headers of every answer.
-    pub(crate) fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
-        (self.asked, finish(self.reply, self.spoken, request))
-    }
-}
-
 impl Service for Door {
     type Body = Body;
 
@@ -256,18 +239,6 @@ fn foreign_text(foreign: Foreign) -> &'static str {
     }
 }
 
-/// The page of a version that cannot be spoken.
-pub(crate) fn bad_version_page(bad: &BadVersion) -> Page {
-    match bad {
-        BadVersion::Malformed(..) => Page::BadRequest(bad.to_string()),
-        BadVersion::Unacceptable(_) => Page::NotAcceptable(bad.to_string()),
-    }
-}
-
-fn bad_version(bad: &BadVersion, accept: &Accept<'_>) -> Reply {
-    bad_version_page(bad).reply(accept)
-}
-
 /// A problem of the versions part, as the page that it is there.
 fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Reply {
     let page = match problem.status {
@@ -280,17 +251,5 @@ fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Rep
 
 /// The answer to a request that is looked at no further.
 fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<Body> {
-    finish(Reply::problem(&Problem::new(status, why.to_string())), None, RequestId::next())
-}
-
-/// Adds the headers of every answer: the request id, and the version if one was agreed on.
-fn finish(reply: Reply, spoken: Option<Microversion>, request: RequestId) -> Response<Body> {
-    let mut response = reply.into_response();
-    let headers = response.headers_mut();
-    set_request_id(headers, request);
-    if let Some(version) = spoken {
-        headers.insert(API_VERSION, version.header());
-        headers.insert(header::VARY, HeaderValue::from_static("openstack-api-version"));
-    }
-    response
+    Reply::problem(&Problem::new(status, why.to_string())).finish(None, RequestId::next())
 }

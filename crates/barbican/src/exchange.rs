@@ -4,6 +4,7 @@
 //! identify ─▶ microversion ─▶ path, method, Accept ─▶ body ─▶ handler
 //! ```
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -11,11 +12,10 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Body as HttpBody;
 use model::{Call, Guarded, RequestId};
 use tracing::{Instrument as _, debug, debug_span};
-use transport::{Arriving, BodyError, Origin, RequestBody, Unidentified};
-use vault::{Absent, Action, Error};
+use transport::{Arriving, Authenticator, BodyError, Limits, Metrics, Origin, RequestBody, Unidentified};
+use vault::{Absent, Action, Error, Vault};
 
 use crate::accept::Accept;
-use crate::door::{Answered, Door, bad_version_page};
 use crate::media_types;
 use crate::metrics::CountedOperation;
 use crate::microversion::Microversion;
@@ -34,6 +34,28 @@ use crate::write::Object;
 /// When to come again while Keystone does not answer: it is tried once a second then.
 const RETRY_AFTER_S: u8 = 1;
 
+/// The parts of the door that serve the API.
+pub(crate) struct Api {
+    pub vault: Arc<Vault>,
+    pub auth: Authenticator,
+    pub limits: Limits,
+    pub metrics: Metrics,
+}
+
+/// An answer, the operation it is counted as, and the version that was agreed on.
+pub(crate) struct Answered {
+    pub asked: CountedOperation,
+    pub spoken: Option<Microversion>,
+    pub reply: Reply,
+}
+
+impl Answered {
+    /// Adds the headers of every answer.
+    pub(crate) fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
+        (self.asked, self.reply.finish(self.spoken, request))
+    }
+}
+
 /// The operation that path, method and Accept header chose.
 struct ChosenOperation<'p> {
     found: Found<'p>,
@@ -42,7 +64,7 @@ struct ChosenOperation<'p> {
 
 /// One request to the API, before its caller is known.
 pub(crate) struct Exchange<'r> {
-    pub door: &'r Door,
+    pub api: &'r Api,
     pub head: &'r Parts,
     pub accept: &'r Accept<'r>,
     pub origin: &'r Origin<'r>,
@@ -58,12 +80,12 @@ impl Exchange<'_> {
     ) -> (CountedOperation, Response<Body>) {
         let (request, head) = (self.request, self.head);
         let span = debug_span!("request", %request, method = %head.method, path = head.uri.path());
-        let answered = self.api(rest, body).instrument(span).await;
+        let answered = self.ask_api(rest, body).instrument(span).await;
         debug!(%request, status = answered.reply.status.as_u16(), "answered");
         answered.finish(request)
     }
 
-    async fn api<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> Answered {
+    async fn ask_api<B: HttpBody>(&self, rest: &str, body: &mut Arriving<'_, B>) -> Answered {
         let (rest, extension) = media_types::without_extension(rest);
         let found = path::v1(&rest);
         let verb = Verb::from_method(&self.head.method);
@@ -72,13 +94,13 @@ impl Exchange<'_> {
             Ok(found) => CountedOperation::of_resource(found.resource, verb),
             Err(_) => CountedOperation::elsewhere(verb),
         };
-        let caller = match self.door.auth.identify(&self.head.headers).await {
+        let caller = match self.api.auth.identify(&self.head.headers).await {
             Ok(caller) => caller,
             Err(why) => return Answered { asked, spoken: None, reply: self.unidentified(why) },
         };
         let version = match Microversion::from_headers(&self.head.headers) {
             Ok(version) => version,
-            Err(bad) => return Answered { asked, spoken: None, reply: self.page(&bad_version_page(&bad)) },
+            Err(bad) => return Answered { asked, spoken: None, reply: self.page(&Page::from(&bad)) },
         };
         let time = SystemTime::now().into();
         let call = Call { caller, time, request: self.request, door: model::Door::Rest };
@@ -92,8 +114,8 @@ impl Exchange<'_> {
 
     /// The answer to a request without a known caller.
     fn unidentified(&self, why: Unidentified) -> Reply {
-        self.door.metrics.unidentified();
-        let challenge = || self.door.auth.challenge();
+        self.api.metrics.unidentified();
+        let challenge = || self.api.auth.challenge();
         match why {
             Unidentified::MissingProject
             | Unidentified::Repeated(_)
@@ -107,9 +129,8 @@ impl Exchange<'_> {
                     .json("code", 401)
                     .text("title", "Unauthorized")
                     .text("message", &unidentified_text(why));
-                let mut body = Object::new();
-                body.json("error", error.end());
-                Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, body.end()) }
+                let text = Object::new().json("error", error.end()).end();
+                Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, text) }
             }
             Unidentified::NoProject => Reply { challenge: challenge(), ..self.page(&Page::Unauthorized) },
             Unidentified::Unavailable => {
@@ -162,7 +183,7 @@ impl Exchange<'_> {
     async fn unless_hidden(&self, found: &Found<'_>, call: &Call, problem: Problem) -> Problem {
         let Some(owner) = found.path.owner() else { return problem };
         let hides = found.resource.rules.hides_methods && problem.status == StatusCode::METHOD_NOT_ALLOWED;
-        let vault = &self.door.vault;
+        let vault = &self.api.vault;
         let refused = match owner {
             Owner::Secret(id) if hides => vault.refuse(call, Action::ReadPayload, Some(id)).await,
             Owner::Secret(id) => vault.refuse(call, Action::ReadSecret, Some(id)).await,
@@ -192,7 +213,7 @@ impl Exchange<'_> {
         if chosen.route.verb == Verb::Get {
             return Ok(RequestBody::empty());
         }
-        let body = body.receive(&self.door.limits).await.map_err(|error| match error {
+        let body = body.receive(&self.api.limits).await.map_err(|error| match error {
             BodyError::TimedOut => Problem::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Broken => Problem::bad_request(error.to_string()),
         })?;
@@ -211,7 +232,7 @@ impl Exchange<'_> {
         call: &Call,
     ) -> Result<Reply, Problem> {
         let api_request = ApiRequest {
-            vault: &self.door.vault,
+            vault: &self.api.vault,
             call,
             route: chosen.route,
             headers: &self.head.headers,

@@ -32,8 +32,7 @@ pub fn metadata(body: &[u8]) -> Option<(Vec<Metadatum>, Vec<Facet>)> {
 
 /// The body of one pair of metadata, and whether it is one of libvirt's.
 pub fn metadatum(body: &[u8]) -> Option<(Metadatum, bool)> {
-    let change = metadata::parse_one(body).ok()?;
-    Some((change.pair().clone(), matches!(change, metadata::Change::Facet(..))))
+    metadata::parse_one(body).ok().map(|(pair, facet)| (pair, facet.is_some()))
 }
 
 /// The body of a new order: its meta, if it can be understood.

@@ -38,14 +38,7 @@ impl Operation for CountedOperation {
     const COUNT: usize = (PLACES + 1) * VERBS;
 
     fn index(&self) -> usize {
-        let verb = match self.verb {
-            Some(Verb::Delete) => 0,
-            Some(Verb::Get) => 1,
-            Some(Verb::Patch) => 2,
-            Some(Verb::Post) => 3,
-            Some(Verb::Put) => 4,
-            None => 5,
-        };
+        let verb = self.verb.map_or(VERBS - 1, |verb| verb as usize);
         self.place.map_or(PLACES, |(number, _)| number) * VERBS + verb
     }
 

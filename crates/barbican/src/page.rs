@@ -4,6 +4,7 @@
 use http::{HeaderValue, StatusCode};
 
 use crate::accept::Accept;
+use crate::microversion::BadVersion;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::write::Object;
@@ -25,6 +26,15 @@ pub(crate) enum Page {
     Found(String),
     /// 503 with a reason.
     Unavailable(String),
+}
+
+impl From<&BadVersion> for Page {
+    fn from(bad: &BadVersion) -> Self {
+        match bad {
+            BadVersion::Malformed(..) => Self::BadRequest(bad.to_string()),
+            BadVersion::Unacceptable(_) => Self::NotAcceptable(bad.to_string()),
+        }
+    }
 }
 
 /// How a page is worded.
@@ -141,10 +151,9 @@ impl Page {
     }
 
     fn json(&self, accept: &Accept<'_>) -> String {
+        let message = self.message(accept, str::to_owned);
         let mut object = Object::new();
-        object.text("message", &self.message(accept, str::to_owned));
-        object.text("code", &self.status_line()).text("title", self.title());
-        object.end()
+        object.text("message", &message).text("code", &self.status_line()).text("title", self.title()).end()
     }
 }
 

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
+use model::RequestId;
+use transport::set_request_id;
 use vault::Payload;
 
+use crate::microversion::Microversion;
 use crate::problem::Problem;
 use crate::write::Object;
 
@@ -12,7 +15,7 @@ use crate::write::Object;
 pub type Body = Full<Bytes>;
 
 /// The header that carries the version spoken.
-pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
+const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -77,6 +80,11 @@ impl Reply {
         Self::new(StatusCode::NO_CONTENT)
     }
 
+    /// The reference to a new thing, in the body and as `Location`.
+    pub(crate) fn reference(status: StatusCode, key: &str, reference: &str) -> Self {
+        Self::json(status, Object::new().text(key, reference).end()).with_location(reference)
+    }
+
     /// With a `Location`. A reference that no header can hold is left out; the body has it.
     pub(crate) fn with_location(self, location: &str) -> Self {
         Self { location: HeaderValue::from_str(location).ok(), ..self }
@@ -92,6 +100,18 @@ impl Reply {
             retry_after_s: problem.retry_after_s,
             ..Self::json(problem.status, object.end())
         }
+    }
+
+    /// The answer as HTTP has it, with the headers of every answer: the request id, and the version if one was agreed on.
+    pub(crate) fn finish(self, spoken: Option<Microversion>, request: RequestId) -> Response<Body> {
+        let mut response = self.into_response();
+        let headers = response.headers_mut();
+        set_request_id(headers, request);
+        if let Some(version) = spoken {
+            headers.insert(API_VERSION, version.header());
+            headers.insert(header::VARY, HeaderValue::from_static("openstack-api-version"));
+        }
+        response
     }
 
     /// The answer as HTTP has it.

@@ -55,18 +55,15 @@ impl ApiRequest<'_> {
     /// The problem of a request that is wrong in itself. If its caller may not make such a request, that comes first, and
     /// the attempt is written down.
     pub(crate) async fn refuse(&self, action: Action, id: Option<SecretId>, problem: Problem) -> Problem {
-        match self.vault.refuse(self.call, action, id).await {
-            Ok(()) => problem,
-            Err(error) => self.failed(&error),
-        }
+        self.vault.refuse(self.call, action, id).await.map_or_else(|error| self.failed(&error), |()| problem)
     }
 
     /// The same, for what belongs to a secret or a container.
     pub(crate) async fn refuse_of(&self, action: Action, of: Guarded, problem: Problem) -> Problem {
-        match self.vault.refuse_of(self.call, action, of).await {
-            Ok(()) => problem,
-            Err(error) => self.failed(&error),
-        }
+        self.vault
+            .refuse_of(self.call, action, of)
+            .await
+            .map_or_else(|error| self.failed(&error), |()| problem)
     }
 
     /// The typed request, or the problem of one that is wrong in itself, by [`Self::refuse`].
@@ -105,14 +102,27 @@ impl ApiRequest<'_> {
         content_type(self.headers)
     }
 
+    /// The body of a request that says it is JSON, or 415.
+    pub(crate) fn json_body(&self) -> Result<&[u8], Problem> {
+        match self.content_type() {
+            JSON => Ok(self.body),
+            _ => Err(Problem::unsupported_type("['application/json']")),
+        }
+    }
+
+    /// The URL of a path behind `/v1/`.
+    pub(crate) fn url(&self, path: impl std::fmt::Display) -> String {
+        format!("{}/v1/{path}", self.origin.url())
+    }
+
     /// A reference to a secret.
     pub(crate) fn secret_ref(&self, id: SecretId) -> String {
-        format!("{}/v1/secrets/{id}", self.origin.url())
+        self.url(format_args!("secrets/{id}"))
     }
 
     /// A reference to a container.
     pub(crate) fn container_ref(&self, id: ContainerId) -> String {
-        format!("{}/v1/containers/{id}", self.origin.url())
+        self.url(format_args!("containers/{id}"))
     }
 
     /// A reference to a secret or a container.

@@ -53,10 +53,18 @@ impl Object {
         self
     }
 
-    /// The object, whole.
-    pub(crate) fn end(mut self) -> String {
+    /// Adds something that prints as JSON, or `null`.
+    pub(crate) fn optional_json(&mut self, key: &str, json: Option<impl std::fmt::Display>) -> &mut Self {
+        match json {
+            Some(json) => self.json(key, json),
+            None => self.json(key, "null"),
+        }
+    }
+
+    /// The finished object, which is taken out.
+    pub(crate) fn end(&mut self) -> String {
         self.out.push('}');
-        self.out
+        std::mem::take(&mut self.out)
     }
 }
 

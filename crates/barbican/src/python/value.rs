@@ -79,6 +79,11 @@ impl Value {
         }
     }
 
+    /// The text under a key of an object.
+    pub(crate) fn text_at(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Self::as_text)
+    }
+
     /// The text, if it is one.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match self {

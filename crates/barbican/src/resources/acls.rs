@@ -8,7 +8,6 @@ use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
-use crate::resources::secrets::require_json;
 use crate::schema::bodies::ACL;
 use crate::schema::{self, mismatch};
 use crate::write::{Object, list, quoted};
@@ -19,9 +18,7 @@ const SCHEMA: &str = "ACL";
 /// `GET …/acl`
 pub(crate) async fn read(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
     let acl = request.or_problem(request.vault.acl(request.call, of).await)?;
-    let mut object = Object::new();
-    object.json("read", write(acl.as_ref()));
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    Ok(Reply::json(StatusCode::OK, Object::new().json("read", write(acl.as_ref())).end()))
 }
 
 fn write(acl: Option<&Acl>) -> String {
@@ -76,12 +73,10 @@ async fn change(
         Guarded::Secret(_) => Action::ChangeAcl,
         Guarded::Container(_) => Action::ChangeContainerAcl,
     };
-    let said =
-        request.or_refuse_of(action, of, require_json(request).and_then(|()| parse(request.body))).await?;
-    request.or_problem(request.vault.change_acl(request.call, of, change(said)).await)?;
-    let mut object = Object::new();
-    object.text("acl_ref", &format!("{}/acl", request.guarded_ref(of)));
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    let asked = request.or_refuse_of(action, of, request.json_body().and_then(parse)).await?;
+    request.or_problem(request.vault.change_acl(request.call, of, change(asked)).await)?;
+    let reference = format!("{}/acl", request.guarded_ref(of));
+    Ok(Reply::json(StatusCode::OK, Object::new().text("acl_ref", &reference).end()))
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<AclBody, Problem> {

@@ -2,35 +2,31 @@
 
 use http::StatusCode;
 use model::{Consumer, ConsumerId, Guarded, Text, Uses};
-use vault::{Action, SecretUse, Sliced, Used};
+use vault::{Action, Used};
 
 use crate::problem::Problem;
-use crate::python::Value;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
-use crate::resources::secrets::{self, require_json};
-use crate::resources::{containers, list};
+use crate::resources::secrets::name_consumer;
+use crate::resources::{containers, list, secrets};
 use crate::schema::bodies::{CONSUMER, SECRET_CONSUMER};
 use crate::schema::{self, mismatch};
 use crate::write::Object;
 
 /// `GET …/consumers`
 pub(crate) async fn read_all(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
-    let slice = request.or_refuse_of(reading(of), of, list::slice(request.query)).await?;
-    let Sliced { items, total } =
-        request.or_problem(request.vault.consumers(request.call, of, slice).await)?;
-    let path = match of {
-        Guarded::Secret(id) => format!("secrets/{id}/consumers"),
-        Guarded::Container(id) => format!("containers/{id}/consumers"),
-    };
-    let page = Sliced { items: items.iter().map(write).collect(), total };
-    Ok(list::page(request, "consumers", &path, page, slice))
+    let action = action(of, Action::ReadConsumers, Action::ReadContainerConsumers);
+    let slice = request.or_refuse_of(action, of, list::slice(request.query)).await?;
+    let found = request.or_problem(request.vault.consumers(request.call, of, slice).await)?;
+    let url = format!("{}/consumers", request.guarded_ref(of));
+    Ok(list::page("consumers", &url, &found, slice, write))
 }
 
-const fn reading(of: Guarded) -> Action {
+/// The action on a secret's consumers, or the one on a container's.
+const fn action(of: Guarded, on_secret: Action, on_container: Action) -> Action {
     match of {
-        Guarded::Secret(_) => Action::ReadConsumers,
-        Guarded::Container(_) => Action::ReadContainerConsumers,
+        Guarded::Secret(_) => on_secret,
+        Guarded::Container(_) => on_container,
     }
 }
 
@@ -47,33 +43,12 @@ pub(crate) async fn read_one(
 fn write(consumer: &Consumer) -> String {
     let mut object = Object::new();
     object.plain("created", consumer.created).plain("updated", consumer.updated).text("status", "ACTIVE");
-    name(&mut object, &consumer.who);
-    object.end()
-}
-
-/// A consumer as a secret or a container shows it.
-pub(crate) fn short(who: &Uses) -> String {
-    let mut object = Object::new();
-    name(&mut object, who);
-    object.end()
-}
-
-fn name(object: &mut Object, who: &Uses) {
-    match who {
-        Uses::Secret { service, resource_type, resource_id } => object
-            .text("service", service.as_str())
-            .text("resource_type", resource_type.as_str())
-            .text("resource_id", resource_id.as_str()),
-        Uses::Container { name, url } => object.text("name", name.as_str()).text("URL", url.as_str()),
-    };
+    name_consumer(&mut object, &consumer.who).end()
 }
 
 /// `POST …/consumers`
 pub(crate) async fn add(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
-    let action = match of {
-        Guarded::Secret(_) => Action::AddConsumer,
-        Guarded::Container(_) => Action::AddContainerConsumer,
-    };
+    let action = action(of, Action::AddConsumer, Action::AddContainerConsumer);
     let who = understand(request, of, action).await?;
     let used = request.or_problem(request.vault.add_consumer(request.call, of, who).await)?;
     let id = match of {
@@ -81,16 +56,12 @@ pub(crate) async fn add(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, 
         Guarded::Container(id) => id.to_string(),
     };
     // Barbican names a place that there is not.
-    Ok(written(request, &used)
-        .with_location(&format!("{}/v1/consumers/{id}/consumers", request.origin.url())))
+    Ok(written(request, &used).with_location(&request.url(format_args!("consumers/{id}/consumers"))))
 }
 
 /// `DELETE …/consumers`
 pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, Problem> {
-    let action = match of {
-        Guarded::Secret(_) => Action::RemoveConsumer,
-        Guarded::Container(_) => Action::RemoveContainerConsumer,
-    };
+    let action = action(of, Action::RemoveConsumer, Action::RemoveContainerConsumer);
     let who = understand(request, of, action).await?;
     let used = request.or_problem(request.vault.remove_consumer(request.call, of, who).await)?;
     Ok(written(request, &used))
@@ -99,20 +70,14 @@ pub(crate) async fn remove(request: &ApiRequest<'_>, of: Guarded) -> Result<Repl
 /// The secret or container, as it is now.
 fn written(request: &ApiRequest<'_>, used: &Used) -> Reply {
     let text = match used {
-        Used::Secret(used) => {
-            let SecretUse { secret, consumers } = &**used;
-            secrets::write(request, secret, Some(consumers))
-        }
+        Used::Secret(used) => secrets::write_use(request, used),
         Used::Container(view) => containers::write(request, view),
     };
     Reply::json(StatusCode::OK, text)
 }
 
 async fn understand(request: &ApiRequest<'_>, of: Guarded, action: Action) -> Result<Uses, Problem> {
-    match require_json(request).and_then(|()| parse(request.body, of)) {
-        Ok(who) => Ok(who),
-        Err(problem) => Err(request.refuse_of(action, of, problem).await),
-    }
+    request.or_refuse_of(action, of, request.json_body().and_then(|body| parse(body, of))).await
 }
 
 pub(crate) fn parse(body: &[u8], of: Guarded) -> Result<Uses, Problem> {
@@ -122,7 +87,7 @@ pub(crate) fn parse(body: &[u8], of: Guarded) -> Result<Uses, Problem> {
     };
     let value = schema::read(body, schema, name)?;
     let text = |key| {
-        let text = value.get(key).and_then(Value::as_text).unwrap_or_default();
+        let text = value.text_at(key).unwrap_or_default();
         Text::try_from(text).map_err(|error| mismatch(name, &error.to_string(), key))
     };
     Ok(match of {

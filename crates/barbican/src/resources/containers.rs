@@ -2,16 +2,15 @@
 
 use http::StatusCode;
 use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
-use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice, Sliced};
+use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice};
 
 use crate::parameters::parse_any_id;
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
-use crate::resources::consumers;
 use crate::resources::list;
-use crate::resources::secrets::require_json;
+use crate::resources::secrets::write_consumers;
 use crate::schema::bodies::{CONTAINER, CONTAINER_SECRET};
 use crate::schema::{self, mismatch};
 use crate::write::{Object, list as write_list};
@@ -23,10 +22,8 @@ const SCHEMA: &str = "Container";
 pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let query = request.or_refuse(Action::ListContainers, None, understand_query(request)).await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let Sliced { items, total } =
-        request.or_problem(request.vault.list_containers(request.call, &query).await)?;
-    let page = Sliced { items: items.iter().map(|view| write(request, view)).collect(), total };
-    Ok(list::page(request, "containers", "containers", page, slice))
+    let found = request.or_problem(request.vault.list_containers(request.call, &query).await)?;
+    Ok(list::page("containers", &request.url("containers"), &found, slice, |view| write(request, view)))
 }
 
 fn understand_query(request: &ApiRequest<'_>) -> Result<ContainerQuery, Problem> {
@@ -50,10 +47,9 @@ pub(crate) async fn read(request: &ApiRequest<'_>, id: ContainerId) -> Result<Re
 pub(crate) fn write(request: &ApiRequest<'_>, view: &ContainerView) -> String {
     let ContainerView { container, secrets, consumers } = view;
     let secret = |part: &ContainerSecret| {
-        let mut object = Object::new();
-        object.optional_text("name", part.name.as_ref().map(Text::as_str));
-        object.text("secret_ref", &request.secret_ref(part.secret));
-        object.end()
+        let name = part.name.as_ref().map(Text::as_str);
+        let reference = request.secret_ref(part.secret);
+        Object::new().optional_text("name", name).text("secret_ref", &reference).end()
     };
     let mut object = Object::new();
     object.plain("created", container.created).plain("updated", container.updated);
@@ -62,9 +58,8 @@ pub(crate) fn write(request: &ApiRequest<'_>, view: &ContainerView) -> String {
     object.text("type", container.container_type.as_str());
     object.optional_text("creator_id", container.creator.as_ref().map(|creator| creator.as_str()));
     object.json("secret_refs", write_list(secrets.iter().map(secret)));
-    object.json("consumers", write_list(consumers.iter().map(|consumer| consumers::short(&consumer.who))));
-    object.text("container_ref", &request.container_ref(container.id));
-    object.end()
+    object.json("consumers", write_consumers(consumers));
+    object.text("container_ref", &request.container_ref(container.id)).end()
 }
 
 /// `DELETE /v1/containers/{id}`
@@ -75,14 +70,9 @@ pub(crate) async fn delete(request: &ApiRequest<'_>, id: ContainerId) -> Result<
 
 /// `POST /v1/containers`
 pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
-    let new = request
-        .or_refuse(
-            Action::CreateContainer,
-            None,
-            require_json(request)
-                .and_then(|()| parse(request.body, |reference| request.origin.leads_here(reference))),
-        )
-        .await?;
+    let leads_here = |reference: &str| request.origin.leads_here(reference);
+    let understood = request.json_body().and_then(|body| parse(body, leads_here));
+    let new = request.or_refuse(Action::CreateContainer, None, understood).await?;
     let secrets = new.secrets.clone();
     let id = request.vault.create_container(request.call, new).await.map_err(|error| match error {
         Error::Absent(Absent::Reference(id)) => no_such_reference(&secrets, id),
@@ -99,23 +89,20 @@ fn no_such_reference(secrets: &[ContainerSecret], id: SecretId) -> Problem {
 }
 
 fn created(request: &ApiRequest<'_>, id: ContainerId) -> Reply {
-    let reference = request.container_ref(id);
-    let mut object = Object::new();
-    object.text("container_ref", &reference);
-    Reply::json(StatusCode::CREATED, object.end()).with_location(&reference)
+    Reply::reference(StatusCode::CREATED, "container_ref", &request.container_ref(id))
 }
 
 pub(crate) fn parse(body: &[u8], leads_here: impl Fn(&str) -> bool) -> Result<NewContainer, Problem> {
     let value = schema::read(body, &CONTAINER, SCHEMA)?;
     let too_long = |key| move |error: model::TextTooLong| mismatch(SCHEMA, &error.to_string(), key);
     let short = |text: &str, key| Text::try_from(text).map_err(too_long(key));
-    let container_type = value.get("type").and_then(Value::as_text).and_then(ContainerType::parse);
-    let name = value.get("name").and_then(Value::as_text).map(|name| short(name, "name")).transpose()?;
+    let container_type = value.text_at("type").and_then(ContainerType::parse);
+    let name = value.text_at("name").map(|name| short(name, "name")).transpose()?;
     let secrets = secret_refs(&value, leads_here)?
         .into_iter()
         .map(|one| {
-            let name = one.name.map(|name| short(&name, "secret_refs")).transpose()?;
-            Ok(ContainerSecret { name, secret: id_of(&one.id) })
+            let name = one.name.map(|name| short(name, "secret_refs")).transpose()?;
+            Ok(ContainerSecret { name, secret: id_of(one.id) })
         })
         .collect::<Result<_, Problem>>()?;
     Ok(NewContainer { name, container_type: container_type.unwrap_or(ContainerType::Generic), secrets })
@@ -132,40 +119,37 @@ fn last_step(reference: &str) -> &str {
 
 /// One secret that a container is to hold.
 #[derive(Debug)]
-struct SecretRef {
-    name: Option<String>,
-    /// The last part of the reference, which may be no id at all.
-    id: String,
+struct SecretRef<'v> {
+    name: Option<&'v str>,
+    /// The last step of the reference, which may be no id at all.
+    id: &'v str,
 }
 
 fn wrong(reason: &str) -> Problem {
-    mismatch("Container", reason, "secret_refs")
+    mismatch(SCHEMA, reason, "secret_refs")
 }
 
-fn secret_refs(value: &Value, leads_here: impl Fn(&str) -> bool) -> Result<Vec<SecretRef>, Problem> {
+fn secret_refs(value: &Value, leads_here: impl Fn(&str) -> bool) -> Result<Vec<SecretRef<'_>>, Problem> {
     let Some(Value::List(items)) = value.get("secret_refs") else { return Ok(Vec::new()) };
-    let text = |item: &Value, key| item.get(key).and_then(Value::as_text).map(str::to_owned);
-    let refs: Vec<_> = items
-        .iter()
-        .map(|item| {
-            let reference = text(item, "secret_ref").unwrap_or_default();
-            let reference = reference.strip_suffix('/').unwrap_or(&reference);
-            SecretRef { name: text(item, "name"), id: last_step(reference).to_owned() }
-        })
-        .collect();
-    let named: Vec<_> = refs.iter().map(|one| one.name.as_deref().unwrap_or_default()).collect();
+    let secret_ref = |item| {
+        let reference = Value::text_at(item, "secret_ref").unwrap_or_default();
+        let id = last_step(reference.strip_suffix('/').unwrap_or(reference));
+        SecretRef { name: item.text_at("name"), id }
+    };
+    let refs: Vec<_> = items.iter().map(secret_ref).collect();
+    let named: Vec<_> = refs.iter().map(|one| one.name.unwrap_or_default()).collect();
     if has_duplicates(named.iter()) {
         return Err(wrong("Duplicate reference names are not allowed"));
     }
-    if has_duplicates(refs.iter().map(|one| &one.id)) {
+    if has_duplicates(refs.iter().map(|one| one.id)) {
         return Err(wrong("Duplicate secret ids are not allowed"));
     }
-    let is_ours = |item: &Value| text(item, "secret_ref").is_some_and(|reference| leads_here(&reference));
+    let is_ours = |item: &Value| item.text_at("secret_ref").is_some_and(&leads_here);
     if !items.iter().all(is_ours) {
         return Err(Problem::bad_request("Provided field value is not supported"));
     }
     if !refs.is_empty() {
-        check_names(value.get("type").and_then(Value::as_text), &named)?;
+        check_names(value.text_at("type"), &named)?;
     }
     Ok(refs)
 }
@@ -205,11 +189,8 @@ fn check_names(container_type: Option<&str>, names: &[&str]) -> Result<(), Probl
 
 /// `POST /v1/containers/{id}/secrets`
 pub(crate) async fn add_secret(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
-    let action = Action::AddContainerSecret;
-    let part = match require_json(request).and_then(|()| parse_part(request.body)) {
-        Ok((part, _)) => part,
-        Err(problem) => return Err(request.refuse_of(action, Guarded::Container(id), problem).await),
-    };
+    let (action, understood) = (Action::AddContainerSecret, request.json_body().and_then(parse_part));
+    let (part, _) = request.or_refuse_of(action, Guarded::Container(id), understood).await?;
     request.or_problem(request.vault.add_container_secret(request.call, id, part).await)?;
     Ok(created(request, id))
 }
@@ -232,9 +213,9 @@ pub(crate) async fn remove_secret(request: &ApiRequest<'_>, id: ContainerId) -> 
 pub(crate) fn parse_part(body: &[u8]) -> Result<(ContainerSecret, String), Problem> {
     const SCHEMA: &str = "ContainerSecret";
     let value = schema::read(body, &CONTAINER_SECRET, SCHEMA)?;
-    let name = value.get("name").and_then(Value::as_text).map(Text::try_from).transpose();
+    let name = value.text_at("name").map(Text::try_from).transpose();
     let name = name.map_err(|error| mismatch(SCHEMA, &error.to_string(), "name"))?;
-    let reference = value.get("secret_ref").and_then(Value::as_text).unwrap_or_default();
+    let reference = value.text_at("secret_ref").unwrap_or_default();
     Ok((ContainerSecret { name, secret: id_of(last_step(reference)) }, reference.to_owned()))
 }
 

@@ -8,9 +8,8 @@ use model::{
     Caller, Comparison, DateFilter, Direction, Filters, ListQuery, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX,
     Pattern, Scope, SecretType, SortKey, SortOrder, TypeFilter,
 };
-
 use transport::dates;
-use vault::{Slice, Sliced};
+use vault::{Action, Slice, Sliced};
 
 use crate::microversion::Microversion;
 use crate::problem::Problem;
@@ -23,29 +22,22 @@ use crate::write::{Object, list};
 
 /// Lists secrets.
 pub(crate) async fn list_secrets(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
-    let query = request
-        .or_refuse(vault::Action::ListSecrets, None, parse(request.query, &request.call.caller))
-        .await?;
+    let understood = parse(request.query, &request.call.caller);
+    let query = request.or_refuse(Action::ListSecrets, None, understood).await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let failed = |error| request.failed(&error);
     let (written, total) = if request.version < Microversion::V1_1 {
-        let page = request.vault.list_secrets(request.call, &query).await.map_err(failed)?;
+        let page = request.or_problem(request.vault.list_secrets(request.call, &query).await)?;
         (page.secrets.iter().map(|secret| secrets::write(request, secret, None)).collect(), page.total)
     } else {
-        let page = request.vault.list_secret_uses(request.call, &query).await.map_err(failed)?;
+        let page = request.or_problem(request.vault.list_secret_uses(request.call, &query).await)?;
         (page.items.iter().map(|used| secrets::write_use(request, used)).collect(), page.total)
     };
-    Ok(Reply::json(StatusCode::OK, write_page(request, written, total, slice)))
+    let url = |offset| request.url(format_args!("secrets?{}", request.query.of_page(slice.limit, offset)));
+    Ok(Reply::json(StatusCode::OK, write_slice("secrets", written, total, slice, url)))
 }
 
-/// A page. Neighbours are named only if there is something on it.
-fn write_page(request: &ApiRequest<'_>, secrets: Vec<String>, total: u64, slice: Slice) -> String {
-    write_slice("secrets", secrets, total, slice, |offset| {
-        format!("{}/v1/secrets?{}", request.origin.url(), request.query.of_page(slice.limit, offset))
-    })
-}
-
-/// A part of a list, and where its neighbours are. The next one begins where this one ends, which may be before its limit.
+/// A part of a list, and where its neighbours are if there is something in it. The next one begins where this one ends,
+/// which may be before its limit.
 fn write_slice(
     name: &str,
     items: Vec<String>,
@@ -68,15 +60,16 @@ fn write_slice(
 }
 
 /// A page of anything but secrets. Its neighbours are asked for by limit and offset alone, whatever else was asked for.
-pub(crate) fn page(
-    request: &ApiRequest<'_>,
+pub(crate) fn page<T>(
     name: &str,
-    path: &str,
-    page: Sliced<String>,
+    url: &str,
+    found: &Sliced<T>,
     slice: Slice,
+    write: impl Fn(&T) -> String,
 ) -> Reply {
-    let url = |offset| format!("{}/v1/{path}?limit={}&offset={offset}", request.origin.url(), slice.limit);
-    Reply::json(StatusCode::OK, write_slice(name, page.items, page.total, slice, url))
+    let items = found.items.iter().map(write).collect();
+    let url = |offset| format!("{url}?limit={}&offset={offset}", slice.limit);
+    Reply::json(StatusCode::OK, write_slice(name, items, found.total, slice, url))
 }
 
 /// Which part of a list a query asks for.
@@ -86,14 +79,11 @@ pub(crate) fn slice(query: &Query<'_>) -> Result<Slice, Problem> {
 
 /// Understands a query string.
 pub(crate) fn parse(query: &Query<'_>, caller: &Caller) -> Result<ListQuery, Problem> {
+    // Barbican decodes the name once more than the rest: a plus sign has to be sent as %252B.
+    let name = query.filled("name")?.map(unquote_plus);
     let pattern = |key| Ok::<_, Problem>(query.filled(key)?.map(Pattern::new));
     let filters = Filters {
-        // Barbican decodes the name once more than the rest: a plus sign has to be sent as %252B.
-        name: query
-            .filled("name")?
-            .map(unquote_plus)
-            .filter(|name| !name.is_empty())
-            .map(|name| Pattern::new(&name)),
+        name: name.filter(|name| !name.is_empty()).map(|name| Pattern::new(&name)),
         algorithm: pattern("alg")?,
         mode: pattern("mode")?,
         bit_length: bit_length(query.once("bits")?),

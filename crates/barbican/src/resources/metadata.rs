@@ -12,7 +12,6 @@ use crate::python::Value;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::resources::facets::{self, Key};
-use crate::resources::secrets::require_json;
 use crate::schema;
 use crate::schema::bodies::{SECRET_METADATA, SECRET_METADATUM};
 use crate::write::Object;
@@ -24,9 +23,7 @@ pub(crate) async fn read_all(request: &ApiRequest<'_>, id: SecretId) -> Result<R
     for (key, value) in all_pairs(&metadata) {
         pairs.text(key, value);
     }
-    let mut object = Object::new();
-    object.json("metadata", pairs.end());
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    Ok(Reply::json(StatusCode::OK, Object::new().json("metadata", pairs.end()).end()))
 }
 
 fn all_pairs(metadata: &Metadata) -> impl Iterator<Item = (&'_ str, &'_ str)> {
@@ -36,17 +33,11 @@ fn all_pairs(metadata: &Metadata) -> impl Iterator<Item = (&'_ str, &'_ str)> {
 
 /// `PUT …/metadata`: replaces the users' pairs. Of libvirt's keys, only those that are named change.
 pub(crate) async fn replace_all(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let (user, facets) =
-        request.or_refuse(Action::ReplaceMetadata, Some(id), understand_all(request)).await?;
+    let understood = request.json_body().and_then(parse_all);
+    let (user, facets) = request.or_refuse(Action::ReplaceMetadata, Some(id), understood).await?;
     request.or_problem(request.vault.replace_metadata(request.call, id, user, facets).await)?;
-    let mut object = Object::new();
-    object.text("metadata_ref", &format!("{}/metadata", request.secret_ref(id)));
-    Ok(Reply::json(StatusCode::CREATED, object.end()))
-}
-
-fn understand_all(request: &ApiRequest<'_>) -> Result<(Vec<Metadatum>, Vec<Facet>), Problem> {
-    require_json(request)?;
-    parse_all(request.body)
+    let reference = format!("{}/metadata", request.secret_ref(id));
+    Ok(Reply::json(StatusCode::CREATED, Object::new().text("metadata_ref", &reference).end()))
 }
 
 /// All pairs that a body asks for: the users' own, and libvirt's.
@@ -101,50 +92,28 @@ fn lower_key(key: &str) -> Result<String, Problem> {
         .ok_or_else(|| Problem::bad_request("Invalid Key. Key must be URL safe."))
 }
 
-/// The change that one pair asks for.
-pub(crate) enum Change {
-    User(Metadatum),
-    Facet(Facet, Metadatum),
-}
-
-impl Change {
-    pub(crate) fn pair(&self) -> &Metadatum {
-        match self {
-            Self::User(pair) | Self::Facet(_, pair) => pair,
-        }
-    }
-}
-
-fn understand_one(request: &ApiRequest<'_>) -> Result<Change, Problem> {
-    require_json(request)?;
-    parse_one(request.body)
-}
-
-/// The one pair that a body asks for.
-pub(crate) fn parse_one(body: &[u8]) -> Result<Change, Problem> {
+/// The one pair that a body asks for, and the change of a facet if the key is libvirt's.
+pub(crate) fn parse_one(body: &[u8]) -> Result<(Metadatum, Option<Facet>), Problem> {
     let value = schema::read(body, &SECRET_METADATUM, "SecretMetadatum")?;
-    let text = |key| value.get(key).and_then(Value::as_text).unwrap_or_default();
+    let text = |key| value.text_at(key).unwrap_or_default();
     let pair = Metadatum { key: lower_key(text("key"))?, value: text("value").to_owned() };
-    Ok(match Key::parse(&pair.key)? {
-        Some(key) => Change::Facet(key.facet(&pair.value)?, pair),
-        None => Change::User(pair),
-    })
+    let facet = Key::parse(&pair.key)?.map(|key| key.facet(&pair.value)).transpose()?;
+    Ok((pair, facet))
 }
 
-fn write_pair(pair: &Metadatum) -> String {
-    let mut object = Object::new();
-    object.text("key", &pair.key).text("value", &pair.value);
-    object.end()
+fn write_pair(key: &str, value: &str) -> String {
+    Object::new().text("key", key).text("value", value).end()
 }
 
 /// `POST …/metadata`: adds one pair.
 pub(crate) async fn add(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
-    let change = request.or_refuse(Action::AddMetadatum, Some(id), understand_one(request)).await?;
-    let text = write_pair(change.pair());
-    let location = format!("{}/metadata/{}", request.secret_ref(id), change.pair().key);
-    let done = match change {
-        Change::User(pair) => request.vault.add_metadatum(request.call, id, pair).await,
-        Change::Facet(facet, _) => {
+    let understood = request.json_body().and_then(parse_one);
+    let (pair, facet) = request.or_refuse(Action::AddMetadatum, Some(id), understood).await?;
+    let text = write_pair(&pair.key, &pair.value);
+    let location = format!("{}/metadata/{}", request.secret_ref(id), pair.key);
+    let done = match facet {
+        None => request.vault.add_metadatum(request.call, id, pair).await,
+        Some(facet) => {
             request.vault.set_facet(request.call, id, Action::AddMetadatum, facet, Expect::Default).await
         }
     };
@@ -157,7 +126,7 @@ pub(crate) async fn read_one(request: &ApiRequest<'_>, id: SecretId, key: &str) 
     let metadata = request.or_problem(request.vault.metadata(request.call, id).await)?;
     let found = all_pairs(&metadata).find(|(known, _)| *known == key);
     let (key, value) = found.ok_or_else(not_there)?;
-    Ok(Reply::json(StatusCode::OK, write_pair(&Metadatum { key: key.to_owned(), value: value.to_owned() })))
+    Ok(Reply::json(StatusCode::OK, write_pair(key, value)))
 }
 
 fn not_there() -> Problem {
@@ -166,14 +135,15 @@ fn not_there() -> Problem {
 
 /// `PUT …/metadata/{key}`: changes one pair.
 pub(crate) async fn set(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
-    let change = request.or_refuse(Action::ReplaceMetadata, Some(id), understand_one(request)).await?;
-    if change.pair().key != key {
+    let understood = request.json_body().and_then(parse_one);
+    let (pair, facet) = request.or_refuse(Action::ReplaceMetadata, Some(id), understood).await?;
+    if pair.key != key {
         return Err(mismatched(request, id, key).await);
     }
-    let text = write_pair(change.pair());
-    let done = match change {
-        Change::User(pair) => request.vault.set_metadatum(request.call, id, pair).await,
-        Change::Facet(facet, _) => {
+    let text = write_pair(&pair.key, &pair.value);
+    let done = match facet {
+        None => request.vault.set_metadatum(request.call, id, pair).await,
+        Some(facet) => {
             request.vault.set_facet(request.call, id, Action::ReplaceMetadata, facet, Expect::Set).await
         }
     };

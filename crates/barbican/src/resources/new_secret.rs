@@ -55,13 +55,9 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Request, Problem> {
     };
     Ok(Request {
         secret: NewSecret { attributes: of.attributes(&value, expiration)?, payload },
-        transport_key_needed: text_of(&value, "transport_key_needed") == Some("true"),
+        transport_key_needed: value.text_at("transport_key_needed") == Some("true"),
         names_transport_key: value.get("transport_key_id").is_some(),
     })
-}
-
-fn text_of<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
-    value.get(key).and_then(Value::as_text)
 }
 
 /// The part of an order about the secrets that it asks for.
@@ -80,8 +76,8 @@ pub(crate) fn in_order(value: &Value, schema: &'static str, now: Timestamp) -> R
     let of = Describing { schema };
     SECRET.check(value).map_err(|found| found.problem(schema))?;
     let expiration = of.expiration(value, now)?;
-    let given = text_of(value, "payload_content_type").filter(|given| !given.is_empty());
-    let payload = text_of(value, "payload").map(|text| Payload::new(text.as_bytes().to_vec()));
+    let given = value.text_at("payload_content_type").filter(|given| !given.is_empty());
+    let payload = value.text_at("payload").map(|text| Payload::new(text.as_bytes().to_vec()));
     let has_payload = payload.is_some();
     let content_type = match payload {
         Some(payload) => Some(of.new_payload(value, payload)?.content_type),
@@ -114,7 +110,7 @@ impl Describing {
     /// A value that the schema has checked already. A failure here would be a gap between schema and model.
     fn attributes(self, value: &Value, expiration: Option<Timestamp>) -> Result<Attributes, Problem> {
         let text = |key| {
-            let text = text_of(value, key).map(Text::try_from).transpose();
+            let text = value.text_at(key).map(Text::try_from).transpose();
             text.map_err(|error| self.wrong(&error.to_string(), key))
         };
         let bit_length =
@@ -124,14 +120,14 @@ impl Describing {
             algorithm: text("algorithm")?,
             bit_length: bit_length.map_err(|error| self.wrong(&error.to_string(), "bit_length"))?,
             mode: text("mode")?,
-            secret_type: text_of(value, "secret_type").and_then(SecretType::parse).unwrap_or_default(),
+            secret_type: value.text_at("secret_type").and_then(SecretType::parse).unwrap_or_default(),
             expiration,
         })
     }
 
     /// The empty text is no expiration.
     fn expiration(self, value: &Value, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        let Some(text) = text_of(value, "expiration").filter(|text| !text.is_empty()) else {
+        let Some(text) = value.text_at("expiration").filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         match dates::parse(text).and_then(ParsedDate::utc) {
@@ -144,7 +140,7 @@ impl Describing {
     }
 
     fn new_payload(self, value: &Value, payload: Payload) -> Result<NewPayload, Problem> {
-        let Some(given) = text_of(value, "payload_content_type") else {
+        let Some(given) = value.text_at("payload_content_type") else {
             let reason = "If 'payload' is supplied, 'payload_content_type' must also be supplied.";
             return Err(self.wrong(reason, "payload_content_type"));
         };

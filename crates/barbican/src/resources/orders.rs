@@ -12,7 +12,7 @@ use model::{
     OrderType, Timestamp,
 };
 use vault::generate::{PairBits, PairKind, Passphrase, SymmetricBits};
-use vault::{Action, NewOrder, OrderedKey, Payload, Slice, Sliced};
+use vault::{Action, NewOrder, OrderedKey, Payload, Slice};
 
 use crate::problem::Problem;
 use crate::python::Value;
@@ -20,7 +20,6 @@ use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::resources::list;
 use crate::resources::new_secret;
-use crate::resources::secrets::require_json;
 use crate::schema::bodies::{ORDER, SECRET};
 use crate::schema::{self, mismatch};
 use crate::write::{Object, dumps};
@@ -36,10 +35,8 @@ const OPERATION: &str = "Process TypeOrder";
 pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let query = request.or_refuse(Action::ListOrders, None, understand_query(request)).await?;
     let slice = Slice { offset: query.offset, limit: query.limit };
-    let Sliced { items, total } =
-        request.or_problem(request.vault.list_orders(request.call, &query).await)?;
-    let page = Sliced { items: items.iter().map(|order| write(request, order)).collect(), total };
-    Ok(list::page(request, "orders", "orders", page, slice))
+    let found = request.or_problem(request.vault.list_orders(request.call, &query).await)?;
+    Ok(list::page("orders", &request.url("orders"), &found, slice, |order| write(request, order)))
 }
 
 fn understand_query(request: &ApiRequest<'_>) -> Result<OrderQuery, Problem> {
@@ -55,7 +52,7 @@ pub(crate) async fn read(request: &ApiRequest<'_>, id: OrderId) -> Result<Reply,
 }
 
 fn reference(request: &ApiRequest<'_>, id: OrderId) -> String {
-    format!("{}/v1/orders/{id}", request.origin.url())
+    request.url(format_args!("orders/{id}"))
 }
 
 fn write(request: &ApiRequest<'_>, order: &Order) -> String {
@@ -79,8 +76,7 @@ fn write(request: &ApiRequest<'_>, order: &Order) -> String {
         OrderOutcome::Container(id) => drop(object.text("container_ref", &request.container_ref(id))),
         OrderOutcome::Failed(_) => {}
     }
-    object.text("order_ref", &reference(request, order.id));
-    object.end()
+    object.text("order_ref", &reference(request, order.id)).end()
 }
 
 /// The status that an order shows for the kind of its failure.
@@ -106,24 +102,16 @@ pub(crate) async fn update(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
 
 /// `POST /v1/orders`
 pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
-    let new = request
-        .or_refuse(
-            Action::CreateOrder,
-            None,
-            require_json(request).and_then(|()| parse(request.body, request.call.time)),
-        )
-        .await?;
+    let understood = request.json_body().and_then(|body| parse(body, request.call.time));
+    let new = request.or_refuse(Action::CreateOrder, None, understood).await?;
     let id = request.or_problem(request.vault.create_order(request.call, new).await)?;
-    let reference = reference(request, id);
-    let mut object = Object::new();
-    object.text("order_ref", &reference);
-    Ok(Reply::json(StatusCode::ACCEPTED, object.end()).with_location(&reference))
+    Ok(Reply::reference(StatusCode::ACCEPTED, "order_ref", &reference(request, id)))
 }
 
 /// Understands a body.
 pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     let mut value = schema::read(body, &ORDER, SCHEMA)?;
-    let order_type = value.get("type").and_then(Value::as_text).and_then(OrderType::parse);
+    let order_type = value.text_at("type").and_then(OrderType::parse);
     let order_type = order_type.unwrap_or(OrderType::Key); // The schema allows nothing else.
     let mut meta = value.take("meta").unwrap_or(Value::None);
     // Taken out first: they are not to be in any text, of an error or of the order.

@@ -20,7 +20,9 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::resources::new_secret::normalise;
-use crate::resources::secrets::NO_TRANSPORT_KEY;
+
+/// There are no transport keys: nothing wraps a payload on its way but TLS.
+pub(crate) const NO_TRANSPORT_KEY: &str = "Provided transport key was not found.";
 
 /// The form that a payload is asked for in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,9 +55,7 @@ impl PayloadForm {
 pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let accept = request.accept.as_sent().unwrap_or_default();
     let form = PayloadForm::from_accept(accept);
-    if let Err(problem) = check(request, accept, &form) {
-        return Err(request.refuse(Action::ReadPayload, Some(id), problem).await);
-    }
+    request.or_refuse(Action::ReadPayload, Some(id), check(request, accept, &form)).await?;
     let opened = request.or_problem(request.vault.read_payload(request.call, id).await)?;
     let as_text = match form {
         PayloadForm::AsStored => opened.content_type == ContentType::Text,

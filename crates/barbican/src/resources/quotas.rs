@@ -2,14 +2,13 @@
 
 use http::StatusCode;
 use model::{Counted, ProjectId, ProjectQuotas};
-use vault::{Action, Sliced};
+use vault::Action;
 
 use crate::problem::Problem;
 use crate::python::Value;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::resources::list;
-use crate::resources::secrets::require_json;
 use crate::schema;
 use crate::schema::bodies::PROJECT_QUOTA;
 use crate::write::Object;
@@ -21,33 +20,24 @@ pub(crate) async fn read_own(request: &ApiRequest<'_>) -> Result<Reply, Problem>
     for counted in Counted::ALL {
         numbers.json(counted.as_str(), quotas.of(counted));
     }
-    let mut object = Object::new();
-    object.json("quotas", numbers.end());
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    Ok(Reply::json(StatusCode::OK, Object::new().json("quotas", numbers.end()).end()))
 }
 
 /// `GET /v1/project-quotas`
 pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let slice = request.or_refuse(Action::ReadProjectQuotas, None, list::slice(request.query)).await?;
-    let Sliced { items, total } =
-        request.or_problem(request.vault.all_project_quotas(request.call, slice).await)?;
-    let one = |(project, quotas): &(ProjectId, ProjectQuotas)| {
-        let mut object = Object::new();
-        object.text("project_id", project.as_str()).json("project_quotas", write(quotas));
-        object.end()
+    let found = request.or_problem(request.vault.all_project_quotas(request.call, slice).await)?;
+    let write_one = |(project, quotas): &(ProjectId, ProjectQuotas)| {
+        Object::new().text("project_id", project.as_str()).json("project_quotas", write(quotas)).end()
     };
-    let page = Sliced { items: items.iter().map(one).collect(), total };
-    // Barbican names its neighbours by a path that there is not.
-    Ok(list::page(request, "project_quotas", "project_quotas", page, slice))
+    let url = request.url("project_quotas"); // Barbican names the neighbours by a path that does not exist.
+    Ok(list::page("project_quotas", &url, &found, slice, write_one))
 }
 
 fn write(quotas: &ProjectQuotas) -> String {
     let mut object = Object::new();
     for counted in Counted::ALL {
-        match quotas.of(counted) {
-            Some(quota) => object.json(counted.as_str(), quota),
-            None => object.json(counted.as_str(), "null"),
-        };
+        object.optional_json(counted.as_str(), quotas.of(counted));
     }
     object.end()
 }
@@ -61,9 +51,7 @@ fn project(name: &str) -> Result<ProjectId, Problem> {
 pub(crate) async fn read(request: &ApiRequest<'_>, name: &str) -> Result<Reply, Problem> {
     let project = request.or_refuse(Action::ReadProjectQuotas, None, project(name)).await?;
     let quotas = request.or_problem(request.vault.project_quotas(request.call, &project).await)?;
-    let mut object = Object::new();
-    object.json("project_quotas", write(&quotas));
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    Ok(Reply::json(StatusCode::OK, Object::new().json("project_quotas", write(&quotas)).end()))
 }
 
 /// `PUT /v1/project-quotas/{project}`: a quota that is left out keeps its value.
@@ -75,11 +63,10 @@ pub(crate) async fn set(request: &ApiRequest<'_>, name: &str) -> Result<Reply, P
 }
 
 fn understand(request: &ApiRequest<'_>) -> Result<ProjectQuotas, Problem> {
-    require_json(request)?;
-    if request.body.is_empty() {
-        return Err(request.issue(StatusCode::BAD_REQUEST, "No data supplied to process."));
+    match request.json_body()? {
+        [] => Err(request.issue(StatusCode::BAD_REQUEST, "No data supplied to process.")),
+        body => parse(body),
     }
-    parse(request.body)
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<ProjectQuotas, Problem> {

@@ -1,7 +1,7 @@
 //! `/v1/secrets` and `/v1/secrets/{id}`: create, look at, fill, delete.
 
 use http::{StatusCode, header};
-use model::{Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId};
+use model::{BitLength, Consumer, ContentType, PAYLOAD_BYTES_MAX, Secret, SecretId, Uses};
 use vault::{Action, NewPayload, Payload, SecretUse};
 
 use crate::microversion::Microversion;
@@ -9,42 +9,27 @@ use crate::problem::Problem;
 use crate::python::base64;
 use crate::reply::Reply;
 use crate::request::{ApiRequest, JSON};
-use crate::resources::consumers;
 use crate::resources::new_secret;
-use crate::resources::payload;
+use crate::resources::payload::{self, NO_TRANSPORT_KEY};
 use crate::write::{Object, list};
 
 /// The content types that a payload may be put with, as error texts list them.
 const PAYLOAD_TYPES: &str = "['application/octet-stream', 'text/plain']";
-/// There are no transport keys: nothing wraps a payload on its way but TLS.
-pub(crate) const NO_TRANSPORT_KEY: &str = "Provided transport key was not found.";
 const NO_TRANSPORT_KEYS: &str = "Transport keys are not supported.";
 
 /// `POST /v1/secrets`
 pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     let new = request.or_refuse(Action::CreateSecret, None, understand_new(request)).await?;
     let id = request.or_problem(request.vault.create_secret(request.call, new).await)?;
-    let reference = request.secret_ref(id);
-    let mut object = Object::new();
-    object.text("secret_ref", &reference);
-    Ok(Reply::json(StatusCode::CREATED, object.end()).with_location(&reference))
+    Ok(Reply::reference(StatusCode::CREATED, "secret_ref", &request.secret_ref(id)))
 }
 
 fn understand_new(request: &ApiRequest<'_>) -> Result<vault::NewSecret, Problem> {
-    require_json(request)?;
-    let new = new_secret::parse(request.body, request.call.time)?;
+    let new = new_secret::parse(request.json_body()?, request.call.time)?;
     match (&new.secret.payload, new.names_transport_key, new.transport_key_needed) {
         (Some(_), true, _) => Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEY)),
         (None, _, true) => Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
         _ => Ok(new.secret),
-    }
-}
-
-/// 415 unless the body is said to be JSON.
-pub(crate) fn require_json(request: &ApiRequest<'_>) -> Result<(), Problem> {
-    match request.content_type() {
-        JSON => Ok(()),
-        _ => Err(Problem::unsupported_type("['application/json']")),
     }
 }
 
@@ -53,23 +38,17 @@ pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply
     if !asks_for_metadata(request) {
         return payload::read(request, id).await;
     }
-    let needs_key = request
-        .query
-        .once("transport_key_needed")
-        .map(|needed| needed.is_some_and(|needed| needed.eq_ignore_ascii_case("true")));
-    let refused = match needs_key {
-        Ok(false) => None,
-        Ok(true) => Some(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS)),
-        Err(problem) => Some(problem),
-    };
-    if let Some(problem) = refused {
-        return Err(request.refuse(Action::ReadSecret, Some(id), problem).await);
-    }
-    let failed = |error| request.failed(&error);
+    let needs_no_key = request.query.once("transport_key_needed").and_then(|needed| match needed {
+        Some(needed) if needed.eq_ignore_ascii_case("true") => {
+            Err(request.issue(StatusCode::BAD_REQUEST, NO_TRANSPORT_KEYS))
+        }
+        _ => Ok(()),
+    });
+    request.or_refuse(Action::ReadSecret, Some(id), needs_no_key).await?;
     let written = if request.version < Microversion::V1_1 {
-        write(request, &request.vault.secret(request.call, id).await.map_err(failed)?, None)
+        write(request, &request.or_problem(request.vault.secret(request.call, id).await)?, None)
     } else {
-        write_use(request, &request.vault.secret_use(request.call, id).await.map_err(failed)?)
+        write_use(request, &request.or_problem(request.vault.secret_use(request.call, id).await)?)
     };
     Ok(Reply::json(StatusCode::OK, written))
 }
@@ -97,20 +76,32 @@ pub(crate) fn write(request: &ApiRequest<'_>, secret: &Secret, consumers: Option
         None => object.json("expiration", "null"),
     };
     object.optional_text("algorithm", attributes.algorithm.as_ref().map(|algorithm| algorithm.as_str()));
-    match attributes.bit_length {
-        Some(length) => object.json("bit_length", length.bits()),
-        None => object.json("bit_length", "null"),
-    };
+    object.optional_json("bit_length", attributes.bit_length.map(BitLength::bits));
     object.optional_text("mode", attributes.mode.as_ref().map(|mode| mode.as_str()));
     object.optional_text("creator_id", secret.creator.as_ref().map(|creator| creator.as_str()));
     if let Some(consumers) = consumers {
-        object.json("consumers", list(consumers.iter().map(|consumer| consumers::short(&consumer.who))));
+        object.json("consumers", write_consumers(consumers));
     }
     if let Some(content_type) = secret.content_type {
         object.json("content_types", format_args!("{{\"default\": \"{}\"}}", content_type.as_str()));
     }
-    object.text("secret_ref", &request.secret_ref(secret.id));
-    object.end()
+    object.text("secret_ref", &request.secret_ref(secret.id)).end()
+}
+
+/// The consumers of a secret or a container, as it shows them.
+pub(crate) fn write_consumers(consumers: &[Consumer]) -> String {
+    list(consumers.iter().map(|consumer| name_consumer(&mut Object::new(), &consumer.who).end()))
+}
+
+/// Adds the members that name a consumer.
+pub(crate) fn name_consumer<'o>(object: &'o mut Object, who: &Uses) -> &'o mut Object {
+    match who {
+        Uses::Secret { service, resource_type, resource_id } => object
+            .text("service", service.as_str())
+            .text("resource_type", resource_type.as_str())
+            .text("resource_id", resource_id.as_str()),
+        Uses::Container { name, url } => object.text("name", name.as_str()).text("URL", url.as_str()),
+    }
 }
 
 /// `PUT /v1/secrets/{id}`: the payload of a secret that has none yet.
@@ -179,10 +170,8 @@ fn decode(request: &ApiRequest<'_>) -> Result<Payload, Problem> {
 pub(crate) async fn delete(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let mut unless_used = false;
     if request.version >= Microversion::V1_2 {
-        match request.query.once("force").and_then(|force| force.map_or(Ok(false), truth)) {
-            Ok(force) => unless_used = !force,
-            Err(problem) => return Err(request.refuse(Action::DeleteSecret, Some(id), problem).await),
-        }
+        let force = request.query.once("force").and_then(|force| force.map_or(Ok(false), truth));
+        unless_used = !request.or_refuse(Action::DeleteSecret, Some(id), force).await?;
     }
     request.or_problem(request.vault.delete_secret(request.call, id, unless_used).await)?;
     Ok(Reply::no_content())

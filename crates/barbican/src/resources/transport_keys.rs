@@ -2,15 +2,14 @@
 //! could unwrap a payload that is wrapped with one.
 
 use http::StatusCode;
-use model::{Text, Timestamp, TransportKeyId};
-use vault::{Action, Sliced};
+use model::{Text, Timestamp, TransportKey, TransportKeyId};
+use vault::Action;
 
 use crate::problem::Problem;
-use crate::python::{Value, unquote_plus};
+use crate::python::unquote_plus;
 use crate::reply::Reply;
 use crate::request::ApiRequest;
 use crate::resources::list;
-use crate::resources::secrets::require_json;
 use crate::schema::bodies::TRANSPORT_KEY;
 use crate::schema::{self, mismatch};
 use crate::write::{Object, quoted};
@@ -19,7 +18,7 @@ use crate::write::{Object, quoted};
 const SCHEMA: &str = "Transport Key";
 
 fn reference(request: &ApiRequest<'_>, id: TransportKeyId) -> String {
-    format!("{}/v1/transport_keys/{id}", request.origin.url())
+    request.url(format_args!("transport_keys/{id}"))
 }
 
 /// `GET /v1/transport_keys`
@@ -27,28 +26,23 @@ pub(crate) async fn read_all(request: &ApiRequest<'_>) -> Result<Reply, Problem>
     let understood = list::slice(request.query)
         .and_then(|slice| Ok((slice, request.query.once("plugin_name")?.map(unquote_plus))));
     let (slice, plugin) = request.or_refuse(Action::ListTransportKeys, None, understood).await?;
-    let Sliced { items, total } =
+    let found =
         request.or_problem(request.vault.transport_keys(request.call, plugin.as_deref(), slice).await)?;
-    let one = |key: &model::TransportKey| quoted(&reference(request, key.id));
-    let page = Sliced { items: items.iter().map(one).collect(), total };
-    Ok(list::page(request, "transport_keys", "transport_keys", page, slice))
+    let write_one = |key: &TransportKey| quoted(&reference(request, key.id));
+    Ok(list::page("transport_keys", &request.url("transport_keys"), &found, slice, write_one))
 }
 
 /// `POST /v1/transport_keys`
 pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
-    let (plugin, key) = request
-        .or_refuse(Action::CreateTransportKey, None, require_json(request).and_then(|()| parse(request.body)))
-        .await?;
-    let id = request.vault.create_transport_key(request.call, plugin, key).await;
-    let reference = reference(request, id.map_err(|error| request.failed(&error))?);
-    let mut object = Object::new();
-    object.text("transport_key_ref", &reference);
-    Ok(Reply::json(StatusCode::CREATED, object.end()).with_location(&reference))
+    let understood = request.json_body().and_then(parse);
+    let (plugin, key) = request.or_refuse(Action::CreateTransportKey, None, understood).await?;
+    let id = request.or_problem(request.vault.create_transport_key(request.call, plugin, key).await)?;
+    Ok(Reply::reference(StatusCode::CREATED, "transport_key_ref", &reference(request, id)))
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<(Text, String), Problem> {
     let value = schema::read(body, &TRANSPORT_KEY, SCHEMA)?;
-    let text = |key: &'static str| match value.get(key).and_then(Value::as_text) {
+    let text = |key: &'static str| match value.text_at(key) {
         None | Some("") => Err(mismatch(SCHEMA, &format!("{key} must be provided"), key)),
         Some(text) => Ok(text),
     };

@@ -30,38 +30,27 @@ pub(crate) fn list_versions(
     if best == Some(JSON_HOME) {
         return Err(format!("{}/v1/", origin.url()));
     }
-    let mut object = Object::new();
     if query.has("build") {
-        object.text("build", BUILD);
-        return Ok(Reply::json(StatusCode::OK, object.end()));
+        return Ok(Reply::json(StatusCode::OK, Object::new().text("build", BUILD).end()));
     }
-    let versions = list([document(version, origin)]);
+    let mut versions = list([document(version, origin)]);
     if version == Microversion::V1_0 {
-        let mut values = Object::new();
-        values.json("values", versions);
-        object.json("versions", values.end());
-    } else {
-        object.json("versions", versions);
+        versions = Object::new().json("values", versions).end();
     }
-    Ok(Reply::json(StatusCode::MULTIPLE_CHOICES, object.end()))
+    Ok(Reply::json(StatusCode::MULTIPLE_CHOICES, Object::new().json("versions", versions).end()))
 }
 
 /// `GET /v1`
 pub(crate) async fn read(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
-    let mut object = Object::new();
-    object.json("version", document(request.version, request.origin));
-    Ok(Reply::json(StatusCode::OK, object.end()))
+    let document = document(request.version, request.origin);
+    Ok(Reply::json(StatusCode::OK, Object::new().json("version", document).end()))
 }
 
 /// The document about the one version. Microversions are a later idea than its first form.
 fn document(version: Microversion, origin: &Origin<'_>) -> String {
-    let mut itself = Object::new();
-    itself.text("rel", "self").text("href", &format!("{}/v1/", origin.url()));
-    let mut described = Object::new();
-    described
-        .text("rel", "describedby")
-        .text("type", "text/html")
-        .text("href", "https://docs.openstack.org/");
+    let itself = Object::new().text("rel", "self").text("href", &format!("{}/v1/", origin.url())).end();
+    let mut manual = Object::new();
+    manual.text("rel", "describedby").text("type", "text/html").text("href", "https://docs.openstack.org/");
     let mut object = Object::new();
     object.text("id", "v1");
     if version == Microversion::V1_0 {
@@ -69,12 +58,11 @@ fn document(version: Microversion, origin: &Origin<'_>) -> String {
     } else {
         object.text("status", "CURRENT").text("min_version", "1.0").text("max_version", "1.2");
     }
-    object.json("links", list([itself.end(), described.end()]));
+    object.json("links", list([itself, manual.end()]));
     if version == Microversion::V1_0 {
-        let mut media_type = Object::new();
-        media_type.text("base", "application/json");
-        media_type.text("type", "application/vnd.openstack.key-manager-v1+json");
-        object.json("media-types", list([media_type.end()]));
+        let name = "application/vnd.openstack.key-manager-v1+json";
+        let media_type = Object::new().text("base", "application/json").text("type", name).end();
+        object.json("media-types", list([media_type]));
     }
     object.end()
 }
@@ -86,9 +74,8 @@ pub(crate) fn healthcheck(method: &Method, accept: &Accept<'_>) -> Reply {
     }
     let (content_type, text) = match accept.best(&["text/plain", "text/html", "application/json"]) {
         Some("application/json") => {
-            let mut object = Object::new();
-            object.json("detailed", "false").json("reasons", "[\"OK\"]");
-            ("application/json", object.end())
+            let text = Object::new().json("detailed", "false").json("reasons", "[\"OK\"]").end();
+            ("application/json", text)
         }
         Some("text/html") => (
             "text/html; charset=UTF-8",
