@@ -141,10 +141,8 @@ impl Browsers {
         if request.method == Method::OPTIONS {
             add_preflight_headers(self.cors, &request.headers, origin, headers);
         } else {
-            let vary = match headers.get(header::VARY).and_then(|vary| vary.to_str().ok()) {
-                Some(vary) => HeaderValue::from_str(&format!("{vary},Origin")).ok(),
-                None => None,
-            };
+            let vary = headers.get(header::VARY).and_then(|vary| vary.to_str().ok());
+            let vary = vary.and_then(|vary| HeaderValue::from_str(&format!("{vary},Origin")).ok());
             headers.insert(header::VARY, vary.unwrap_or(ORIGIN));
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);

@@ -1,28 +1,15 @@
-//! The caller of a request: from the headers of a trusted proxy, or from a token of Keystone.
+//! The caller of a request by the headers of a trusted proxy, and the reasons why a caller is not known.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use model::{Caller, ProjectId, Role, Roles, UserId};
-
-use crate::keystone::Keystone;
 
 /// The most roles of one caller: a check of a permission may compare all of them. Barbican's policies name
 /// five; the rest is room for a deployment's own.
 pub const ROLES_MAX: usize = 64;
 /// The longest name of a role: the width of Keystone's `role.name` column.
 pub const ROLE_CHARS_MAX: usize = 255;
-
-/// How callers are identified.
-#[derive(Clone, Debug, Default)]
-pub enum Authenticator {
-    /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, without proof: Barbican's unauthenticated mode.
-    /// Only for listeners that a trusted proxy or the machine itself reaches, and nobody else.
-    #[default]
-    ProjectHeader,
-    /// By the token in `X-Auth-Token`: Keystone names its owner. The headers of a proxy are ignored.
-    Keystone(Keystone),
-}
 
 /// Why the caller is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -64,24 +51,7 @@ static ROLES: HeaderName = HeaderName::from_static("x-roles");
 /// The roles of a caller who names none.
 static ADMIN: [Role; 1] = [Role::ADMIN];
 
-impl Authenticator {
-    /// Finds the caller.
-    pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Unidentified> {
-        match self {
-            Self::ProjectHeader => by_headers(headers),
-            Self::Keystone(keystone) => keystone.identify(headers).await,
-        }
-    }
-
-    /// The `WWW-Authenticate` header of a 401.
-    pub fn challenge(&self) -> Option<HeaderValue> {
-        match self {
-            Self::ProjectHeader => None,
-            Self::Keystone(keystone) => Some(keystone.challenge()),
-        }
-    }
-}
-
+/// The caller by the headers `X-Project-Id`, `X-User-Id` and `X-Roles`.
 pub(crate) fn by_headers(headers: &HeaderMap) -> Result<Caller, Unidentified> {
     let project = text(headers, &PROJECT)?.ok_or(Unidentified::MissingProject)?;
     let project = ProjectId::try_from(project.as_ref()).map_err(|_| Unidentified::ProjectTooLong)?;

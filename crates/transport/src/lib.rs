@@ -12,6 +12,7 @@
 //! Nothing here knows secrets, the vault or rows. TLS is not ended here either: a proxy does that.
 #![forbid(unsafe_code)]
 
+mod authenticator;
 mod body;
 mod browsers;
 mod clock;
@@ -29,11 +30,12 @@ mod origin;
 mod request_id;
 mod scrape;
 
+pub use authenticator::Authenticator;
 pub use body::{Arriving, BodyError, RequestBody};
 pub use browsers::{Browsers, Cors, Foreign, NoWebOrigin, WebOrigin};
 pub use connection::{Service, serve_connection};
 pub use host::{BadTarget, Host, HostName, Names, NoHostName, Target, host_of_url};
-pub use identity::{Authenticator, ROLE_CHARS_MAX, ROLES_MAX, Unidentified};
+pub use identity::{ROLE_CHARS_MAX, ROLES_MAX, Unidentified};
 pub use keystone::{Keystone, KeystoneConfig, KeystoneError};
 pub use limits::Limits;
 pub use metrics::{Metrics, Operation};

@@ -20,7 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// The upper bounds of the histogram, in seconds: a payload read takes some tens of microseconds, a durable write some
 /// milliseconds.
@@ -73,37 +73,18 @@ struct OperationCounts {
 impl Metrics {
     /// Counts that the registry shows under names with a prefix. A registry takes them once.
     pub fn register<O: Operation>(registry: &mut Registry, prefix: &str) -> Self {
-        let metrics = Self {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            unidentified: Counter::default(),
-            in_flight: Gauge::default(),
-            connections: Gauge::default(),
+        let seconds = Seconds::new_with_constructor(|| Histogram::new(SECONDS));
+        let help = "Time from the head of a request to its answer";
+        registry.register_with_unit(format!("{prefix}_request"), help, Unit::Seconds, seconds.clone());
+        let mut counts = Registered { registry, prefix };
+        Self {
+            requests: counts.new_metric("requests", "Requests answered"),
+            seconds,
+            unidentified: counts.new_metric("unidentified", "Requests whose caller is not known"),
+            in_flight: counts.new_metric("requests_in_flight", "Requests being answered"),
+            connections: counts.new_metric("connections", "Connections being served"),
             operations: (0..O::COUNT).map(|_| OnceLock::new()).collect(),
-        };
-        registry.register(format!("{prefix}_requests"), "Requests answered", metrics.requests.clone());
-        registry.register_with_unit(
-            format!("{prefix}_request"),
-            "Time from the head of a request to its answer",
-            Unit::Seconds,
-            metrics.seconds.clone(),
-        );
-        registry.register(
-            format!("{prefix}_unidentified"),
-            "Requests whose caller is not known",
-            metrics.unidentified.clone(),
-        );
-        registry.register(
-            format!("{prefix}_requests_in_flight"),
-            "Requests being answered",
-            metrics.in_flight.clone(),
-        );
-        registry.register(
-            format!("{prefix}_connections"),
-            "Connections being served",
-            metrics.connections.clone(),
-        );
-        metrics
+        }
     }
 
     /// Counts a request as being answered until the guard is dropped.
@@ -138,6 +119,21 @@ impl Metrics {
         });
         let seconds = self.seconds.get_or_create_owned(&OperationLabel { operation: name.to_owned() });
         OperationCounts { answers, seconds }
+    }
+}
+
+/// A registry that shows new metrics under names with a prefix.
+pub(crate) struct Registered<'r> {
+    pub(crate) registry: &'r mut Registry,
+    pub(crate) prefix: &'r str,
+}
+
+impl Registered<'_> {
+    /// A metric at its beginning, which the registry shows.
+    pub(crate) fn new_metric<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.registry.register(format!("{}_{name}", self.prefix), help, metric.clone());
+        metric
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::error::Error as _;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as HttpClient, Error as HttpError};
@@ -18,7 +16,7 @@ use model::Timestamp;
 use zeroize::Zeroizing;
 
 use super::cache::Expired;
-use super::settings::{Credentials, KeystoneConfig};
+use super::settings::{Credentials, KeystoneConfig, KeystoneError};
 use super::tls;
 use super::wire::{self, NotUnderstood, Token};
 
@@ -31,37 +29,6 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(45);
 
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-
-/// Why Keystone cannot be used, found before a request.
-#[derive(Debug, thiserror::Error)]
-pub enum KeystoneError {
-    /// The file of authorities for its certificate.
-    #[error("the certificates in {} cannot be used: {source}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The system's authorities.
-    #[error("this system has no certificates of authorities; name a file of them with keystone.cafile")]
-    NoCertificates,
-    /// The password or secret of the service.
-    #[error("the secret of the credentials cannot be read{}: {source}", place(path.as_ref()))]
-    Secret {
-        /// The file.
-        path: Option<PathBuf>,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The address, once the path of the API is added.
-    #[error("{0} is not an address that can be asked")]
-    Address(String),
-}
-
-fn place(path: Option<&PathBuf>) -> String {
-    path.map(|path| format!(" from {}", path.display())).unwrap_or_default()
-}
 
 /// Why a question to Keystone failed.
 #[derive(Debug, thiserror::Error)]
@@ -148,8 +115,8 @@ pub(super) enum Verdict {
 pub(super) struct Client {
     http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     tokens: Uri,
-    validation: Uri,
-    stale_validation: Uri,
+    /// The same, for a token that may have expired.
+    stale_tokens: Uri,
     credentials: Credentials,
 }
 
@@ -178,8 +145,7 @@ impl Client {
         Ok(Self {
             http,
             tokens: uri("?nocatalog")?,
-            validation: uri("?nocatalog")?,
-            stale_validation: uri("?nocatalog&allow_expired=1")?,
+            stale_tokens: uri("?nocatalog&allow_expired=1")?,
             credentials: config.credentials.clone(),
         })
     }
@@ -211,14 +177,12 @@ impl Client {
         expired: Expired,
     ) -> Result<Verdict, Failure> {
         let uri = match expired {
-            Expired::Refused => &self.validation,
-            Expired::Allowed => &self.stale_validation,
+            Expired::Refused => &self.tokens,
+            Expired::Allowed => &self.stale_tokens,
         };
         let mut subject = HeaderValue::from_str(token).map_err(|_| NotUnderstood)?;
         subject.set_sensitive(true);
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(uri.clone())
+        let request = Request::get(uri.clone())
             .header(AUTH_TOKEN, own.token.clone())
             .header(SUBJECT_TOKEN, subject)
             .body(Full::default());
@@ -241,13 +205,9 @@ impl Client {
         headers.insert(header::USER_AGENT, HeaderValue::from_static("donjond"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let (head, body) = self.http.request(request).await.map_err(Failure::Unreachable)?.into_parts();
-        Ok((Response::from_parts(head, ()), receive(body).await?))
+        let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|_| Failure::Broken)?;
+        Ok((Response::from_parts(head, ()), whole.to_bytes()))
     }
-}
-
-async fn receive(body: Incoming) -> Result<Bytes, Failure> {
-    let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    Ok(whole.map_err(|_| Failure::Broken)?.to_bytes())
 }
 
 /// A body that is wiped once it is sent.

@@ -17,6 +17,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::metrics::Registered;
+
 /// The upper bounds of the histogram, in seconds: a token of Fernet's takes Keystone some ten milliseconds.
 const SECONDS: [f64; 9] = [0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
@@ -39,40 +41,18 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            hits: Counter::default(),
-            turned_away: Counter::default(),
-            validations: Family::default(),
-            authentications: Family::default(),
-            seconds: Histogram::new(SECONDS),
-        };
-        registry.register(
-            "donjon_keystone_cache_hits",
-            "Tokens about which Keystone need not be asked",
-            metrics.hits.clone(),
-        );
-        registry.register(
-            "donjon_keystone_validations",
-            "Tokens about which Keystone was asked",
-            metrics.validations.clone(),
-        );
-        registry.register_with_unit(
-            "donjon_keystone_validation",
-            "Time until Keystone had said what a token is",
-            Unit::Seconds,
-            metrics.seconds.clone(),
-        );
-        registry.register(
-            "donjon_keystone_turned_away",
-            "Requests answered 503 without asking Keystone",
-            metrics.turned_away.clone(),
-        );
-        registry.register(
-            "donjon_keystone_authentications",
-            "Times this service got a token of its own",
-            metrics.authentications.clone(),
-        );
-        metrics
+        let seconds = Histogram::new(SECONDS);
+        let help = "Time until Keystone had said what a token is";
+        registry.register_with_unit("donjon_keystone_validation", help, Unit::Seconds, seconds.clone());
+        let mut counts = Registered { registry, prefix: "donjon_keystone" };
+        Self {
+            hits: counts.new_metric("cache_hits", "Tokens about which Keystone need not be asked"),
+            validations: counts.new_metric("validations", "Tokens about which Keystone was asked"),
+            turned_away: counts.new_metric("turned_away", "Requests answered 503 without asking Keystone"),
+            authentications: counts
+                .new_metric("authentications", "Times this service got a token of its own"),
+            seconds,
+        }
     }
 
     pub(super) fn hit(&self) {

@@ -29,8 +29,9 @@ use model::Caller;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
-pub use self::client::KeystoneError;
-pub use self::settings::{AuthUrl, Credentials, Domain, KeystoneConfig, Named, NotAnAddress, ServiceSecret};
+pub use self::settings::{
+    AuthUrl, Credentials, Domain, KeystoneConfig, KeystoneError, Named, NotAnAddress, ServiceSecret,
+};
 
 use self::cache::{Expired, Moment};
 use self::client::Client;
@@ -164,15 +165,9 @@ fn token_header<'h>(
     name: &HeaderName,
     otherwise: Option<&HeaderName>,
 ) -> TokenHeader<'h> {
+    let name = otherwise.filter(|_| !headers.contains_key(name)).unwrap_or(name);
     let mut values = headers.get_all(name).iter();
-    let mut first = values.next();
-    if first.is_none()
-        && let Some(otherwise) = otherwise
-    {
-        values = headers.get_all(otherwise).iter();
-        first = values.next();
-    }
-    let Some(first) = first else { return TokenHeader::Absent };
+    let Some(first) = values.next() else { return TokenHeader::Absent };
     if values.next().is_some() {
         return TokenHeader::Unusable; // Neither may be preferred.
     }

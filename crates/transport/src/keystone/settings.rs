@@ -38,6 +38,37 @@ pub struct KeystoneConfig {
     pub service_roles_required: bool,
 }
 
+/// Why Keystone cannot be used, found before a request.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoneError {
+    /// The file of authorities for its certificate.
+    #[error("the certificates in {} cannot be used: {source}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system's authorities.
+    #[error("this system has no certificates of authorities; name a file of them with keystone.cafile")]
+    NoCertificates,
+    /// The password or secret of the service.
+    #[error("the secret of the credentials cannot be read{}: {source}", place(path.as_ref()))]
+    Secret {
+        /// The file.
+        path: Option<PathBuf>,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The address, once the path of the API is added.
+    #[error("{0} is not an address that can be asked")]
+    Address(String),
+}
+
+fn place(path: Option<&PathBuf>) -> String {
+    path.map(|path| format!(" from {}", path.display())).unwrap_or_default()
+}
+
 /// The address of Keystone's v3 API, without a slash at the end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuthUrl(String);

@@ -10,8 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::client::KeystoneError;
-use super::settings::KeystoneConfig;
+use super::settings::{KeystoneConfig, KeystoneError};
 
 /// The check of Keystone's identity.
 pub(super) fn config(config: &KeystoneConfig) -> Result<ClientConfig, KeystoneError> {
