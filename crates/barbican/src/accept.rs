@@ -9,7 +9,7 @@
 /// An Accept header.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Accept<'h> {
-    /// There is none.
+    /// The header is missing.
     Absent,
     /// It cannot be understood, and so does not restrict.
     Invalid(&'h str),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_ranges_does_not_restrict() {
+    fn a_header_that_is_no_list_of_ranges_does_not_restrict() {
         for header in [
             "json",
             "text/",

@@ -10,7 +10,7 @@
 //!
 //! The order of these steps is Barbican's, and clients see it: a request with two mistakes is answered for the first.
 //!
-//! An answer is given when the rest of the request has come, so that it says truly whether the connection goes on.
+//! An answer is given after the rest of the request has come, so that it says truly whether the connection stays open.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -100,8 +100,7 @@ impl Door {
         serve_connection(self, &limits, io, here, drain).await;
     }
 
-    /// Answers one request, which came in at an address of this machine. There is an answer to every one, and no request
-    /// panics.
+    /// Answers one request, which came in at an address of this machine. Every request is answered, and none panics.
     pub async fn answer<B: HttpBody>(&self, request: Request<B>, here: SocketAddr) -> Response<Body> {
         let started = Instant::now();
         let _busy = self.api.metrics.in_flight();
@@ -136,28 +135,17 @@ impl Door {
         if app == Ok(App::Healthcheck) {
             return (elsewhere, versions::healthcheck(&head.method, &accept).into_response());
         }
-        let (asked, mut response) = match self.keep_out(head, &target) {
-            Err(foreign) => (elsewhere, refused(StatusCode::FORBIDDEN, &foreign_text(foreign))),
-            Ok(()) if head.method == Method::OPTIONS => (elsewhere, Response::default()),
-            Ok(()) => match app {
-                Ok(App::V1(rest)) => {
-                    let origin = self.origin(head, &target, here);
-                    let exchange = Exchange {
-                        api: &self.api,
-                        head,
-                        accept: &accept,
-                        origin: &origin,
-                        request: RequestId::next(),
-                    };
-                    exchange.answer(rest, body).await
-                }
-                Ok(App::Versions(rest)) => {
-                    let origin = self.origin(head, &target, here);
-                    self.versions(head, &accept, &origin, rest).finish(RequestId::next())
-                }
-                Ok(App::Healthcheck) => (elsewhere, Response::default()), // Answered above.
-                Err(bad) => (elsewhere, refused(StatusCode::BAD_REQUEST, bad)),
-            },
+        let names = self.browsers.names();
+        let origin = Origin::new(self.host_href.as_deref(), names, &head.headers, &target, here);
+        let request = RequestId::next();
+        let exchange = Exchange { api: &self.api, head, accept: &accept, origin: &origin, request };
+        let (asked, mut response) = match (self.keep_out(head, &target), app) {
+            (Err(foreign), _) => (elsewhere, refused(StatusCode::FORBIDDEN, &foreign_text(foreign))),
+            (Ok(()), _) if head.method == Method::OPTIONS => (elsewhere, Response::default()),
+            (Ok(()), Ok(App::V1(rest))) => exchange.answer(rest, body).await,
+            (Ok(()), Ok(App::Versions(rest))) => versions_part(&exchange, rest).finish(request),
+            (Ok(()), Ok(App::Healthcheck)) => (elsewhere, Response::default()), // Answered above.
+            (Ok(()), Err(bad)) => (elsewhere, refused(StatusCode::BAD_REQUEST, bad)),
         };
         self.browsers.add_cors_headers(head, &mut response);
         (asked, response)
@@ -170,51 +158,6 @@ impl Door {
             Authenticator::Keystone(_) => Ok(()),
         }
     }
-
-    /// The part before the API: a list of versions, for anybody.
-    fn versions(&self, head: &Parts, accept: &Accept<'_>, origin: &Origin<'_>, rest: &str) -> Answered {
-        let elsewhere = CountedOperation::elsewhere(Verb::from_method(&head.method));
-        let answered = match Microversion::from_headers(&head.headers) {
-            Err(bad) => Answered { asked: elsewhere, spoken: None, reply: Page::from(&bad).reply(accept) },
-            Ok(version) => {
-                let (asked, reply) = self.versions_in(head, accept, origin, rest, version);
-                Answered { asked: asked.unwrap_or(elsewhere), spoken: Some(version), reply }
-            }
-        };
-        let status = answered.reply.status;
-        let is_page = status.is_client_error() || status.is_redirection();
-        if head.method == Method::HEAD && is_page && status != StatusCode::MULTIPLE_CHOICES {
-            return Answered { reply: page::without_body(answered.reply), ..answered };
-        }
-        answered
-    }
-
-    fn versions_in(
-        &self,
-        head: &Parts,
-        accept: &Accept<'_>,
-        origin: &Origin<'_>,
-        rest: &str,
-        version: Microversion,
-    ) -> (Option<CountedOperation>, Reply) {
-        let (rest, extension) = media_types::without_extension(rest);
-        let behind = path::versions(&rest);
-        let verb = Verb::from_method(&head.method);
-        let asked = (behind == Remainder::Nothing).then(|| CountedOperation::of_resource(&VERSIONS, verb));
-        if let Err(problem) = choose(&VERSIONS, behind, verb, accept, extension) {
-            return (asked, versions_page(&problem, &head.method, accept));
-        }
-        let Ok(query) = Query::parse(head.uri.query()) else {
-            return (asked, Page::BadRequest(String::new()).reply_of_versions(accept, Some("")));
-        };
-        let reply = versions::list_versions(version, origin, accept, &query)
-            .unwrap_or_else(|url| Page::Found(url).reply(accept));
-        (asked, reply)
-    }
-
-    fn origin<'r>(&'r self, head: &Parts, target: &Target<'r>, here: SocketAddr) -> Origin<'r> {
-        Origin::new(self.host_href.as_deref(), self.browsers.names(), &head.headers, target, here)
-    }
 }
 
 impl Service for Door {
@@ -223,6 +166,46 @@ impl Service for Door {
     async fn answer(&self, request: Request<Incoming>, here: SocketAddr) -> Response<Body> {
         Self::answer(self, request, here).await
     }
+}
+
+/// The part before the API: a list of versions, for anybody.
+fn versions_part(exchange: &Exchange<'_>, rest: &str) -> Answered {
+    let Exchange { head, accept, .. } = exchange;
+    let elsewhere = CountedOperation::elsewhere(Verb::from_method(&head.method));
+    let answered = match Microversion::from_headers(&head.headers) {
+        Err(bad) => Answered { asked: elsewhere, spoken: None, reply: Page::from(&bad).reply(accept) },
+        Ok(version) => {
+            let (asked, reply) = list_of_versions(exchange, rest, version);
+            Answered { asked: asked.unwrap_or(elsewhere), spoken: Some(version), reply }
+        }
+    };
+    let status = answered.reply.status;
+    let is_page = status.is_client_error() || status.is_redirection();
+    if head.method == Method::HEAD && is_page && status != StatusCode::MULTIPLE_CHOICES {
+        return Answered { reply: page::without_body(answered.reply), ..answered };
+    }
+    answered
+}
+
+fn list_of_versions(
+    exchange: &Exchange<'_>,
+    rest: &str,
+    version: Microversion,
+) -> (Option<CountedOperation>, Reply) {
+    let Exchange { head, accept, origin, .. } = exchange;
+    let (rest, extension) = media_types::without_extension(rest);
+    let behind = path::versions(&rest);
+    let verb = Verb::from_method(&head.method);
+    let asked = (behind == Remainder::Nothing).then(|| CountedOperation::of_resource(&VERSIONS, verb));
+    if let Err(problem) = choose(&VERSIONS, behind, verb, accept, extension) {
+        return (asked, versions_page(&problem, &head.method, accept));
+    }
+    let Ok(query) = Query::parse(head.uri.query()) else {
+        return (asked, Page::BadRequest(String::new()).reply_of_versions(accept, Some("")));
+    };
+    let reply = versions::list_versions(version, origin, accept, &query)
+        .unwrap_or_else(|url| Page::Found(url).reply(accept));
+    (asked, reply)
 }
 
 /// The description of a 403.
@@ -239,7 +222,7 @@ fn foreign_text(foreign: Foreign) -> &'static str {
     }
 }
 
-/// A problem of the versions part, as the page that it is there.
+/// The page of a problem in the versions part.
 fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Reply {
     let page = match problem.status {
         StatusCode::METHOD_NOT_ALLOWED => Page::MethodNotAllowed(method.to_string()),
@@ -249,7 +232,7 @@ fn versions_page(problem: &Problem, method: &Method, accept: &Accept<'_>) -> Rep
     page.reply_of_versions(accept, problem.description.as_ref().map(|_| ""))
 }
 
-/// The answer to a request that is looked at no further.
+/// The answer to a request that no part of the server takes.
 fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<Body> {
     Reply::problem(&Problem::new(status, why.to_string())).finish(None, RequestId::next())
 }

@@ -31,7 +31,7 @@ use crate::routes;
 use crate::table::{Route, Verb};
 use crate::write::Object;
 
-/// When to come again while Keystone does not answer: it is tried once a second then.
+/// When to try again while Keystone does not answer: it is asked once a second then.
 const RETRY_AFTER_S: u8 = 1;
 
 /// The parts of the door that serve the API.
@@ -54,12 +54,6 @@ impl Answered {
     pub(crate) fn finish(self, request: RequestId) -> (CountedOperation, Response<Body>) {
         (self.asked, self.reply.finish(self.spoken, request))
     }
-}
-
-/// The operation that path, method and Accept header chose.
-struct ChosenOperation<'p> {
-    found: Found<'p>,
-    route: &'static Route,
 }
 
 /// One request to the API, before its caller is known.
@@ -140,7 +134,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// A page without a text when only the head is asked for; an empty Accept header is none here.
+    /// A page, without its text when only the head is asked for. An empty Accept header counts as no header here.
     fn page(&self, page: &Page) -> Reply {
         let reply = match self.accept.as_sent() {
             Some("") => page.reply(&Accept::Absent),
@@ -149,6 +143,7 @@ impl Exchange<'_> {
         if self.head.method == Method::HEAD { page::without_body(reply) } else { reply }
     }
 
+    /// Chooses the operation, receives its body, and lets the handler answer.
     async fn serve<B: HttpBody>(
         &self,
         found: &Found<'_>,
@@ -158,24 +153,26 @@ impl Exchange<'_> {
         version: Microversion,
         call: &Call,
     ) -> Result<Reply, Problem> {
-        let (chosen, query) = match self.choose_operation(found, verb, extension) {
+        let route = choose(found.resource, found.rest, verb, self.accept, extension);
+        let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""));
+        let (route, query) = match route.and_then(|route| Ok((route, query?))) {
             Ok(chosen) => chosen,
             Err(problem) => return Err(self.unless_hidden(found, call, problem).await),
         };
-        let body = self.body(&chosen, body, call).await?;
-        self.handle(chosen, &query, &body, version, call).await
-    }
-
-    /// The operation that the request asks for, and its query.
-    fn choose_operation<'p>(
-        &self,
-        found: &Found<'p>,
-        verb: Option<Verb>,
-        extension: Option<&str>,
-    ) -> Result<(ChosenOperation<'p>, Query<'_>), Problem> {
-        let route = choose(found.resource, found.rest, verb, self.accept, extension)?;
-        let query = Query::parse(self.head.uri.query()).map_err(|_| Problem::bad_request(""))?;
-        Ok((ChosenOperation { found: *found, route }, query))
+        let body = self.body(found, route, body, call).await?;
+        let api_request = ApiRequest {
+            vault: &self.api.vault,
+            call,
+            route,
+            headers: &self.head.headers,
+            accept: self.accept,
+            query: &query,
+            version,
+            origin: self.origin,
+            body: &body.bytes,
+        };
+        let handled = routes::handle(found.path, route.verb, &api_request).await;
+        handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The route is of this resource, so there is one.
     }
 
     /// The problem of a request that no handler gets. Barbican looks for the resource before anything else, so the 404 of
@@ -206,11 +203,12 @@ impl Exchange<'_> {
     /// anything else is looked at, with an empty description; here it says why.
     async fn body<B: HttpBody>(
         &self,
-        chosen: &ChosenOperation<'_>,
+        found: &Found<'_>,
+        route: &Route,
         body: &mut Arriving<'_, B>,
         call: &Call,
     ) -> Result<RequestBody, Problem> {
-        if chosen.route.verb == Verb::Get {
+        if route.verb == Verb::Get {
             return Ok(RequestBody::empty());
         }
         let body = body.receive(&self.api.limits).await.map_err(|error| match error {
@@ -218,32 +216,9 @@ impl Exchange<'_> {
             BodyError::Broken => Problem::bad_request(error.to_string()),
         })?;
         if content_type(&self.head.headers) == JSON && !body.is_utf8() {
-            return Err(self.unless_hidden(&chosen.found, call, Problem::malformed_json()).await);
+            return Err(self.unless_hidden(found, call, Problem::malformed_json()).await);
         }
         Ok(body)
-    }
-
-    async fn handle(
-        &self,
-        chosen: ChosenOperation<'_>,
-        query: &Query<'_>,
-        body: &RequestBody,
-        version: Microversion,
-        call: &Call,
-    ) -> Result<Reply, Problem> {
-        let api_request = ApiRequest {
-            vault: &self.api.vault,
-            call,
-            route: chosen.route,
-            headers: &self.head.headers,
-            accept: self.accept,
-            query,
-            version,
-            origin: self.origin,
-            body: &body.bytes,
-        };
-        let handled = routes::handle(chosen.found.path, chosen.route.verb, &api_request).await;
-        handled.unwrap_or_else(|| Err(Problem::method_not_allowed(None))) // The route is of this resource, so there is one.
     }
 }
 

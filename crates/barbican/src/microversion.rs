@@ -21,7 +21,7 @@ pub(crate) enum BadVersion {
     /// It is not a version. The text is Python's.
     #[error("Invalid microversion: invalid version string: {0}; {1}")]
     Malformed(String, String),
-    /// It is one that there is not.
+    /// No such version exists.
     #[error("Invalid microversion: Unacceptable version header: {0}")]
     Unacceptable(String),
 }

@@ -37,7 +37,7 @@ impl From<&BadVersion> for Page {
     }
 }
 
-/// How a page is worded.
+/// The form of a page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Format {
     Text,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_no_markup() {
+    fn text_of_the_request_is_escaped() {
         let page = Page::BadRequest("<script>".into());
         let reply = page.reply(&Accept::parse(Some("text/html")));
         assert!(std::str::from_utf8(&reply.body).unwrap().contains("&lt;script&gt;"));

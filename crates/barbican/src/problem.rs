@@ -1,7 +1,7 @@
 //! Problems, as Barbican answers them: `{"code": …, "title": …, "description": …}`.
 //!
-//! A description is for the one who sent the request: it may quote what they sent, so it is never logged. What the log
-//! needs to know about a failure of the vault is logged apart, joined by the request id.
+//! A description is for the sender of the request: it may quote parts of the request, so it is never logged. The cause of
+//! a failure in the vault is logged separately, joined by the request id.
 
 use std::borrow::Cow;
 

@@ -33,7 +33,7 @@ impl<'q> Query<'q> {
         self.all(key).next().is_some()
     }
 
-    /// The value of a parameter. A parameter that is there twice is refused: Barbican answers 500.
+    /// The value of a parameter. A repeated parameter is refused: Barbican answers 500.
     pub(crate) fn once(&self, key: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(key);
         match (values.next(), values.next()) {
@@ -42,7 +42,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// Like [`Self::once`]; the empty value is none.
+    /// Like [`Self::once`], but the empty value counts as no value.
     pub(crate) fn filled(&self, key: &str) -> Result<Option<&str>, Problem> {
         Ok(self.once(key)?.filter(|value| !value.is_empty()))
     }
@@ -51,8 +51,7 @@ impl<'q> Query<'q> {
         self.pairs.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_ref())
     }
 
-    /// The query string of a neighbouring page: limit and offset, then what else was asked for, with what is there
-    /// more than once drawn together.
+    /// The query string of a neighbouring page: limit and offset, then the other parameters, the repeated ones together.
     pub(crate) fn of_page(&self, limit: u32, offset: u64) -> String {
         let mut out = format!("limit={limit}&offset={offset}");
         for (key, values) in self.groups() {
@@ -69,7 +68,7 @@ impl<'q> Query<'q> {
         out
     }
 
-    /// Each key once, where it first stands, with all its values. A map, so that a query full of keys costs no more
+    /// Each key once, at its first place, with all its values. A map, so that a query full of keys costs no more
     /// than its length.
     fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let mut places: HashMap<&str, usize> = HashMap::with_capacity(self.pairs.len());
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_twice_is_not_understood() {
+    fn a_repeated_parameter_is_refused() {
         let query = Query::parse(Some("a=1&a=2&b=&c=+x")).unwrap();
         assert!(query.once("a").is_err());
         assert_eq!(query.once("b"), Ok(Some("")));

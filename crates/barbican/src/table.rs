@@ -5,8 +5,7 @@
 //! path ─▶ follow ─▶ row, parameters as text ─▶ ResourcePath::read ─▶ typed ─▶ handle ─▶ the handler in the row
 //! ```
 //!
-//! [`resources!`] makes all of it of the rows, so a row without a handler does not build, and there is no arm that
-//! could do anything else.
+//! [`resources!`] makes all of it of the rows, so a row without a handler does not build.
 
 use http::Method;
 
@@ -68,7 +67,7 @@ pub(crate) use method_name;
 pub(crate) enum Offers {
     /// JSON.
     Json,
-    /// JSON, or the JSON home document that there is not.
+    /// JSON, or the JSON home document, which does not exist.
     JsonOrHome,
     /// HTML, though the answer never is HTML: Barbican declares its 405 so.
     Html,

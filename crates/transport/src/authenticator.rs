@@ -10,7 +10,7 @@ use crate::keystone::Keystone;
 #[derive(Clone, Debug, Default)]
 pub enum Authenticator {
     /// By the headers `X-Project-Id`, `X-User-Id` and `X-Roles`, without proof: Barbican's unauthenticated mode.
-    /// Only for listeners that a trusted proxy or the machine itself reaches, and nobody else.
+    /// Only for listeners that nobody but a trusted proxy or the machine itself reaches.
     #[default]
     ProjectHeader,
     /// By the token in `X-Auth-Token`: Keystone names its owner. The headers of a proxy are ignored.

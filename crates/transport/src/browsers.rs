@@ -72,7 +72,7 @@ pub struct Browsers {
     cors: Cors,
 }
 
-/// What CORS lets an allowed page use of an interface.
+/// The methods and headers of an interface that CORS lets an allowed page use.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cors {
     /// The methods that a page may use.

@@ -14,7 +14,7 @@ use time::{Date, Month, Time};
 /// A date that was understood: the time on the clock as written, and how far that clock is ahead of UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParsedDate {
-    /// What was written, without regard to the zone.
+    /// The time as written, without regard to the zone.
     local: Timestamp,
     /// The zone, in microseconds east of UTC.
     offset_micros: i64,
@@ -26,7 +26,7 @@ pub struct ParsedDate {
 pub struct InvalidDate;
 
 impl ParsedDate {
-    /// The moment: what an expiration means. Python's years end at 1 and 9999, and so do these.
+    /// The moment in UTC, as an expiration means it. Python's years end at 1 and 9999, and so do these.
     pub fn utc(self) -> Result<Timestamp, InvalidDate> {
         const FIRST_MICROS: i64 = -62_135_596_800_000_000; // 0001-01-01T00:00:00
         const LAST_MICROS: i64 = 253_402_300_799_999_999; // 9999-12-31T23:59:59.999999
@@ -34,7 +34,7 @@ impl ParsedDate {
         if (FIRST_MICROS..=LAST_MICROS).contains(&utc.micros()) { Ok(utc) } else { Err(InvalidDate) }
     }
 
-    /// What was written, without regard to the zone: how Barbican's date filters compare.
+    /// The time as written, without regard to the zone: how Barbican's date filters compare.
     pub fn local(self) -> Timestamp {
         self.local
     }
@@ -101,7 +101,7 @@ fn after_dash(text: &str) -> impl Iterator<Item = (u32, &str)> {
     [2, 1].into_iter().filter_map(move |count| digits(rest?, count))
 }
 
-/// What follows a day: nothing, or a time with or without a zone, up to the end.
+/// The rest after a day: nothing, or a time with or without a zone, up to the end.
 fn clock_and_zone(text: &str) -> Option<(Clock, i64)> {
     if text.is_empty() {
         return Some((Clock::default(), 0));

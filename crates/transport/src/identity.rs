@@ -32,7 +32,7 @@ pub enum Unidentified {
     /// The name of a role is too long.
     #[error("X-Roles names a role longer than {ROLE_CHARS_MAX} characters")]
     RoleTooLong,
-    /// No token, or none that is valid.
+    /// The token is missing or not valid.
     #[error("there is no valid token")]
     Unauthenticated,
     /// A valid token, but for no project: for a domain, for the whole system, or for nothing.

@@ -1,4 +1,4 @@
-//! What is counted of the requests to one interface, in Prometheus' terms.
+//! The counts of requests to one interface, in Prometheus' terms.
 //!
 //! | metric, behind the interface's prefix | labels | |
 //! |---|---|---|
@@ -38,7 +38,7 @@ struct AnswerLabels {
     status: &'static str,
 }
 
-/// What a request asked for, as its interface counts it.
+/// The operation that a request asked for, as its interface counts it.
 pub trait Operation {
     /// How many operations the interface has.
     const COUNT: usize;

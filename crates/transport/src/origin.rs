@@ -1,4 +1,4 @@
-//! What references to this server begin with.
+//! The beginning of references to this server.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::connection::Service;
 
-/// What OpenMetrics 1.0.0 prescribes.
+/// The content type that OpenMetrics 1.0.0 prescribes.
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 

@@ -84,7 +84,7 @@ const POST: &str = "POST /v1/secrets HTTP/1.1\r\nhost: h\r\ncontent-type: applic
 const LAST: &str = "GET /healthcheck HTTP/1.1\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn what_is_no_http_is_answered() {
+async fn bytes_that_are_not_http_are_answered() {
     for (sent, expect) in [
         ("hello\r\n\r\n".to_owned(), "400"),
         ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400"),
@@ -119,7 +119,7 @@ async fn a_long_body_is_answered_before_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn who_is_too_slow_is_told() {
+async fn a_slow_client_is_told_so() {
     let soon = Duration::from_millis(100);
     let limits = Limits { head_time_max: soon, body_time_max: soon, ..Limits::default() };
     assert_eq!(statuses(limits, b"GET / HT").await, "408");
@@ -128,7 +128,7 @@ async fn who_is_too_slow_is_told() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_more_is_answered() {
+async fn a_client_that_has_closed_its_side_is_answered() {
     let (mut client, _drain, _served) = connect(Limits::default()).await;
     client.write_all(format!("GET / HTTP/1.1\r\n{HEAD}\r\n").as_bytes()).await.unwrap();
     client.shutdown().await.unwrap();
@@ -136,7 +136,7 @@ async fn who_says_nothing_more_is_answered() {
 }
 
 #[tokio::test]
-async fn draining_finishes_what_has_begun() {
+async fn draining_finishes_the_requests_that_have_begun() {
     let (mut idle, drain, served) = connect(Limits::default()).await;
     drain.send(()).unwrap();
     assert_eq!(read_statuses(&mut idle).await, "");
@@ -160,7 +160,7 @@ async fn draining_finishes_what_has_begun() {
 }
 
 #[tokio::test]
-async fn who_asks_and_never_reads_is_cut_off() {
+async fn a_client_that_never_reads_is_cut_off() {
     let limits = Limits { write_time_max: Duration::from_millis(100), ..Limits::default() };
     let (mut client, server) = tokio::io::duplex(256); // Less than one answer.
     let served = tokio::spawn(async move {
@@ -199,7 +199,7 @@ async fn heads_that_can_be_read_in_two_ways_are_refused() {
 }
 
 #[tokio::test]
-async fn line_ends_in_a_body_are_its_own() {
+async fn line_ends_in_a_body_are_not_checked() {
     let json = "{\n\n\"name\":\n\"n\"\n}\n";
     let sized = format!("{POST}content-length: {}\r\n\r\n{json}", json.len());
     let chunked = format!("{POST}transfer-encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n0\r\n\r\n", json.len());
@@ -208,7 +208,7 @@ async fn line_ends_in_a_body_are_its_own() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_refused_early_is_not_waited_for_for_ever() {
+async fn the_wait_for_a_refused_body_is_limited() {
     let limits = Limits { body_time_max: Duration::from_millis(100), ..Limits::default() };
     let head = |more: &str| format!("POST /v1/nosuch HTTP/1.1\r\n{HEAD}{more}content-length: 9\r\n\r\n");
     for more in ["", "expect: 100-continue\r\n"] {

@@ -125,17 +125,13 @@ fn hex(digit: u8) -> u8 {
 
 /// `urllib.parse.quote_plus`.
 pub(crate) fn quote_plus(out: &mut String, text: &str) {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
             b' ' => out.push('+'),
             _ => {
-                out.push('%');
-                out.extend(
-                    [byte >> 4, byte & 15].iter().filter_map(|&nibble| DIGITS.get(usize::from(nibble))),
-                );
+                let written = write!(out, "%{byte:02X}");
+                debug_assert!(written.is_ok(), "a String takes anything");
             }
         }
     }

@@ -70,7 +70,7 @@ impl Value {
         Self::Text(text.to_owned().into())
     }
 
-    /// Puts a value under a key of a dict, in the place of the one that is there.
+    /// Puts a value under a key of a dict, in the place of an earlier one.
     pub(crate) fn set(&mut self, key: &str, value: Self) {
         let Self::Dict(items) = self else { return };
         match items.iter_mut().find(|(known, _)| known == key) {

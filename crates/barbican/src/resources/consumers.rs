@@ -55,7 +55,7 @@ pub(crate) async fn add(request: &ApiRequest<'_>, of: Guarded) -> Result<Reply, 
         Guarded::Secret(id) => id.to_string(),
         Guarded::Container(id) => id.to_string(),
     };
-    // Barbican names a place that there is not.
+    // Barbican names a place that does not exist.
     Ok(written(request, &used).with_location(&request.url(format_args!("consumers/{id}/consumers"))))
 }
 

@@ -81,7 +81,7 @@ pub(crate) async fn create(request: &ApiRequest<'_>) -> Result<Reply, Problem> {
     Ok(created(request, id))
 }
 
-/// A secret that the caller cannot see is not there.
+/// A secret that the caller cannot see counts as absent.
 fn no_such_reference(secrets: &[ContainerSecret], id: SecretId) -> Problem {
     let name = secrets.iter().find(|part| part.secret == id).and_then(|part| part.name.as_ref());
     let name = name.map_or("None", Text::as_str);
@@ -108,7 +108,7 @@ pub(crate) fn parse(body: &[u8], leads_here: impl Fn(&str) -> bool) -> Result<Ne
     Ok(NewContainer { name, container_type: container_type.unwrap_or(ContainerType::Generic), secrets })
 }
 
-/// The secret that the last step of a reference names: none, if it is no id.
+/// The secret that the last step of a reference names. A step that is no id names no secret.
 fn id_of(text: &str) -> SecretId {
     parse_any_id(text).unwrap_or(SecretId::NIL)
 }
@@ -160,7 +160,7 @@ fn has_duplicates<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     items.iter().zip(items.iter().skip(1)).any(|(one, next)| one == next)
 }
 
-/// Which names the secrets of a container of some type must and may have.
+/// The names that the secrets of a container of a type must and may have.
 fn check_names(container_type: Option<&str>, names: &[&str]) -> Result<(), Problem> {
     let (allowed, required, not_allowed, missing): (&[&str], &[&str], _, _) = match container_type {
         Some("rsa") => (
@@ -195,7 +195,7 @@ pub(crate) async fn add_secret(request: &ApiRequest<'_>, id: ContainerId) -> Res
     Ok(created(request, id))
 }
 
-/// `DELETE /v1/containers/{id}/secrets`. Whatever type the body is said to have.
+/// `DELETE /v1/containers/{id}/secrets`. The content type of the body does not matter.
 pub(crate) async fn remove_secret(request: &ApiRequest<'_>, id: ContainerId) -> Result<Reply, Problem> {
     let action = Action::RemoveContainerSecret;
     let (part, reference) =

@@ -119,7 +119,7 @@ fn limit(text: Option<&str>) -> u32 {
     u32::try_from(limit.clamp(1, PAGE_LIMIT_MAX.into())).unwrap_or(PAGE_LIMIT_MAX)
 }
 
-/// An offset that 63 bits cannot hold is none.
+/// An offset that 63 bits cannot hold counts as 0.
 fn offset(text: Option<&str>) -> u64 {
     let offset = text.and_then(int).and_then(|offset| i64::try_from(offset).ok());
     offset.and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0)
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn unknown_dates_and_sort_keys_are_refused() {
         for raw in [
             "created=bogus",
             "created=ge:2020",

@@ -1,5 +1,5 @@
-//! `/v1/secrets/{id}/metadata` and `/v1/secrets/{id}/metadata/{key}`: what users, and libvirt's side, note down about a
-//! secret.
+//! `/v1/secrets/{id}/metadata` and `/v1/secrets/{id}/metadata/{key}`: the notes of users about a secret, and libvirt's
+//! side of it.
 
 use std::collections::HashMap;
 
@@ -151,8 +151,8 @@ pub(crate) async fn set(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Re
     Ok(Reply::json(StatusCode::OK, text))
 }
 
-/// The key in the path is not the one in the body: 409, unless there is none such in the first place. Barbican's text
-/// ends where a line of its source does.
+/// The key in the path is not the one in the body: 409, or 404 if no pair has the key in the path. Barbican's text ends
+/// where a line of its source does.
 async fn mismatched(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Problem {
     let conflict = Problem::new(StatusCode::CONFLICT, "Key in request data does not match key in the ");
     let problem = request.refuse(Action::ReplaceMetadata, Some(id), conflict).await;
@@ -165,7 +165,7 @@ async fn mismatched(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Proble
     }
 }
 
-/// `DELETE …/metadata/{key}`: fine too if it is not there.
+/// `DELETE …/metadata/{key}`: an absent key is no error.
 pub(crate) async fn remove(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
     let done = match Key::parse(key) {
         Ok(Some(known)) => {

@@ -27,7 +27,7 @@ pub(crate) struct Request {
     pub secret: NewSecret,
     /// Whether a key to wrap the payload with is asked for.
     pub transport_key_needed: bool,
-    /// Whether the payload is said to be wrapped with such a key.
+    /// Whether the body names a key that the payload is wrapped with.
     pub names_transport_key: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Described {
     pub has_payload: bool,
 }
 
-/// Reads that part of an order. A payload that there must not be is wrong in its own way first.
+/// Reads that part of an order. Mistakes in a forbidden payload are reported before the payload itself.
 pub(crate) fn in_order(value: &Value, schema: &'static str, now: Timestamp) -> Result<Described, Problem> {
     let of = Describing { schema };
     SECRET.check(value).map_err(|found| found.problem(schema))?;

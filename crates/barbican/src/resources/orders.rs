@@ -1,8 +1,7 @@
-//! `/v1/orders` and `/v1/orders/{id}`: keys that are made here.
+//! `/v1/orders` and `/v1/orders/{id}`: orders for keys, which are made here.
 //!
-//! What an order says is stored as it came and shown to whoever may look at the order, except what is not theirs to
-//! see: a passphrase, under either of its names, and every member that is not understood and whose name says that it
-//! is a secret.
+//! The meta of an order is stored as it came and shown to everybody who may read the order. Secrets are left out: a
+//! passphrase, under either of its names, and every unknown member whose name says that it is a secret.
 
 use std::mem::take;
 
@@ -114,7 +113,7 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     let order_type = value.text_at("type").and_then(OrderType::parse);
     let order_type = order_type.unwrap_or(OrderType::Key); // The schema allows nothing else.
     let mut meta = value.take("meta").unwrap_or(Value::None);
-    // Taken out first: they are not to be in any text, of an error or of the order.
+    // Taken out first, so that no text of an error or of the order has them.
     let passphrase = take_passphrase(&mut meta);
     drop_secrets(&mut meta);
     let described = new_secret::in_order(&meta, META_SCHEMA, now)?;
@@ -151,7 +150,7 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
 
 /// The names of a passphrase: Barbican's, and that of python-barbicanclient and Heat. The first with a value counts.
 const PASSPHRASE: [&str; 2] = ["passphrase", "pass_phrase"];
-/// Words in a name which say that the value is a secret, in letters alone.
+/// Words in a name that say that its value is a secret. Only letters are compared.
 const SECRET_WORDS: [&str; 4] = ["password", "passwd", "passphrase", "secret"];
 
 fn take_passphrase(meta: &mut Value) -> Option<Value> {
@@ -188,9 +187,9 @@ fn with_micros(date: Timestamp) -> String {
 enum Refusal {
     /// No store of Barbican's has heard of the algorithm.
     Unheard,
-    /// They have, but the one that there is does not make it.
+    /// They have, but this one does not make such keys.
     Unsupported,
-    /// It does not make it so long, or fails.
+    /// It does not make keys of this length, or fails.
     Fails,
 }
 
@@ -211,7 +210,7 @@ impl Refusal {
 }
 
 const SYMMETRIC: [&str; 6] = ["aes", "des", "hmacsha1", "hmacsha256", "hmacsha384", "hmacsha512"];
-/// A key that no part of Barbican's own store makes, though others might.
+/// Keys that no part of Barbican's own store makes, though others might.
 const ELSEWHERE: [&str; 3] = ["desede", "diffie_hellman", "ec"];
 const PAIRS: [(&str, PairKind); 2] = [("rsa", PairKind::Rsa), ("dsa", PairKind::Dsa)];
 
@@ -426,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn no_member_that_says_it_is_a_secret_is_kept() {
+    fn members_named_as_secrets_are_dropped() {
         for order_type in ["key", "asymmetric"] {
             for algorithm in ["aes", "rsa", "foo"] {
                 let meta = format!(

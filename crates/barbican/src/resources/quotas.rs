@@ -42,7 +42,7 @@ fn write(quotas: &ProjectQuotas) -> String {
     object.end()
 }
 
-/// A project of which nothing can be known, because no project has such a name.
+/// The project, or 404 for a name that no project can have.
 fn project(name: &str) -> Result<ProjectId, Problem> {
     ProjectId::try_from(name).map_err(|_| Problem::not_found("Project quotas not found."))
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_is_left_out() {
+    fn a_missing_quota_is_left_out() {
         let quotas = parse(br#"{"project_quotas": {"secrets": 2, "cas": -5, "orders": 3.0}}"#).unwrap();
         assert_eq!(Counted::ALL.map(|counted| quotas.of(counted)), [Some(2), Some(3), None, None, Some(-5)]);
         let problem = parse(br#"{"project_quotas": {"secrets": true}}"#).unwrap_err();

@@ -53,7 +53,7 @@ pub(crate) async fn read(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply
     Ok(Reply::json(StatusCode::OK, written))
 }
 
-/// Only no Accept header at all, or one of two exact spellings, asks for something else than the payload.
+/// Only a missing Accept header, or one of two exact spellings, asks for the attributes instead of the payload.
 fn asks_for_metadata(request: &ApiRequest<'_>) -> bool {
     matches!(request.accept.as_sent(), None | Some("*/*" | JSON))
 }
@@ -147,8 +147,8 @@ fn understand_payload(request: &ApiRequest<'_>, content_type: ContentType) -> Re
     }
 }
 
-/// Bytes as they are, or in base64 if that is said. For what has not one character of base64 Barbican stores an empty secret;
-/// here it is stored as it came, so that nothing is lost. On wrong padding Barbican fails; it is refused here.
+/// Bytes as they are, or in base64 if the request says so. A body without any character of base64 is an empty secret in
+/// Barbican; here it is stored as it came, so that nothing is lost. Barbican fails on wrong padding; here it is refused.
 fn decode(request: &ApiRequest<'_>) -> Result<Payload, Problem> {
     let encoding =
         request.headers.get(header::CONTENT_ENCODING).map_or(&[][..], |encoding| encoding.as_bytes());
@@ -166,7 +166,7 @@ fn decode(request: &ApiRequest<'_>) -> Result<Payload, Problem> {
         .map_err(|_| request.issue(StatusCode::BAD_REQUEST, "Unable to decode request data."))
 }
 
-/// `DELETE /v1/secrets/{id}`. From 1.2 on one that somebody uses stays, unless `force` says otherwise.
+/// `DELETE /v1/secrets/{id}`. From 1.2 on, a secret with consumers stays unless `force` is true.
 pub(crate) async fn delete(request: &ApiRequest<'_>, id: SecretId) -> Result<Reply, Problem> {
     let mut unless_used = false;
     if request.version >= Microversion::V1_2 {

@@ -1,5 +1,5 @@
-//! `/v1/transport_keys` and `/v1/transport_keys/{id}`: registered and shown, and used by nothing: there is no device that
-//! could unwrap a payload that is wrapped with one.
+//! `/v1/transport_keys` and `/v1/transport_keys/{id}`: transport keys are registered and shown, but nothing uses them: no
+//! device here could unwrap a payload that is wrapped with one.
 
 use http::StatusCode;
 use model::{Text, Timestamp, TransportKey, TransportKeyId};

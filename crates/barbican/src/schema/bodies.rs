@@ -9,15 +9,8 @@ const CHARS_MAX: usize = Text::CHARS_MAX;
 
 /// The names of the secret types, in the order in which error texts list them.
 const SECRET_TYPES: [&str; SecretType::ALL.len()] = {
-    let mut names = [""; SecretType::ALL.len()];
     let [a, b, c, d, e, f] = SecretType::ALL;
-    names[0] = a.as_str();
-    names[1] = b.as_str();
-    names[2] = c.as_str();
-    names[3] = d.as_str();
-    names[4] = e.as_str();
-    names[5] = f.as_str();
-    names
+    [a.as_str(), b.as_str(), c.as_str(), d.as_str(), e.as_str(), f.as_str()]
 };
 
 /// A new secret.

@@ -1,4 +1,4 @@
-//! What the door answers, over a vault with all its parts.
+//! The door's answers, over a vault with all its parts.
 
 use barbican::DoorConfig;
 use model::{Guarded, Text, Uses};
@@ -74,7 +74,7 @@ async fn a_body_that_is_not_utf_8_is_malformed_json() {
 }
 
 #[tokio::test]
-async fn what_is_refused_to_nobody_counts_as_what_was_asked_for() {
+async fn a_request_without_a_caller_counts_as_its_operation() {
     let rig = rig().await;
     for (what, header) in [
         ("GET /v1/secrets", ("x-project-id", "")),
@@ -147,7 +147,7 @@ async fn every_answer_has_an_id_and_a_version() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_comes_before_every_other_mistake() {
+async fn an_absent_secret_comes_before_every_other_mistake() {
     let rig = rig().await;
     let path = rig.secret(TEXT).await;
     assert_eq!(rig.ask(&format!("DELETE {path}"), &[], "").await.text(), "204");
@@ -168,7 +168,7 @@ async fn a_secret_that_is_not_there_comes_before_every_other_mistake() {
 }
 
 #[tokio::test]
-async fn another_project_may_not() {
+async fn another_project_is_denied() {
     let rig = rig().await;
     let path = rig.secret(TEXT).await;
     for (what, operation) in [
@@ -258,7 +258,7 @@ async fn libvirts_keys_can_be_set_one_by_one() {
 }
 
 #[tokio::test]
-async fn what_a_definition_cannot_hold_does_not_come_in() {
+async fn text_that_a_definition_cannot_hold_is_refused() {
     let rig = rig().await;
     let path = format!("{}/metadata", rig.secret(TEXT).await);
     for key in ["libvirt_description", "libvirt_usage_id"] {
@@ -306,7 +306,7 @@ fn referred(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_order_is_done_in_the_answer_to_the_first_look_and_keeps_no_passphrase() {
+async fn an_order_is_done_at_the_first_look_and_keeps_no_passphrase() {
     for name in ["passphrase", "pass_phrase"] {
         order_with_passphrase(name).await;
     }
@@ -339,7 +339,7 @@ async fn order_with_passphrase(name: &str) {
 }
 
 #[tokio::test]
-async fn what_fails_under_a_resource_is_an_answer_in_its_words() {
+async fn a_failure_is_answered_in_the_words_of_its_resource() {
     let rig = rig().await;
     let container = rig.json("POST /v1/containers", r#"{"type": "generic", "name": "c"}"#).await.text();
     let container = format!("/v1/containers/{}", referred(&container));
@@ -405,7 +405,7 @@ async fn use_much(rig: &Rig, path: &str) {
 }
 
 #[tokio::test]
-async fn a_page_of_what_many_use_ends_early_and_says_where_the_next_begins() {
+async fn a_page_of_secrets_with_many_consumers_ends_early_and_says_where_the_next_begins() {
     let rig = rig().await;
     for (list, count) in [("/v1/secrets", 4), ("/v1/containers", 6)] {
         let mut all = Vec::new();

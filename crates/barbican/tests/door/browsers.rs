@@ -1,4 +1,4 @@
-//! Web pages that ask, and proxies that say who does.
+//! Requests of web pages, and proxies that name the caller.
 
 use barbican::DoorConfig;
 

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use transport::keystone::{Credentials, KeystoneConfig, Named, ServiceSecret};
 use transport::{Authenticator, Keystone};
 use zeroize::Zeroizing;
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A Keystone of which each test says what it is like.
+/// A Keystone that each test sets up.
 #[derive(Clone, Default)]
 struct Fake(Arc<Mutex<State>>);
 
@@ -38,13 +39,13 @@ struct Fake(Arc<Mutex<State>>);
 struct State {
     /// Bodies of the tokens that are valid.
     tokens: HashMap<String, Value>,
-    /// Those that are expired, which are told when asked for with `allow_expired`.
+    /// Bodies of expired tokens, which a request with `allow_expired` gets.
     expired: HashMap<String, Value>,
-    /// Everything asked, as method and query, but for the service's own token.
+    /// All requests as query and token, without those for the service's own token.
     asked: Vec<String>,
-    /// How many tokens the service has got.
+    /// The number of tokens that the service has got.
     own: u32,
-    /// How the next requests are answered instead: a status, headers, a body.
+    /// The answer to the next requests instead of the usual one.
     instead: Option<Instead>,
     connections: u32,
 }
@@ -174,16 +175,14 @@ const UNAUTHENTICATED: &str = "401 {\"error\": {\"code\": 401, \"title\": \"Unau
                                you have made requires authentication.\"}}";
 
 #[tokio::test]
-async fn who_comes_at_once_with_the_same_token_is_asked_about_once() {
+async fn simultaneous_requests_with_one_token_ask_keystone_once() {
     let (rig, fake) = rig().await;
-    let door = &rig;
-    let asked = (0..50).map(|_| async move { door.status("member").await });
-    let statuses = futures_of(asked).await;
-    assert_eq!(statuses, vec![200; 50]);
+    let rig = Arc::new(rig);
+    let fifty = |token: &str| std::iter::repeat_n(token.to_owned(), 50);
+    assert_eq!(statuses_at_once(&rig, fifty("member")).await, vec![200; 50]);
     assert_eq!(rig.status("member").await, 200);
     assert_eq!(fake.state().asked, ["nocatalog member"]);
-    let garbage = (0..50).map(|_| async move { door.status("garbage").await });
-    assert_eq!(futures_of(garbage).await, vec![401; 50]);
+    assert_eq!(statuses_at_once(&rig, fifty("garbage")).await, vec![401; 50]);
     assert_eq!(fake.state().asked, ["nocatalog member", "nocatalog garbage"]);
     assert_eq!(fake.state().own, 1);
     let metrics = rig.metrics();
@@ -196,27 +195,17 @@ async fn who_comes_at_once_with_the_same_token_is_asked_about_once() {
     }
 }
 
-/// Runs all at once.
-async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|cx| {
-        for (future, done) in running.iter_mut().filter(|(_, done)| done.is_none()) {
-            if let std::task::Poll::Ready(output) = future.as_mut().poll(cx) {
-                *done = Some(output);
-            }
-        }
-        if running.iter().all(|(_, done)| done.is_some()) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, done)| done).collect()
+/// The statuses of requests with these tokens, all at once.
+async fn statuses_at_once(rig: &Arc<Rig>, tokens: impl Iterator<Item = String>) -> Vec<u16> {
+    let ask = |token: String| {
+        let rig = Arc::clone(rig);
+        async move { rig.status(&token).await }
+    };
+    tokens.map(ask).collect::<JoinSet<_>>().join_all().await
 }
 
 #[tokio::test]
-async fn without_a_token_nobody_is_asked() {
+async fn keystone_is_not_asked_without_a_usable_token() {
     let (rig, fake) = rig().await;
     for headers in [
         &[][..],
@@ -250,7 +239,7 @@ async fn without_a_token_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn what_keystone_says_counts_and_no_header() {
+async fn keystone_names_the_caller_and_headers_do_not() {
     let (rig, fake) = rig().await;
     let body = r#"{"name": "n"}"#;
     let spoofed = [
@@ -279,7 +268,7 @@ async fn what_keystone_says_counts_and_no_header() {
 }
 
 #[tokio::test]
-async fn with_a_token_any_name_will_do_and_a_listed_page_may_read_even_a_401() {
+async fn with_a_token_any_host_is_served_and_a_listed_page_may_read_even_a_401() {
     let (fake, address) = Fake::start().await;
     fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
     let keystone = Keystone::new(&config(address), Handle::current(), &mut Registry::default()).unwrap();
@@ -303,7 +292,7 @@ async fn with_a_token_any_name_will_do_and_a_listed_page_may_read_even_a_401() {
 }
 
 #[tokio::test]
-async fn a_token_for_no_project_is_nobody_s() {
+async fn a_token_without_a_project_identifies_nobody() {
     let (rig, fake) = rig().await;
     fake.state().tokens.insert("unscoped".into(), token(None, &[], FUTURE));
     fake.state().tokens.insert("system".into(), token(None, &["admin"], FUTURE));
@@ -320,7 +309,7 @@ async fn a_token_for_no_project_is_nobody_s() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_believed_for_the_cache_time() {
+async fn an_answer_of_keystone_is_remembered_for_the_cache_time() {
     let (fake, address) = Fake::start().await;
     fake.state().tokens.insert("t".into(), token(Some("p"), &["admin"], FUTURE));
     let rig = rig_of(&KeystoneConfig { cache_time: Duration::from_millis(50), ..config(address) }).await;
@@ -341,20 +330,12 @@ async fn what_was_said_is_believed_for_the_cache_time() {
 fn in_a_moment() -> String {
     let soon = std::time::SystemTime::now() + Duration::from_millis(1500);
     let micros = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
-    let text = time::UtcDateTime::from_unix_timestamp_nanos(i128::try_from(micros).unwrap() * 1000).unwrap();
-    let (date, clock) = (text.date(), text.time());
-    format!(
-        "{date}T{:02}:{:02}:{:02}.{:06}Z",
-        clock.hour(),
-        clock.minute(),
-        clock.second(),
-        clock.microsecond()
-    )
+    format!("{}Z", model::Timestamp::from_micros(i64::try_from(micros).unwrap()))
 }
 
-/// The clock that stands still is the one that stands still while a machine sleeps.
+/// The paused clock is the one that stands still while a machine sleeps.
 #[tokio::test]
-async fn a_token_that_ended_while_the_machine_slept_has_ended() {
+async fn a_token_that_expires_while_the_machine_sleeps_is_refused() {
     let (rig, fake) = rig().await;
     fake.state().tokens.insert("soon".into(), token(Some("p"), &["admin"], &in_a_moment()));
     assert_eq!(rig.status("soon").await, 200);
@@ -367,7 +348,7 @@ async fn a_token_that_ended_while_the_machine_slept_has_ended() {
 }
 
 #[tokio::test]
-async fn a_token_ends_when_it_ends() {
+async fn a_remembered_token_is_refused_once_it_expires() {
     let (rig, fake) = rig().await;
     fake.state().tokens.insert("late".into(), token(Some("p"), &["admin"], PAST));
     assert_eq!(rig.status("late").await, 401);
@@ -383,7 +364,7 @@ async fn a_token_ends_when_it_ends() {
 }
 
 #[tokio::test]
-async fn a_service_lets_a_token_have_expired() {
+async fn a_service_token_allows_an_expired_token() {
     let (rig, fake) = rig().await;
     {
         let mut state = fake.state();
@@ -436,7 +417,7 @@ async fn a_service_whose_own_token_has_ended_gets_another() {
 }
 
 #[tokio::test]
-async fn a_keystone_that_breaks_makes_nobody() {
+async fn a_broken_keystone_identifies_nobody() {
     let (rig, fake) = rig().await;
     assert_eq!(rig.status("garbage").await, 401); // The service has its own token.
     let huge = vec![b' '; 1024 * 1024];
@@ -483,7 +464,7 @@ async fn a_keystone_that_refuses_this_service_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_keystone_that_hangs_is_waited_for_a_while_and_then_not_at_all() {
+async fn requests_wait_for_a_hanging_keystone_for_a_while_and_then_not_at_all() {
     let (fake, address) = Fake::start().await;
     fake.state().tokens.insert("member".into(), token(Some("p"), &["admin"], FUTURE));
     fake.state().tokens.insert("later".into(), token(Some("p"), &["admin"], FUTURE));
@@ -494,9 +475,8 @@ async fn a_keystone_that_hangs_is_waited_for_a_while_and_then_not_at_all() {
         assert!(begin.elapsed() < PATIENCE);
     }
     fake.state().instead = Some(Instead::Nothing);
-    let door = &rig;
-    let (tokens, asked): (Vec<_>, _) = ((0..1000).map(|n| format!("t{n}")).collect(), Instant::now());
-    let statuses = futures_of(tokens.iter().map(|token| async move { door.status(token).await })).await;
+    let (rig, asked) = (Arc::new(rig), Instant::now());
+    let statuses = statuses_at_once(&rig, (0..1000).map(|n| format!("t{n}"))).await;
     assert_eq!(statuses, vec![503; 1000], "those that waited, and those that could not");
     assert!(asked.elapsed() >= short && asked.elapsed() < PATIENCE);
     let connections = fake.state().connections;
@@ -512,7 +492,7 @@ async fn a_keystone_that_hangs_is_waited_for_a_while_and_then_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_refused_does_not_insist() {
+async fn a_refused_service_stops_asking() {
     let (fake, address) = Fake::start().await;
     fake.state().instead = Some(Instead::Answer(401, "", vec![]));
     let rig = rig_of(&config(address)).await;
@@ -523,7 +503,7 @@ async fn a_service_that_is_refused_does_not_insist() {
 }
 
 #[tokio::test]
-async fn who_goes_away_takes_no_answer_from_others() {
+async fn a_client_that_leaves_takes_no_answer_from_others() {
     let (rig, fake) = rig().await;
     let gone = tokio::time::timeout(Duration::from_millis(1), rig.status("member"));
     let (_, status) = tokio::join!(gone, rig.status("member"));

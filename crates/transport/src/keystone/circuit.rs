@@ -25,7 +25,7 @@ struct State {
     next_try: Option<Instant>,
 }
 
-/// What an attempt changed.
+/// The change that an attempt made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Change {
     /// Nothing.

@@ -63,7 +63,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// What the operator can do about it.
+    /// Advice for the operator.
     pub(super) const fn advice(&self) -> &'static str {
         match self {
             Self::Unreachable(_) | Self::Slow => {

@@ -10,7 +10,7 @@
 //!         a task on the daemon's own runtime ─▶ Keystone ─▶ cache ─▶ all waiting requests
 //! ```
 //!
-//! The task belongs to no request: a client that goes away takes no answer from others. All connections to Keystone are on
+//! The task belongs to no request: a client that leaves takes no answer from others. All connections to Keystone are on
 //! that one runtime, so a door's thread needs no connection.
 
 use std::collections::HashMap;

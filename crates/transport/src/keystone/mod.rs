@@ -134,7 +134,7 @@ impl Keystone {
         token.caller.clone().ok_or(Unidentified::NoProject)
     }
 
-    /// What Keystone says of a token. Only an unknown one takes more than a lookup.
+    /// Keystone's description of a token. Only an unknown token takes more than a lookup.
     async fn token(&self, token: &str, expired: Expired, now: Moment) -> Result<Arc<Token>, Unidentified> {
         let inquiry = &self.0.inquiry;
         let outcome = match inquiry.known(token, expired, now) {

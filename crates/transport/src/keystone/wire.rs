@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_makes_nobody() {
+    fn a_malformed_answer_identifies_nobody() {
         for body in [
             "",
             "{}",
