@@ -111,25 +111,24 @@ impl Exchange<'_> {
         self.api.metrics.unidentified();
         let challenge = || self.api.auth.challenge();
         match why {
-            Unidentified::MissingProject
-            | Unidentified::Repeated(_)
+            // The texts of Barbican and of keystonemiddleware, where they have one.
+            Unidentified::MissingProject => self.page(&Page::BadRequest("Missing X-Project-Id".to_owned())),
+            Unidentified::Repeated(_)
             | Unidentified::ProjectTooLong
             | Unidentified::UserTooLong
             | Unidentified::TooManyRoles
-            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(unidentified_text(why))),
+            | Unidentified::RoleTooLong => self.page(&Page::BadRequest(why.to_string())),
             Unidentified::Unauthenticated => {
+                let message = "The request you have made requires authentication.";
                 let mut error = Object::new();
-                error
-                    .json("code", 401)
-                    .text("title", "Unauthorized")
-                    .text("message", &unidentified_text(why));
+                error.json("code", 401).text("title", "Unauthorized").text("message", message);
                 let text = Object::new().json("error", error.end()).end();
                 Reply { challenge: challenge(), ..Reply::json(StatusCode::UNAUTHORIZED, text) }
             }
             Unidentified::NoProject => Reply { challenge: challenge(), ..self.page(&Page::Unauthorized) },
             Unidentified::Unavailable => {
-                let page = self.page(&Page::Unavailable(unidentified_text(why)));
-                Reply { retry_after_s: Some(RETRY_AFTER_S), ..page }
+                let reason = "The Keystone service is temporarily unavailable.".to_owned();
+                Reply { retry_after_s: Some(RETRY_AFTER_S), ..self.page(&Page::Unavailable(reason)) }
             }
         }
     }
@@ -219,20 +218,5 @@ impl Exchange<'_> {
             return Err(self.unless_hidden(found, call, Problem::malformed_json()).await);
         }
         Ok(body)
-    }
-}
-
-/// The texts of Barbican and of keystonemiddleware, where they have one.
-fn unidentified_text(why: Unidentified) -> String {
-    match why {
-        Unidentified::MissingProject => "Missing X-Project-Id".to_owned(),
-        Unidentified::Unauthenticated => "The request you have made requires authentication.".to_owned(),
-        Unidentified::Unavailable => "The Keystone service is temporarily unavailable.".to_owned(),
-        Unidentified::Repeated(_)
-        | Unidentified::ProjectTooLong
-        | Unidentified::UserTooLong
-        | Unidentified::TooManyRoles
-        | Unidentified::RoleTooLong
-        | Unidentified::NoProject => why.to_string(),
     }
 }

@@ -37,30 +37,18 @@ impl From<&BadVersion> for Page {
     }
 }
 
-/// The form of a page.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Format {
-    Text,
-    Html,
-    Json,
-}
-
 impl Page {
     /// The answer.
     pub(crate) fn reply(&self, accept: &Accept<'_>) -> Reply {
-        let format = match accept {
-            Accept::Absent => Format::Text,
-            Accept::Invalid(_) => Format::Html,
-            Accept::Valid(..) => match accept.best(&["text/html", "application/json"]) {
-                Some("text/html") => Format::Html,
-                Some(_) => Format::Json,
-                None => Format::Text,
-            },
+        let best = match accept {
+            Accept::Absent => None,
+            Accept::Invalid(_) => Some("text/html"),
+            Accept::Valid(..) => accept.best(&["text/html", "application/json"]),
         };
-        let (content_type, text) = match format {
-            Format::Text => ("text/plain; charset=UTF-8", self.text(accept)),
-            Format::Html => ("text/html; charset=UTF-8", self.html(accept)),
-            Format::Json => ("application/json", self.json(accept)),
+        let (content_type, text) = match best {
+            None => ("text/plain; charset=UTF-8", self.text(accept)),
+            Some("text/html") => ("text/html; charset=UTF-8", self.html(accept)),
+            Some(_) => ("application/json", self.json(accept)),
         };
         let mut reply = Reply::new(self.status()).body(HeaderValue::from_static(content_type), text);
         match self {
@@ -201,13 +189,15 @@ mod tests {
         assert_eq!(std::str::from_utf8(&reply.body).unwrap(), text);
     }
 
+    fn check_text(page: &Page, text: &str) {
+        check(page, None, "text/plain; charset=UTF-8", text);
+    }
+
     #[test]
     fn pages_are_webobs() {
         let missing = Page::BadRequest("Missing X-Project-Id".into());
-        check(
+        check_text(
             &missing,
-            None,
-            "text/plain; charset=UTF-8",
             "400 Bad Request\n\nThe server could not comply with the request since it is either malformed or \
              otherwise incorrect.\n\n Missing X-Project-Id  ",
         );
@@ -219,10 +209,8 @@ mod tests {
              incorrect.<br /><br />\\nMissing X-Project-Id\\n\\n\", \"code\": \"400 Bad Request\", \"title\": \"Bad \
              Request\"}",
         );
-        check(
+        check_text(
             &Page::NotAcceptable("Invalid microversion: Unacceptable version header: 1.3".into()),
-            None,
-            "text/plain; charset=UTF-8",
             "406 Not Acceptable\n\nThe resource could not be generated that was acceptable to your browser (content \
              of type ${HTTP_ACCEPT}. \n\n Invalid microversion: Unacceptable version header: 1.3",
         );
@@ -234,31 +222,20 @@ mod tests {
              The resource could not be generated that was acceptable to your browser\n(content of type text/html. \
              <br /><br />\n\n </body>\n</html>",
         );
-        check(
-            &Page::NotFound,
-            None,
-            "text/plain; charset=UTF-8",
-            "404 Not Found\n\nThe resource could not be found.\n\n   ",
-        );
-        check(
+        check_text(&Page::NotFound, "404 Not Found\n\nThe resource could not be found.\n\n   ");
+        check_text(
             &Page::MethodNotAllowed("PUT".into()),
-            None,
-            "text/plain; charset=UTF-8",
             "405 Method Not Allowed\n\nThe method PUT is not allowed for this resource. \n\n ",
         );
-        check(
+        check_text(
             &Page::Unauthorized,
-            None,
-            "text/plain; charset=UTF-8",
             "401 Unauthorized\n\nThis server could not verify that you are authorized to access the document you \
              requested. Either you supplied the wrong credentials (e.g., bad password), or your browser does not \
              understand how to supply the credentials required.\n\n   ",
         );
         let unavailable = Page::Unavailable("The Keystone service is temporarily unavailable.".into());
-        check(
+        check_text(
             &unavailable,
-            None,
-            "text/plain; charset=UTF-8",
             "503 Service Unavailable\n\nThe server is currently unavailable. Please try again at a later time.\n\n The \
              Keystone service is temporarily unavailable.  ",
         );
@@ -270,10 +247,8 @@ mod tests {
              Unavailable</h1>\n  The server is currently unavailable. Please try again at a later time.<br /><br \
              />\nThe Keystone service is temporarily unavailable.\n\n\n </body>\n</html>",
         );
-        check(
+        check_text(
             &Page::Found("http://h/v1/".into()),
-            None,
-            "text/plain; charset=UTF-8",
             "302 Found\n\nThe resource was found at http://h/v1/; you should be redirected automatically.  ",
         );
     }

@@ -18,7 +18,7 @@ pub type Body = Full<Bytes>;
 const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 
 /// An answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
     /// The status.
     pub status: StatusCode,
@@ -48,16 +48,8 @@ impl AsRef<[u8]> for Outgoing {
 
 impl Reply {
     /// An answer without a body.
-    pub(crate) const fn new(status: StatusCode) -> Self {
-        Self {
-            status,
-            content_type: None,
-            location: None,
-            allow: None,
-            challenge: None,
-            retry_after_s: None,
-            body: Bytes::new(),
-        }
+    pub(crate) fn new(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
     }
 
     /// With a text of a type.
@@ -76,7 +68,7 @@ impl Reply {
     }
 
     /// 204.
-    pub(crate) const fn no_content() -> Self {
+    pub(crate) fn no_content() -> Self {
         Self::new(StatusCode::NO_CONTENT)
     }
 

@@ -8,6 +8,8 @@
 //! (`2099-123` is 23 January). Here every step offers its readings in the same order, and the first that reaches the end
 //! wins.
 
+use std::str::FromStr;
+
 use model::Timestamp;
 use time::{Date, Month, Time};
 
@@ -60,28 +62,27 @@ pub fn parse(text: &str) -> Result<ParsedDate, InvalidDate> {
 /// A time of day as it was written; nothing is checked yet.
 #[derive(Clone, Copy, Default)]
 struct Clock {
-    hour: u32,
-    minute: u32,
-    second: u32,
+    hour: u8,
+    minute: u8,
+    second: u8,
     micros: u32,
 }
 
 fn build(
-    year: u32,
-    month: u32,
-    day: u32,
+    year: i32,
+    month: u8,
+    day: u8,
     clock: Clock,
     offset_minutes: i64,
 ) -> Result<ParsedDate, InvalidDate> {
-    let small = |number: u32| u8::try_from(number).map_err(|_| InvalidDate);
-    let month = Month::try_from(small(month)?).map_err(|_| InvalidDate)?;
-    let year = i32::try_from(year).ok().filter(|&year| year > 0).ok_or(InvalidDate)?;
-    let date = Date::from_calendar_date(year, month, small(day)?).map_err(|_| InvalidDate)?;
-    let (hour, minute, second) = (small(clock.hour)?, small(clock.minute)?, small(clock.second)?);
-    let time = Time::from_hms_micro(hour, minute, second, clock.micros).map_err(|_| InvalidDate)?;
-    if offset_minutes.abs() >= 24 * 60 {
-        return Err(InvalidDate); // Python's zones are less than a day.
+    // Python's years begin at 1, and its zones are less than a day.
+    if year == 0 || offset_minutes.abs() >= 24 * 60 {
+        return Err(InvalidDate);
     }
+    let month = Month::try_from(month).map_err(|_| InvalidDate)?;
+    let date = Date::from_calendar_date(year, month, day).map_err(|_| InvalidDate)?;
+    let Clock { hour, minute, second, micros } = clock;
+    let time = Time::from_hms_micro(hour, minute, second, micros).map_err(|_| InvalidDate)?;
     Ok(ParsedDate {
         local: Timestamp::from_date_time(date, time),
         offset_micros: offset_minutes * 60_000_000,
@@ -89,14 +90,14 @@ fn build(
 }
 
 /// So many digits exactly.
-fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
+fn digits<N: FromStr>(text: &str, count: usize) -> Option<(N, &str)> {
     let (head, rest) = text.split_at_checked(count)?;
     let all_digits = head.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| head.parse().ok()).flatten().map(|number| (number, rest))
 }
 
 /// A dash and two digits, or else one.
-fn after_dash(text: &str) -> impl Iterator<Item = (u32, &str)> {
+fn after_dash(text: &str) -> impl Iterator<Item = (u8, &str)> {
     let rest = text.strip_prefix('-');
     [2, 1].into_iter().filter_map(move |count| digits(rest?, count))
 }
@@ -119,12 +120,12 @@ fn clock_and_zone(text: &str) -> Option<(Clock, i64)> {
 }
 
 /// A number after a colon that may be missing; then no number at all.
-fn optional(text: &str, count: usize) -> impl Iterator<Item = (u32, &str)> {
+fn optional(text: &str, count: usize) -> impl Iterator<Item = (u8, &str)> {
     digits(text.strip_prefix(':').unwrap_or(text), count).into_iter().chain([(0, text)])
 }
 
 /// Seconds of two digits or else one, with a fraction or without.
-fn seconds(hour: u32, minute: u32, text: &str) -> impl Iterator<Item = (Clock, &str)> {
+fn seconds(hour: u8, minute: u8, text: &str) -> impl Iterator<Item = (Clock, &str)> {
     let text = text.strip_prefix(':').unwrap_or(text);
     [2, 1].into_iter().filter_map(move |count| digits(text, count)).flat_map(move |(second, rest)| {
         let plain = (Clock { hour, minute, second, micros: 0 }, rest);
@@ -151,10 +152,10 @@ fn zone(text: &str) -> Option<i64> {
         return Some(0);
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
-    let (hours, rest) = digits(text.strip_prefix(['+', '-'])?, 2)?;
+    let (hours, rest) = digits::<i64>(text.strip_prefix(['+', '-'])?, 2)?;
     let rest = rest.strip_prefix(':').unwrap_or(rest);
-    let (minutes, rest) = digits(rest, 2).unwrap_or((0, rest));
-    rest.is_empty().then(|| sign * (i64::from(hours) * 60 + i64::from(minutes)))
+    let (minutes, rest) = digits::<i64>(rest, 2).unwrap_or((0, rest));
+    rest.is_empty().then(|| sign * (hours * 60 + minutes))
 }
 
 #[cfg(test)]

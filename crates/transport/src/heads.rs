@@ -109,7 +109,7 @@ impl Scanner {
         let (line, rest) = bytes.split_at_mut(end + 1);
         let Some((lf, content)) = line.split_last_mut() else { return rest };
         let outcome = if self.line_bytes == 0 {
-            without_cr(content).and_then(|line| self.take_line(line, line.is_empty()))
+            content.strip_suffix(b"\r").ok_or(Refused).and_then(|line| self.take_line(line, line.is_empty()))
         } else {
             self.keep_piece(content);
             let is_empty = self.line_bytes == 1;
@@ -196,10 +196,6 @@ impl Scanner {
 /// Whether a field may hold a length: its first letter excludes most.
 fn may_hold_length(line: &[u8]) -> bool {
     matches!(line.first(), Some(b'c' | b'C' | b't' | b'T'))
-}
-
-fn without_cr(line: &[u8]) -> Result<&[u8], Refused> {
-    line.strip_suffix(b"\r").ok_or(Refused)
 }
 
 /// Digits and nothing else.

@@ -167,9 +167,9 @@ async fn mismatched(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Proble
 
 /// `DELETE …/metadata/{key}`: an absent key is no error.
 pub(crate) async fn remove(request: &ApiRequest<'_>, id: SecretId, key: &str) -> Result<Reply, Problem> {
-    let done = match Key::parse(key) {
-        Ok(Some(known)) => {
-            let facet = known.default_facet();
+    let default_facet = Key::parse(key).and_then(|known| known.map(|known| known.facet("")).transpose());
+    let done = match default_facet {
+        Ok(Some(facet)) => {
             request.vault.set_facet(request.call, id, Action::RemoveMetadatum, facet, Expect::Any).await
         }
         _ => request.vault.remove_metadatum(request.call, id, key).await,

@@ -7,6 +7,8 @@
 //!
 //! <https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-management>
 
+use std::collections::BTreeMap;
+
 use model::{Caller, ProjectId, Role, Roles, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -37,35 +39,23 @@ pub(crate) struct Token {
 
 // Requests.
 
-#[derive(Serialize)]
-struct Request<'c> {
-    auth: Authentication<'c>,
-}
+/// An object with one member.
+type Member<T> = BTreeMap<&'static str, T>;
 
 #[derive(Serialize)]
 struct Authentication<'c> {
     identity: Identity<'c>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<Scope<'c>>,
+    scope: Option<Member<Entity<'c>>>,
 }
 
 #[derive(Serialize)]
 struct Identity<'c> {
     methods: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<PasswordMethod<'c>>,
+    password: Option<Member<Entity<'c>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_credential: Option<Application<'c>>,
-}
-
-#[derive(Serialize)]
-struct PasswordMethod<'c> {
-    user: Entity<'c>,
-}
-
-#[derive(Serialize)]
-struct Scope<'c> {
-    project: Entity<'c>,
 }
 
 #[derive(Serialize)]
@@ -121,9 +111,9 @@ pub(super) fn authentication(credentials: &Credentials, secret: &str) -> Zeroizi
     let (identity, scope) = match credentials {
         Credentials::Password { user, project, .. } => {
             let user = Entity { password: Some(secret), ..user.into() };
-            let password = Some(PasswordMethod { user });
+            let password = Some(Member::from([("user", user)]));
             let identity = Identity { methods: ["password"], password, application_credential: None };
-            (identity, Some(Scope { project: project.into() }))
+            (identity, Some(Member::from([("project", project.into())])))
         }
         Credentials::Application { id, .. } => (application(Some(id.as_str()), None, None), None),
         Credentials::NamedApplication { name, user, .. } => {
@@ -132,7 +122,8 @@ pub(super) fn authentication(credentials: &Credentials, secret: &str) -> Zeroizi
     };
     // Room for all of it, every byte escaped, so that no copy is left behind in a smaller buffer.
     let mut body = Zeroizing::new(Vec::with_capacity(6 * secret.len() + 16 * 1024));
-    let written = serde_json::to_writer(&mut *body, &Request { auth: Authentication { identity, scope } });
+    let request = Member::from([("auth", Authentication { identity, scope })]);
+    let written = serde_json::to_writer(&mut *body, &request);
     debug_assert!(written.is_ok(), "texts are JSON, and a Vec takes anything");
     body
 }
