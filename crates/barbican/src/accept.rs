@@ -48,14 +48,9 @@ impl<'h> Accept<'h> {
     /// decides.
     pub(crate) fn quality(&self, offer: &str) -> u16 {
         let Self::Valid(_, ranges) = self else { return 1000 };
-        let mut best = (0, 0);
-        for range in ranges {
-            let specificity = range.specificity(offer);
-            if specificity > best.0 {
-                best = (specificity, range.quality);
-            }
-        }
-        best.1
+        let fitting = ranges.iter().rev().filter(|range| range.specificity(offer) > 0);
+        // Reversed, because the first of several is to win.
+        fitting.max_by_key(|range| range.specificity(offer)).map_or(0, |range| range.quality)
     }
 
     /// The first of the offers among those liked most.

@@ -19,10 +19,12 @@ use crate::resources::{
 use crate::table::Remainder;
 use crate::{media_types, path};
 
+/// The time of all requests, so that a finding stays one.
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
 /// The body of a new secret.
 pub fn new_secret(body: &[u8]) -> Option<NewSecret> {
-    let now = Timestamp::from_micros(1_800_000_000_000_000); // Fixed, so that a finding stays one.
-    new_secret::parse(body, now).ok().map(|request| request.secret)
+    new_secret::parse(body, NOW).ok().map(|request| request.secret)
 }
 
 /// The body of a `PUT …/metadata`: the users' pairs, and libvirt's.
@@ -37,8 +39,7 @@ pub fn metadatum(body: &[u8]) -> Option<(Metadatum, bool)> {
 
 /// The body of a new order: its meta, if it can be understood.
 pub fn order(body: &[u8]) -> Option<String> {
-    let now = Timestamp::from_micros(1_800_000_000_000_000);
-    orders::parse(body, now).ok().map(|order| order.meta)
+    orders::parse(body, NOW).ok().map(|order| order.meta)
 }
 
 /// The bodies of ACLs, consumers, containers, quotas and transport keys. Returns how many of the readers understood it.

@@ -166,17 +166,9 @@ fn without_markup(text: &str) -> String {
 }
 
 fn escape_html(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#x27;"),
-            c => out.push(c),
-        }
-        out
-    })
+    // The ampersand first, since the others become texts with one.
+    let escapes = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")];
+    escapes.into_iter().fold(text.to_owned(), |text, (c, escaped)| text.replace(c, escaped))
 }
 
 #[cfg(test)]

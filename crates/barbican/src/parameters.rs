@@ -20,13 +20,9 @@ impl<'p> Parameters<'p> {
         }
         self.count += 1;
     }
-}
 
-impl<'p> IntoIterator for Parameters<'p> {
-    type Item = &'p str;
-    type IntoIter = std::array::IntoIter<&'p str, PARAMETERS_MAX>;
-
-    fn into_iter(self) -> Self::IntoIter {
+    /// All of them, and empty texts in unused places.
+    pub(crate) fn steps(self) -> std::array::IntoIter<&'p str, PARAMETERS_MAX> {
         self.steps.into_iter()
     }
 }

@@ -297,7 +297,7 @@ macro_rules! resources {
                 row: Row,
                 parameters: $crate::parameters::Parameters<'p>,
             ) -> Result<Self, $crate::parameters::BadParameter> {
-                let mut steps = parameters.into_iter();
+                let mut steps = parameters.steps();
                 let mut step = || steps.next().unwrap_or_default(); // There is one for each: they are of one row.
                 Ok(match row {
                     $(Row::$place => Self::$place $(($(<$type as $crate::parameters::Parameter<'p>>::read(step())?),+))?,)+

@@ -89,10 +89,6 @@ impl HostName {
     pub fn of_url(url: &str) -> Option<Self> {
         host_of_url(url).map(|host| Self(without_root(host.name).to_ascii_lowercase()))
     }
-
-    fn is_name_of(&self, host: &Host<'_>) -> bool {
-        without_root(host.name).eq_ignore_ascii_case(&self.0)
-    }
 }
 
 impl FromStr for HostName {
@@ -122,7 +118,7 @@ impl Names {
 
     /// Whether a host is one of them.
     pub fn has(&self, host: &Host<'_>) -> bool {
-        self.0.iter().any(|name| name.is_name_of(host))
+        self.0.iter().any(|name| without_root(host.name).eq_ignore_ascii_case(&name.0))
     }
 
     /// Whether a URL leads to one of them.

@@ -91,10 +91,7 @@ fn is_printable(c: char) -> bool {
 
 /// `urllib.parse.unquote_plus`: bad escapes stay as they are, bad UTF-8 becomes U+FFFD.
 pub(crate) fn unquote_plus(text: &str) -> String {
-    match String::from_utf8(percent_decode(text, true)) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    }
+    String::from_utf8_lossy(&percent_decode(text, true)).into_owned()
 }
 
 /// The bytes a percent-encoded text stands for.

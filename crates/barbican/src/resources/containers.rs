@@ -1,5 +1,7 @@
 //! `/v1/containers`, `/v1/containers/{id}` and `/v1/containers/{id}/secrets`: secrets that belong together.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 use model::{ContainerId, ContainerQuery, ContainerSecret, ContainerType, Guarded, Pattern, SecretId, Text};
 use vault::{Absent, Action, ContainerView, Error, NewContainer, Slice};
@@ -138,7 +140,7 @@ fn secret_refs(value: &Value, leads_here: impl Fn(&str) -> bool) -> Result<Vec<S
     };
     let refs: Vec<_> = items.iter().map(secret_ref).collect();
     let named: Vec<_> = refs.iter().map(|one| one.name.unwrap_or_default()).collect();
-    if has_duplicates(named.iter()) {
+    if has_duplicates(named.iter().copied()) {
         return Err(wrong("Duplicate reference names are not allowed"));
     }
     if has_duplicates(refs.iter().map(|one| one.id)) {
@@ -154,10 +156,9 @@ fn secret_refs(value: &Value, leads_here: impl Fn(&str) -> bool) -> Result<Vec<S
     Ok(refs)
 }
 
-fn has_duplicates<T: Ord>(items: impl Iterator<Item = T>) -> bool {
-    let mut items: Vec<_> = items.collect();
-    items.sort_unstable();
-    items.iter().zip(items.iter().skip(1)).any(|(one, next)| one == next)
+fn has_duplicates<'v>(mut items: impl Iterator<Item = &'v str>) -> bool {
+    let mut seen = HashSet::new();
+    !items.all(|item| seen.insert(item))
 }
 
 /// The names that the secrets of a container of a type must and may have.

@@ -82,17 +82,18 @@ pub(crate) fn parse(query: &Query<'_>, caller: &Caller) -> Result<ListQuery, Pro
     // Barbican decodes the name once more than the rest: a plus sign has to be sent as %252B.
     let name = query.filled("name")?.map(unquote_plus);
     let pattern = |key| Ok::<_, Problem>(query.filled(key)?.map(Pattern::new));
+    let date_filters = |key| parse_items(query.filled(key)?, date_filter, excludes);
     let filters = Filters {
         name: name.filter(|name| !name.is_empty()).map(|name| Pattern::new(&name)),
         algorithm: pattern("alg")?,
         mode: pattern("mode")?,
         bit_length: bit_length(query.once("bits")?),
         secret_type: query.filled("secret_type")?.map(type_filter),
-        created: date_filters(query.filled("created")?)?,
-        updated: date_filters(query.filled("updated")?)?,
-        expiration: date_filters(query.filled("expiration")?)?,
+        created: date_filters("created")?,
+        updated: date_filters("updated")?,
+        expiration: date_filters("expiration")?,
     };
-    let sort = query.filled("sort")?.map_or(Ok(Vec::new()), sort_orders)?;
+    let sort = parse_items(query.filled("sort")?, sort_order, |earlier, later| earlier.key == later.key)?;
     let Slice { offset, limit } = slice(query)?;
     Ok(ListQuery { scope: scope(query.once("acl_only")?, caller), filters, sort, offset, limit })
 }
@@ -125,16 +126,21 @@ fn offset(text: Option<&str>) -> u64 {
     offset.and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0)
 }
 
-fn date_filters(text: Option<&str>) -> Result<Vec<DateFilter>, Problem> {
-    let mut filters: Vec<DateFilter> = Vec::new();
-    for item in text.map(|text| text.split(',')).into_iter().flatten() {
-        let filter = date_filter(item).ok_or_else(Problem::bad_query)?;
-        if filters.iter().any(|earlier| excludes(earlier.comparison, filter.comparison)) {
+/// The items of a list, none of which an earlier one excludes.
+fn parse_items<T>(
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+    excludes: impl Fn(&T, &T) -> bool,
+) -> Result<Vec<T>, Problem> {
+    let mut items = Vec::new();
+    for item in text.into_iter().flat_map(|text| text.split(',')) {
+        let item = parse(item).ok_or_else(Problem::bad_query)?;
+        if items.iter().any(|earlier| excludes(earlier, &item)) {
             return Err(Problem::bad_query());
         }
-        filters.push(filter);
+        items.push(item);
     }
-    Ok(filters)
+    Ok(items)
 }
 
 fn date_filter(text: &str) -> Option<DateFilter> {
@@ -152,27 +158,16 @@ fn date_filter(text: &str) -> Option<DateFilter> {
 }
 
 /// Which bound may not come after which: Barbican's rule, with its gap between equality and the open bounds.
-fn excludes(earlier: Comparison, later: Comparison) -> bool {
+fn excludes(earlier: &DateFilter, later: &DateFilter) -> bool {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
-    match later {
+    let earlier = earlier.comparison;
+    match later.comparison {
         Greater => matches!(earlier, Greater | GreaterOrEqual),
         GreaterOrEqual => matches!(earlier, Greater | GreaterOrEqual | Equal),
         Less => matches!(earlier, Less | LessOrEqual),
         LessOrEqual => matches!(earlier, Less | LessOrEqual | Equal),
         Equal => matches!(earlier, Equal | GreaterOrEqual | LessOrEqual),
     }
-}
-
-fn sort_orders(text: &str) -> Result<Vec<SortOrder>, Problem> {
-    let mut orders: Vec<SortOrder> = Vec::new();
-    for item in text.split(',') {
-        let order = sort_order(item).ok_or_else(Problem::bad_query)?;
-        if orders.iter().any(|earlier| earlier.key == order.key) {
-            return Err(Problem::bad_query());
-        }
-        orders.push(order);
-    }
-    Ok(orders)
 }
 
 fn sort_order(text: &str) -> Option<SortOrder> {

@@ -141,6 +141,7 @@ pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<NewOrder, Problem> {
     let content_type = described.content_type.unwrap_or(ContentType::OctetStream);
     let meta = dumps(&meta);
     let key = match order_type {
+        _ if !is_known(&algorithm) => Err(Refusal::Unheard),
         OrderType::Key => symmetric_key(attributes, content_type, &algorithm, bits.into()),
         OrderType::Asymmetric => key_pair(attributes, content_type, &algorithm, bits.into(), passphrase),
     };
@@ -226,9 +227,6 @@ fn symmetric_key(
     algorithm: &str,
     bits: u32,
 ) -> Result<OrderedKey, Refusal> {
-    if !is_known(algorithm) {
-        return Err(Refusal::Unheard);
-    }
     if !SYMMETRIC.contains(&algorithm) {
         return Err(Refusal::Unsupported);
     }
@@ -243,9 +241,6 @@ fn key_pair(
     bits: u32,
     passphrase: Option<Value>,
 ) -> Result<OrderedKey, Refusal> {
-    if !is_known(algorithm) {
-        return Err(Refusal::Unheard);
-    }
     let kind = PAIRS.iter().find(|(known, _)| *known == algorithm).ok_or(Refusal::Unsupported)?.1;
     let bits = PairBits::try_from(bits).map_err(|_| Refusal::Fails)?;
     let passphrase = match passphrase {

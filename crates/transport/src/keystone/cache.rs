@@ -4,7 +4,7 @@
 //! pushes out other garbage, and no session. Why this is no crate: decision 25.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -100,13 +100,14 @@ impl<V: Clone> Cache<V> {
 
     /// The value at a moment.
     pub(super) fn get(&self, key: &Key, now: Moment) -> Option<V> {
-        let shard = self.read(key)?;
+        let shard = self.shard(key)?.read().unwrap_or_else(PoisonError::into_inner);
         shard.get(key).filter(|entry| !entry.until.has_come(now)).map(|entry| entry.value.clone())
     }
 
     /// Remembers a value until a moment. Without room, the entry that ends first is removed.
     pub(super) fn insert(&self, key: Key, value: V, now: Moment, until: Moment) {
-        let Some(mut shard) = self.write(&key).filter(|_| !until.has_come(now)) else { return };
+        let Some(shard) = self.shard(&key).filter(|_| !until.has_come(now)) else { return };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= self.shard_entries_max {
             shard.retain(|_, entry| !entry.until.has_come(now));
         }
@@ -117,18 +118,14 @@ impl<V: Clone> Cache<V> {
         shard.insert(key, Entry { value, until });
     }
 
-    #[cfg(test)]
     /// The number of entries, with ended ones that were not removed yet.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    fn read(&self, key: &Key) -> Option<RwLockReadGuard<'_, HashMap<Key, Entry<V>>>> {
-        self.shards.get(key.shard()).map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn write(&self, key: &Key) -> Option<RwLockWriteGuard<'_, HashMap<Key, Entry<V>>>> {
-        self.shards.get(key.shard()).map(|shard| shard.write().unwrap_or_else(PoisonError::into_inner))
+    fn shard(&self, key: &Key) -> Option<&RwLock<HashMap<Key, Entry<V>>>> {
+        self.shards.get(key.shard())
     }
 }
 
@@ -173,11 +170,11 @@ mod tests {
             cache.insert(key(n), n, now, now.plus(SECOND * (n + 1)));
         }
         assert!(cache.len() <= ROOM, "{}", cache.len());
-        assert_eq!(cache.get(&key(999), now), Some(999), "what lasts longest stays");
+        assert_eq!(cache.get(&key(999), now), Some(999), "the value that lasts longest stays");
         let later = now.plus(SECOND * 2000);
         for n in 2000..2000 + 1000 {
             cache.insert(key(n), n, later, later.plus(SECOND));
         }
-        assert_eq!(cache.get(&key(999), now), None, "what is over makes room");
+        assert_eq!(cache.get(&key(999), now), None, "ended values make room");
     }
 }

@@ -119,7 +119,7 @@ impl Inquiry {
             (Expired::Allowed, _) => self.remembered(&Key::of_token(token, expired), now),
         };
         if known.is_some() {
-            self.metrics.hit();
+            self.metrics.hits.inc();
         }
         known
     }
@@ -150,7 +150,7 @@ impl Inquiry {
             return Err(known); // The answer has just come.
         }
         if under_way.len() >= QUESTIONS_MAX || !self.circuit.lets_through(now.steady) {
-            self.metrics.turned_away();
+            self.metrics.turned_away.inc();
             return Err(Outcome::Unknown);
         }
         let (tell, waiting) = watch::channel(None);
@@ -283,19 +283,16 @@ impl Question {
         let (inquiry, now) = (&self.inquiry, Moment::now());
         let left_micros = u64::try_from(token.expires.micros() - now.wall.micros()).unwrap_or(0);
         let token = Arc::new(token);
-        match (left_micros, self.expired) {
+        let until = asked.plus(inquiry.cache_time);
+        let (key, until) = match (left_micros, self.expired) {
             (0, Expired::Refused) => return self.invalid(asked), // Keystone's clock or its answer is late.
-            (0, Expired::Allowed) => {
-                let until = asked.plus(inquiry.cache_time);
-                inquiry.valid.insert(self.key, Arc::clone(&token), now, until);
-            }
+            (0, Expired::Allowed) => (self.key, until),
             (left, _) => {
                 let key = Key::of_token(&self.token, Expired::Refused); // It is valid without the service token too.
-                let end = now.plus(Duration::from_micros(left));
-                let until = asked.plus(inquiry.cache_time).or_earlier(end);
-                inquiry.valid.insert(key, Arc::clone(&token), now, until);
+                (key, until.or_earlier(now.plus(Duration::from_micros(left))))
             }
-        }
+        };
+        inquiry.valid.insert(key, Arc::clone(&token), now, until);
         ("valid", Outcome::Valid(token))
     }
 

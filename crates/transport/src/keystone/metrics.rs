@@ -32,8 +32,8 @@ struct OutcomeLabel {
 /// The counts.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    hits: Count,
-    turned_away: Count,
+    pub(super) hits: Count,
+    pub(super) turned_away: Count,
     validations: Family<OutcomeLabel, Count>,
     authentications: Family<OutcomeLabel, Count>,
     seconds: Histogram,
@@ -53,14 +53,6 @@ impl Metrics {
                 .new_metric("authentications", "Times this service got a token of its own"),
             seconds,
         }
-    }
-
-    pub(super) fn hit(&self) {
-        self.hits.inc();
-    }
-
-    pub(super) fn turned_away(&self) {
-        self.turned_away.inc();
     }
 
     pub(super) fn validated(&self, outcome: &'static str, took: Duration) {
