@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn older_rule_prefers_what_names_it_better() {
+    fn the_older_rule_prefers_the_more_exact_range() {
         let offers = ["application/json", "application/json-home"];
         for (header, expect) in [
             ("*/*", Some("application/json")),

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_go_and_what_is_none_stays() {
+    fn tags_are_removed_and_other_angles_stay() {
         for (text, expect) in [
             ("a<b>c</b>d", "acd"),
             ("a<b<c>d", "ad"),

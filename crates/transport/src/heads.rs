@@ -58,7 +58,7 @@ enum Position {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Length {
     #[default]
-    Unsaid,
+    Undeclared,
     Bytes(u64),
     Chunked,
 }
@@ -146,11 +146,11 @@ impl Scanner {
         match self.at {
             Position::Between if !is_empty => {
                 self.at = Position::Fields;
-                self.length = Length::Unsaid;
+                self.length = Length::Undeclared;
             }
             Position::Fields if is_empty => {
                 self.at = match self.length {
-                    Length::Unsaid | Length::Bytes(0) => Position::Between,
+                    Length::Undeclared | Length::Bytes(0) => Position::Between,
                     Length::Bytes(left) => Position::Bytes { left, chunk: false },
                     Length::Chunked => Position::Size,
                 }
@@ -185,7 +185,7 @@ impl Scanner {
             return Ok(());
         };
         // A second length is refused, and so is a line that may be shortened.
-        if self.length != Length::Unsaid || line.len() >= LINE_BYTES_KEPT {
+        if self.length != Length::Undeclared || line.len() >= LINE_BYTES_KEPT {
             return Err(Refused);
         }
         self.length = length.ok_or(Refused)?;

@@ -67,9 +67,9 @@ mod tests {
 
     #[test]
     fn references_lead_where_the_request_came_from() {
-        let unsaid = Target::default();
+        let no_target = Target::default();
         let target = Target { host: Host::parse("keys.example:8080"), scheme: None };
-        assert_eq!(url(&unsaid, None, None), "http://127.0.0.1:8311");
+        assert_eq!(url(&no_target, None, None), "http://127.0.0.1:8311");
         assert_eq!(url(&target, None, None), "http://keys.example:8080");
         for (forwarded, scheme) in [
             ("https, http", "https"),

@@ -111,10 +111,10 @@ mod tests {
     fn check(body: &str, expect: &str) {
         let found = parse(body.as_bytes()).map_or_else(
             |problem| problem.description.unwrap().into_owned(),
-            |said| {
+            |acl| {
                 let users =
-                    said.users.map(|users| users.iter().map(Text::as_str).collect::<Vec<_>>().join("+"));
-                format!("{:?} {users:?} {}", said.project_access, said.is_empty)
+                    acl.users.map(|users| users.iter().map(Text::as_str).collect::<Vec<_>>().join("+"));
+                format!("{:?} {users:?} {}", acl.project_access, acl.is_empty)
             },
         );
         assert!(found.contains(expect), "{body}: {found}");

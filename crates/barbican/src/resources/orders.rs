@@ -428,11 +428,11 @@ mod tests {
                     "{algorithm}", "bit_length": 2048, "my_pass-phrase": ["hunter2"], "clientSecret": {{"x": "hunter2"}},
                     "DB_PASSWD": 5, "x": [{{"password": "hunter2", "y": 1}}], "secret_type": "opaque", "Z": true}}"#
                 );
-                let said = understand(&format!(r#"{{"type": "{order_type}", "meta": {meta}}}"#));
+                let text = understand(&format!(r#"{{"type": "{order_type}", "meta": {meta}}}"#));
                 let kept = format!(
                     r#"{{"algorithm": "{algorithm}", "bit_length": 2048, "x": [{{"y": 1}}], "secret_type": "opaque", "Z": true, "name": null, "expiration": null}}"#
                 );
-                assert!(said.ends_with(&kept), "{said}");
+                assert!(text.ends_with(&kept), "{text}");
             }
         }
     }
@@ -449,8 +449,8 @@ mod tests {
             r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": ["hunter2"]}"#,
             r#"{"algorithm": "rsa", "bit_length": 2048, "passphrase": {"a": "hunter2"}}"#,
         ] {
-            let said = understand(&format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#));
-            assert!(!said.contains("hunter2"), "{said}");
+            let text = understand(&format!(r#"{{"type": "asymmetric", "meta": {meta}}}"#));
+            assert!(!text.contains("hunter2"), "{text}");
         }
     }
 

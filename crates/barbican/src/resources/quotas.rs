@@ -71,8 +71,8 @@ fn understand(request: &ApiRequest<'_>) -> Result<ProjectQuotas, Problem> {
 
 pub(crate) fn parse(body: &[u8]) -> Result<ProjectQuotas, Problem> {
     let value = schema::read(body, &PROJECT_QUOTA, "Project Quota")?;
-    let said = value.get("project_quotas");
-    let quota = |counted: Counted| said?.get(counted.as_str()).and_then(Value::as_integer);
+    let given = value.get("project_quotas");
+    let quota = |counted: Counted| given?.get(counted.as_str()).and_then(Value::as_integer);
     let with = |quotas: ProjectQuotas, counted| quotas.with(counted, quota(counted));
     Ok(Counted::ALL.into_iter().fold(ProjectQuotas::default(), with))
 }

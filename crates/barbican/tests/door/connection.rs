@@ -62,8 +62,8 @@ async fn references_begin_with_the_target_of_the_request() {
     ] {
         let sent =
             format!("GET {target} HTTP/{version}\r\n{hosts}x-project-id: p\r\nconnection: close\r\n\r\n");
-        let said = answers(Limits::default(), &sent).await;
-        assert!(said.contains(&format!("\"href\": \"{expect}\"")), "{sent:?}: {said}");
+        let text = answers(Limits::default(), &sent).await;
+        assert!(text.contains(&format!("\"href\": \"{expect}\"")), "{sent:?}: {text}");
     }
 }
 

@@ -378,7 +378,7 @@ async fn a_service_token_allows_an_expired_token() {
     assert_eq!(rig.status("stale").await, 401);
     assert_eq!(with("stale", "nova").await, 200);
     assert_eq!(with("stale", "nova").await, 200);
-    assert_eq!(rig.status("stale").await, 401, "what a service may others may not");
+    assert_eq!(rig.status("stale").await, 401, "only a service may");
     assert_eq!(
         fake.state().asked,
         ["nocatalog stale", "nocatalog nova", "nocatalog&allow_expired=1 stale"],
@@ -387,7 +387,7 @@ async fn a_service_token_allows_an_expired_token() {
     assert_eq!(with("stale", "user").await, 401, "no service");
     assert_eq!(with("member", "user").await, 401);
     assert_eq!(with("member", "garbage").await, 401);
-    assert_eq!(with("member", "").await, 200, "an empty one is none");
+    assert_eq!(with("member", "").await, 200, "an empty header counts as no header");
     assert_eq!(with("garbage", "nova").await, 401);
     assert_eq!(with("", "nova").await, 401);
     assert_eq!(with("member", "nova").await, 200);

@@ -191,12 +191,12 @@ mod tests {
     use super::super::settings::ServiceSecret;
     use super::*;
 
-    fn said(credentials: &Credentials) -> String {
+    fn written(credentials: &Credentials) -> String {
         String::from_utf8(authentication(credentials, "hunter2").to_vec()).unwrap()
     }
 
     #[test]
-    fn credentials_are_said_as_keystone_reads_them() {
+    fn credentials_are_written_as_keystone_reads_them() {
         let secret = || ServiceSecret::File("/nowhere".into());
         let by_name = |name: &str| Named::Name(name.into(), Domain::Name("Default".into()));
         let password = Credentials::Password {
@@ -205,7 +205,7 @@ mod tests {
             password: secret(),
         };
         assert_eq!(
-            said(&password),
+            written(&password),
             r#"{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"barbican","domain":{"name":"Default"},"password":"hunter2"}}},"scope":{"project":{"name":"service","domain":{"id":"default"}}}}}"#
         );
         let password = Credentials::Password {
@@ -214,17 +214,17 @@ mod tests {
             password: secret(),
         };
         assert_eq!(
-            said(&password),
+            written(&password),
             r#"{"auth":{"identity":{"methods":["password"],"password":{"user":{"id":"u","password":"hunter2"}}},"scope":{"project":{"id":"p"}}}}"#
         );
         assert_eq!(
-            said(&Credentials::Application { id: "a".into(), secret: secret() }),
+            written(&Credentials::Application { id: "a".into(), secret: secret() }),
             r#"{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"id":"a","secret":"hunter2"}}}}"#
         );
         let named =
             Credentials::NamedApplication { name: "n".into(), user: by_name("barbican"), secret: secret() };
         assert_eq!(
-            said(&named),
+            written(&named),
             r#"{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"name":"n","user":{"name":"barbican","domain":{"name":"Default"}},"secret":"hunter2"}}}}"#
         );
     }
